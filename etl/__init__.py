@@ -1,0 +1,1 @@
+"""Bulk profile import into Klaviyo that accounts for every row."""

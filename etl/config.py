@@ -1,0 +1,401 @@
+"""The mapping file (TOML) and the settings, as pydantic models.
+
+A mapping says which source column goes to which Klaviyo field, as what type and by what rules (design §7). Every error
+names the key and the fix. ``mapping_schema()`` gives the JSON Schema for editors.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import os
+import re
+import tomllib
+from collections.abc import Mapping as AbstractMapping
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
+from zoneinfo import available_timezones
+
+import orjson
+from dotenv import dotenv_values
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import ErrorDetails
+
+from etl.errors import ConfigError
+
+IDENTIFIERS: Final = ("email", "phone_number", "external_id")
+"""What Klaviyo can recognise a profile by."""
+
+ATTRIBUTES: Final = ("first_name", "last_name", "organization", "locale", "title", "image")
+"""Plain text attributes of a profile."""
+
+LOCATION_FIELDS: Final = (
+    "address1",
+    "address2",
+    "city",
+    "country",
+    "latitude",
+    "longitude",
+    "region",
+    "zip",
+    "timezone",
+    "ip",
+)
+
+VALUE_TARGET: Final = "$value"
+LIST_TARGET: Final = "list"
+PROPERTY_PREFIX: Final = "properties."
+LOCATION_PREFIX: Final = "location."
+
+FIXED_TARGETS: Final = (
+    *IDENTIFIERS,
+    *ATTRIBUTES,
+    *(LOCATION_PREFIX + name for name in LOCATION_FIELDS),
+    VALUE_TARGET,
+    LIST_TARGET,
+)
+
+DEFAULT_REVISION: Final = "2026-10-15"
+DEFAULT_BASE_URL: Final = "https://a.klaviyo.com"
+
+ValueType = Literal["text", "integer", "decimal", "boolean", "date", "datetime", "list", "money", "json"]
+WriteRule = Literal["if_new_not_blank", "always", "clear_if_blank"]
+DuplicateRule = Literal["merge", "last", "first", "reject"]
+Identifier = Literal["email", "phone_number", "external_id"]
+
+
+class _Model(BaseModel):
+    """Strict about unknown keys: a misspelt key must not be ignored in silence."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ColumnRule(_Model):
+    """What becomes of one source column."""
+
+    to: str = Field(
+        description="Target: email, phone_number, external_id, first_name ..., location.city ..., "
+        "properties.<name>, $value, list"
+    )
+    type: ValueType = Field("text", description="Type of the value in Klaviyo")
+    format: str | None = Field(None, description="strptime format of a date or datetime, such as %d/%m/%Y")
+    timezone: str | None = Field(
+        None, description="IANA zone of a datetime without offset; default: [defaults] timezone, else UTC"
+    )
+    separator: str | None = Field(None, description="Separator of a list; without it a JSON array is expected")
+    decimal: Literal[".", ","] | None = Field(
+        None, description="Decimal sign of a decimal or money column; default: inferred, never guessed"
+    )
+    required: bool = Field(default=False, description="An empty or bad cell refuses the row")
+    one_of: tuple[str, ...] | None = Field(None, description="The allowed values, as text")
+    pattern: str | None = Field(None, description="Regular expression (RE2) the whole cell must match")
+    min_length: int | None = Field(None, ge=0)
+    max_length: int | None = Field(None, ge=1)
+    min: float | None = Field(None, description="Smallest number allowed")
+    max: float | None = Field(None, description="Largest number allowed")
+    write: WriteRule = Field(
+        "if_new_not_blank",
+        description="What an empty cell does: nothing, write an empty value, or clear the field",
+    )
+
+    @field_validator("to")
+    @classmethod
+    def _known_target(cls, target: str) -> str:
+        if target in FIXED_TARGETS or (target.startswith(PROPERTY_PREFIX) and target != PROPERTY_PREFIX):
+            return target
+        near = difflib.get_close_matches(target, FIXED_TARGETS, n=1)
+        advice = f"did you mean {near[0]!r}?" if near else f"for a custom property write {PROPERTY_PREFIX + target!r}"
+        raise ValueError(f"{target!r} is not a target; {advice}")
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, zone: str | None) -> str | None:
+        return _check_zone(zone)
+
+    @field_validator("pattern")
+    @classmethod
+    def _compiles(cls, pattern: str | None) -> str | None:
+        if pattern is not None:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(f"not a regular expression: {error}") from None
+        return pattern
+
+    @model_validator(mode="after")
+    def _fits_type(self) -> Self:
+        typed_freely = self.to.startswith(PROPERTY_PREFIX) or self.to == VALUE_TARGET
+        if self.type != "text" and not typed_freely and self.to != LIST_TARGET:
+            raise ValueError(f"{self.to} is always text in Klaviyo; type = {self.type!r} is for properties and $value")
+        if self.to == VALUE_TARGET and self.type not in {"money", "decimal", "integer"}:
+            raise ValueError('$value is a number: set type = "money"')
+        if self.write == "always" and self.type not in {"text", "list"}:
+            raise ValueError(
+                f'write = "always" needs a type with an empty value (text or list), not {self.type}; see clear_if_blank'
+            )
+        if self.write != "if_new_not_blank" and self.to in (*IDENTIFIERS, LIST_TARGET):
+            raise ValueError(f'write = "{self.write}" cannot be used on {self.to}')
+        if self.format is not None and self.type not in {"date", "datetime"}:
+            raise ValueError('format is for type = "date" or "datetime"')
+        if (self.min is not None or self.max is not None) and self.type not in {
+            "integer",
+            "decimal",
+            "money",
+        }:
+            raise ValueError("min and max are for numbers; for text use min_length and max_length")
+        return self
+
+
+def _check_zone(zone: str | None) -> str | None:
+    if zone is not None and zone not in available_timezones():
+        raise ValueError(f"{zone!r} is not an IANA time zone; write it like 'America/New_York'")
+    return zone
+
+
+def _column_from_text(value: object) -> object:
+    return {"to": value} if isinstance(value, str) else value
+
+
+Column = Annotated[ColumnRule, BeforeValidator(_column_from_text, json_schema_input_type=str | ColumnRule)]
+
+
+class SourceRule(_Model):
+    """Where the rows come from."""
+
+    path: str | None = Field(None, description="File to read; the command line's FILE wins")
+    encoding: str | None = Field(None, description="Encoding of a text file; default: detected")
+    delimiter: str | None = Field(None, min_length=1, max_length=1, description="Cell delimiter; default: detected")
+
+
+class Defaults(_Model):
+    """What holds where a row does not say."""
+
+    country: str | None = Field(None, description="ISO 3166 code for phone numbers without +", pattern=r"^[A-Z]{2}$")
+    country_column: str | None = Field(None, description="Source column with the country of the row")
+    timezone: str | None = Field(None, description="IANA zone of datetimes without offset")
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, zone: str | None) -> str | None:
+        return _check_zone(zone)
+
+
+class ProfileRule(_Model):
+    """How rows become profiles."""
+
+    key: tuple[Identifier, ...] = Field(
+        ("external_id", "email", "phone_number"),
+        min_length=1,
+        description="Identifiers by priority: the first one a row has is its identity",
+    )
+    duplicates: DuplicateRule = Field(
+        "merge", description="Several lines of one person: merge them, keep the last or first, or reject all"
+    )
+    schema_: str = Field(
+        "schemas.profile:Profile",
+        alias="schema",
+        pattern=r"^[\w.]+:\w+$",
+        description="pandera schema, as module:name",
+    )
+    value_property: str = Field(
+        VALUE_TARGET, min_length=1, description="Name of the property that $value is written to"
+    )
+
+
+class LoadRule(_Model):
+    """How profiles reach Klaviyo."""
+
+    list: str | None = Field(None, description="Id or name of the list every row is added to")
+    remove_from_list: str | None = Field(None, description="Id or name of a list every loaded row is taken off")
+    create_list: bool = Field(default=False, description="Create a list that does not exist")
+    only_changed: bool = Field(default=False, description="Do not send rows that equal the last confirmed import")
+    small_run: int = Field(
+        50,
+        ge=0,
+        description="Up to this many rows go through profile-import one by one instead of a bulk job",
+    )
+    batch_rows: int = Field(10_000, ge=1, le=10_000, description="Most profiles in one job (Klaviyo: 10,000)")
+    batch_bytes: int = Field(4_600_000, ge=100_000, le=4_900_000, description="Most bytes in one job (Klaviyo: 5 MB)")
+
+
+class Guards(_Model):
+    """What stops a run before anything is sent (exit 6)."""
+
+    max_rejected_percent: float | None = Field(None, ge=0, le=100)
+    min_rows: int | None = Field(None, ge=0)
+    max_rows: int | None = Field(None, ge=0)
+    max_row_count_change_percent: float | None = Field(None, ge=0)
+    max_source_age_hours: float | None = Field(None, gt=0)
+    expect_account: str | None = Field(None, description="Klaviyo account id (six characters) the key must belong to")
+    max_failed_percent: float | None = Field(
+        None, ge=0, le=100, description="Stop loading when more of the rows sent fail"
+    )
+
+
+class Mapping(_Model):
+    """The whole mapping file."""
+
+    source: SourceRule = SourceRule()
+    defaults: Defaults = Defaults()
+    columns: dict[str, Column] = Field(min_length=1)
+    profile: ProfileRule = ProfileRule()
+    load: LoadRule = LoadRule()
+    guards: Guards = Guards()
+
+    @model_validator(mode="after")
+    def _targets_fit(self) -> Self:
+        seen: dict[str, str] = {}
+        for header, rule in self.columns.items():
+            if rule.to in seen:
+                raise ValueError(f"columns {seen[rule.to]!r} and {header!r} both go to {rule.to!r}; keep one")
+            seen[rule.to] = header
+        if not any(name in seen for name in IDENTIFIERS):
+            raise ValueError("no column goes to email, phone_number or external_id; Klaviyo needs one of them")
+        return self
+
+    @cached_property
+    def by_target(self) -> dict[str, tuple[str, ColumnRule]]:
+        """Target → (source header, rule)."""
+        return {rule.to: (header, rule) for header, rule in self.columns.items()}
+
+    @cached_property
+    def clears_anything(self) -> bool:
+        """Whether some column may clear a field; only profile-import can do that."""
+        return any(rule.write == "clear_if_blank" for rule in self.columns.values())
+
+    @cached_property
+    def hash(self) -> str:
+        """Hex digest of what shapes a record (columns, defaults, profile), not of how it is loaded."""
+        shape = self.model_dump(mode="json", include={"columns", "defaults", "profile"})
+        return hashlib.blake2b(orjson.dumps(shape, option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()
+
+    def missing_columns(self, headers: tuple[str, ...]) -> list[str]:
+        """Return the source columns this mapping names that ``headers`` lack."""
+        wanted = list(self.columns)
+        if self.defaults.country_column:
+            wanted.append(self.defaults.country_column)
+        return [name for name in dict.fromkeys(wanted) if name not in headers]
+
+
+def load_mapping(path: Path) -> Mapping:
+    """Read a mapping file. Raise :class:`ConfigError` naming the key, the fault and the fix."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise ConfigError(
+            "mapping-not-found", f"There is no mapping file {path}", "Check the path given with --mapping."
+        ) from None
+    except UnicodeDecodeError:
+        raise ConfigError("mapping-not-utf8", f"{path} is not UTF-8 text", "Save the mapping file as UTF-8.") from None
+    except OSError as error:
+        raise ConfigError(
+            "mapping-unreadable",
+            f"{path} cannot be read: {error.strerror}",
+            "Check the path and its permissions.",
+        ) from None
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(
+            "mapping-not-toml",
+            f"{path} is not valid TOML: {error}",
+            'Quote column names that hold spaces: "Email Address" = "email".',
+        ) from None
+    return parse_mapping(document, where=str(path))
+
+
+def parse_mapping(document: AbstractMapping[str, Any], *, where: str = "mapping") -> Mapping:
+    """Check a mapping given as plain data. Raise :class:`ConfigError` naming every faulty key."""
+    try:
+        return Mapping.model_validate(document)
+    except ValidationError as error:
+        faults = [_say(fault) for fault in error.errors(include_url=False, include_input=False)]
+        raise ConfigError(
+            "mapping-invalid",
+            f"{where}:\n" + "\n".join(f"  {fault}" for fault in faults),
+            "See docs/mapping.md for every key.",
+        ) from None
+
+
+def _say(fault: ErrorDetails) -> str:
+    place = [str(part) for part in fault["loc"] if part not in {"str", "ColumnRule"}]
+    key = ".".join(f'"{part}"' if re.search(r"[^\w$-]", part) else part for part in place) or "(whole file)"
+    message = fault["msg"].removeprefix("Value error, ")
+    if fault["type"] == "extra_forbidden":
+        model: type[BaseModel] = Mapping
+        sections: dict[str, type[BaseModel]] = {
+            "source": SourceRule,
+            "defaults": Defaults,
+            "columns": ColumnRule,
+            "profile": ProfileRule,
+            "load": LoadRule,
+            "guards": Guards,
+        }
+        if len(place) > 1:
+            model = sections.get(place[0], Mapping)
+        known = [field.alias or name for name, field in model.model_fields.items()]
+        near = difflib.get_close_matches(place[-1], known, n=1)
+        message = f"unknown key; did you mean {near[0]!r}?" if near else f"unknown key; known here: {', '.join(known)}"
+    return f"{key}: {message}"
+
+
+def mapping_schema() -> dict[str, Any]:
+    """Return the JSON Schema of the mapping file, for editors."""
+    schema = Mapping.model_json_schema(mode="validation")
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "klaviyo-etl mapping",
+        **schema,
+    }
+
+
+class Settings(_Model):
+    """What comes from flags, environment and ``.env``: flag > environment > ``.env`` > default."""
+
+    private_key: str | None = Field(None, repr=False)
+    revision: str = Field(DEFAULT_REVISION, pattern=r"^\d{4}-\d{2}-\d{2}(\.pre)?$")
+    base_url: str = DEFAULT_BASE_URL
+    state: str = "klaviyo-etl.db"
+    list: str | None = None
+
+
+_ENVIRONMENT: Final = {
+    "private_key": "KLAVIYO_PRIVATE_KEY",
+    "revision": "KLAVIYO_REVISION",
+    "base_url": "KLAVIYO_BASE_URL",
+    "state": "KLAVIYO_ETL_STATE",
+    "list": "KLAVIYO_LIST_ID",
+}
+
+
+def load_settings(
+    flags: AbstractMapping[str, str | None] | None = None,
+    *,
+    environ: AbstractMapping[str, str] | None = None,
+    dotenv: Path | None = Path(".env"),
+) -> Settings:
+    """Collect the settings. ``flags`` holds field names of :class:`Settings`. Raise :class:`ConfigError`."""
+    environ = os.environ if environ is None else environ
+    file: AbstractMapping[str, str | None] = dotenv_values(dotenv) if dotenv is not None and dotenv.is_file() else {}
+    values: dict[str, str] = {}
+    for field, variable in _ENVIRONMENT.items():
+        chosen = (flags or {}).get(field) or environ.get(variable) or file.get(variable)
+        if chosen:
+            values[field] = chosen
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        fields = {str(fault["loc"][0]) for fault in error.errors()}
+        names = ", ".join(_ENVIRONMENT[field] for field in sorted(fields))
+        raise ConfigError(
+            "setting-invalid", f"{names} is not valid", "A revision is a date such as 2026-10-15."
+        ) from None

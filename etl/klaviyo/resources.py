@@ -1,0 +1,169 @@
+"""What Klaviyo's answers hold, as frozen dataclasses. Parsing is forgiving: fields may be missing, enums may grow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+class JobStatus(StrEnum):
+    """Reference 3.4. An unknown value is ``OTHER``: new ones may come without notice (reference 1.6)."""
+
+    QUEUED = "queued"
+    PROCESSING = "processing"
+    COMPLETE = "complete"
+    CANCELLED = "cancelled"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The account behind a key. ``id`` is its six-character public key."""
+
+    id: str
+    name: str
+    timezone: str
+    currency: str
+    test: bool
+
+
+@dataclass(frozen=True, slots=True)
+class KlaviyoList:
+    """A list. ``opt_in_process``: ``single_opt_in`` or ``double_opt_in``."""
+
+    id: str
+    name: str
+    opt_in_process: str
+    profile_count: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ImportJob:
+    """A bulk import job. Counters are ``None`` where Klaviyo does not say: that is not zero. Times: epoch seconds."""
+
+    id: str
+    status: JobStatus
+    total: int | None
+    completed: int | None
+    failed: int | None
+    created_at: float | None
+    expires_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class JobError:
+    """One row a job could not import. There is no row number (reference 3.5), only what was sent."""
+
+    code: str
+    detail: str
+    pointer: str
+    original_payload: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A profile as Klaviyo has it."""
+
+    id: str
+    attributes: Mapping[str, Any]
+
+    @property
+    def email(self) -> str | None:
+        """Its e-mail."""
+        return _text(self.attributes.get("email"))
+
+    @property
+    def phone_number(self) -> str | None:
+        """Its phone, E.164."""
+        return _text(self.attributes.get("phone_number"))
+
+    @property
+    def external_id(self) -> str | None:
+        """The id of another system."""
+        return _text(self.attributes.get("external_id"))
+
+
+def account_of(item: Mapping[str, Any]) -> Account:
+    """Parse an account."""
+    attributes = attributes_of(item)
+    contact = attributes.get("contact_information")
+    return Account(
+        id=str(item.get("id") or ""),
+        name=str(contact.get("organization_name") or "") if isinstance(contact, dict) else "",
+        timezone=str(attributes.get("timezone") or ""),
+        currency=str(attributes.get("preferred_currency") or ""),
+        test=bool(attributes.get("test_account")),
+    )
+
+
+def list_of(item: Mapping[str, Any]) -> KlaviyoList:
+    """Parse a list."""
+    attributes = attributes_of(item)
+    return KlaviyoList(
+        id=str(item.get("id") or ""),
+        name=str(attributes.get("name") or ""),
+        opt_in_process=str(attributes.get("opt_in_process") or ""),
+        profile_count=_count(attributes.get("profile_count")),
+    )
+
+
+def job_of(item: Mapping[str, Any]) -> ImportJob:
+    """Parse a job."""
+    attributes = attributes_of(item)
+    try:
+        status = JobStatus(str(attributes.get("status")))
+    except ValueError:
+        status = JobStatus.OTHER
+    return ImportJob(
+        id=str(item.get("id") or ""),
+        status=status,
+        total=_count(attributes.get("total_count")),
+        completed=_count(attributes.get("completed_count")),
+        failed=_count(attributes.get("failed_count")),
+        created_at=_seconds(attributes.get("created_at")),
+        expires_at=_seconds(attributes.get("expires_at")),
+    )
+
+
+def job_error_of(item: Mapping[str, Any]) -> JobError:
+    """Parse an import error."""
+    attributes = attributes_of(item)
+    source = attributes.get("source")
+    payload = attributes.get("original_payload")
+    return JobError(
+        code=str(attributes.get("code") or "unknown"),
+        detail=str(attributes.get("detail") or attributes.get("title") or ""),
+        pointer=str(source.get("pointer") or "") if isinstance(source, dict) else "",
+        original_payload=payload if isinstance(payload, dict) else None,
+    )
+
+
+def profile_of(item: Mapping[str, Any]) -> Profile:
+    """Parse a profile."""
+    return Profile(str(item.get("id") or ""), attributes_of(item))
+
+
+def attributes_of(item: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the attributes, empty where they are missing."""
+    attributes = item.get("attributes")
+    return attributes if isinstance(attributes, dict) else {}
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _seconds(value: object) -> float | None:
+    if not isinstance(value, str):
+        return None
+    try:
+        return datetime.fromisoformat(value).timestamp()
+    except (ValueError, OverflowError):
+        return None

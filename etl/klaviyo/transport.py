@@ -1,0 +1,152 @@
+"""One HTTP exchange with Klaviyo: the only place that knows httpx. Its exceptions become replies here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+import httpx
+
+from etl.errors import AuthError, ConfigError
+from etl.klaviyo.reply import Reply, ReplyKind, classify
+from etl.model import Clock
+
+MEDIA_TYPE: Final = "application/vnd.api+json"
+_TIMEOUT: Final = httpx.Timeout(connect=10.0, read=60.0, write=60.0, pool=10.0)
+_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+
+# Raised before a byte of the request can have left.
+NOT_SENT: Final = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.UnsupportedProtocol,
+    httpx.InvalidURL,
+    httpx.LocalProtocolError,
+    httpx.ProxyError,
+)
+# Everything else that can go wrong: the request, or a part of it, may have arrived.
+IN_DOUBT: Final = (httpx.HTTPError, httpx.StreamError, httpx.CookieConflict)
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """What an observer is told of one exchange: no personal data, no key."""
+
+    method: str
+    endpoint: str
+    status: int | None
+    kind: str
+    seconds: float
+    request_bytes: int
+    retry_after: float | None
+    error_ids: tuple[str, ...]
+
+
+ExchangeHook = Callable[[Exchange], None]
+
+
+def check_key(key: str | None) -> str:
+    """Return the key if it has a private key's form. Raise :class:`AuthError` that never shows it."""
+    if not key:
+        raise AuthError(
+            "key-missing",
+            "No Klaviyo private key is set",
+            "Put KLAVIYO_PRIVATE_KEY=pk_... into .env or the environment (Klaviyo: Settings > API keys).",
+        )
+    if re.fullmatch(r"[A-Za-z0-9]{6}", key):
+        raise AuthError(
+            "key-public",
+            "This is a public API key (six characters, the company id)",
+            "Create a private key (pk_...) under Settings > API keys and use that.",
+        )
+    if not re.fullmatch(r"pk_[A-Za-z0-9_]{8,}", key):
+        raise AuthError(
+            "key-malformed", "This is not a Klaviyo private key", "It starts with pk_ and has letters and digits only."
+        )
+    return key
+
+
+def check_base_url(url: str) -> str:
+    """Return the URL without a trailing slash. Raise :class:`ConfigError` if the key would travel unencrypted."""
+    parts = urlsplit(url)
+    if parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK):
+        return url.rstrip("/")
+    raise ConfigError("base-url", "KLAVIYO_BASE_URL must be https", "http is allowed for this machine only.")
+
+
+class Transport:
+    """Sends requests over one pool of connections. HTTP/1.1: with large bodies it is far faster than HTTP/2."""
+
+    def __init__(
+        self,
+        *,
+        key: str,
+        revision: str,
+        base_url: str,
+        clock: Clock,
+        version: str,
+        transport: httpx.BaseTransport | None = None,
+        on_exchange: ExchangeHook | None = None,
+    ) -> None:
+        """``transport`` replaces the network in tests."""
+        self.base_url = check_base_url(base_url)
+        self._clock = clock
+        self._on_exchange = on_exchange
+        self._client = httpx.Client(
+            base_url=self.base_url,
+            headers={
+                "Authorization": f"Klaviyo-API-Key {check_key(key)}",
+                "revision": revision,
+                "Accept": MEDIA_TYPE,
+                # A retired revision shall be a loud 410, not silently another behaviour (reference 1.6).
+                "X-Klaviyo-Revision-Fall-Forward-Opt-Out": "1",
+                "User-Agent": f"klaviyo-etl/{version}",
+            },
+            timeout=_TIMEOUT,
+            follow_redirects=False,
+            transport=transport,
+            trust_env=transport is None,
+        )
+
+    def exchange(self, method: str, path: str, *, endpoint: str, body: bytes | None = None) -> Reply:
+        """Do exactly one exchange. ``path`` includes the query; ``endpoint`` is its name for limits and logs."""
+        started = self._clock.monotonic()
+        headers = {"Content-Type": MEDIA_TYPE} if body is not None else {}
+        try:
+            answer = self._client.request(method, path, content=body, headers=headers)
+            reply = classify(answer.status_code, answer.headers, answer.content, self._clock.now())
+        except NOT_SENT as error:
+            reply = Reply(ReplyKind.NOT_SENT, note=_plain(error))
+        except IN_DOUBT as error:
+            reply = Reply(ReplyKind.IN_DOUBT, note=_plain(error))
+        if self._on_exchange is not None:
+            self._on_exchange(
+                Exchange(
+                    method=method,
+                    endpoint=endpoint,
+                    status=reply.status,
+                    kind=reply.kind.value,
+                    seconds=self._clock.monotonic() - started,
+                    request_bytes=len(body or b""),
+                    retry_after=reply.retry_after,
+                    error_ids=tuple(error.id for error in reply.errors[:5]),
+                )
+            )
+        return reply
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def __repr__(self) -> str:
+        """Say where it sends to; never the key."""
+        return f"Transport({self.base_url})"
+
+
+def _plain(error: Exception) -> str:
+    """Name the error; its text may quote the URL with an e-mail in its filter."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(error).__name__).lower()

@@ -1,0 +1,1 @@
+"""Load: plan batches (pure), decide after each reply (pure), perform the effects (runner)."""

@@ -1,0 +1,62 @@
+"""How a run is loaded, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class LoadOptions:
+    """Everything loading needs to know beside state; it is stored with the run, so that a resume does the same.
+
+    ``common_lists``: ids of the lists every row goes to. ``list_ids``: name or id in a row's list column → id.
+    ``remove_from``: id of the list every row is taken off. ``one_by_one``: send single profiles instead of bulk jobs.
+    ``headers``: target → source column, to name the column of Klaviyo's errors.
+    """
+
+    common_lists: tuple[str, ...] = ()
+    list_ids: Mapping[str, str] = field(default_factory=dict)
+    remove_from: str | None = None
+    one_by_one: bool = False
+    batch_rows: int = 10_000
+    batch_bytes: int = 4_600_000
+    max_failed_percent: float | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Patience, in seconds and counts.
+
+    ``failures_in_a_row``: answers of "not now" after which a process gives up, resumable. ``attempts``: requests a
+    batch may cost over all processes. ``job_patience``: how long a job may stay unfinished before it is read back instead.
+    """
+
+    first_poll: float = 0.5
+    longest_poll: float = 10.0
+    jobs_in_flight: int = 60
+    failures_in_a_row: int = 8
+    attempts: int = 50
+    job_patience: float = 3_600.0
+    clock_skew: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class LoadSummary:
+    """``interrupted``: a signal ended it early; what is settled stays settled."""
+
+    settled_rows: int
+    interrupted: bool = False
+
+
+def wanted_lists(options: LoadOptions, named: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the ids of the lists a row belongs on; a name without id is left out."""
+    routed = (options.list_ids[name] for name in named if name in options.list_ids)
+    return tuple(dict.fromkeys((*options.common_lists, *routed)))
+
+
+def later_lists(options: LoadOptions, named: tuple[str, ...], *, in_job: bool) -> tuple[str, ...]:
+    """Return the lists that a relationship call has to add the row to; a bulk job does the common ones itself."""
+    wanted = wanted_lists(options, named)
+    return tuple(list_id for list_id in wanted if list_id not in options.common_lists) if in_job else wanted

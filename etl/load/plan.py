@@ -1,0 +1,91 @@
+"""Which rows go out together. Pure: rows in, batches out; every row is in exactly one import batch."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, Protocol
+
+from etl.load.body import envelope_size, profile_size
+from etl.load.options import LoadOptions, later_lists
+from etl.model import BatchKind, PlannedBatch
+
+LIST_ROWS: Final = 1_000
+"""Klaviyo: at most 1,000 ids per list relationship call (OpenAPI document)."""
+
+
+class Row(Protocol):
+    """What planning asks of a row. ``size``: bytes of its body."""
+
+    @property
+    def line(self) -> int: ...  # noqa: D102
+    @property
+    def size(self) -> int: ...  # noqa: D102
+    @property
+    def lists(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
+    def clears(self) -> bool: ...  # noqa: D102
+    @property
+    def unchanged(self) -> bool: ...  # noqa: D102
+
+
+def plan_imports(rows: Iterable[Row], options: LoadOptions) -> Iterator[PlannedBatch]:
+    """Yield import batches under both limits, rows and bytes, in line order.
+
+    The lists that every row goes to are named inside the job. Rows that clear a field go one by one, because a bulk job
+    takes ``null`` for "no change" (reference 3.4).
+    """
+    lists = options.common_lists
+    base = envelope_size(lists)
+    lines: list[int] = []
+    size = base
+    for row in rows:
+        if options.one_by_one or row.clears:
+            yield PlannedBatch(BatchKind.UPSERT, (row.line,), size=row.size)
+            continue
+        more = profile_size(row.size)
+        if lines and (len(lines) >= options.batch_rows or size + more > options.batch_bytes):
+            yield PlannedBatch(BatchKind.IMPORT, tuple(lines), lists, size)
+            lines, size = [], base
+        lines.append(row.line)
+        size += more
+    if lines:
+        yield PlannedBatch(BatchKind.IMPORT, tuple(lines), lists, size)
+
+
+def plan_lists(rows: Sequence[Row], options: LoadOptions) -> list[PlannedBatch]:
+    """Return the list calls of these rows: additions per list, then removals, at most 1,000 rows each."""
+    adding: dict[str, list[int]] = defaultdict(list)
+    for row in rows:
+        in_job = not (row.unchanged or row.clears or options.one_by_one)
+        for list_id in later_lists(options, row.lists, in_job=in_job):
+            adding[list_id].append(row.line)
+    batches = [
+        PlannedBatch(BatchKind.LIST_ADD, part, (list_id,))
+        for list_id, lines in sorted(adding.items())
+        for part in _parts(lines)
+    ]
+    if options.remove_from is not None:
+        lines = [row.line for row in rows]
+        batches += [PlannedBatch(BatchKind.LIST_REMOVE, part, (options.remove_from,)) for part in _parts(lines)]
+    return batches
+
+
+def has_list_calls(options: LoadOptions, named: tuple[str, ...], *, in_job: bool) -> bool:
+    """Whether a row that was imported still has a list call before it."""
+    return options.remove_from is not None or bool(later_lists(options, named, in_job=in_job))
+
+
+def halves(kind: BatchKind, lines: Sequence[int], lists: tuple[str, ...], parent: int, size: int) -> list[PlannedBatch]:
+    """Return a batch as two, for a request that was too large or whose bad member is not named."""
+    middle = len(lines) // 2
+    return [
+        PlannedBatch(kind, tuple(part), lists, size * len(part) // max(len(lines), 1), parent)
+        for part in (lines[:middle], lines[middle:])
+        if part
+    ]
+
+
+def _parts(lines: list[int]) -> Iterator[tuple[int, ...]]:
+    for start in range(0, len(lines), LIST_ROWS):
+        yield tuple(lines[start : start + LIST_ROWS])

@@ -1,0 +1,284 @@
+"""The words of the design as types: what flows between the stages, and nothing else.
+
+Every type here is immutable. A *line* is always an ``int``: the physical source line (or sheet row, or ordinal of
+an ordered query) where a record starts. It is the key of everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+import pandas as pd
+
+
+class Outcome(StrEnum):
+    """What became of a row. *Rejected* is ours, *failed* is Klaviyo's; a row without outcome is *pending*."""
+
+    REJECTED = "rejected"
+    DUPLICATE = "duplicate"
+    UNCHANGED = "unchanged"
+    LOADED = "loaded"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+class Stage(StrEnum):
+    """Where an issue was found."""
+
+    EXTRACT = "extract"
+    VALIDATE = "validate"
+    TRANSFORM = "transform"
+    DEDUPE = "dedupe"
+    LOAD = "load"
+    VERIFY = "verify"
+
+
+class Severity(StrEnum):
+    """An ``error`` costs the row; a ``warning`` costs at most a cell."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """What is wrong with one cell, row or file. Never carries the value itself (promise 9).
+
+    ``code`` is a key of :data:`etl.codes.CODES`, which holds title and hint. ``column`` is the *source* header,
+    or ``None`` for the whole row. ``detail`` adds particulars without personal data ("12 characters, at most 10").
+    ``suggestion`` may be a corrected value; it goes to state and the rejects file only, never to a report.
+    ``line`` 0 stands for the file as a whole.
+    """
+
+    line: int
+    stage: Stage
+    code: str
+    column: str | None = None
+    detail: str = ""
+    severity: Severity = Severity.ERROR
+    suggestion: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RaggedRow:
+    """A record that could not become a row of the frame: wrong number of cells, or undecodable."""
+
+    line: int
+    cells: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A slice of the source.
+
+    ``frame``: pandas frame, all columns of pandas' ``str`` dtype, index of ``int64`` named ``line``, ascending. A
+    missing cell (SQL NULL) is ``NaN``; an empty one is ``""``. Column names are the source's headers made unique.
+    ``ragged``: records that are no row of the frame, each with an error in ``issues``.
+    ``position``: how far into the source this chunk reaches, in the unit of :attr:`SourceInfo.size` (for progress).
+    """
+
+    frame: pd.DataFrame
+    ragged: tuple[RaggedRow, ...] = ()
+    issues: tuple[Issue, ...] = ()
+    position: int = 0
+
+    @property
+    def records(self) -> int:
+        """Records read in this chunk, ragged ones included."""
+        return len(self.frame) + len(self.ragged)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceInfo:
+    """What was learnt about a source before its first row.
+
+    ``size`` is in bytes for files and 0 where unknown; ``notes`` are sentences for the report ("read as Windows-1252").
+    ``details`` holds facts for machines (``encoding``, ``delimiter``, ``sha256`` once read through).
+    """
+
+    name: str
+    kind: str
+    columns: tuple[str, ...]
+    size: int = 0
+    notes: tuple[str, ...] = ()
+    details: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Validated:
+    """One chunk after validation.
+
+    ``frame``: the accepted rows; columns are *targets* (``email``, ``location.city``, ``properties.plan`` ...), ``str``
+    dtype, index ``line``; ``email`` and ``phone_number`` are in normal form; a cell that was refused is ``""``.
+    ``rejected``: lines refused as a whole, each with at least one error in ``issues``.
+    """
+
+    frame: pd.DataFrame
+    rejected: frozenset[int]
+    issues: tuple[Issue, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A row ready to be sent.
+
+    ``body`` is canonical JSON (sorted keys, compact, UTF-8) of the profile resource without its ``type``:
+    ``{"attributes": {...}}``, with ``"meta"`` where patches are asked for. Only what shall be written is in it.
+    ``fingerprint``: 16 bytes over ``body`` and ``lists``. ``identity``: 16 bytes over the first identifier the
+    mapping's ``profile.key`` finds. ``lists``: names or ids from a ``list`` column. ``clears``: the body holds a
+    ``null`` that clears a field, which only profile-import can do.
+    """
+
+    line: int
+    body: bytes
+    fingerprint: bytes
+    identity: bytes
+    email: str | None = None
+    phone_number: str | None = None
+    external_id: str | None = None
+    lists: tuple[str, ...] = ()
+    clears: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Transformed:
+    """One chunk after transform: records in line order, refused lines and issues."""
+
+    records: Sequence[Record]
+    rejected: frozenset[int]
+    issues: tuple[Issue, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DedupeResolution:
+    """What becomes of lines that are the same person.
+
+    ``duplicates``: (line, the line it was merged into, code). ``replaced``: records with a new body. ``rejected``:
+    lines refused as a whole; each has an error in ``issues``.
+    """
+
+    duplicates: tuple[tuple[int, int, str], ...] = ()
+    rejected: tuple[int, ...] = ()
+    replaced: tuple[Record, ...] = ()
+    issues: tuple[Issue, ...] = ()
+
+
+class BatchKind(StrEnum):
+    """What a batch asks of Klaviyo."""
+
+    IMPORT = "import"  # profile-bulk-import-job, up to 10,000 profiles
+    UPSERT = "upsert"  # profile-import, one profile
+    LIST_ADD = "list_add"  # list relationship, up to 1,000 ids
+    LIST_REMOVE = "list_remove"
+
+
+class BatchStatus(StrEnum):
+    """``planned → sending → submitted(job) → settled``; ``superseded`` when a batch was planned again as others."""
+
+    PLANNED = "planned"
+    SENDING = "sending"
+    SUBMITTED = "submitted"
+    SETTLED = "settled"
+    SUPERSEDED = "superseded"
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedBatch:
+    """A batch to be: its rows in the order they will stand in the request.
+
+    ``lists``: Klaviyo list ids; for ``IMPORT`` those inside the job, for ``LIST_ADD``/``LIST_REMOVE`` exactly one.
+    ``size``: bytes of the request body. ``parent``: the batch this one replaces (strip-and-resend).
+    """
+
+    kind: BatchKind
+    lines: tuple[int, ...]
+    lists: tuple[str, ...] = ()
+    size: int = 0
+    parent: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A batch as state knows it. ``attempts`` counts requests that may have left; restarting does not reset it.
+
+    ``not_before`` and ``expires_at``: seconds since the epoch. ``resent``: it was in doubt once and was sent again.
+    """
+
+    id: int
+    kind: BatchKind
+    status: BatchStatus
+    lines: tuple[int, ...]
+    lists: tuple[str, ...] = ()
+    size: int = 0
+    parent: int | None = None
+    job_id: str | None = None
+    expires_at: float | None = None
+    attempts: int = 0
+    not_before: float = 0.0
+    sent_at: float | None = None
+    resent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RowResult:
+    """What a settled batch says of one row.
+
+    ``outcome`` ``None``: this step is done, another one (list membership) follows. ``code``: a key of the registry,
+    ``detail`` Klaviyo's words without personal data, ``klaviyo_id`` the profile's id where it was learnt.
+    """
+
+    line: int
+    outcome: Outcome | None
+    code: str = ""
+    detail: str = ""
+    column: str | None = None
+    klaviyo_id: str | None = None
+    severity: Severity = Severity.ERROR
+
+
+class RunStatus(StrEnum):
+    """``staging → staged → loading → finished``.
+
+    ``staged`` and ``loading`` runs are resumable, ``refused`` ones sent nothing, ``abandoned`` ones were given up.
+    """
+
+    STAGING = "staging"
+    STAGED = "staged"
+    LOADING = "loading"
+    FINISHED = "finished"
+    REFUSED = "refused"
+    ABANDONED = "abandoned"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One step of a long phase, for a :class:`ProgressHook`. ``total`` 0 means unknown; ``unit``: ``B`` or ``rows``."""
+
+    phase: str
+    done: int
+    total: int
+    unit: str
+    note: str = ""
+
+
+class ProgressHook(Protocol):
+    """Told about progress; the core itself prints nothing."""
+
+    def __call__(self, progress: Progress, /) -> None:
+        """Take one step."""
+
+
+class Clock(Protocol):
+    """Time, injected: tests turn it by hand."""
+
+    def now(self) -> float:
+        """Seconds since the epoch (UTC)."""
+
+    def monotonic(self) -> float:
+        """Seconds of a clock that never goes back."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""

@@ -1,0 +1,137 @@
+"""What a report says, as frozen dataclasses. No cell of the source is in here (promise 9)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from etl.errors import ExitCode
+from etl.model import RunStatus, Severity, Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """The addition every report opens with: ``read`` is the sum of all the others, always."""
+
+    read: int
+    rejected: int
+    duplicate: int
+    unchanged: int
+    loaded: int
+    failed: int
+    unknown: int
+    pending: int
+
+    @property
+    def parts(self) -> tuple[tuple[str, int], ...]:
+        """The summands in the order of the addition."""
+        return (
+            ("loaded", self.loaded),
+            ("unchanged", self.unchanged),
+            ("duplicate", self.duplicate),
+            ("rejected", self.rejected),
+            ("failed", self.failed),
+            ("unknown", self.unknown),
+            ("pending", self.pending),
+        )
+
+    @property
+    def ties(self) -> bool:
+        """Whether the sum is right. It is an internal error if not."""
+        return self.read == sum(count for _, count in self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class IssueGroup:
+    """All issues of one code in one column. ``lines``: the first few."""
+
+    code: str
+    title: str
+    hint: str
+    stage: Stage
+    severity: Severity
+    column: str | None
+    count: int
+    lines: tuple[int, ...]
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class BatchTotals:
+    """What was asked of Klaviyo, by kind of batch."""
+
+    kind: str
+    settled: int
+    open: int
+    superseded: int
+    rows: int
+    bytes: int
+    attempts: int
+    resent: int
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """How long a phase took, in seconds; ``rows`` it went through."""
+
+    name: str
+    seconds: float
+    rows: int
+
+    @property
+    def rate(self) -> float:
+        """Rows per second, 0 where the time is too short to tell."""
+        return self.rows / self.seconds if self.seconds > 0 else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything known about one run. A pure function of state: same state, same report."""
+
+    run: str
+    command: str
+    status: RunStatus
+    tool_version: str
+    source: str
+    source_facts: Mapping[str, str]
+    source_notes: tuple[str, ...]
+    mapping_hash: str
+    account: str | None
+    account_name: str
+    lists: tuple[str, ...]
+    parent: str | None
+    started_at: float
+    finished_at: float | None
+    tally: Tally
+    issues: tuple[IssueGroup, ...]
+    batches: tuple[BatchTotals, ...]
+    jobs: tuple[str, ...]
+    phases: tuple[Phase, ...]
+    notes: tuple[str, ...]
+    next_steps: tuple[str, ...]
+
+    @property
+    def errors(self) -> int:
+        """Count of issues that cost a row."""
+        return sum(group.count for group in self.issues if group.severity is Severity.ERROR)
+
+    @property
+    def warnings(self) -> int:
+        """Count of issues that cost at most a cell."""
+        return sum(group.count for group in self.issues if group.severity is Severity.WARNING)
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is left to do: a check that staged, or a run that finished."""
+        return self.status is RunStatus.FINISHED or (self.command == "check" and self.status is RunStatus.STAGED)
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """The process's exit code: a property of the result, not of the control flow."""
+        if self.status is RunStatus.REFUSED:
+            return ExitCode.GUARD
+        if not self.complete:
+            return ExitCode.STOPPED
+        if self.tally.rejected or self.tally.failed or self.tally.unknown:
+            return ExitCode.ROWS_NOT_LOADED
+        return ExitCode.OK

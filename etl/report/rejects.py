@@ -1,0 +1,87 @@
+"""The rows to fix, as CSV: the original columns untouched, then why each row was not loaded.
+
+A cell that a spreadsheet would run as a formula gets one apostrophe in front, which reading the file back takes off
+again: ``unguard(guard(cell)) == cell`` for every text.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Sequence
+from typing import Final, TextIO
+
+from etl.codes import CODES
+from etl.model import Issue, Severity
+
+REJECT_COLUMNS: Final = ("_line", "_column", "_code", "_reason", "_suggestion")
+OVERFLOW_COLUMN: Final = "_overflow"
+"""Cells beyond the last header, joined with tabs; present only where some row had too many."""
+
+# OWASP's list of what spreadsheets take for the start of a formula.
+_RISKY: Final = re.compile(r"'*[=+\-@\t\r]")
+_GUARDED: Final = re.compile(r"'+[=+\-@\t\r]")
+
+
+def guard(cell: str) -> str:
+    """Keep a spreadsheet from running the cell."""
+    return "'" + cell if _RISKY.match(cell) else cell
+
+
+def unguard(cell: str) -> str:
+    """Take back what :func:`guard` did."""
+    return cell[1:] if _GUARDED.match(cell) else cell
+
+
+def is_rejects_header(headers: Sequence[str]) -> bool:
+    """Whether a file with these headers is one that :func:`write_rejects` wrote."""
+    return set(REJECT_COLUMNS) <= set(headers)
+
+
+def source_columns(headers: Sequence[str]) -> list[str]:
+    """Return the headers without the columns that a rejects file adds."""
+    return [name for name in headers if name not in {*REJECT_COLUMNS, OVERFLOW_COLUMN}]
+
+
+def write_rejects(
+    out: TextIO,
+    headers: Sequence[str],
+    rows: Iterable[tuple[int, Sequence[str], Sequence[Issue]]],
+    *,
+    overflow: bool = False,
+) -> int:
+    """Write the rows (line, original cells, issues) as CSV to ``out`` (opened with ``newline=""``); return the count.
+
+    ``overflow``: some row may have more cells than headers.
+    """
+    writer = csv.writer(out)
+    extra = (OVERFLOW_COLUMN,) if overflow else ()
+    writer.writerow([*(guard(name) for name in headers), *REJECT_COLUMNS, *extra])
+    count = 0
+    for line, cells, issues in rows:
+        row = [guard(cell) for cell in cells[: len(headers)]]
+        row += [""] * (len(headers) - len(row))
+        writer.writerow([*row, *_reasons(line, issues), *(["\t".join(cells[len(headers) :])] if overflow else [])])
+        count += 1
+    return count
+
+
+def _reasons(line: int, issues: Sequence[Issue]) -> list[str]:
+    told = sorted(issues, key=lambda issue: issue.severity is Severity.WARNING)
+
+    def join(parts: Iterable[str]) -> str:
+        return " | ".join(dict.fromkeys(part for part in parts if part))
+
+    return [
+        str(line),
+        guard(join(issue.column or "" for issue in told)),
+        join(issue.code for issue in told),
+        guard(join(_reason(issue) for issue in told)),
+        guard(join(issue.suggestion for issue in told)),
+    ]
+
+
+def _reason(issue: Issue) -> str:
+    code = CODES.get(issue.code)
+    title = code.title if code else issue.code
+    return f"{title} ({issue.detail})" if issue.detail else title

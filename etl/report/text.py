@@ -1,0 +1,138 @@
+"""A report as plain text: the summary a terminal shows and ``report.txt`` holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from etl.model import Severity
+from etl.report.model import IssueGroup, Report
+
+_MOST_GROUPS = 40
+
+
+def render_text(report: Report) -> str:
+    """Return the whole report, newline at the end. Widths fit 100 columns unless a header is longer."""
+    parts = [_head(report), _sum(report), _issues(report), _batches(report), _phases(report), _closing(report)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def timestamp(seconds: float | None) -> str:
+    """Return a moment in UTC to the second, or a dash."""
+    if seconds is None:
+        return "-"
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def duration(seconds: float) -> str:
+    """Return a length of time as a person says it."""
+    if seconds < 60:  # noqa: PLR2004 - seconds of a minute
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
+
+
+def size(count: int) -> str:
+    """Return a number of bytes in decimal units, as Klaviyo's limits are given."""
+    amount = float(count)
+    for unit in ("B", "kB", "MB"):
+        if amount < 1000:  # noqa: PLR2004 - a step of decimal units
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} GB"
+
+
+def table(rows: Sequence[Sequence[str]], *, right: frozenset[int] = frozenset()) -> str:
+    """Lay out rows, the first being the header; the columns in ``right`` are aligned to the right."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+
+    def line(row: Sequence[str]) -> str:
+        cells = [
+            cell.rjust(width) if column in right else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        return "  " + "  ".join(cells).rstrip()
+
+    rule = "  " + "  ".join("-" * width for width in widths)
+    return "\n".join([line(rows[0]), rule, *(line(row) for row in rows[1:])])
+
+
+def _head(report: Report) -> str:
+    facts = [
+        f"Run {report.run} ({report.command}, {report.status.value})",
+        f"  source   {report.source}",
+    ]
+    facts += [f"           {note}" for note in report.source_notes]
+    if report.account:
+        name = f" ({report.account_name})" if report.account_name else ""
+        facts.append(f"  account  {report.account}{name}")
+    facts += [f"  list     {name}" for name in report.lists]
+    if report.parent:
+        facts.append(f"  parent   {report.parent}")
+    facts.append(f"  time     {timestamp(report.started_at)} to {timestamp(report.finished_at)}")
+    return "\n".join(facts)
+
+
+def _sum(report: Report) -> str:
+    tally = report.tally
+    width = len(f"{tally.read:,}")
+    lines: list[str] = []
+    for name, count in tally.parts:
+        if count or name in {"loaded", "rejected", "failed"}:
+            lines.append(f"  {'+' if lines else ' '} {count:>{width},}  {name}")
+    lines.append("  " + "-" * (width + 12))
+    verdict = "every row is accounted for" if tally.ties else "THE SUM DOES NOT TIE: please report this bug"
+    lines.append(f"  = {tally.read:>{width},}  rows read: {verdict}")
+    return "\n".join(lines)
+
+
+def _issues(report: Report) -> str:
+    parts = []
+    for severity, title in (
+        (Severity.ERROR, "Errors (cost the row)"),
+        (Severity.WARNING, "Warnings (cost at most a cell)"),
+    ):
+        groups = [group for group in report.issues if group.severity is severity]
+        if not groups:
+            continue
+        rows = [("count", "code", "column", "first lines"), *(_issue_row(group) for group in groups[:_MOST_GROUPS])]
+        parts.append(f"{title}\n{table(rows, right=frozenset({0}))}")
+        hints = {group.code: group.hint for group in groups[:_MOST_GROUPS]}
+        parts.append("\n".join(f"  {code}: {hint}" for code, hint in hints.items()))
+        if len(groups) > _MOST_GROUPS:
+            parts.append(f"  and {len(groups) - _MOST_GROUPS} more; report.html lists all")
+    return "\n\n".join(parts)
+
+
+def _issue_row(group: IssueGroup) -> tuple[str, ...]:
+    lines = ", ".join(str(line) for line in group.lines)
+    more = ", ..." if group.count > len(group.lines) else ""
+    return (f"{group.count:,}", group.code, group.column or "(row)", lines + more)
+
+
+def _batches(report: Report) -> str:
+    if not report.batches:
+        return ""
+    rows = [("requests", "settled", "open", "replaced", "rows", "size", "attempts", "re-sent")]
+    for batch in report.batches:
+        settled, unsettled, superseded, count = (
+            f"{number:,}" for number in (batch.settled, batch.open, batch.superseded, batch.rows)
+        )
+        attempts, resent = f"{batch.attempts:,}", f"{batch.resent:,}"
+        rows.append((batch.kind, settled, unsettled, superseded, count, size(batch.bytes), attempts, resent))
+    return f"Sent to Klaviyo\n{table(rows, right=frozenset(range(1, 8)))}"
+
+
+def _phases(report: Report) -> str:
+    if not report.phases:
+        return ""
+    rows = [("phase", "time", "rows", "rows/s")]
+    rows += [(phase.name, duration(phase.seconds), f"{phase.rows:,}", f"{phase.rate:,.0f}") for phase in report.phases]
+    return f"Time\n{table(rows, right=frozenset({1, 2, 3}))}"
+
+
+def _closing(report: Report) -> str:
+    lines = [f"  note: {note}" for note in report.notes]
+    lines += [f"  next: {step}" for step in report.next_steps]
+    return "\n".join(lines)

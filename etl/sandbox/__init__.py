@@ -1,0 +1,29 @@
+"""A local Klaviyo for rehearsals and tests: real HTTP, real limits, real traps.
+
+It behaves as ``docs/sandbox.md`` says, not as would be convenient, and shares no code with the importer.
+"""
+
+from etl.sandbox.core import BrokenConnection, Delayed, Result, Sandbox
+from etl.sandbox.faults import Fault, FaultFile, load_faults, parse_faults
+from etl.sandbox.jsonapi import Request, Response
+from etl.sandbox.server import SandboxServer, serve
+from etl.sandbox.settings import SANDBOX_KEY, SCOPES, AccountSettings, SandboxSettings
+
+__all__ = [
+    "SANDBOX_KEY",
+    "SCOPES",
+    "AccountSettings",
+    "BrokenConnection",
+    "Delayed",
+    "Fault",
+    "FaultFile",
+    "Request",
+    "Response",
+    "Result",
+    "Sandbox",
+    "SandboxServer",
+    "SandboxSettings",
+    "load_faults",
+    "parse_faults",
+    "serve",
+]

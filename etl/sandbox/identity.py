@@ -1,0 +1,119 @@
+"""Identity resolution and writing of profiles: who is meant, and what a body changes.
+
+The order of identifiers in a conflict is not published (reference 3.1); the sandbox refuses a body whose identifiers
+belong to different profiles, as the 409 of reference 4.3 does.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any, Final
+
+from etl.sandbox.jsonapi import Problem
+from etl.sandbox.store import Profile
+from etl.sandbox.validation import IDENTIFIERS, PLAIN
+
+_KEYS: Final = {"email": "email_key", "phone_number": "phone_number", "external_id": "external_id"}
+
+
+def key_of(name: str, value: str) -> str:
+    """Return an identifier as it is compared: e-mails without regard to case."""
+    return value.casefold() if name == "email" else value
+
+
+def columns_of(attributes: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return what to look a body's profile up by: column → values."""
+    return {_KEYS[name]: [key_of(name, attributes[name])] for name in IDENTIFIERS if attributes.get(name)}
+
+
+class Directory:
+    """Profiles by their identifiers, kept up to date while a request or a job changes them."""
+
+    def __init__(self, profiles: list[Profile]) -> None:
+        self._by: dict[tuple[str, str], Profile] = {}
+        for profile in profiles:
+            self.enter(profile)
+
+    def enter(self, profile: Profile) -> None:
+        """Make a profile findable by what it has now."""
+        for name in IDENTIFIERS:
+            value = getattr(profile, name)
+            if value:
+                self._by[name, key_of(name, value)] = profile
+
+    def leave(self, profile: Profile) -> None:
+        """Make a profile unfindable, before its identifiers change."""
+        for name in IDENTIFIERS:
+            value = getattr(profile, name)
+            if value and self._by.get((name, key_of(name, value))) is profile:
+                del self._by[name, key_of(name, value)]
+
+    def owners(self, attributes: Mapping[str, Any]) -> list[Profile]:
+        """Return the different profiles that a body's identifiers belong to."""
+        found: dict[int, Profile] = {}
+        for name in IDENTIFIERS:
+            value = attributes.get(name)
+            if value and (profile := self._by.get((name, key_of(name, value)))):
+                found[profile.seq] = profile
+        return list(found.values())
+
+
+def conflict(other: Profile) -> Problem:
+    """Return the 409 as captured (reference 4.3)."""
+    return Problem(
+        409,
+        "duplicate_profile",
+        "Conflict.",
+        "A profile already exists with one of these identifiers.",
+        "/data/attributes",
+        meta={"duplicate_profile_id": other.id},
+    )
+
+
+def write(profile: Profile, attributes: Mapping[str, Any], now: float, *, nulls_clear: bool) -> None:
+    """Write a body into a profile. A ``null`` clears only where ``nulls_clear``; what is left out stays."""
+    for name in IDENTIFIERS:
+        if name in attributes and (attributes[name] is not None or nulls_clear):
+            setattr(profile, name, attributes[name])
+    for name in PLAIN:
+        _set(profile.attributes, name, attributes, nulls_clear=nulls_clear)
+    for name in ("location", "properties"):
+        given = attributes.get(name)
+        if given is None:
+            if name in attributes and nulls_clear:
+                profile.attributes.pop(name, None)
+            continue
+        section = profile.attributes.setdefault(name, {})
+        for field in given:
+            _set(section, field, given, nulls_clear=nulls_clear)
+    profile.updated = now
+
+
+def patch(profile: Profile, meta: Mapping[str, Any] | None) -> None:
+    """Apply ``meta.patch_properties``: append, unappend, unset."""
+    changes = (meta or {}).get("patch_properties") or {}
+    if not changes:
+        return
+    properties = profile.attributes.setdefault("properties", {})
+    for name, value in (changes.get("append") or {}).items():
+        present = properties.get(name)
+        values = present if isinstance(present, list) else ([] if present is None else [present])
+        added = value if isinstance(value, list) else [value]
+        properties[name] = [*values, *(item for item in added if item not in values)]
+    for name, value in (changes.get("unappend") or {}).items():
+        removed = value if isinstance(value, list) else [value]
+        if isinstance(properties.get(name), list):
+            properties[name] = [item for item in properties[name] if item not in removed]
+    unset = changes.get("unset") or []
+    for name in [unset] if isinstance(unset, str) else unset:
+        properties.pop(name, None)
+
+
+def _set(target: dict[str, Any], name: str, source: Mapping[str, Any], *, nulls_clear: bool) -> None:
+    if name not in source:
+        return
+    if source[name] is not None:
+        target[name] = copy.deepcopy(source[name])
+    elif nulls_clear:
+        target.pop(name, None)

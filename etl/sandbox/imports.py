@@ -1,0 +1,166 @@
+"""The bulk import endpoints (reference 3.4, 3.5): all-or-nothing at once, row by row later."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any, Final
+
+import orjson
+
+from etl.sandbox import jobs, jsonapi, lists, profiles
+from etl.sandbox.context import Context
+from etl.sandbox.filters import parse_filter
+from etl.sandbox.jsonapi import Problem, ProblemError, Response, answer, invalid
+from etl.sandbox.store import profile_of
+from etl.sandbox.validation import malformed
+
+_MOST_PROFILES: Final = 10_000
+_MOST_BYTES: Final = 5_000_000  # "5MB": the smaller reading
+_STATUSES: Final = frozenset({"queued", "processing", "complete", "cancelled"})
+_ROWS: Final = "/data/attributes/profiles/data"
+_FILTERS: Final = {"status": frozenset({"equals", "any"})}
+
+
+def submit(context: Context) -> Response:
+    """POST /api/profile-bulk-import-jobs."""
+    if len(context.request.body) > _MOST_BYTES:
+        raise ProblemError(Problem(413, "payload_too_large", "Payload too large.", "At most 5MB are allowed."))
+    data = context.document()
+    if data.get("type") != "profile-bulk-import-job":
+        raise ProblemError(invalid("The type must be 'profile-bulk-import-job'.", "/data/type"))
+    rows = _rows(data)
+    found: list[Problem] = []
+    for index, row in enumerate(rows):
+        pointer = f"{_ROWS}/{index}"
+        if not isinstance(row, dict) or row.get("type") != "profile":
+            found.append(invalid("Every entry must be of type 'profile'.", pointer))
+        else:
+            found += malformed(row.get("attributes"), f"{pointer}/attributes")
+    if found:
+        raise ProblemError(*found)
+    wanted = _lists(data)
+    unknown = sorted(set(wanted) - set(context.store.known_lists(wanted)))
+    if unknown:
+        raise ProblemError(invalid(f"Invalid list IDs: {', '.join(unknown)}", "/data/relationships/lists"))
+    job = jobs.submit(context.store, context.settings, rows, wanted, now=context.now, fault=context.fault)
+    document = jobs.document(job, context.url)
+    return answer(202, {"data": document, "links": document["links"], "meta": {"agent_hints": {"next_steps": []}}})
+
+
+def search(context: Context) -> Response:
+    """GET /api/profile-bulk-import-jobs."""
+    size = context.page_size(20, 100)
+    parts = ["expires > ?"]
+    values: list[Any] = [context.now]
+    for condition in parse_filter(context.request.parameter("filter"), _FILTERS):
+        if not set(condition.values) <= _STATUSES:
+            raise ProblemError(invalid("Not a status.", parameter="filter"))
+        parts.append(f"status IN ({', '.join('?' * len(condition.values))})")
+        values += list(condition.values)
+    sort = context.request.parameter("sort") or "created_at"
+    if sort.removeprefix("-") != "created_at":
+        raise ProblemError(invalid("Only created_at can be sorted by.", parameter="sort"))
+    direction = "DESC" if sort.startswith("-") else "ASC"
+    rows = context.store.connection.execute(
+        f"SELECT * FROM jobs WHERE {' AND '.join(parts)} ORDER BY seq {direction} LIMIT ? OFFSET ?",  # noqa: S608 - names of ours
+        (*values, size + 1, context.offset()),
+    ).fetchall()
+    items = [jobs.document(row, context.url) for row in rows[:size] if jobs.visible(row, context.now)]
+    return context.collection(items, more=len(rows) > size, size=size)
+
+
+def get(context: Context) -> Response:
+    """GET /api/profile-bulk-import-jobs/{id}."""
+    job = _job(context)
+    document: dict[str, Any] = {"data": jobs.document(job, context.url)}
+    if context.request.parameter("include") == "lists":
+        document["included"] = _lists_of(context, job)
+    return answer(200, document)
+
+
+def errors(context: Context) -> Response:
+    """GET .../{id}/import-errors: no row number, only the payload (reference 3.5)."""
+    size = context.page_size(20, 100)
+    job = _job(context)
+    rows = context.store.connection.execute(
+        "SELECT * FROM job_errors WHERE job = ? ORDER BY number LIMIT ? OFFSET ?",
+        (job["seq"], size + 1, context.offset()),
+    ).fetchall()
+    items = [
+        {
+            "type": "import-error",
+            "id": jsonapi.uuid_like(f"{job['id']}:{row['number']}"),
+            "attributes": {
+                "code": row["code"],
+                "title": row["title"],
+                "detail": row["detail"],
+                "source": {"pointer": row["pointer"]},
+                "original_payload": None if row["payload"] is None else orjson.loads(row["payload"]),
+            },
+            "links": {"self": f"{context.url}{context.request.path}"},
+        }
+        for row in rows[:size]
+    ]
+    return context.collection(items, more=len(rows) > size, size=size)
+
+
+def imported(context: Context) -> Response:
+    """GET .../{id}/profiles and .../relationships/profiles: what the job created or updated."""
+    size = context.page_size(20, 100)
+    job = _job(context)
+    rows = context.store.connection.execute(
+        "SELECT p.* FROM job_profiles j JOIN profiles p ON p.seq = j.profile WHERE j.job = ? "
+        "ORDER BY p.seq LIMIT ? OFFSET ?",
+        (job["seq"], size + 1, context.offset()),
+    ).fetchall()
+    if "/relationships/" in context.request.path:
+        items: list[dict[str, Any]] = [{"type": "profile", "id": row["id"]} for row in rows[:size]]
+    else:
+        shown = profiles.wants_subscriptions(context)
+        items = [profiles.document(profile_of(row), context.url, subscriptions=shown) for row in rows[:size]]
+    return context.collection(items, more=len(rows) > size, size=size)
+
+
+def job_lists(context: Context) -> Response:
+    """GET .../{id}/lists and .../relationships/lists."""
+    found = _lists_of(context, _job(context))
+    if "/relationships/" in context.request.path:
+        found = [{"type": "list", "id": item["id"]} for item in found]
+    return context.collection(found, more=False, size=len(found) or 1)
+
+
+def _rows(data: dict[str, Any]) -> list[Any]:
+    try:
+        rows = data["attributes"]["profiles"]["data"]
+    except (KeyError, TypeError):
+        rows = None
+    if not isinstance(rows, list) or not rows:
+        raise ProblemError(invalid("The profiles are required.", _ROWS))
+    if len(rows) > _MOST_PROFILES:
+        raise ProblemError(invalid(f"At most {_MOST_PROFILES} profiles are allowed.", _ROWS))
+    return rows
+
+
+def _lists(data: dict[str, Any]) -> list[str]:
+    relationships = data.get("relationships") or {}
+    try:
+        return [str(item["id"]) for item in (relationships.get("lists") or {}).get("data") or []]
+    except (AttributeError, KeyError, TypeError):
+        raise ProblemError(invalid("The relationship is malformed.", "/data/relationships/lists")) from None
+
+
+def _lists_of(context: Context, job: sqlite3.Row) -> list[dict[str, Any]]:
+    rows = context.store.connection.execute(
+        "SELECT * FROM lists WHERE id IN (SELECT value FROM json_each(?))", (job["lists"],)
+    ).fetchall()
+    return [lists.document(row, context.url) for row in rows]
+
+
+def _job(context: Context) -> sqlite3.Row:
+    job_id = context.parameters["id"]
+    row: sqlite3.Row | None = context.store.connection.execute("SELECT * FROM jobs WHERE id = ?", (job_id,)).fetchone()
+    if row is None or not jobs.visible(row, context.now):
+        raise ProblemError(
+            Problem(404, "not_found", "Not found.", f"A job with id {job_id} does not exist.", "/data/id")
+        )
+    return row

@@ -1,0 +1,169 @@
+"""The list endpoints (reference 3.6). Membership is not consent."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any, Final
+
+from etl.sandbox import jsonapi, profiles
+from etl.sandbox.context import Context
+from etl.sandbox.filters import as_seconds, parse_filter
+from etl.sandbox.jsonapi import Problem, ProblemError, Response, answer, invalid
+from etl.sandbox.store import profile_of
+
+_EXACT: Final = frozenset({"equals", "any"})
+_FILTERS: Final = {
+    "id": _EXACT,
+    "name": _EXACT,
+    "created": frozenset({"greater-than"}),
+    "updated": frozenset({"greater-than"}),
+}
+_MEMBER_FILTERS: Final = {
+    "email": _EXACT,
+    "phone_number": _EXACT,
+    "joined_group_at": frozenset({"greater-than", "less-than", "greater-or-equal", "less-or-equal"}),
+}
+_OPERATORS: Final = {"greater-than": ">", "less-than": "<", "greater-or-equal": ">=", "less-or-equal": "<="}
+_MOST_IDS: Final = 1_000
+_OPT_IN: Final = ("single_opt_in", "double_opt_in")
+
+
+def document(row: sqlite3.Row, url: str, count: int | None = None) -> dict[str, Any]:
+    """Return a list as JSON:API; ``count`` only where it was asked for."""
+    attributes: dict[str, Any] = {
+        "name": row["name"],
+        "created": jsonapi.moment(row["created"]),
+        "updated": jsonapi.moment(row["updated"]),
+        "opt_in_process": row["opt_in_process"],
+    }
+    if count is not None:
+        attributes["profile_count"] = count
+    own = f"{url}/api/lists/{row['id']}"
+    related = {
+        name: {"links": {"self": f"{own}/relationships/{name}", "related": f"{own}/{name}"}}
+        for name in ("profiles", "tags", "flow-triggers")
+    }
+    return {"type": "list", "id": row["id"], "attributes": attributes, "relationships": related, "links": {"self": own}}
+
+
+def search(context: Context) -> Response:
+    """GET /api/lists: at most ten a page."""
+    size = context.page_size(10, 10)
+    parts = ["1 = 1"]
+    values: list[Any] = []
+    for condition in parse_filter(context.request.parameter("filter"), _FILTERS):
+        if condition.operator == "greater-than":
+            parts.append(f"{condition.field} > ?")
+            values.append(as_seconds(condition.values[0]))
+        else:
+            parts.append(f"{condition.field} IN ({', '.join('?' * len(condition.values))})")
+            values += list(condition.values)
+    rows = context.store.connection.execute(
+        f"SELECT * FROM lists WHERE {' AND '.join(parts)} ORDER BY seq LIMIT ? OFFSET ?",  # noqa: S608 - names of ours
+        (*values, size + 1, context.offset()),
+    ).fetchall()
+    return context.collection([document(row, context.url) for row in rows[:size]], more=len(rows) > size, size=size)
+
+
+def get(context: Context) -> Response:
+    """GET /api/lists/{id}, with ``profile_count`` on request."""
+    row = _list(context)
+    count = None
+    if context.request.parameter("additional-fields[list]") == "profile_count":
+        members = "SELECT count(*) FROM members WHERE list_id = ?"
+        count = int(context.store.connection.execute(members, (row["id"],)).fetchone()[0])
+    return answer(200, {"data": document(row, context.url, count)})
+
+
+def create(context: Context) -> Response:
+    """POST /api/lists."""
+    data = context.document()
+    attributes = data.get("attributes") if data.get("type") == "list" else None
+    name = attributes.get("name") if isinstance(attributes, dict) else None
+    if not isinstance(attributes, dict) or not isinstance(name, str) or not name.strip():
+        raise ProblemError(invalid("The name is required.", "/data/attributes/name"))
+    process = attributes.get("opt_in_process") or "double_opt_in"
+    if process not in _OPT_IN:
+        raise ProblemError(invalid("Not a valid opt-in process.", "/data/attributes/opt_in_process"))
+    list_id = context.store.create_list(name, process, context.now)
+    row = context.store.connection.execute("SELECT * FROM lists WHERE id = ?", (list_id,)).fetchone()
+    return answer(201, {"data": document(row, context.url)})
+
+
+def members(context: Context) -> Response:
+    """GET /api/lists/{id}/profiles: profiles with ``joined_group_at``."""
+    size = context.page_size(20, 100)
+    row = _list(context)
+    parsed = parse_filter(context.request.parameter("filter"), _MEMBER_FILTERS)
+    joined = [condition for condition in parsed if condition.field == "joined_group_at"]
+    where, values = profiles.conditions([condition for condition in parsed if condition not in joined], "p.")
+    for condition in joined:
+        where += f" AND m.joined_at {_OPERATORS[condition.operator]} ?"
+        values.append(as_seconds(condition.values[0]))
+    rows = context.store.connection.execute(
+        f"SELECT p.*, m.joined_at FROM members m JOIN profiles p ON p.seq = m.profile "  # noqa: S608 - names of ours
+        f"WHERE m.list_id = ? AND {where} ORDER BY m.joined_at, p.seq LIMIT ? OFFSET ?",
+        (row["id"], *values, size + 1, context.offset()),
+    ).fetchall()
+    items = []
+    for member in rows[:size]:
+        item = profiles.document(profile_of(member), context.url, subscriptions=profiles.wants_subscriptions(context))
+        item["attributes"]["joined_group_at"] = jsonapi.moment(member["joined_at"])
+        items.append(item)
+    return context.collection(items, more=len(rows) > size, size=size)
+
+
+def member_ids(context: Context) -> Response:
+    """GET /api/lists/{id}/relationships/profiles."""
+    size = context.page_size(20, 1000)
+    rows = context.store.connection.execute(
+        "SELECT p.id FROM members m JOIN profiles p ON p.seq = m.profile WHERE m.list_id = ? "
+        "ORDER BY m.joined_at, p.seq LIMIT ? OFFSET ?",
+        (_list(context)["id"], size + 1, context.offset()),
+    ).fetchall()
+    items = [{"type": "profile", "id": member["id"]} for member in rows[:size]]
+    return context.collection(items, more=len(rows) > size, size=size)
+
+
+def add(context: Context) -> Response:
+    """POST /api/lists/{id}/relationships/profiles: one unknown id refuses them all."""
+    context.store.join(_list(context)["id"], _members(context), context.now)
+    return Response(204)
+
+
+def remove(context: Context) -> Response:
+    """DELETE /api/lists/{id}/relationships/profiles."""
+    context.store.leave(_list(context)["id"], _members(context))
+    return Response(204)
+
+
+def delete(context: Context) -> Response:
+    """DELETE /api/lists/{id}."""
+    forget(context, _list(context)["id"])
+    return Response(204)
+
+
+def forget(context: Context, list_id: str) -> None:
+    """Delete a list with its memberships."""
+    context.store.connection.execute("DELETE FROM members WHERE list_id = ?", (list_id,))
+    context.store.connection.execute("DELETE FROM lists WHERE id = ?", (list_id,))
+
+
+def _members(context: Context) -> list[int]:
+    ids = context.identifiers("profile", _MOST_IDS)
+    found = {profile.id: profile.seq for profile in context.store.find(id=ids)}
+    unknown = [profile_id for profile_id in ids if profile_id not in found]
+    if unknown:
+        raise ProblemError(invalid(f"Invalid profile IDs: {', '.join(unknown)}", "/data/"))
+    return list(found.values())
+
+
+def _list(context: Context) -> sqlite3.Row:
+    list_id = context.parameters["id"]
+    row: sqlite3.Row | None = context.store.connection.execute(
+        "SELECT * FROM lists WHERE id = ?", (list_id,)
+    ).fetchone()
+    if row is None:
+        problem = Problem(404, "not_found", "Not found.", f"A list with id {list_id} does not exist.", "/data/id")
+        raise ProblemError(problem)
+    return row

@@ -1,0 +1,204 @@
+"""The profile endpoints: upsert, create, patch, look up (reference 3.1, 3.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from etl.sandbox import jsonapi
+from etl.sandbox.context import Context
+from etl.sandbox.filters import Condition, as_seconds, parse_filter
+from etl.sandbox.identity import Directory, columns_of, conflict, patch, write
+from etl.sandbox.jsonapi import Problem, ProblemError, Response, answer, invalid
+from etl.sandbox.store import Profile, profile_of
+from etl.sandbox.validation import (
+    IDENTIFIERS,
+    LOCATION,
+    PLAIN,
+    PROFILE_BYTES,
+    is_real_phone,
+    malformed,
+    only_phone_is_bad,
+)
+
+_EXACT: Final = frozenset({"equals", "any"})
+_TIMES: Final = frozenset({"greater-than", "less-than"})
+FILTERS: Final[Mapping[str, frozenset[str]]] = {
+    "id": _EXACT,
+    "email": _EXACT,
+    "phone_number": _EXACT,
+    "external_id": _EXACT,
+    "created": _TIMES,
+    "updated": _TIMES,
+}
+_COLUMNS: Final = {"email": "email_key", "created": "created", "updated": "updated", "id": "id"}
+_SORTS: Final = ("id", "created", "updated", "email")
+_POINTER: Final = "/data/attributes"
+_DROPPED_PHONE: Final = {"x-klaviyo-partial-failure": "phone_number"}
+
+
+def document(profile: Profile, url: str, *, subscriptions: bool = False) -> dict[str, Any]:
+    """Return a profile as JSON:API. Being on a list never shows as consent."""
+    attributes: dict[str, Any] = {name: getattr(profile, name) for name in IDENTIFIERS}
+    attributes |= {name: profile.attributes.get(name) for name in PLAIN}
+    location = profile.attributes.get("location") or {}
+    attributes["location"] = {name: location.get(name) for name in LOCATION}
+    attributes["properties"] = profile.attributes.get("properties") or {}
+    attributes["created"] = jsonapi.moment(profile.created)
+    attributes["updated"] = jsonapi.moment(profile.updated)
+    attributes["last_event_date"] = None
+    if subscriptions:
+        attributes["subscriptions"] = {
+            channel: {"marketing": {"can_receive_" + verb: False, "consent": "NEVER_SUBSCRIBED", "suppression": []}}
+            for channel, verb in (("email", "email_marketing"), ("sms", "sms_marketing"))
+        }
+    own = f"{url}/api/profiles/{profile.id}"
+    related = {
+        name: {"links": {"self": f"{own}/relationships/{name}", "related": f"{own}/{name}"}}
+        for name in ("lists", "segments")
+    }
+    return {
+        "type": "profile",
+        "id": profile.id,
+        "attributes": attributes,
+        "relationships": related,
+        "links": {"self": own},
+    }
+
+
+def upsert(context: Context) -> Response:
+    """POST /api/profile-import: create (201) or update (200); ``null`` clears, what is left out stays."""
+    data = _data(context)
+    attributes, headers = _accepted(data)
+    owners = _owners(context, data, attributes)
+    if len(owners) > 1:
+        raise ProblemError(conflict(owners[1]))
+    return _written(context, data, attributes, owners[0] if owners else None, headers)
+
+
+def create(context: Context) -> Response:
+    """POST /api/profiles: create, 409 if any identifier is taken."""
+    data = _data(context)
+    attributes, headers = _accepted(data)
+    owners = _owners(context, {}, attributes)
+    if owners:
+        raise ProblemError(conflict(owners[0]))
+    return _written(context, data, attributes, None, headers)
+
+
+def update(context: Context) -> Response:
+    """PATCH /api/profiles/{id}."""
+    data = _data(context)
+    found = context.store.find(id=[context.parameters["id"]])
+    if not found:
+        raise ProblemError(missing(context.parameters["id"]))
+    if data.get("id") != context.parameters["id"]:
+        raise ProblemError(invalid("The id in the body must equal the id in the path.", "/data/id"))
+    attributes, headers = _accepted(data, needs_identifier=False)
+    others = [owner for owner in _owners(context, {}, attributes) if owner.seq != found[0].seq]
+    if others:
+        raise ProblemError(conflict(others[0]))
+    return _written(context, data, attributes, found[0], headers)
+
+
+def get(context: Context) -> Response:
+    """GET /api/profiles/{id}."""
+    found = context.store.find(id=[context.parameters["id"]])
+    if not found:
+        raise ProblemError(missing(context.parameters["id"]))
+    return answer(200, {"data": document(found[0], context.url, subscriptions=wants_subscriptions(context))})
+
+
+def search(context: Context) -> Response:
+    """GET /api/profiles: filtered, sorted, paged."""
+    size = context.page_size(20, 100)
+    where, values = conditions(parse_filter(context.request.parameter("filter"), FILTERS))
+    sort = context.request.parameter("sort") or "created"
+    field = sort.removeprefix("-")
+    if field not in _SORTS:
+        raise ProblemError(invalid(f"'{field}' is not a sortable field.", parameter="sort"))
+    direction = "DESC" if sort.startswith("-") else "ASC"
+    rows = context.store.connection.execute(
+        f"SELECT * FROM profiles WHERE {where} "  # noqa: S608 - names of ours
+        f"ORDER BY {_COLUMNS[field]} {direction}, seq {direction} LIMIT ? OFFSET ?",
+        (*values, size + 1, context.offset()),
+    ).fetchall()
+    shown = wants_subscriptions(context)
+    items = [document(profile_of(row), context.url, subscriptions=shown) for row in rows[:size]]
+    return context.collection(items, more=len(rows) > size, size=size)
+
+
+def conditions(parsed: list[Condition], prefix: str = "") -> tuple[str, list[Any]]:
+    """Return SQL and its values for conditions over the table ``profiles``."""
+    parts = ["1 = 1"]
+    values: list[Any] = []
+    for condition in parsed:
+        column = prefix + _COLUMNS.get(condition.field, condition.field)
+        if condition.operator in _TIMES:
+            parts.append(f"{column} {'>' if condition.operator == 'greater-than' else '<'} ?")
+            values.append(as_seconds(condition.values[0]))
+        else:
+            wanted = [value.casefold() if condition.field == "email" else value for value in condition.values]
+            parts.append(f"{column} IN ({', '.join('?' * len(wanted))})")
+            values += wanted
+    return " AND ".join(parts), values
+
+
+def wants_subscriptions(context: Context) -> bool:
+    """Whether ``additional-fields[profile]`` asks for them."""
+    return "subscriptions" in (context.request.parameter("additional-fields[profile]") or "").split(",")
+
+
+def missing(profile_id: str) -> Problem:
+    """Return the 404 of a profile."""
+    return Problem(404, "not_found", "Not found.", f"A profile with id {profile_id} does not exist.", "/data/id")
+
+
+def _data(context: Context) -> dict[str, Any]:
+    if len(context.request.body) > PROFILE_BYTES:
+        raise ProblemError(Problem(413, "payload_too_large", "Payload too large.", "At most 100KB are allowed."))
+    data = context.document()
+    if data.get("type") != "profile":
+        raise ProblemError(invalid("The type must be 'profile'.", "/data/type"))
+    return data
+
+
+def _accepted(data: dict[str, Any], *, needs_identifier: bool = True) -> tuple[dict[str, Any], dict[str, str]]:
+    attributes = data.get("attributes")
+    found = malformed(attributes, _POINTER)
+    headers: dict[str, str] = {}
+    accepted = dict(attributes) if isinstance(attributes, dict) else {}
+    unreal = bool(accepted.get("phone_number")) and not found and not is_real_phone(accepted["phone_number"])
+    if found and not only_phone_is_bad(accepted, found, _POINTER):
+        raise ProblemError(*found)
+    if found or (unreal and any(accepted.get(name) for name in ("email", "external_id"))):
+        del accepted["phone_number"]
+        headers = _DROPPED_PHONE
+    elif unreal:
+        raise ProblemError(invalid("Invalid phone number", f"{_POINTER}/phone_number"))
+    if needs_identifier and not data.get("id") and not any(accepted.get(name) for name in IDENTIFIERS):
+        raise ProblemError(invalid("One or more identifiers is required", _POINTER))
+    return accepted, headers
+
+
+def _owners(context: Context, data: dict[str, Any], attributes: dict[str, Any]) -> list[Profile]:
+    found = context.store.find(**columns_of(attributes))
+    owners = Directory(found).owners(attributes)
+    if data.get("id"):
+        named = context.store.find(id=[str(data["id"])])
+        if not named:
+            raise ProblemError(missing(str(data["id"])))
+        owners = [named[0], *(owner for owner in owners if owner.seq != named[0].seq)]
+    return owners
+
+
+def _written(
+    context: Context, data: dict[str, Any], attributes: dict[str, Any], found: Profile | None, headers: dict[str, str]
+) -> Response:
+    store = context.store
+    profile = found or Profile(store.next_profile(), None, None, None, {}, context.now, context.now)
+    write(profile, attributes, context.now, nulls_clear=True)
+    patch(profile, data.get("meta"))
+    store.save([profile])
+    status = 200 if found else 201
+    return answer(status, {"data": document(profile, context.url)}, headers)

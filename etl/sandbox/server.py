@@ -1,0 +1,90 @@
+"""Serving the sandbox: in a thread of this process, or as a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from types import TracebackType
+from typing import Self
+
+import uvicorn
+
+from etl.errors import UsageError
+from etl.sandbox.app import SandboxApp
+from etl.sandbox.core import Sandbox
+from etl.sandbox.settings import SandboxSettings
+
+_START_SECONDS = 20.0
+
+
+def _config(sandbox: Sandbox) -> uvicorn.Config:
+    return uvicorn.Config(
+        SandboxApp(sandbox),
+        http="h11",
+        ws="none",
+        lifespan="off",
+        log_level="critical",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=1,
+    )
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((host, port))
+    except OSError as error:
+        bound.close()
+        raise UsageError(
+            "port-taken", f"Port {port} on {host} cannot be used: {error.strerror}", "Choose another with --port."
+        ) from None
+    return bound
+
+
+class SandboxServer:
+    """A sandbox on a free loopback port, served by a thread; a context manager."""
+
+    def __init__(self, settings: SandboxSettings | None = None, *, host: str = "127.0.0.1", port: int = 0) -> None:
+        self.sandbox = Sandbox(settings)
+        self._socket = _bind(host, port)
+        self.url = f"http://{host}:{self._socket.getsockname()[1]}"
+        self._server = uvicorn.Server(_config(self.sandbox))
+        self._thread = threading.Thread(target=self._server.run, args=([self._socket],), daemon=True)
+
+    def start(self) -> None:
+        """Serve; returns once requests are answered."""
+        self._thread.start()
+        deadline = time.monotonic() + _START_SECONDS
+        while not self._server.started:
+            if time.monotonic() > deadline or not self._thread.is_alive():
+                raise UsageError("sandbox-not-started", "The sandbox did not start", "Try another port.")
+            time.sleep(0.005)
+
+    def stop(self) -> None:
+        """Stop serving and close the store."""
+        self._server.should_exit = True
+        if self._thread.is_alive():
+            self._thread.join(timeout=10)
+        self._socket.close()
+        self.sandbox.close()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def serve(settings: SandboxSettings, *, host: str, port: int) -> None:
+    """Serve until a signal ends it."""
+    sandbox = Sandbox(settings)
+    with contextlib.closing(sandbox), contextlib.closing(_bind(host, port)) as bound:
+        uvicorn.Server(_config(sandbox)).run([bound])

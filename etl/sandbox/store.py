@@ -1,0 +1,166 @@
+"""Where the sandbox keeps its account: SQLite, in a file or in memory, so that several runs meet the same profiles."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+from etl.sandbox import jsonapi
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS profiles (
+  seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, email TEXT, email_key TEXT UNIQUE, phone_number TEXT UNIQUE,
+  external_id TEXT UNIQUE, attributes BLOB NOT NULL, created REAL NOT NULL, updated REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS lists (
+  seq INTEGER PRIMARY KEY, id TEXT UNIQUE, name TEXT NOT NULL, opt_in_process TEXT NOT NULL, created REAL NOT NULL,
+  updated REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS members (
+  list_id TEXT NOT NULL, profile INTEGER NOT NULL, joined_at REAL NOT NULL,
+  PRIMARY KEY (list_id, profile)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS jobs (
+  seq INTEGER PRIMARY KEY, id TEXT UNIQUE, status TEXT NOT NULL, payload BLOB, lists TEXT NOT NULL,
+  created REAL NOT NULL, started REAL, completed REAL, expires REAL NOT NULL, due REAL, total INTEGER NOT NULL,
+  completed_count INTEGER, failed_count INTEGER, fault TEXT);
+CREATE TABLE IF NOT EXISTS job_errors (
+  job INTEGER NOT NULL, number INTEGER NOT NULL, code TEXT NOT NULL, title TEXT NOT NULL, detail TEXT NOT NULL,
+  pointer TEXT NOT NULL, payload BLOB, PRIMARY KEY (job, number)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS job_profiles (
+  job INTEGER NOT NULL, profile INTEGER NOT NULL, PRIMARY KEY (job, profile)) WITHOUT ROWID;
+"""
+_TABLES: Final = ("profiles", "lists", "members", "jobs", "job_errors", "job_profiles")
+
+
+@dataclass(slots=True)
+class Profile:
+    """A profile in memory. ``attributes`` holds everything but the identifiers."""
+
+    seq: int
+    email: str | None
+    phone_number: str | None
+    external_id: str | None
+    attributes: dict[str, Any]
+    created: float
+    updated: float
+
+    @property
+    def id(self) -> str:
+        """Klaviyo's id."""
+        return jsonapi.profile_id(self.seq)
+
+
+class Store:
+    """The tables. Not thread-safe by itself: the core holds a lock around every request."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.connection = sqlite3.connect(path or ":memory:", check_same_thread=False, isolation_level=None)
+        self.connection.row_factory = sqlite3.Row
+        # A sandbox that loses its last second in a power cut is no loss.
+        self.connection.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;" + _SCHEMA)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self.connection.close()
+
+    def reset(self) -> None:
+        """Forget everything."""
+        for table in _TABLES:
+            self.connection.execute(f"DELETE FROM {table}")  # noqa: S608 - names of ours
+
+    def begin(self) -> None:
+        """Start a transaction."""
+        self.connection.execute("BEGIN IMMEDIATE")
+
+    def commit(self) -> None:
+        """Keep it."""
+        self.connection.execute("COMMIT")
+
+    def rollback(self) -> None:
+        """Drop it."""
+        if self.connection.in_transaction:
+            self.connection.execute("ROLLBACK")
+
+    def find(self, **columns: Sequence[str]) -> list[Profile]:
+        """Return the profiles of which some column (``id``, ``email_key``, ...) is among the values."""
+        found: dict[int, Profile] = {}
+        for column, values in columns.items():
+            if values:
+                query = f"SELECT * FROM profiles WHERE {column} IN (SELECT value FROM json_each(?))"  # noqa: S608 - names of ours
+                for row in self.connection.execute(query, (orjson.dumps(list(values)).decode(),)):
+                    found[row["seq"]] = profile_of(row)
+        return list(found.values())
+
+    def next_profile(self) -> int:
+        """Return the number that the next new profile gets."""
+        return int(self.connection.execute("SELECT coalesce(max(seq), 0) + 1 FROM profiles").fetchone()[0])
+
+    def save(self, profiles: Iterable[Profile]) -> None:
+        """Insert or replace profiles. Identifiers that moved between them are let go of first."""
+        kept = list(profiles)
+        self.connection.executemany(
+            "UPDATE profiles SET email_key = NULL, phone_number = NULL, external_id = NULL WHERE seq = ?",
+            [(profile.seq,) for profile in kept],
+        )
+        self.connection.executemany(
+            "INSERT INTO profiles VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (seq) DO UPDATE SET "
+            "email = excluded.email, email_key = excluded.email_key, phone_number = excluded.phone_number, "
+            "external_id = excluded.external_id, attributes = excluded.attributes, updated = excluded.updated",
+            [
+                (
+                    profile.seq,
+                    profile.id,
+                    profile.email,
+                    profile.email.casefold() if profile.email else None,
+                    profile.phone_number,
+                    profile.external_id,
+                    orjson.dumps(profile.attributes),
+                    profile.created,
+                    profile.updated,
+                )
+                for profile in kept
+            ],
+        )
+
+    def join(self, list_id: str, profiles: Iterable[int], now: float) -> None:
+        """Put profiles on a list; who is there stays."""
+        self.connection.executemany(
+            "INSERT INTO members VALUES (?, ?, ?) ON CONFLICT DO NOTHING", [(list_id, seq, now) for seq in profiles]
+        )
+
+    def leave(self, list_id: str, profiles: Iterable[int]) -> None:
+        """Take profiles off a list."""
+        self.connection.executemany(
+            "DELETE FROM members WHERE list_id = ? AND profile = ?", [(list_id, seq) for seq in profiles]
+        )
+
+    def known_lists(self, ids: Sequence[str]) -> list[str]:
+        """Return which of the ids are lists."""
+        query = "SELECT id FROM lists WHERE id IN (SELECT value FROM json_each(?))"
+        return [row[0] for row in self.connection.execute(query, (orjson.dumps(list(ids)).decode(),))]
+
+    def create_list(self, name: str, opt_in_process: str, now: float) -> str:
+        """Create a list; return its id."""
+        cursor = self.connection.execute(
+            "INSERT INTO lists (name, opt_in_process, created, updated) VALUES (?, ?, ?, ?)",
+            (name, opt_in_process, now, now),
+        )
+        list_id = jsonapi.list_id(int(cursor.lastrowid or 0))
+        self.connection.execute("UPDATE lists SET id = ? WHERE seq = ?", (list_id, cursor.lastrowid))
+        return list_id
+
+
+def profile_of(row: sqlite3.Row) -> Profile:
+    """Return the profile in a row of the table."""
+    return Profile(
+        row["seq"],
+        row["email"],
+        row["phone_number"],
+        row["external_id"],
+        orjson.loads(row["attributes"]),
+        row["created"],
+        row["updated"],
+    )

@@ -1,0 +1,178 @@
+"""Batches: which rows go out together, and what their requests are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from etl.errors import InternalError
+from etl.model import Batch, BatchKind, BatchStatus, PlannedBatch
+from etl.state import schema
+from etl.state.base import Database, pack, slices, unpack
+from etl.state.engine import bulk
+
+LIST_KINDS: Final = frozenset({BatchKind.LIST_ADD, BatchKind.LIST_REMOVE})
+OPEN: Final = (BatchStatus.PLANNED, BatchStatus.SENDING, BatchStatus.SUBMITTED)
+_PAGE: Final = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class PendingRow:
+    """A row that waits to be put into a batch. ``size``: bytes of its body."""
+
+    line: int
+    size: int
+    lists: tuple[str, ...]
+    clears: bool
+    klaviyo_id: str | None
+    unchanged: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Identifiers:
+    """What a row can be found by in Klaviyo."""
+
+    email: str | None
+    phone_number: str | None
+    external_id: str | None
+
+
+class BatchTable(Database):
+    """Every method that changes something is one transaction."""
+
+    def pending(self, run_id: str, step: str) -> Iterator[PendingRow]:
+        """Yield the rows at ``step`` (``import`` or ``lists``) that have no outcome and no batch, in line order."""
+        seq = self._seq(run_id)
+        rows, records = schema.rows, schema.records
+        after = -1
+        while True:
+            query = (
+                sa.select(
+                    rows.c.line, records.c.size, records.c.lists, records.c.clears, rows.c.klaviyo_id, rows.c.unchanged
+                )
+                .join(records, (records.c.run == rows.c.run) & (records.c.line == rows.c.line))
+                .where(rows.c.run == seq, rows.c.line > after, rows.c.step == step)
+                .where(rows.c.outcome.is_(None), rows.c.batch.is_(None))
+                .order_by(rows.c.line)
+                .limit(_PAGE)
+            )
+            with self._read() as connection:
+                page = connection.execute(query).all()
+            for line, size, lists, clears, klaviyo_id, unchanged in page:
+                named = tuple(orjson.loads(lists)) if lists else ()
+                yield PendingRow(line, size, named, bool(clears), klaviyo_id, bool(unchanged))
+            if len(page) < _PAGE:
+                return
+            after = page[-1].line
+
+    def add_batches(self, run_id: str, planned: Iterable[PlannedBatch]) -> list[int]:
+        """Record batches as ``planned`` and tie their rows to them; return their ids in order.
+
+        A row that needs several list operations must get all of them in one call: its outcome is written when the last
+        of the operations known by then has settled.
+        """
+        seq = self._seq(run_id)
+        with self._write() as connection:
+            return [insert_batch(connection, seq, batch) for batch in planned]
+
+    def open_batches(self, run_id: str, statuses: Sequence[BatchStatus] | None = None) -> list[Batch]:
+        """Return the batches that are not settled (or those in ``statuses``), oldest first."""
+        query = (
+            sa.select(schema.batches)
+            .where(schema.batches.c.run == self._seq(run_id))
+            .where(schema.batches.c.status.in_([status.value for status in statuses or OPEN]))
+            .order_by(schema.batches.c.id)
+        )
+        with self._read() as connection:
+            return [batch_of(row) for row in connection.execute(query)]
+
+    def batch(self, batch_id: int) -> Batch:
+        """Return one batch. Raise :class:`InternalError` if there is none of that id."""
+        query = sa.select(schema.batches).where(schema.batches.c.id == batch_id)
+        with self._read() as connection:
+            row = connection.execute(query).one_or_none()
+        if row is None:
+            raise InternalError("batch-unknown", f"There is no batch {batch_id} in this state")
+        return batch_of(row)
+
+    def bodies(self, run_id: str, lines: Sequence[int]) -> list[bytes]:
+        """Return the records' bodies in the order of ``lines``."""
+        seq = self._seq(run_id)
+        records = schema.records
+        found: dict[int, bytes] = {}
+        mine = sa.select(records.c.line, records.c.body).where(records.c.run == seq)
+        with self._read() as connection:
+            if _dense(lines):
+                query = mine.where(records.c.line.between(min(lines), max(lines)))
+                found.update((line, bytes(body)) for line, body in connection.execute(query))
+            else:
+                for part in slices(lines):
+                    query = mine.where(records.c.line.in_(part))
+                    found.update((line, bytes(body)) for line, body in connection.execute(query))
+        missing = [line for line in lines if line not in found]
+        if missing:
+            raise InternalError("records-missing", f"{len(missing)} rows have no record, line {missing[0]} first")
+        return [found[line] for line in lines]
+
+    def identifiers(self, run_id: str, lines: Sequence[int]) -> dict[int, Identifiers]:
+        """Return what each line can be found by."""
+        result = {}
+        for line, body in zip(lines, self.bodies(run_id, lines), strict=True):
+            attributes = orjson.loads(body)["attributes"]
+            result[line] = Identifiers(
+                attributes.get("email"), attributes.get("phone_number"), attributes.get("external_id")
+            )
+        return result
+
+
+def insert_batch(connection: Connection, seq: int, planned: PlannedBatch, *, again: bool = False) -> int:
+    """Insert a batch and tie its rows to it. ``again``: it replaces another one, its list operations are counted."""
+    statement = schema.batches.insert().values(
+        run=seq,
+        kind=planned.kind.value,
+        status=BatchStatus.PLANNED.value,
+        members=pack(planned.lines),
+        row_count=len(planned.lines),
+        lists=orjson.dumps(planned.lists).decode(),
+        size=planned.size,
+        parent=planned.parent,
+    )
+    batch_id = int(connection.execute(statement.returning(schema.batches.c.id)).scalar_one())
+    counted = ", ops = ops + 1" if planned.kind in LIST_KINDS and not again else ""
+    touched = bulk(
+        connection,
+        f"UPDATE rows SET batch = ?{counted} WHERE run = ? AND line = ? AND outcome IS NULL",  # noqa: S608 - texts of ours
+        [(batch_id, seq, line) for line in planned.lines],
+    )
+    if touched != len(planned.lines) and not again:
+        raise InternalError("batch-of-settled-rows", f"{len(planned.lines) - touched} rows of a new batch are settled")
+    return batch_id
+
+
+def batch_of(row: Row[Any]) -> Batch:
+    """Return the batch of a row of the table."""
+    return Batch(
+        id=row.id,
+        kind=BatchKind(row.kind),
+        status=BatchStatus(row.status),
+        lines=unpack(bytes(row.members)),
+        lists=tuple(orjson.loads(row.lists)),
+        size=row.size,
+        parent=row.parent,
+        job_id=row.job_id,
+        expires_at=row.expires_at,
+        attempts=row.attempts,
+        not_before=row.not_before,
+        sent_at=row.sent_at,
+        resent=bool(row.resent),
+    )
+
+
+def _dense(lines: Sequence[int]) -> bool:
+    """Whether reading all lines from the first to the last is less work than asking for each."""
+    return bool(lines) and max(lines) - min(lines) < 4 * len(lines)

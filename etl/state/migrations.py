@@ -1,0 +1,46 @@
+"""Schema changes by number. A change and the record that it happened commit together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Engine
+
+from etl.errors import StateError
+from etl.state import schema
+from etl.state.engine import transaction
+
+
+def _first(connection: Connection) -> None:
+    schema.metadata.create_all(connection)
+    for statement in schema.trigger_statements(connection.engine.dialect.name):
+        connection.exec_driver_sql(statement)
+
+
+_MIGRATIONS: Final[tuple[tuple[int, str, Callable[[Connection], None]], ...]] = ((1, "first schema", _first),)
+
+LATEST: Final = _MIGRATIONS[-1][0]
+
+
+def migrate(engine: Engine, now: float) -> None:
+    """Bring the database to :data:`LATEST`. Raise :class:`StateError` if a newer version of the tool wrote it."""
+    with transaction(engine) as connection:
+        names = set(sa.inspect(connection).get_table_names())
+        done: set[int] = set()
+        if schema.migrations.name in names:
+            done = set(connection.execute(sa.select(schema.migrations.c.number)).scalars())
+        elif names & set(schema.metadata.tables):
+            raise StateError("state-not-ours", "The database holds tables of another program", "Check --state.")
+        newest = max(done, default=0)
+        if newest > LATEST:
+            raise StateError(
+                "state-too-new",
+                f"The state was written by a newer version (schema {newest}, this one knows {LATEST})",
+                "Upgrade klaviyo-etl, or choose another --state.",
+            )
+        for number, name, change in _MIGRATIONS:
+            if number not in done:
+                change(connection)
+                connection.execute(schema.migrations.insert().values(number=number, name=name, applied_at=now))

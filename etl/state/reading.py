@@ -1,0 +1,212 @@
+"""Reading for reports: plain questions, no change, the same answer for the same state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import orjson
+import sqlalchemy as sa
+from sqlalchemy.engine import Row
+
+from etl.model import Issue, Outcome, Severity, Stage
+from etl.state import schema
+from etl.state.base import Database
+from etl.state.staging import read_cells
+
+
+@dataclass(frozen=True, slots=True)
+class IssueSummary:
+    """All issues of one code in one column. ``lines``: the first few; ``detail``: of the first."""
+
+    stage: Stage
+    code: str
+    column: str | None
+    severity: Severity
+    count: int
+    lines: tuple[int, ...]
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class BatchSummary:
+    """Batches of one kind, counted. ``rows`` and ``bytes`` are those of settled batches."""
+
+    kind: str
+    settled: int
+    open: int
+    superseded: int
+    rows: int
+    bytes: int
+    attempts: int
+    resent: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRow:
+    """A row with its original cells (in header order; a ragged one has more or fewer) and its issues."""
+
+    line: int
+    outcome: Outcome
+    cells: tuple[str, ...]
+    issues: tuple[Issue, ...]
+
+
+class Reading(Database):
+    """Questions to state."""
+
+    def counts(self, run_id: str) -> dict[Outcome | None, int]:
+        """Return rows per outcome; ``None`` counts the pending ones."""
+        rows = schema.rows
+        query = (
+            sa.select(rows.c.outcome, sa.func.count()).where(rows.c.run == self._seq(run_id)).group_by(rows.c.outcome)
+        )
+        with self._read() as connection:
+            return {Outcome(name) if name else None: int(count) for name, count in connection.execute(query)}
+
+    def issue_groups(self, run_id: str, first: int = 5) -> list[IssueSummary]:
+        """Return the issues grouped by code and column, the most frequent errors first."""
+        issues = schema.issues
+        keys = (issues.c.stage, issues.c.code, issues.c.column_name, issues.c.severity)
+        mine = issues.c.run == self._seq(run_id)
+        groups = sa.select(*keys, sa.func.count().label("total")).where(mine).group_by(*keys)
+        found = []
+        with self._read() as connection:
+            for row in connection.execute(groups).all():
+                same_column = (
+                    issues.c.column_name.is_(None)
+                    if row.column_name is None
+                    else issues.c.column_name == row.column_name
+                )
+                sample = (
+                    sa.select(issues.c.line, issues.c.detail)
+                    .where(mine, issues.c.code == row.code, issues.c.severity == row.severity)
+                    .where(issues.c.stage == row.stage, same_column)
+                    .order_by(issues.c.line, issues.c.id)
+                    .limit(first)
+                )
+                samples = connection.execute(sample).all()
+                found.append(
+                    IssueSummary(
+                        stage=Stage(row.stage),
+                        code=row.code,
+                        column=row.column_name,
+                        severity=Severity(row.severity),
+                        count=int(row.total),
+                        lines=tuple(sorted({sample.line for sample in samples})),
+                        detail=samples[0].detail,
+                    )
+                )
+        return sorted(found, key=lambda group: (group.severity, -group.count, group.code, group.column or ""))
+
+    def batch_summary(self, run_id: str) -> list[BatchSummary]:
+        """Return the batches counted by kind."""
+        columns = schema.batches.c
+        query = sa.select(
+            columns.kind,
+            columns.status,
+            sa.func.count().label("total"),
+            sa.func.sum(columns.row_count).label("rows"),
+            sa.func.sum(columns.size).label("bytes"),
+            sa.func.sum(columns.attempts).label("attempts"),
+            sa.func.sum(columns.resent).label("resent"),
+        )
+        query = query.where(columns.run == self._seq(run_id)).group_by(columns.kind, columns.status)
+        with self._read() as connection:
+            found = connection.execute(query).all()
+        return [
+            _summary(kind, [row for row in found if row.kind == kind]) for kind in sorted({row.kind for row in found})
+        ]
+
+    def job_ids(self, run_id: str) -> list[str]:
+        """Return the ids of Klaviyo's jobs of this run, in order."""
+        columns = schema.batches.c
+        query = sa.select(columns.job_id).where(columns.run == self._seq(run_id), columns.job_id.is_not(None))
+        with self._read() as connection:
+            return [str(job) for job in connection.execute(query.order_by(columns.id)).scalars()]
+
+    def outcomes(self, run_id: str) -> Iterator[tuple[int, Outcome | None, str | None]]:
+        """Yield (line, outcome, code) of every row in line order."""
+        rows = schema.rows
+        query = sa.select(rows.c.line, rows.c.outcome, rows.c.code).where(rows.c.run == self._seq(run_id))
+        with self._read() as connection:
+            for line, outcome, code in connection.execute(query.order_by(rows.c.line)):
+                yield line, Outcome(outcome) if outcome else None, code
+
+    def issues(self, run_id: str) -> Iterator[Issue]:
+        """Yield every issue in line order."""
+        issues = schema.issues
+        query = sa.select(issues).where(issues.c.run == self._seq(run_id)).order_by(issues.c.line, issues.c.id)
+        with self._read() as connection:
+            for row in connection.execute(query):
+                yield _issue(row)
+
+    def rows_to_fix(
+        self,
+        run_id: str,
+        outcomes: Sequence[Outcome] = (Outcome.REJECTED, Outcome.FAILED, Outcome.UNKNOWN),
+    ) -> Iterator[SourceRow]:
+        """Yield the rows with one of ``outcomes``, with their original cells, block by block."""
+        seq = self._seq(run_id)
+        rows, issues, blocks = schema.rows, schema.issues, schema.blocks
+        with self._read() as connection:
+            spans = connection.execute(
+                sa.select(blocks.c.first_line, blocks.c.last_line)
+                .where(blocks.c.run == seq)
+                .order_by(blocks.c.first_line)
+            ).all()
+        for first, last in spans:
+            wanted = (
+                sa.select(rows.c.line, rows.c.outcome)
+                .where(rows.c.run == seq, rows.c.line.between(first, last))
+                .where(rows.c.outcome.in_([outcome.value for outcome in outcomes]))
+                .order_by(rows.c.line)
+            )
+            with self._read() as connection:
+                found = connection.execute(wanted).all()
+                if not found:
+                    continue
+                block = connection.execute(
+                    sa.select(blocks.c.cells, blocks.c.ragged).where(blocks.c.run == seq, blocks.c.first_line == first)
+                ).one()
+                told: dict[int, list[Issue]] = {}
+                query = sa.select(issues).where(issues.c.run == seq, issues.c.line.between(first, last))
+                for row in connection.execute(query.order_by(issues.c.line, issues.c.id)):
+                    told.setdefault(row.line, []).append(_issue(row))
+            frame = read_cells(bytes(block.cells))
+            ragged = {line: tuple(cells) for line, *cells in orjson.loads(bytes(block.ragged))}
+            regular = frame.loc[frame.index.isin([row.line for row in found])].fillna("")
+            cells = {
+                **ragged,
+                **dict(zip(regular.index.tolist(), regular.itertuples(index=False, name=None), strict=True)),
+            }
+            for line, outcome in found:
+                yield SourceRow(line, Outcome(outcome), tuple(cells[line]), tuple(told.get(line, ())))
+
+
+def _summary(kind: str, found: Sequence[Row[tuple[object, ...]]]) -> BatchSummary:
+    def total(name: str, *statuses: str) -> int:
+        return sum(int(getattr(row, name)) for row in found if not statuses or row.status in statuses)
+
+    return BatchSummary(
+        kind=kind,
+        settled=total("total", "settled"),
+        open=total("total", "planned", "sending", "submitted"),
+        superseded=total("total", "superseded"),
+        rows=total("rows", "settled"),
+        bytes=total("bytes", "settled"),
+        attempts=total("attempts"),
+        resent=total("resent"),
+    )
+
+
+def _issue(row: Row[tuple[object, ...]]) -> Issue:
+    return Issue(
+        line=row.line,
+        stage=Stage(row.stage),
+        code=row.code,
+        column=row.column_name,
+        detail=row.detail,
+        severity=Severity(row.severity),
+        suggestion=row.suggestion,
+    )

@@ -1,0 +1,302 @@
+"""Tables and triggers of the state database.
+
+Write-once is the database's business, not the code's: triggers refuse to change an outcome, to take a batch back
+from its end, or to delete a row of a run that has left staging.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import sqlalchemy as sa
+
+from etl.model import BatchStatus
+from etl.state.translate import WRITE_ONCE
+
+metadata = sa.MetaData()
+
+_Integer = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+runs = sa.Table(
+    "runs",
+    metadata,
+    sa.Column("seq", _Integer, primary_key=True, autoincrement=True),
+    sa.Column("id", sa.Text, nullable=False, unique=True),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("mapping_hash", sa.Text, nullable=False),
+    sa.Column("mapping", sa.Text, nullable=False),
+    sa.Column("account", sa.Text),
+    sa.Column("command", sa.Text, nullable=False),
+    sa.Column("tool_version", sa.Text, nullable=False),
+    sa.Column("options", sa.Text, nullable=False),
+    sa.Column("parent", sa.Text),
+    sa.Column("pilot", sa.SmallInteger, nullable=False, server_default="0"),
+    sa.Column("started_at", sa.Double, nullable=False),
+    sa.Column("staged_at", sa.Double),
+    sa.Column("finished_at", sa.Double),
+    sa.Column("details", sa.Text, nullable=False, server_default="{}"),
+)
+
+# ``pilot``, above: what this run confirms does not count as known afterwards (--limit).
+
+# The original cells of a chunk, compressed: the rejects file needs them when the source is long gone.
+blocks = sa.Table(
+    "blocks",
+    metadata,
+    sa.Column("run", _Integer, primary_key=True),
+    sa.Column("first_line", _Integer, primary_key=True),
+    sa.Column("last_line", _Integer, nullable=False),
+    sa.Column("cells", sa.LargeBinary, nullable=False),
+    sa.Column("ragged", sa.LargeBinary, nullable=False),
+)
+
+# ``ops``: list operations still open for the row; the last one to settle writes the outcome.
+# The hashes only find candidates for duplicates; equality is decided on the values. They stand here and not beside the
+# bodies, so that looking for duplicates reads a tenth of the pages.
+rows = sa.Table(
+    "rows",
+    metadata,
+    sa.Column("run", _Integer, primary_key=True),
+    sa.Column("line", _Integer, primary_key=True),
+    sa.Column("outcome", sa.Text),
+    sa.Column("code", sa.Text),
+    sa.Column("step", sa.Text, nullable=False),
+    sa.Column("unchanged", sa.SmallInteger, nullable=False, server_default="0"),
+    sa.Column("primary_line", _Integer),
+    sa.Column("batch", _Integer),
+    sa.Column("ops", sa.SmallInteger, nullable=False, server_default="0"),
+    sa.Column("klaviyo_id", sa.Text),
+    sa.Column("email_hash", _Integer),
+    sa.Column("phone_hash", _Integer),
+    sa.Column("external_hash", _Integer),
+    sqlite_with_rowid=False,
+)
+
+records = sa.Table(
+    "records",
+    metadata,
+    sa.Column("run", _Integer, primary_key=True),
+    sa.Column("line", _Integer, primary_key=True),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Column("size", _Integer, nullable=False),
+    sa.Column("fingerprint", sa.LargeBinary, nullable=False),
+    sa.Column("identity", sa.LargeBinary, nullable=False),
+    sa.Column("lists", sa.Text),
+    sa.Column("clears", sa.SmallInteger, nullable=False, server_default="0"),
+    sqlite_with_rowid=False,
+)
+
+issues = sa.Table(
+    "issues",
+    metadata,
+    sa.Column("id", _Integer, primary_key=True, autoincrement=True),
+    sa.Column("run", _Integer, nullable=False),
+    sa.Column("line", _Integer, nullable=False),
+    sa.Column("stage", sa.Text, nullable=False),
+    sa.Column("code", sa.Text, nullable=False),
+    sa.Column("column_name", sa.Text),
+    sa.Column("detail", sa.Text, nullable=False),
+    sa.Column("severity", sa.Text, nullable=False),
+    sa.Column("suggestion", sa.Text, nullable=False),
+    sa.Index("issues_by_line", "run", "line"),
+)
+
+# ``members``: the lines in the order of the request, packed as little-endian 64-bit integers.
+batches = sa.Table(
+    "batches",
+    metadata,
+    sa.Column("id", _Integer, primary_key=True, autoincrement=True),
+    sa.Column("run", _Integer, sa.ForeignKey("runs.seq"), nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("members", sa.LargeBinary, nullable=False),
+    sa.Column("row_count", _Integer, nullable=False),
+    sa.Column("lists", sa.Text, nullable=False),
+    sa.Column("size", _Integer, nullable=False),
+    sa.Column("parent", _Integer),
+    sa.Column("job_id", sa.Text),
+    sa.Column("expires_at", sa.Double),
+    sa.Column("attempts", _Integer, nullable=False, server_default="0"),
+    sa.Column("not_before", sa.Double, nullable=False, server_default="0"),
+    sa.Column("sent_at", sa.Double),
+    sa.Column("resent", sa.SmallInteger, nullable=False, server_default="0"),
+    sa.Index("batches_by_status", "run", "status"),
+)
+
+attempts = sa.Table(
+    "attempts",
+    metadata,
+    sa.Column("batch", _Integer, sa.ForeignKey("batches.id"), primary_key=True),
+    sa.Column("number", _Integer, primary_key=True),
+    sa.Column("started_at", sa.Double, nullable=False),
+    sa.Column("ended_at", sa.Double),
+    sa.Column("reply", sa.Text),
+    sa.Column("status", _Integer),
+    sa.Column("detail", sa.Text),
+)
+
+# What the last confirmed import of an identity sent, and the lists it is known to be on.
+known_profiles = sa.Table(
+    "known_profiles",
+    metadata,
+    sa.Column("account", sa.Text, primary_key=True),
+    sa.Column("identity", sa.LargeBinary, primary_key=True),
+    sa.Column("fingerprint", sa.LargeBinary, nullable=False),
+    sa.Column("mapping_hash", sa.Text, nullable=False),
+    sa.Column("klaviyo_id", sa.Text),
+    sa.Column("confirmed_at", sa.Double, nullable=False),
+    sa.Column("run", _Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+known_memberships = sa.Table(
+    "known_memberships",
+    metadata,
+    sa.Column("account", sa.Text, primary_key=True),
+    sa.Column("identity", sa.LargeBinary, primary_key=True),
+    sa.Column("list_id", sa.Text, primary_key=True),
+    sqlite_with_rowid=False,
+)
+
+# Logs of what was confirmed since the tables above were last brought up to date; see known.py.
+confirmed_profiles = sa.Table(
+    "confirmed_profiles",
+    metadata,
+    sa.Column("id", _Integer, primary_key=True, autoincrement=True),
+    sa.Column("run", _Integer, nullable=False),
+    sa.Column("identity", sa.LargeBinary, nullable=False),
+    sa.Column("fingerprint", sa.LargeBinary, nullable=False),
+    sa.Column("klaviyo_id", sa.Text),
+    sa.Column("confirmed_at", sa.Double, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+confirmed_memberships = sa.Table(
+    "confirmed_memberships",
+    metadata,
+    sa.Column("id", _Integer, primary_key=True, autoincrement=True),
+    sa.Column("run", _Integer, nullable=False),
+    sa.Column("identity", sa.LargeBinary, nullable=False),
+    sa.Column("list_id", sa.Text, nullable=False),
+    sa.Column("member", sa.SmallInteger, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+# What verify read back from Klaviyo. ``fields``: names of what differs, as a JSON array; never a value.
+observations = sa.Table(
+    "observations",
+    metadata,
+    sa.Column("run", _Integer, primary_key=True),
+    sa.Column("line", _Integer, primary_key=True),
+    sa.Column("verdict", sa.Text, nullable=False),
+    sa.Column("fields", sa.Text, nullable=False),
+    sa.Column("observed_at", sa.Double, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+migrations = sa.Table(
+    "migrations",
+    metadata,
+    sa.Column("number", _Integer, primary_key=True, autoincrement=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("applied_at", sa.Double, nullable=False),
+)
+
+# From each status to the next ones: planned to settled for what is found hopeless before it is sent (a list that is
+# gone); submitted to planned for a job that was cancelled.
+TRANSITIONS: Final[dict[BatchStatus, tuple[BatchStatus, ...]]] = {
+    BatchStatus.PLANNED: (BatchStatus.SENDING, BatchStatus.SETTLED, BatchStatus.SUPERSEDED),
+    BatchStatus.SENDING: (BatchStatus.PLANNED, BatchStatus.SUBMITTED, BatchStatus.SETTLED, BatchStatus.SUPERSEDED),
+    BatchStatus.SUBMITTED: (BatchStatus.PLANNED, BatchStatus.SETTLED, BatchStatus.SUPERSEDED),
+    BatchStatus.SETTLED: (),
+    BatchStatus.SUPERSEDED: (),
+}
+
+_ALLOWED: Final = " OR ".join(
+    f"(OLD.status = '{source}' AND NEW.status = '{target}')"
+    for source, targets in TRANSITIONS.items()
+    for target in targets
+)
+
+# (name, event, table, condition, message). The conditions are SQL that both SQLite and PostgreSQL understand.
+_TRIGGERS: Final = (
+    (
+        "rows_outcome_once",
+        "UPDATE",
+        "rows",
+        "OLD.outcome IS NOT NULL AND (NEW.outcome IS NULL OR NEW.outcome <> OLD.outcome)",
+        "an outcome is written once",
+    ),
+    (
+        "rows_keep",
+        "DELETE",
+        "rows",
+        "(SELECT status FROM runs WHERE seq = OLD.run) <> 'staging'",
+        "a row of a staged run is not deleted",
+    ),
+    (
+        "runs_forward",
+        "UPDATE",
+        "runs",
+        "NEW.status <> OLD.status AND (NEW.status = 'staging' OR OLD.status = 'finished')",
+        "a run does not go back to staging, nor on after its end",
+    ),
+    ("runs_keep", "DELETE", "runs", "OLD.status <> 'staging'", "a staged run is not deleted"),
+    (
+        "batches_final",
+        "UPDATE",
+        "batches",
+        "OLD.status IN ('settled', 'superseded')",
+        "a settled or superseded batch does not change",
+    ),
+    (
+        "batches_transition",
+        "UPDATE",
+        "batches",
+        f"OLD.status NOT IN ('settled', 'superseded') AND NEW.status <> OLD.status AND NOT ({_ALLOWED})",
+        "a batch moves planned, sending, submitted, settled",
+    ),
+    (
+        "batches_members",
+        "UPDATE",
+        "batches",
+        "NEW.members <> OLD.members OR NEW.attempts < OLD.attempts",
+        "a batch keeps its rows, and its attempts only grow",
+    ),
+    ("batches_keep", "DELETE", "batches", "1 = 1", "a batch is not deleted"),
+    ("attempts_once", "UPDATE", "attempts", "OLD.ended_at IS NOT NULL", "an ended attempt does not change"),
+    ("attempts_keep", "DELETE", "attempts", "1 = 1", "an attempt is not deleted"),
+)
+
+
+def trigger_statements(dialect: str) -> list[str]:
+    """Return the DDL of the write-once triggers for ``sqlite`` or ``postgresql``."""
+    if dialect == "sqlite":
+        return [
+            f"CREATE TRIGGER {name} BEFORE {event} ON {table} FOR EACH ROW WHEN {condition} "
+            f"BEGIN SELECT RAISE(ABORT, '{WRITE_ONCE}{message}'); END"
+            for name, event, table, condition, message in _TRIGGERS
+        ]
+    statements = []
+    for name, event, table, condition, message in _TRIGGERS:
+        kept = "OLD" if event == "DELETE" else "NEW"
+        raising = f"RAISE EXCEPTION '{WRITE_ONCE}{message}' USING ERRCODE = '23514'"
+        # WHEN spares the call of the function for every row that is fine, but takes no subquery.
+        asks = "SELECT" in condition
+        body = f"IF {condition} THEN {raising}; END IF; RETURN {kept};" if asks else f"{raising};"
+        when = "" if asks else f"WHEN ({condition}) "
+        statements += [
+            f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} END $$",
+            f"CREATE TRIGGER {name} BEFORE {event} ON {table} FOR EACH ROW {when}EXECUTE FUNCTION {name}()",
+        ]
+    # TRUNCATE fires no trigger of a row.
+    statements.append(
+        "CREATE FUNCTION refuse_truncate() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        f"RAISE EXCEPTION '{WRITE_ONCE}the table is not emptied' USING ERRCODE = '23514'; END $$"
+    )
+    statements += [
+        f"CREATE TRIGGER {table}_truncate BEFORE TRUNCATE ON {table} EXECUTE FUNCTION refuse_truncate()"
+        for table in ("runs", "rows", "batches", "attempts")
+    ]
+    return statements

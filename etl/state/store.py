@@ -1,0 +1,68 @@
+"""The store: one open state database with everything that can be asked of it."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from sqlalchemy.engine import Engine
+
+from etl.model import Clock
+from etl.state.batches import BatchTable
+from etl.state.engine import CommitHook, open_engine, parse_url
+from etl.state.known import KnownTable
+from etl.state.lock import Lock
+from etl.state.migrations import migrate
+from etl.state.reading import Reading
+from etl.state.runs import RunTable
+from etl.state.settling import SettlingTable
+from etl.state.staging import StagingTable
+
+
+class Store(RunTable, StagingTable, KnownTable, BatchTable, SettlingTable, Reading, Lock):
+    """State. Open it with :meth:`open`, use it as a context manager."""
+
+    def __init__(self, engine: Engine, clock: Clock, rng: random.Random, on_commit: CommitHook | None = None) -> None:
+        super().__init__(engine, clock, on_commit)
+        self._rng = rng
+
+    @classmethod
+    def open(
+        cls,
+        url: str | Path,
+        *,
+        clock: Clock,
+        create: bool = True,
+        rng: random.Random | None = None,
+        on_commit: CommitHook | None = None,
+    ) -> Self:
+        """Open (and create or migrate) the state at a path or URL. Raise :class:`etl.errors.StateError`.
+
+        ``on_commit`` is called with ``"before"`` and ``"after"`` around every commit.
+        """
+        engine = open_engine(parse_url(url), create=create)
+        try:
+            migrate(engine, clock.now())
+        except BaseException:
+            engine.dispose()
+            raise
+        return cls(engine, clock, rng if rng is not None else random.SystemRandom(), on_commit)
+
+    @property
+    def url(self) -> str:
+        """Where the state is, without its password."""
+        return self._engine.url.render_as_string(hide_password=True)
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,140 @@
+"""Transform: accepted rows of strings → records that can be sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pandas as pd
+
+from etl.config import LIST_TARGET, LOCATION_PREFIX, PROPERTY_PREFIX, VALUE_TARGET, ColumnRule, Mapping
+from etl.model import Issue, Severity, Stage, Transformed
+from etl.transform.body import is_too_large, make_record
+from etl.transform.values import Converted, converter
+
+_COORDINATES: Final = frozenset({"location.latitude", "location.longitude"})
+_OMIT: Final = object()
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """Where a column's values go: ``section`` is ``None`` for plain attributes."""
+
+    target: str
+    header: str
+    rule: ColumnRule
+    section: str | None
+    name: str
+
+
+class Transformer:
+    """Converts chunk by chunk; keeps nothing between chunks."""
+
+    def __init__(self, mapping: Mapping) -> None:
+        self._mapping = mapping
+        self._columns = [_column(target, *mapping.by_target[target], mapping) for target in mapping.by_target]
+
+    def transform(self, frame: pd.DataFrame) -> Transformed:
+        """Convert the accepted rows. ``frame``: target columns of ``str`` dtype, ``""`` for empty, index ``line``."""
+        lines = [int(line) for line in frame.index]
+        documents: list[dict[str, Any]] = [{} for _ in lines]
+        lists: list[tuple[str, ...]] = [()] * len(lines)
+        rejected: set[int] = set()
+        issues: list[Issue] = []
+        clears: set[int] = set()
+        for column in self._columns:
+            values = self._convert(column, frame[column.target].tolist(), lines, issues, rejected)
+            if column.target == LIST_TARGET:
+                lists = [_routes(value) for value in values]
+                continue
+            if column.rule.write == "clear_if_blank":
+                clears.update(line for line, value in zip(lines, values, strict=True) if value is None)
+            _put(column, values, documents)
+        records = []
+        for line, document, names in zip(lines, documents, lists, strict=True):
+            if line in rejected:
+                continue
+            resource = {"attributes": document}
+            record = make_record(line, resource, names, self._mapping.profile.key, clears=line in clears)
+            if is_too_large(record.body):
+                rejected.add(line)
+                issues.append(
+                    Issue(
+                        line,
+                        Stage.TRANSFORM,
+                        "profile-too-large",
+                        detail=f"{len(record.body):,} bytes, at most 100,000",
+                    )
+                )
+                continue
+            records.append(record)
+        return Transformed(tuple(records), frozenset(rejected), tuple(issues))
+
+    def _convert(
+        self, column: _Column, texts: list[str], lines: list[int], issues: list[Issue], rejected: set[int]
+    ) -> list[Any]:
+        convert = _converter(column, self._mapping.defaults.timezone)
+        blank = _blank(column.rule)
+        if convert is None:
+            return [text or blank for text in texts] if blank is not _OMIT else [text or _OMIT for text in texts]
+        seen: dict[str, Converted] = {}
+        values: list[Any] = []
+        for line, text in zip(lines, texts, strict=True):
+            if not text:
+                values.append(blank)
+                continue
+            # Columns of dates, flags and amounts repeat themselves: a cell is judged once per chunk.
+            result = seen.get(text)
+            if result is None:
+                result = seen[text] = convert(text)
+            if result.code:
+                costs_row = column.rule.required and not result.keep
+                severity = Severity.ERROR if costs_row else Severity.WARNING
+                issues.append(Issue(line, Stage.TRANSFORM, result.code, column.header, result.detail, severity))
+                if costs_row:
+                    rejected.add(line)
+            values.append(result.value if not result.code or result.keep else _OMIT)
+        return values
+
+
+def _column(target: str, header: str, rule: ColumnRule, mapping: Mapping) -> _Column:
+    if target == VALUE_TARGET:
+        return _Column(target, header, rule, "properties", mapping.profile.value_property)
+    if target.startswith(PROPERTY_PREFIX):
+        return _Column(target, header, rule, "properties", target.removeprefix(PROPERTY_PREFIX))
+    if target.startswith(LOCATION_PREFIX):
+        return _Column(target, header, rule, "location", target.removeprefix(LOCATION_PREFIX))
+    return _Column(target, header, rule, None, target)
+
+
+def _converter(column: _Column, zone: str | None) -> Callable[[str], Converted] | None:
+    if column.target in _COORDINATES:
+        # Klaviyo takes a string or a number (OpenAPI document); a number is what its geography works with.
+        return lambda text: Converted(float(text.replace(",", ".")))
+    return converter(column.rule, zone)
+
+
+def _blank(rule: ColumnRule) -> Any:
+    if rule.write == "clear_if_blank":
+        return None
+    if rule.write == "always":
+        return [] if rule.type == "list" else ""
+    return _OMIT
+
+
+def _routes(value: Any) -> tuple[str, ...]:
+    if value is _OMIT or value is None:
+        return ()
+    return tuple(dict.fromkeys(str(name) for name in value)) if isinstance(value, list) else (str(value),)
+
+
+def _put(column: _Column, values: list[Any], documents: list[dict[str, Any]]) -> None:
+    if column.section is None:
+        for document, value in zip(documents, values, strict=True):
+            if value is not _OMIT:
+                document[column.name] = value
+        return
+    for document, value in zip(documents, values, strict=True):
+        if value is not _OMIT:
+            document.setdefault(column.section, {})[column.name] = value

@@ -1,0 +1,119 @@
+"""One converter per type of the mapping: a cell's text → a JSON value, or the code of what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final
+
+import orjson
+
+from etl.config import ColumnRule
+from etl.transform.dates import DateError, parse_date, parse_datetime
+from etl.transform.numbers import JsonNumber, NumberError, parse_decimal, parse_integer, parse_money, to_json
+
+TRUE_WORDS: Final = frozenset(
+    (
+        "1 true t yes y on x ja j wahr oui o vrai si sí sì s verdadero vero sim verdadeiro да tak prawda ano evet "
+        "はい 是 subscribed"
+    ).split()
+)
+FALSE_WORDS: Final = frozenset(
+    "0 false f no n off nein falsch non faux falso não nao нет nie fałsz ne いいえ 否 unsubscribed".split()  # noqa: SIM905
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """What became of a cell. ``code`` empty: all is well. ``keep``: the value is sent in spite of the code."""
+
+    value: Any
+    code: str = ""
+    detail: str = ""
+    keep: bool = False
+
+
+Converter = Callable[[str], Converted]
+"""Takes the trimmed, non-empty text of a cell."""
+
+
+def converter(rule: ColumnRule, zone: str | None) -> Converter | None:
+    """Return what converts this column, or ``None`` where text stays text. ``zone``: of datetimes without offset."""
+    match rule.type:
+        case "text":
+            return None
+        case "integer":
+            return lambda text: _number(text, parse_integer, rule)
+        case "decimal":
+            return lambda text: _number(text, lambda cell: parse_decimal(cell, rule.decimal), rule)
+        case "money":
+            return lambda text: _number(text, lambda cell: parse_money(cell, rule.decimal), rule)
+        case "boolean":
+            return _boolean
+        case "date":
+            return lambda text: _date(text, rule)
+        case "datetime":
+            return lambda text: _datetime(text, rule, zone)
+        case "list":
+            return lambda text: _list(text, rule)
+        case "json":
+            return _json
+
+
+def _number(text: str, parse: Callable[[str], int | Decimal], rule: ColumnRule) -> Converted:
+    try:
+        number = parse(text)
+    except NumberError as error:
+        return Converted(None, error.code, error.detail)
+    if rule.min is not None and number < Decimal(str(rule.min)):
+        return Converted(None, "number-out-of-range", f"it is below {rule.min:g}")
+    if rule.max is not None and number > Decimal(str(rule.max)):
+        return Converted(None, "number-out-of-range", f"it is above {rule.max:g}")
+    written: JsonNumber = to_json(number)
+    return Converted(written.value) if written.exact else Converted(written.value, "number-inexact", keep=True)
+
+
+def _boolean(text: str) -> Converted:
+    word = text.casefold()
+    if word in TRUE_WORDS:
+        return Converted(value=True)
+    if word in FALSE_WORDS:
+        return Converted(value=False)
+    return Converted(None, "boolean-invalid")
+
+
+def _date(text: str, rule: ColumnRule) -> Converted:
+    try:
+        return Converted(parse_date(text, rule.format).isoformat())
+    except DateError as error:
+        return Converted(None, error.code, error.detail)
+
+
+def _datetime(text: str, rule: ColumnRule, zone: str | None) -> Converted:
+    try:
+        moment = parse_datetime(text, rule.format, rule.timezone or zone)
+    except DateError as error:
+        return Converted(None, error.code, error.detail)
+    if isinstance(moment, datetime):
+        # Fractions only where there are any: a second is what Klaviyo keeps.
+        return Converted(moment.isoformat(timespec="microseconds" if moment.microsecond else "seconds"))
+    return Converted(moment.isoformat())
+
+
+def _list(text: str, rule: ColumnRule) -> Converted:
+    if rule.separator is not None:
+        return Converted([part for part in (piece.strip() for piece in text.split(rule.separator)) if part])
+    try:
+        parsed = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return Converted(None, "list-invalid")
+    return Converted(parsed) if isinstance(parsed, list) else Converted(None, "list-invalid")
+
+
+def _json(text: str) -> Converted:
+    try:
+        return Converted(orjson.loads(text))
+    except orjson.JSONDecodeError:
+        return Converted(None, "json-invalid")

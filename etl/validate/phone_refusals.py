@@ -1,0 +1,80 @@
+"""What refused numbers may have meant, for whole columns: the same advice as :mod:`etl.validate.phone_cell` gives.
+
+A column that was mapped without its country refuses every cell; asking ``phonenumbers`` three times about each would
+take longer than the rest of the import.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from etl.validate.cells import Finding
+from etl.validate.phone_cell import SHORTEST_INTERNATIONAL, SHORTEST_OF_SEVERAL
+from etl.validate.phone_columns import Settled, joined, scatter, settle
+from etl.validate.phone_rules import lengths, matches, plan_of
+
+_DIALLED: Final = "^(?:00|011)[1-9]"
+_PREFIX: Final = "^(?:00|011)"
+
+
+def refusals(
+    rows: Any, digits: Any, *, signed: Any, regions: Any, names: list[str | None], refused: Any
+) -> tuple[Any, list[Finding]]:
+    """Advise on plain cells that are surely refused: the rows dealt with, and one fatal finding for each.
+
+    ``rows``: each cell's position in the column; ``refused``: where the rules are sure. Left out, for the library to
+    judge alone: cells long enough to hold two numbers, and those whose advice the rules are not sure of.
+    """
+    homeless = np.array([region is None or plan_of(region) is None for region in names], bool)[regions] & ~signed
+    here = np.flatnonzero((refused | homeless) & (lengths(digits) < 2 * SHORTEST_OF_SEVERAL))
+    if not len(here):
+        return rows[here], []
+    digits, signed, homeless, regions = digits.take(pa.array(here)), signed[here], homeless[here], regions[here]
+    zero, zero_open = _with_zero(digits, np.flatnonzero(~signed & ~homeless), regions, names)
+    unsaid = ~signed & pc.equal(zero, "").to_numpy(zero_copy_only=False)
+    plus, plus_open = _with_plus(digits, np.flatnonzero(unsaid))
+    known = ~(zero_open | plus_open)
+    findings = []
+    for position, lost_zero, lost_plus, nowhere in zip(
+        rows[here[known]].tolist(),
+        zero.filter(pa.array(known)).to_pylist(),
+        plus.filter(pa.array(known)).to_pylist(),
+        homeless[known].tolist(),
+        strict=True,
+    ):
+        code = "phone-leading-zero-lost" if lost_zero else "phone-no-country" if nowhere else "phone-invalid"
+        findings.append(Finding(position, code, suggestion=lost_zero or lost_plus, fatal=True))
+    return rows[here[known]], findings
+
+
+def _with_zero(digits: Any, chosen: Any, regions: Any, names: list[str | None]) -> tuple[Any, Any]:
+    """Read digits behind a ``0``: E.164 where valid, and where that is not sure."""
+    read = settle(joined("0", digits.take(pa.array(chosen))), np.zeros(len(chosen), bool), regions[chosen], names)
+    return _spread(read, chosen, len(digits))
+
+
+def _with_plus(digits: Any, chosen: Any) -> tuple[Any, Any]:
+    """Read digits as international, ``00`` or ``011`` before them or not: E.164 where valid, and where not sure."""
+    candidates = digits.take(pa.array(chosen))
+    dialled = matches(candidates, _DIALLED)
+    bare = (lengths(candidates) >= SHORTEST_INTERNATIONAL) & ~matches(candidates, "^0")
+    read = pc.if_else(
+        pa.array(dialled), pc.replace_substring_regex(candidates, _PREFIX, "", max_replacements=1), candidates
+    )
+    kept = dialled | bare
+    chosen, read = chosen[kept], read.filter(pa.array(kept))
+    settled = Settled(read)
+    settled.international(np.arange(len(read)), read, retried=False)
+    return _spread(settled, chosen, len(digits))
+
+
+def _spread(settled: Settled, chosen: Any, count: int) -> tuple[Any, Any]:
+    """Return numbers and doubts of chosen cells as columns of ``count`` cells."""
+    numbers = settled.numbers()
+    doubtful = np.zeros(count, bool)
+    doubtful[chosen] = ~settled.refused & pc.equal(numbers, "").to_numpy(zero_copy_only=False)
+    return scatter(chosen, numbers, count), doubtful

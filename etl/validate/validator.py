@@ -1,0 +1,213 @@
+"""Validate: judge a chunk of source cells by the mapping, the schema and Klaviyo's limits.
+
+A bad cell that the row can do without costs the cell, with a warning. It costs the row where the mapping says
+``required``, or where no identifier is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from operator import attrgetter
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from etl.config import IDENTIFIERS, Mapping
+from etl.errors import ConfigError
+from etl.model import Issue, Severity, Stage, Validated
+from etl.validate.cells import Finding, as_trimmed
+from etl.validate.countries import resolve_country
+from etl.validate.emails import judge_emails
+from etl.validate.interpret import Failure, Mask, demand_fit, failures
+from etl.validate.phones import judge_phones
+from etl.validate.rules import details, rule_schema
+from etl.validate.schema import DEFAULT_SCHEMA, adapt, load_schema
+from etl.validate.suggest import suggest
+from schemas.columns import texts
+
+_EMAIL = "email"
+_PHONE = "phone_number"
+_NOBODY = "identifier-missing"
+
+
+class _Fault(NamedTuple):
+    """A fault of a cell or, where ``target`` is empty, of a row. ``fatal``: the cell or the row is refused."""
+
+    position: int
+    code: str
+    target: str
+    header: str | None
+    detail: str = ""
+    suggestion: str = ""
+    fatal: bool = True
+
+
+class Validator:
+    """Judges chunk by chunk; keeps nothing between chunks, so that any process may judge any chunk.
+
+    Pickles as what it was made of: pandera's checks are functions, which do not.
+    """
+
+    def __init__(self, mapping: Mapping, headers: tuple[str, ...]) -> None:
+        """Compile the rules. ``headers``: the source's columns. Raise :class:`ConfigError` for what does not fit."""
+        absent = mapping.missing_columns(headers)
+        if absent:
+            raise ConfigError(
+                "column-missing",
+                f"The source has no column {', '.join(map(repr, absent))}",
+                "Correct [columns] in the mapping, or export the column.",
+            )
+        self._mapping = mapping
+        self._headers = headers
+        self._targets = {target: header for target, (header, _) in mapping.by_target.items()}
+        self._required = frozenset(target for target, (_, rule) in mapping.by_target.items() if rule.required)
+        self._details = details(mapping)
+        targets = tuple(self._targets)
+        # Klaviyo's limits hold whatever schema the user brings.
+        references = dict.fromkeys((DEFAULT_SCHEMA, mapping.profile.schema_))
+        loaded = [load_schema(reference, targets) for reference in references]
+        for schema in loaded:
+            demand_fit(schema, targets)
+        self._schemas = [adapt(rule_schema(mapping), targets), *loaded]
+
+    def __reduce__(self) -> tuple[type[Validator], tuple[Mapping, tuple[str, ...]]]:
+        return Validator, (self._mapping, self._headers)
+
+    def validate(self, frame: pd.DataFrame) -> Validated:
+        """Judge source cells. ``frame``: headers as columns, ``str`` dtype, index ``line``, each line once."""
+        cells = {target: as_trimmed(texts(frame[header])) for target, header in self._targets.items()}
+        refused = {target: np.zeros(len(frame), dtype=bool) for target in cells}
+        faults: list[_Fault] = []
+        if _EMAIL in cells:
+            emails = judge_emails(cells[_EMAIL])
+            cells[_EMAIL] = emails.normal
+            faults += self._found(_EMAIL, emails.findings, refused)
+        if _PHONE in cells:
+            countries = self._countries(frame)
+            phones = judge_phones(cells[_PHONE], countries, default=self._mapping.defaults.country)
+            cells[_PHONE] = phones.normal
+            faults += self._found(_PHONE, phones.findings, refused)
+            faults += self._unknown_countries(phones.findings, countries)
+        checked = pd.DataFrame({target: _series(column, frame.index) for target, column in cells.items()})
+        broken: list[Issue] = []
+        lost_rows = np.zeros(len(frame), dtype=bool)
+        told: dict[tuple[str, str], Mask] = {}
+        for schema in self._schemas:
+            for failure in failures(schema, checked):
+                if failure.broken:
+                    broken.append(self._broken(failure))
+                elif failure.code != _NOBODY or failure.column is not None:
+                    faults += self._failed(failure, checked, refused, lost_rows, told)
+        return self._verdict(checked, refused, lost_rows, faults, broken)
+
+    def _countries(self, frame: pd.DataFrame) -> str | pa.Array | None:
+        column = self._mapping.defaults.country_column
+        return as_trimmed(texts(frame[column])) if column else self._mapping.defaults.country
+
+    def _found(self, target: str, findings: Iterable[Finding], refused: dict[str, Mask]) -> Iterator[_Fault]:
+        header = self._targets[target]
+        mask = refused[target]
+        for position, code, detail, suggestion, fatal in map(_FINDING, findings):
+            if fatal:
+                mask[position] = True
+            yield _Fault(position, code, target, header, detail, suggestion, fatal)
+
+    def _unknown_countries(self, findings: Iterable[Finding], countries: str | pa.Array | None) -> Iterator[_Fault]:
+        """Say where a phone was refused for want of a country that the row does name, but nobody knows."""
+        if countries is None or isinstance(countries, str):
+            return
+        for finding in findings:
+            if finding.code == "phone-no-country":
+                name = countries[finding.position].as_py()
+                if name and resolve_country(name) is None:
+                    column = self._mapping.defaults.country_column
+                    yield _Fault(finding.position, "country-unknown", "", column, fatal=False)
+
+    def _broken(self, failure: Failure) -> Issue:
+        header = self._targets.get(failure.column or "")
+        return Issue(0, Stage.VALIDATE, failure.code, header, failure.detail, Severity.WARNING)
+
+    def _failed(
+        self,
+        failure: Failure,
+        frame: pd.DataFrame,
+        refused: dict[str, Mask],
+        lost_rows: Mask,
+        told: dict[tuple[str, str], Mask],
+    ) -> Iterator[_Fault]:
+        target = failure.column or ""
+        mask = failure.mask
+        if not failure.advisory:
+            (refused[target] if target else lost_rows)[mask] = True
+        key = (target, f"{failure.code} {failure.detail}")
+        if key in told:  # a schema derived from Profile asks Profile's questions again
+            mask = mask & ~told[key]
+            told[key] |= failure.mask
+        else:
+            told[key] = failure.mask.copy()
+        header = self._targets.get(target)
+        detail = failure.detail or self._details.get((target, failure.code), "")
+        rule = self._mapping.by_target[target][1] if target else None
+        positions = np.flatnonzero(mask).tolist()
+        values = frame[target].iloc[positions].tolist() if target else [""] * len(positions)
+        advice = {cell: suggest(failure.code, cell, rule) for cell in set(values)}
+        for position, cell in zip(positions, values, strict=True):
+            yield _Fault(position, failure.code, target, header, detail, advice[cell], not failure.advisory)
+
+    def _verdict(
+        self,
+        frame: pd.DataFrame,
+        refused: dict[str, Mask],
+        rejected: Mask,
+        faults: list[_Fault],
+        broken: list[Issue],
+    ) -> Validated:
+        for target, mask in refused.items():
+            if mask.any():
+                frame[target] = frame[target].mask(mask, "")
+            if target in self._required:
+                missing = (frame[target] == "").to_numpy(dtype=bool) & ~mask
+                rejected |= mask | missing
+                header = self._targets[target]
+                faults += [_Fault(at, "required-missing", target, header) for at in np.flatnonzero(missing).tolist()]
+        nobody = np.ones(len(frame), dtype=bool)
+        for target in IDENTIFIERS:
+            if target in frame:
+                nobody &= (frame[target] == "").to_numpy(dtype=bool)
+        rejected |= nobody
+        faults += [_Fault(position, _NOBODY, "", None) for position in np.flatnonzero(nobody).tolist()]
+        lines = frame.index.tolist()
+        issues = [
+            Issue(
+                lines[fault.position],
+                Stage.VALIDATE,
+                fault.code,
+                fault.header,
+                fault.detail,
+                self._severity(fault, nobody),
+                fault.suggestion,
+            )
+            for fault in faults
+        ]
+        issues.sort(key=attrgetter("line"))
+        accepted = frame.loc[~rejected] if rejected.any() else frame
+        return Validated(accepted, frozenset(frame.index[rejected].tolist()), (*broken, *issues))
+
+    def _severity(self, fault: _Fault, nobody: Mask) -> Severity:
+        if not fault.fatal:
+            return Severity.WARNING
+        costs_row = (
+            not fault.target
+            or fault.target in self._required
+            or (fault.target in IDENTIFIERS and bool(nobody[fault.position]))
+        )
+        return Severity.ERROR if costs_row else Severity.WARNING
+
+
+_FINDING = attrgetter("position", "code", "detail", "suggestion", "fatal")
+
+
+def _series(column: pa.Array, index: pd.Index[Any]) -> pd.Series[str]:
+    return pd.Series(column, index=index, dtype="str")

@@ -1,0 +1,1 @@
+"""pandera schemas, one file per record type, and presets: the column names that CRMs use."""

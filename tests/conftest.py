@@ -1,0 +1,69 @@
+"""Fixtures of more than one test file: every test that takes ``store`` runs on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.exc import OperationalError
+from state_backends import POSTGRES, OpenStore, TurnedClock
+
+from etl.state import Store
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[sa.Engine]:
+    engine = sa.create_engine(POSTGRES, isolation_level="AUTOCOMMIT", connect_args={"connect_timeout": 5})
+    try:
+        engine.connect().close()
+    except OperationalError:
+        engine.dispose()
+        if os.environ.get("CI"):
+            pytest.fail("PostgreSQL is not reachable; CI must test both back ends")
+        pytest.skip("PostgreSQL is not reachable (set ETL_TEST_POSTGRES)")
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def state_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Where an empty state is; on PostgreSQL a schema of its own."""
+    if request.param == "sqlite":
+        yield str(tmp_path / "state.db")
+        return
+    engine: sa.Engine = request.getfixturevalue("postgres")
+    name = f"etl_test_{os.getpid()}_{random.getrandbits(40):x}"
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"CREATE SCHEMA {name}")
+    yield f"{POSTGRES}{'&' if '?' in POSTGRES else '?'}options=-csearch_path%3D{name}"
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"DROP SCHEMA {name} CASCADE")
+
+
+@pytest.fixture
+def clock() -> TurnedClock:
+    return TurnedClock()
+
+
+@pytest.fixture
+def open_store(state_url: str, clock: TurnedClock) -> Iterator[OpenStore]:
+    """Open the state once more: what another process, or the same one after a crash, would do."""
+    opened: list[Store] = []
+
+    def opening(**options: object) -> Store:
+        store = Store.open(state_url, **{"clock": clock, "rng": random.Random(len(opened)), **options})  # type: ignore[arg-type]
+        opened.append(store)
+        return store
+
+    yield opening
+    for store in opened:
+        store.close()
+
+
+@pytest.fixture
+def store(open_store: OpenStore) -> Store:
+    return open_store()
