@@ -30,7 +30,8 @@ class Pace:
     """Patience, in seconds and counts.
 
     ``failures_in_a_row``: answers of "not now" after which a process gives up, resumable. ``attempts``: requests a
-    batch may cost over all processes. ``job_patience``: how long a job may stay unfinished before it is read back instead.
+    batch may cost over all processes. ``job_patience``: how long a job may stay unfinished before its rows are read
+    back instead.
     """
 
     first_poll: float = 0.5

@@ -14,15 +14,13 @@ from etl.config import ColumnRule
 from etl.transform.dates import DateError, parse_date, parse_datetime
 from etl.transform.numbers import JsonNumber, NumberError, parse_decimal, parse_integer, parse_money, to_json
 
-TRUE_WORDS: Final = frozenset(
-    (
-        "1 true t yes y on x ja j wahr oui o vrai si sí sì s verdadero vero sim verdadeiro да tak prawda ano evet "
-        "はい 是 subscribed"
-    ).split()
+_TRUE = (
+    "1 true t yes y on x ja j wahr oui o vrai si sí sì s verdadero vero sim verdadeiro да tak prawda ano evet "
+    "はい 是 subscribed"
 )
-FALSE_WORDS: Final = frozenset(
-    "0 false f no n off nein falsch non faux falso não nao нет nie fałsz ne いいえ 否 unsubscribed".split()  # noqa: SIM905
-)
+_FALSE = "0 false f no n off nein falsch non faux falso não nao нет nie fałsz ne いいえ 否 unsubscribed"
+TRUE_WORDS: Final = frozenset(_TRUE.split())
+FALSE_WORDS: Final = frozenset(_FALSE.split())
 
 
 @dataclass(frozen=True, slots=True)
