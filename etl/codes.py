@@ -357,6 +357,18 @@ _ALL: Final = (
         "Check that the list still exists, then retry.",
     ),
     Code(
+        "list-remove-failed",
+        Stage.LOAD,
+        "Profile is in Klaviyo but was not taken off the list",
+        "Take it off in Klaviyo, or retry.",
+    ),
+    Code(
+        "gave-up",
+        Stage.LOAD,
+        "Klaviyo did not take the batch, however often it was sent",
+        "Run klaviyo-etl retry once Klaviyo is well again.",
+    ),
+    Code(
         "list-unknown",
         Stage.LOAD,
         "The list named in the row does not exist",

@@ -205,6 +205,7 @@ class Batch:
     """A batch as state knows it. ``attempts`` counts requests that may have left; restarting does not reset it.
 
     ``not_before`` and ``expires_at``: seconds since the epoch. ``resent``: it was in doubt once and was sent again.
+    ``adopted``: its job was found among Klaviyo's after the answer was lost; that it is ours needs proof.
     """
 
     id: int
@@ -220,6 +221,7 @@ class Batch:
     not_before: float = 0.0
     sent_at: float | None = None
     resent: bool = False
+    adopted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,6 +91,47 @@ class BatchTable(Database):
         with self._read() as connection:
             return [batch_of(row) for row in connection.execute(query)]
 
+    def batch_ids(self, run_id: str, status: BatchStatus) -> list[int]:
+        """Return the ids of the batches in one status, oldest first: far less to hold than the batches."""
+        columns = schema.batches.c
+        mine = (columns.run == self._seq(run_id)) & (columns.status == status.value)
+        with self._read() as connection:
+            return list(connection.execute(sa.select(columns.id).where(mine).order_by(columns.id)).scalars())
+
+    def jobs_among(self, job_ids: Sequence[str]) -> frozenset[str]:
+        """Return those of Klaviyo's jobs that belong to a batch of any run of this state."""
+        found: set[str] = set()
+        with self._read() as connection:
+            for part in slices(job_ids):
+                query = sa.select(schema.batches.c.job_id).where(schema.batches.c.job_id.in_(part))
+                found.update(connection.execute(query).scalars())
+        return frozenset(found)
+
+    def routes(self, run_id: str, lines: Sequence[int]) -> dict[int, tuple[str, ...]]:
+        """Return the names or ids in the list column of these lines; lines without any are left out."""
+        seq = self._seq(run_id)
+        records = schema.records
+        found: dict[int, tuple[str, ...]] = {}
+        with self._read() as connection:
+            for part in slices(lines):
+                query = sa.select(records.c.line, records.c.lists).where(
+                    records.c.run == seq, records.c.line.in_(part), records.c.lists.is_not(None)
+                )
+                found.update((line, tuple(orjson.loads(lists))) for line, lists in connection.execute(query))
+        return found
+
+    def named_lists(self, run_id: str) -> list[str]:
+        """Return every name or id in the list column of rows that wait to be sent, sorted."""
+        rows, records = schema.rows, schema.records
+        query = (
+            sa.select(records.c.lists)
+            .distinct()
+            .join(rows, (records.c.run == rows.c.run) & (records.c.line == rows.c.line))
+            .where(records.c.run == self._seq(run_id), records.c.lists.is_not(None), rows.c.outcome.is_(None))
+        )
+        with self._read() as connection:
+            return sorted({name for lists in connection.execute(query).scalars() for name in orjson.loads(lists)})
+
     def batch(self, batch_id: int) -> Batch:
         """Return one batch. Raise :class:`InternalError` if there is none of that id."""
         query = sa.select(schema.batches).where(schema.batches.c.id == batch_id)
@@ -170,6 +211,7 @@ def batch_of(row: Row[Any]) -> Batch:
         not_before=row.not_before,
         sent_at=row.sent_at,
         resent=bool(row.resent),
+        adopted=bool(row.adopted),
     )
 
 

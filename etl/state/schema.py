@@ -121,6 +121,7 @@ batches = sa.Table(
     sa.Column("not_before", sa.Double, nullable=False, server_default="0"),
     sa.Column("sent_at", sa.Double),
     sa.Column("resent", sa.SmallInteger, nullable=False, server_default="0"),
+    sa.Column("adopted", sa.SmallInteger, nullable=False, server_default="0"),
     sa.Index("batches_by_status", "run", "status"),
 )
 

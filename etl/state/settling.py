@@ -51,18 +51,30 @@ class SettlingTable(Database):
         resent: bool = False,
     ) -> None:
         """Put a batch back: it was not sent, was refused for now, or was in doubt and may be repeated (``resent``)."""
-        values: dict[str, Any] = {"not_before": not_before, "job_id": None, "expires_at": None}
+        values: dict[str, Any] = {"not_before": not_before, "job_id": None, "expires_at": None, "adopted": 0}
         if resent:
             values["resent"] = 1
         with self._write() as connection:
             _move(connection, batch_id, BatchStatus.PLANNED, **values)
             _end_attempt(connection, batch_id, self._clock.now(), reply=reply, status=status, detail=detail)
 
-    def mark_submitted(self, batch_id: int, job_id: str, expires_at: float | None, *, status: int | None = 202) -> None:
-        """Record the job that Klaviyo made of a batch."""
+    def mark_submitted(
+        self,
+        batch_id: int,
+        job_id: str,
+        expires_at: float | None,
+        *,
+        status: int | None = 202,
+        adopted: bool = False,
+    ) -> None:
+        """Record the job that Klaviyo made of a batch. ``adopted``: the answer was lost, the job was found later."""
+        values: dict[str, Any] = {"job_id": job_id, "expires_at": expires_at, "adopted": int(adopted)}
+        if adopted:
+            values["resent"] = 1
+        reply = "adopted" if adopted else "ok"
         with self._write() as connection:
-            _move(connection, batch_id, BatchStatus.SUBMITTED, job_id=job_id, expires_at=expires_at)
-            _end_attempt(connection, batch_id, self._clock.now(), reply="ok", status=status, detail=job_id)
+            _move(connection, batch_id, BatchStatus.SUBMITTED, **values)
+            _end_attempt(connection, batch_id, self._clock.now(), reply=reply, status=status, detail=job_id)
 
     def settle(
         self,

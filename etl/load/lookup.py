@@ -1,0 +1,35 @@
+"""Finding rows again in Klaviyo by what they carry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, Literal
+
+from etl.klaviyo import KlaviyoClient, Profile
+
+_ORDER: Final[tuple[Literal["email", "phone_number", "external_id"], ...]] = ("email", "phone_number", "external_id")
+
+
+def find_profiles(client: KlaviyoClient, wanted: Mapping[int, Mapping[str, Any]]) -> dict[int, Profile]:
+    """Return line → profile for the rows that Klaviyo has. ``wanted``: line → attributes with its identifiers.
+
+    E-mail is asked first, then phone, then external id, each only for the rows not found yet. At most 100 values a
+    request (reference 3.2).
+    """
+    found: dict[int, Profile] = {}
+    for name in _ORDER:
+        asked: dict[str, list[int]] = {}
+        for line, attributes in wanted.items():
+            value = attributes.get(name)
+            if line not in found and isinstance(value, str) and value:
+                asked.setdefault(fold(name, value), []).append(line)
+        for profile in client.profiles_by(name, asked):
+            value = profile.attributes.get(name)
+            if isinstance(value, str):
+                found.update(dict.fromkeys(asked.get(fold(name, value), ()), profile))
+    return found
+
+
+def fold(name: str, value: str) -> str:
+    """Return an identifier as Klaviyo compares it: the case of an e-mail does not count."""
+    return value.casefold() if name == "email" else value

@@ -1,0 +1,260 @@
+"""The runner: performs what planning and the state machine decide. One process, one run, one request at a time."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import random
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from etl.errors import KlaviyoError, StoppedError, UnavailableError
+from etl.klaviyo import KlaviyoClient
+from etl.load.machine import Watch
+from etl.load.options import LoadOptions, LoadSummary, Pace
+from etl.load.plan import plan_imports, plan_lists
+from etl.load.settlement import Next, Settlement, resolve_ids
+from etl.model import Batch, BatchKind, BatchStatus, Clock, Outcome, Progress, ProgressHook
+from etl.state import Store
+
+_ENDPOINTS: Final = {
+    BatchKind.IMPORT: "POST /api/profile-bulk-import-jobs",
+    BatchKind.UPSERT: "POST /api/profile-import",
+    BatchKind.LIST_ADD: "POST /api/lists/{id}/relationships/profiles",
+    BatchKind.LIST_REMOVE: "DELETE /api/lists/{id}/relationships/profiles",
+}
+_NAP: Final = 0.25
+"""Longest sleep in one piece, in seconds: a signal is answered within it."""
+_WINDOW: Final = 10_000
+"""Rows whose list calls are planned together: the ids that are held in memory."""
+_ENOUGH_TO_JUDGE: Final = 100
+"""Rows sent before their share of failures can stop the run."""
+
+
+class _InterruptedError(Exception):
+    """A signal arrived; nothing is in hand."""
+
+
+def run_load(
+    store: Store,
+    client: KlaviyoClient,
+    run_id: str,
+    options: LoadOptions,
+    *,
+    clock: Clock,
+    rng: random.Random,
+    progress: ProgressHook,
+    should_stop: Callable[[], bool],
+    pace: Pace | None = None,
+) -> LoadSummary:
+    """Send what a staged run has left to send, from wherever it stands.
+
+    Raise :class:`KlaviyoError` while nothing was sent, :class:`StoppedError` after; both leave a run to resume.
+    """
+    loader = _Loader(
+        store,
+        client,
+        run_id,
+        options,
+        clock=clock,
+        rng=rng,
+        progress=progress,
+        should_stop=should_stop,
+        pace=pace or Pace(),
+    )
+    try:
+        loader.load()
+    except _InterruptedError:
+        return LoadSummary(loader.settled, interrupted=True)
+    except KlaviyoError as error:
+        if should_stop():
+            return LoadSummary(loader.settled, interrupted=True)
+        if loader.sent:
+            raise StoppedError(error.code, error.message, error.hint) from error
+        raise
+    return LoadSummary(loader.settled)
+
+
+class _Loader:
+    """The loop and what it holds: ids of batches and jobs in flight, never rows."""
+
+    def __init__(
+        self,
+        store: Store,
+        client: KlaviyoClient,
+        run_id: str,
+        options: LoadOptions,
+        *,
+        clock: Clock,
+        rng: random.Random,
+        progress: ProgressHook,
+        should_stop: Callable[[], bool],
+        pace: Pace,
+    ) -> None:
+        self._store = store
+        self._client = client
+        self._run = run_id
+        self._options = options
+        self._clock = clock
+        self._progress = progress
+        self._should_stop = should_stop
+        self._pace = pace
+        self._settlement = Settlement(store, client, run_id, options, clock=clock, rng=rng, pace=pace)
+        self._ready: deque[int] = deque()
+        self._later: list[tuple[float, int]] = []
+        self._watches: dict[int, Watch] = {}
+        self._next: Batch | None = None
+        self._failures = 0
+        self._hold_until = 0.0
+        self._phase = "load"
+        self._phase_done = 0
+        self._phase_total = 0
+        counts = store.counts(run_id)
+        self._sent_rows = sum(counts.get(name, 0) for name in (Outcome.LOADED, Outcome.FAILED, Outcome.UNKNOWN))
+        self._lost_rows = counts.get(Outcome.FAILED, 0) + counts.get(Outcome.UNKNOWN, 0)
+        self._pending = counts.get(None, 0)
+        self.sent = any(kind.attempts for kind in store.batch_summary(run_id))
+        self.settled = 0
+
+    def load(self) -> None:
+        """Pick up what is open, then import, then the list calls."""
+        self._check_stop()
+        for batch in self._store.open_batches(self._run, [BatchStatus.SENDING]):
+            self._take(batch.id, self._settlement.recover(batch))
+        for batch in self._store.open_batches(self._run, [BatchStatus.SUBMITTED]):
+            if batch.id not in self._watches and batch.job_id is not None:
+                now = self._clock.now()
+                self._watches[batch.id] = Watch(batch.id, batch.job_id, batch.sent_at or now, now)
+        self._store.add_batches(self._run, plan_imports(self._store.pending(self._run, "import"), self._options))
+        self._drive("load", self._pending)
+        self._drive("lists", self._plan_lists())
+
+    def _plan_lists(self) -> int:
+        """Plan the list calls of the rows that wait for them; return how many row operations that makes.
+
+        Window by window: all operations of a row are recorded in one transaction, because its outcome is written when
+        the last of them has settled.
+        """
+        operations = 0
+        rows = self._store.pending(self._run, "lists")
+        while window := list(itertools.islice(rows, _WINDOW)):
+            self._check_stop()
+            missing = resolve_ids(self._store, self._client, self._run, [row.line for row in window])
+            self._store.fail_rows(self._run, missing)
+            self._count(len(missing), len(missing))
+            gone = {result.line for result in missing}
+            planned = plan_lists([row for row in window if row.line not in gone], self._options)
+            self._store.add_batches(self._run, planned)
+            operations += sum(len(batch.lines) for batch in planned)
+        return operations
+
+    def _drive(self, phase: str, total: int) -> None:
+        """Send every planned batch and see every job to its end."""
+        waiting = {*self._ready, *(batch for _, batch in self._later)}
+        self._ready.extend(
+            batch for batch in self._store.batch_ids(self._run, BatchStatus.PLANNED) if batch not in waiting
+        )
+        self._phase, self._phase_done, self._phase_total = phase, 0, total
+        while self._ready or self._later or self._watches:
+            self._check_stop()
+            if self._poll_due():
+                continue
+            wait = self._until_next_send()
+            if wait is None or wait > 0:
+                self._sleep(wait)
+                continue
+            self._send()
+        self._tell()
+
+    def _send(self) -> None:
+        batch, self._next = self._next, None
+        if batch is None:
+            return
+        self._ready.popleft()
+        self._take(batch.id, self._settlement.send(batch, self._failures))
+
+    def _until_next_send(self) -> float | None:
+        """Return the seconds until a batch may be sent, 0 for at once, ``None`` if there is none to send."""
+        now = self._clock.now()
+        while self._later and self._later[0][0] <= now:
+            self._ready.append(heapq.heappop(self._later)[1])
+        if not self._ready or len(self._watches) >= self._pace.jobs_in_flight:
+            return None
+        if self._next is None or self._next.id != self._ready[0]:
+            self._next = self._store.batch(self._ready[0])
+        hold = max(self._hold_until, self._next.not_before) - now
+        return max(hold, self._client.wait_for(_ENDPOINTS[self._next.kind]), 0.0)
+
+    def _poll_due(self) -> bool:
+        """Look at the jobs whose time has come: all of them with one request where there are several."""
+        now = self._clock.now()
+        due = [watch for watch in self._watches.values() if watch.next_poll <= now]
+        if not due:
+            return False
+        since = min(watch.sent_at for watch in due) - self._pace.clock_skew
+        jobs = {job.id: job for job in self._client.recent_jobs(since)} if len(due) > 1 else {}
+        for watch in due:
+            self._check_stop()
+            # One that is not among them may have expired; only its own address says so.
+            job = jobs.get(watch.job) or self._client.get_job(watch.job)
+            del self._watches[watch.batch]
+            self._take(watch.batch, self._settlement.look(watch, job))
+        return True
+
+    def _take(self, batch_id: int, following: Next) -> None:
+        """Put what follows where it belongs."""
+        self.sent = self.sent or following.reached
+        if following.trouble:
+            self._trouble(following)
+        elif not following.later:
+            self._failures = 0
+        self._ready.extendleft(reversed(following.ready))
+        if following.later is not None:
+            heapq.heappush(self._later, following.later)
+        if following.watch is not None:
+            self._watches[batch_id] = following.watch
+        self._count(following.rows, following.failed)
+
+    def _trouble(self, following: Next) -> None:
+        self._failures += 1
+        if self._failures >= self._pace.failures_in_a_row:
+            message = f"Klaviyo did not take {self._failures} requests in a row"
+            hint = f"When Klaviyo is well again: klaviyo-etl resume {self._run}"
+            kind = StoppedError if self.sent else UnavailableError
+            raise kind("klaviyo-unavailable", message, hint)
+        # What troubles one batch troubles the next: nothing goes out before the first may.
+        if following.later is not None:
+            self._hold_until = max(self._hold_until, following.later[0])
+
+    def _count(self, rows: int, failed: int) -> None:
+        self.settled += rows
+        self._sent_rows += rows
+        self._lost_rows += failed
+        self._phase_done += rows
+        self._tell()
+        limit = self._options.max_failed_percent
+        if limit is None or self._sent_rows < _ENOUGH_TO_JUDGE or not failed:
+            return
+        percent = 100 * self._lost_rows / self._sent_rows
+        if percent > limit:
+            raise StoppedError(
+                "too-many-failed",
+                f"{percent:.1f} % of the rows sent are not in Klaviyo, max_failed_percent is {limit:g}",
+                f"Look at klaviyo-etl report {self._run}; to go on: klaviyo-etl resume {self._run} --force",
+            )
+
+    def _tell(self) -> None:
+        if self._phase_total:
+            flying = f"{len(self._watches)} jobs in flight" if self._watches else ""
+            self._progress(Progress(self._phase, self._phase_done, self._phase_total, "rows", flying))
+
+    def _sleep(self, wait: float | None) -> None:
+        now = self._clock.now()
+        times: Iterable[float] = (watch.next_poll - now for watch in self._watches.values())
+        wakes = [*times, *([] if wait is None else [wait]), *([self._later[0][0] - now] if self._later else [])]
+        self._clock.sleep(min(max(min(wakes, default=_NAP), 0.001), _NAP))
+
+    def _check_stop(self) -> None:
+        if self._should_stop():
+            raise _InterruptedError

@@ -1,0 +1,389 @@
+"""From a reply, or a look at a job, to the transition in state. Each method ends in one transaction."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from etl.errors import InternalError
+from etl.klaviyo import ImportJob, JobStatus, KlaviyoClient, Profile, Reply, ReplyKind, job_of, profile_of, refusal
+from etl.klaviyo.backoff import Backoff
+from etl.load.body import request_body
+from etl.load.lookup import find_profiles
+from etl.load.machine import Step, Verdict, Watch, after_poll, after_reply, poll_again
+from etl.load.options import LoadOptions, Pace
+from etl.load.plan import halves, has_list_calls
+from etl.load.proof import count_job, read_back, scrub
+from etl.model import Batch, BatchKind, Clock, Outcome, PlannedBatch, RowResult, Severity
+from etl.state import Store
+
+_CRASH: Final = Reply(ReplyKind.IN_DOUBT, note="the process ended before the answer came")
+_MOST_CANCELLED: Final = 2
+"""Requests a batch may cost when Klaviyo cancels its job each time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """What follows for the loop.
+
+    ``ready``: batches to send; ``later``: one to send not before a time (epoch seconds); ``watch``: a job to look at.
+    ``rows`` and ``failed``: rows that this settled, and those of them that are not in Klaviyo. ``trouble``: Klaviyo did
+    not take the request; ``reached``: it may have got some of it.
+    """
+
+    ready: tuple[int, ...] = ()
+    later: tuple[float, int] | None = None
+    watch: Watch | None = None
+    rows: int = 0
+    failed: int = 0
+    trouble: bool = False
+    reached: bool = True
+
+
+class Settlement:
+    """Knows what each answer means for the rows of a batch, and writes it."""
+
+    def __init__(
+        self,
+        store: Store,
+        client: KlaviyoClient,
+        run_id: str,
+        options: LoadOptions,
+        *,
+        clock: Clock,
+        rng: random.Random,
+        pace: Pace,
+    ) -> None:
+        self._store = store
+        self._client = client
+        self._run = run_id
+        self._options = options
+        self._clock = clock
+        self._rng = rng
+        self._pace = pace
+        self._backoff = Backoff()
+
+    def send(self, batch: Batch, failures: int) -> Next:
+        """Send a batch, once, and write what the answer says. ``failures``: how many in a row went before.
+
+        The mark that it is under way is durable before the request leaves (design §4).
+        """
+        if batch.attempts >= self._pace.attempts:
+            return self._give_up(batch)
+        if batch.kind in {BatchKind.LIST_ADD, BatchKind.LIST_REMOVE}:
+            ids = list(dict.fromkeys(self._ids(batch)))
+            self._store.mark_sending(batch.id)
+            call = self._client.add_to_list if batch.kind is BatchKind.LIST_ADD else self._client.remove_from_list
+            reply = call(batch.lists[0], ids)
+        else:
+            body = request_body(batch.kind, self._store.bodies(self._run, batch.lines), batch.lists)
+            self._store.mark_sending(batch.id)
+            submit = self._client.upsert_profile if batch.kind is BatchKind.UPSERT else self._client.submit_import_job
+            reply = submit(body)
+        return self._answered(self._store.batch(batch.id), reply, failures)
+
+    def recover(self, batch: Batch) -> Next:
+        """Say what follows for a batch whose request may have left before the process ended."""
+        if batch.kind is BatchKind.IMPORT:
+            return self._in_doubt(batch, _CRASH, 0)
+        return self._again(batch, _CRASH, 0, resent=True)
+
+    def look(self, watch: Watch, job: ImportJob | None) -> Next:
+        """Say what follows from the state of a job. ``None``: it has expired."""
+        match after_poll(job, watch, self._clock.now(), self._pace):
+            case Verdict.WAIT:
+                return Next(watch=poll_again(watch, self._clock.now(), self._pace))
+            case Verdict.COUNT if job is not None:
+                return self._count(self._store.batch(watch.batch), job)
+            case Verdict.CANCELLED:
+                return self._cancelled(self._store.batch(watch.batch))
+        return self._read_back(self._store.batch(watch.batch), job)
+
+    # --- answers to requests ------------------------------------------------------------------------------------------
+
+    def _answered(self, batch: Batch, reply: Reply, failures: int) -> Next:
+        match after_reply(batch.kind, len(batch.lines), reply):
+            case Step.ACCEPTED:
+                return self._accepted(batch, reply, failures)
+            case Step.STRIP:
+                return self._strip(batch, reply)
+            case Step.ROW_REFUSED:
+                return self._row_refused(batch, reply)
+            case Step.HALVE:
+                return self._halve(batch, reply)
+            case Step.RESOLVE:
+                return self._resolve(batch, reply)
+            case Step.LIST_GONE:
+                return self._list_gone(batch, reply)
+            case Step.AGAIN:
+                return self._again(batch, reply, failures, resent=reply.kind.is_uncertain)
+            case Step.IN_DOUBT:
+                return self._in_doubt(batch, reply, failures)
+        self._store.mark_planned_again(
+            batch.id, not_before=0.0, reply=reply.kind.value, status=reply.status, detail=_told(reply)
+        )
+        raise refusal(reply)
+
+    def _accepted(self, batch: Batch, reply: Reply, failures: int) -> Next:
+        if batch.kind is BatchKind.IMPORT:
+            data = reply.document.get("data")
+            job = job_of(data) if isinstance(data, dict) else None
+            if job is None or not job.id:
+                return self._in_doubt(batch, reply, failures)
+            self._store.mark_submitted(batch.id, job.id, job.expires_at, status=reply.status)
+            return Next(watch=self._watch(batch, job))
+        if batch.kind is BatchKind.UPSERT:
+            return self._settle(batch, [self._upserted(batch, reply)], reply)
+        return self._settle(batch, [RowResult(line, Outcome.LOADED) for line in batch.lines], reply)
+
+    def _upserted(self, batch: Batch, reply: Reply) -> RowResult:
+        data = reply.document.get("data")
+        found = profile_of(data) if isinstance(data, dict) else None
+        outcome = self._done(batch.lines, in_job=False)[batch.lines[0]]
+        result = RowResult(batch.lines[0], outcome, klaviyo_id=found.id or None if found else None)
+        if "phone_number" in reply.partial_failure:
+            # The profile is there, its phone is not (reference 4.7).
+            column = self._options.headers.get("phone_number")
+            return RowResult(
+                result.line,
+                outcome,
+                "phone-dropped",
+                column=column,
+                klaviyo_id=result.klaviyo_id,
+                severity=Severity.WARNING,
+            )
+        return result
+
+    def _strip(self, batch: Batch, reply: Reply) -> Next:
+        """Fail the rows that Klaviyo names; the others are planned again."""
+        named = {
+            batch.lines[error.row]: error
+            for error in reversed(reply.errors)
+            if error.row is not None and error.row < len(batch.lines)
+        }
+        if not named:
+            self._store.mark_planned_again(
+                batch.id, not_before=0.0, reply=reply.kind.value, status=reply.status, detail=_told(reply)
+            )
+            raise refusal(reply)
+        sent = self._attributes(sorted(named))
+        failed = [
+            RowResult(
+                line,
+                Outcome.FAILED,
+                "klaviyo-invalid",
+                scrub(error.detail, sent[line]),
+                self._column(error.field),
+            )
+            for line, error in sorted(named.items())
+        ]
+        rest = tuple(line for line in batch.lines if line not in named)
+        return self._split(batch, failed, [rest] if rest else [], reply)
+
+    def _row_refused(self, batch: Batch, reply: Reply) -> Next:
+        if batch.kind is not BatchKind.UPSERT:
+            return self._settle(batch, [self._list_failure(batch, line, _told(reply)) for line in batch.lines], reply)
+        line = batch.lines[0]
+        error = reply.errors[0] if reply.errors else None
+        code = "klaviyo-duplicate" if reply.status == 409 else "klaviyo-invalid"  # noqa: PLR2004 - conflict
+        detail = scrub(error.detail, self._attributes([line])[line]) if error else _told(reply)
+        column = self._column(error.field) if error else None
+        return self._settle(batch, [RowResult(line, Outcome.FAILED, code, detail, column)], reply)
+
+    def _halve(self, batch: Batch, reply: Reply) -> Next:
+        if len(batch.lines) == 1:
+            failed = RowResult(batch.lines[0], Outcome.FAILED, "klaviyo-too-large")
+            return self._settle(batch, [failed], reply)
+        parts = halves(batch.kind, batch.lines, batch.lists, batch.id, batch.size)
+        return Next(ready=tuple(self._store.split(batch.id, [], parts, reply=reply.kind.value, status=reply.status)))
+
+    def _resolve(self, batch: Batch, reply: Reply) -> Next:
+        """Look the rows' ids up again: a profile was deleted or merged since. If that changes nothing, halve."""
+        before = self._store.klaviyo_ids(self._run, batch.lines)
+        found = find_profiles(self._client, self._attributes(batch.lines))
+        self._store.remember_ids(self._run, {line: profile.id for line, profile in found.items()})
+        missing = [RowResult(line, Outcome.FAILED, "profile-not-found") for line in batch.lines if line not in found]
+        kept = [line for line in batch.lines if line in found]
+        changed = missing or any(found[line].id != before.get(line) for line in kept)
+        middle = len(kept) // 2
+        parts = [kept] if changed else [kept[:middle], kept[middle:]]
+        return self._split(batch, missing, [part for part in parts if part], reply)
+
+    def _list_gone(self, batch: Batch, reply: Reply) -> Next:
+        if self._client.get_list(batch.lists[0]) is not None:
+            # The list is there, so one of the profiles is not.
+            return self._resolve(batch, reply) if len(batch.lines) > 1 else self._row_refused(batch, reply)
+        if batch.kind is BatchKind.LIST_REMOVE:
+            # Nobody is on a list that is gone.
+            return self._settle(batch, [RowResult(line, Outcome.LOADED) for line in batch.lines], reply)
+        gone = [self._list_failure(batch, line, "the list is gone") for line in batch.lines]
+        return self._settle(batch, gone, reply)
+
+    def _again(self, batch: Batch, reply: Reply, failures: int, *, resent: bool) -> Next:
+        delay = self._backoff.delay(failures + 1, self._rng.random(), reply.retry_after)
+        not_before = self._clock.now() + (0.0 if reply is _CRASH else delay)
+        self._store.mark_planned_again(
+            batch.id,
+            not_before=not_before,
+            reply=reply.kind.value,
+            status=reply.status,
+            detail=_told(reply),
+            resent=resent,
+        )
+        return Next(later=(not_before, batch.id), trouble=reply is not _CRASH, reached=reply.kind.is_uncertain)
+
+    def _in_doubt(self, batch: Batch, reply: Reply, failures: int) -> Next:
+        """Look for the job among Klaviyo's recent ones; exactly one that fits is adopted, to be proved later."""
+        since = (batch.sent_at or self._clock.now()) - self._pace.clock_skew
+        candidates = [
+            job
+            for job in self._client.recent_jobs(since)
+            if job.total == len(batch.lines) and job.status is not JobStatus.CANCELLED
+        ]
+        ours = self._store.jobs_among([job.id for job in candidates])
+        fitting = [job for job in candidates if job.id not in ours]
+        if len(fitting) != 1:
+            return self._again(batch, reply, failures, resent=True)
+        job = fitting[0]
+        self._store.mark_submitted(batch.id, job.id, job.expires_at, status=reply.status, adopted=True)
+        return Next(watch=self._watch(batch, job), trouble=reply is not _CRASH)
+
+    def _give_up(self, batch: Batch) -> Next:
+        outcome = Outcome.UNKNOWN if batch.resent else Outcome.FAILED
+        self._store.settle(batch.id, [RowResult(line, outcome, "gave-up") for line in batch.lines])
+        return Next(rows=len(batch.lines), failed=len(batch.lines))
+
+    # --- what jobs say ------------------------------------------------------------------------------------------------
+
+    def _count(self, batch: Batch, job: ImportJob) -> Next:
+        errors = list(self._client.job_errors(job.id))
+        sent = self._attributes(batch.lines) if errors else {line: {} for line in batch.lines}
+        counted = count_job(job, errors, sent)
+        if batch.adopted or not counted.proven:
+            return self._read_back(batch, job, counted.failed)
+        done = self._done(batch.lines, in_job=True)
+        return self._settle(
+            batch, [counted.failed.get(line) or RowResult(line, done[line]) for line in batch.lines], None
+        )
+
+    def _read_back(self, batch: Batch, job: ImportJob | None, failed: Mapping[int, RowResult] | None = None) -> Next:
+        """Judge the rows by the profiles themselves, because the job's own word is not to be had."""
+        settled = dict(failed or {})
+        sent = self._attributes([line for line in batch.lines if line not in settled])
+        judged = read_back(sent, find_profiles(self._client, sent))
+        loaded = {line for line, result in judged.items() if result.outcome is Outcome.LOADED}
+        if batch.adopted and len(loaded) < len(judged):
+            # Perhaps it was somebody else's job: sending again changes nothing that is there already.
+            self._store.mark_planned_again(
+                batch.id, not_before=0.0, reply="adopted", detail="the job found does not hold these rows", resent=True
+            )
+            return Next(ready=(batch.id,))
+        running = job is not None and job.status is not JobStatus.COMPLETE
+        done = self._done(sorted(loaded), in_job=True)
+        for line, result in judged.items():
+            if line in loaded:
+                settled[line] = self._with_column(result, done[line])
+            elif running or job is None:
+                # It may still come, or have come and been changed since.
+                code = "job-expired" if job is None else "result-unproven"
+                settled[line] = RowResult(line, Outcome.UNKNOWN, code, result.detail)
+            else:
+                settled[line] = result
+        return self._settle(batch, [settled[line] for line in batch.lines], None)
+
+    def _cancelled(self, batch: Batch) -> Next:
+        if batch.attempts < _MOST_CANCELLED:
+            self._store.mark_planned_again(batch.id, not_before=0.0, reply="cancelled", resent=True)
+            return Next(ready=(batch.id,))
+        return self._settle(batch, [RowResult(line, Outcome.FAILED, "job-cancelled") for line in batch.lines], None)
+
+    # --- shared -------------------------------------------------------------------------------------------------------
+
+    def _settle(self, batch: Batch, results: Sequence[RowResult], reply: Reply | None) -> Next:
+        if reply is None:
+            self._store.settle(batch.id, results)
+        else:
+            self._store.settle(
+                batch.id,
+                results,
+                reply=reply.kind.value,
+                status=reply.status,
+                detail=_told(reply) if reply.errors else "",
+            )
+        return Next(rows=len(results), failed=_lost(results))
+
+    def _split(self, batch: Batch, failed: Sequence[RowResult], parts: Iterable[Sequence[int]], reply: Reply) -> Next:
+        planned = [
+            PlannedBatch(
+                batch.kind, tuple(part), batch.lists, batch.size * len(part) // max(len(batch.lines), 1), batch.id
+            )
+            for part in parts
+        ]
+        ready = self._store.split(batch.id, failed, planned, reply=reply.kind.value, status=reply.status)
+        return Next(ready=tuple(ready), rows=len(failed), failed=_lost(failed))
+
+    def _done(self, lines: Sequence[int], *, in_job: bool) -> dict[int, Outcome | None]:
+        """Return ``loaded`` for rows that are done with their import, ``None`` for those with list calls ahead."""
+        routes = self._store.routes(self._run, lines) if self._options.list_ids else {}
+        return {
+            line: None if has_list_calls(self._options, routes.get(line, ()), in_job=in_job) else Outcome.LOADED
+            for line in lines
+        }
+
+    def _with_column(self, result: RowResult, outcome: Outcome | None) -> RowResult:
+        column = self._options.headers.get(result.column, result.column) if result.column else None
+        return RowResult(result.line, outcome, result.code, result.detail, column, result.klaviyo_id, result.severity)
+
+    def _list_failure(self, batch: Batch, line: int, detail: str) -> RowResult:
+        code = "list-add-failed" if batch.kind is BatchKind.LIST_ADD else "list-remove-failed"
+        return RowResult(line, Outcome.FAILED, code, detail)
+
+    def _attributes(self, lines: Sequence[int]) -> dict[int, dict[str, Any]]:
+        bodies = self._store.bodies(self._run, lines) if lines else []
+        return {line: orjson.loads(body)["attributes"] for line, body in zip(lines, bodies, strict=True)}
+
+    def _ids(self, batch: Batch) -> list[str]:
+        ids = self._store.klaviyo_ids(self._run, batch.lines)
+        if len(ids) != len(batch.lines):
+            raise InternalError("ids-missing", f"Batch {batch.id} was planned before all its rows had ids")
+        return [ids[line] for line in batch.lines]
+
+    def _column(self, field: str | None) -> str | None:
+        """Return the source column of a field of Klaviyo's pointer, such as ``location/latitude``."""
+        if not field:
+            return None
+        target = field.replace("/", ".")
+        return self._options.headers.get(target)
+
+    def _watch(self, batch: Batch, job: ImportJob) -> Watch:
+        now = self._clock.now()
+        return Watch(batch.id, job.id, batch.sent_at or now, now + self._pace.first_poll)
+
+
+def resolve_ids(store: Store, client: KlaviyoClient, run_id: str, lines: Sequence[int]) -> list[RowResult]:
+    """Learn the Klaviyo ids of these rows, for list calls; return the rows that Klaviyo does not have, as failed."""
+    known = store.klaviyo_ids(run_id, lines)
+    unknown = [line for line in lines if line not in known]
+    if not unknown:
+        return []
+    bodies = store.bodies(run_id, unknown)
+    found: dict[int, Profile] = find_profiles(
+        client, {line: orjson.loads(body)["attributes"] for line, body in zip(unknown, bodies, strict=True)}
+    )
+    store.remember_ids(run_id, {line: profile.id for line, profile in found.items()})
+    return [RowResult(line, Outcome.FAILED, "profile-not-found") for line in unknown if line not in found]
+
+
+def _told(reply: Reply) -> str:
+    """Status and codes, never Klaviyo's sentences: they may quote a cell."""
+    codes = ", ".join(dict.fromkeys(error.code for error in reply.errors))
+    status = f"HTTP {reply.status}" if reply.status else reply.note or reply.kind.value
+    return f"{status} {codes}".strip()
+
+
+def _lost(results: Sequence[RowResult]) -> int:
+    return sum(result.outcome in {Outcome.FAILED, Outcome.UNKNOWN} for result in results)
