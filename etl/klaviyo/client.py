@@ -199,6 +199,11 @@ class KlaviyoClient:
         """Return the seconds until a request to this endpoint may leave."""
         return self._windows[endpoint].wait(self._clock.monotonic())
 
+    @property
+    def clock_skew(self) -> float | None:
+        """Klaviyo's clock minus ours in seconds, by the date of its last answer; ``None`` if it gave none."""
+        return self._transport.clock_skew
+
     def close(self) -> None:
         """Close the connections."""
         self._transport.close()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -96,6 +98,7 @@ class Transport:
         self.base_url = check_base_url(base_url)
         self._clock = clock
         self._on_exchange = on_exchange
+        self.clock_skew: float | None = None  # the server's clock minus ours in seconds, by its last answer
         self._client = httpx.Client(
             base_url=self.base_url,
             headers={
@@ -118,6 +121,7 @@ class Transport:
         headers = {"Content-Type": MEDIA_TYPE} if body is not None else {}
         try:
             answer = self._client.request(method, path, content=body, headers=headers)
+            self._note_date(answer.headers.get("date"))
             reply = classify(answer.status_code, answer.headers, answer.content, self._clock.now())
         except NOT_SENT as error:
             reply = Reply(ReplyKind.NOT_SENT, note=_plain(error))
@@ -137,6 +141,11 @@ class Transport:
                 )
             )
         return reply
+
+    def _note_date(self, text: str | None) -> None:
+        if text:
+            with contextlib.suppress(ValueError, TypeError, OverflowError):
+                self.clock_skew = parsedate_to_datetime(text).timestamp() - self._clock.now()
 
     def close(self) -> None:
         """Close the connections."""

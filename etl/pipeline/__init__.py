@@ -1,1 +1,23 @@
-"""The public verbs: what the command line calls and a program may call too."""
+"""The public verbs: what the command line calls, and what a program calls just as well.
+
+Every verb returns plain results and prints nothing; errors are :class:`etl.errors.EtlError`.
+"""
+
+from etl.pipeline.context import Context, SystemClock
+from etl.pipeline.doctor import Finding, doctor
+from etl.pipeline.results import rejects, report, runs
+from etl.pipeline.running import MappingLike, check, resume, run
+
+__all__ = [
+    "Context",
+    "Finding",
+    "MappingLike",
+    "SystemClock",
+    "check",
+    "doctor",
+    "rejects",
+    "report",
+    "resume",
+    "run",
+    "runs",
+]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from etl.config import Mapping
-from etl.errors import ConfigError
+from etl.errors import ConfigError, InterruptedRunError
 from etl.extract import Source, open_source
 from etl.model import Chunk, Clock, Progress, ProgressHook, RunStatus, SourceInfo
 from etl.report.rejects import OVERFLOW_COLUMN, REJECT_COLUMNS, is_rejects_header, source_columns, unguard
@@ -44,15 +44,21 @@ def stage(
     *,
     clock: Clock,
     progress: ProgressHook,
+    should_stop: Callable[[], bool],
     limit: int | None = None,
 ) -> None:
-    """Read, judge and convert the whole source into state, then settle duplicates. The run ends ``staged``."""
+    """Read, judge and convert the whole source into state, then settle duplicates. The run ends ``staged``.
+
+    Raise :class:`InterruptedRunError` between two chunks when it should stop.
+    """
     started = clock.monotonic()
     info = source.info
     validator = Validator(mapping, info.columns)
     transformer = Transformer(mapping)
     read = 0
     for chunk in _limited(_original_cells(source, info), limit):
+        if should_stop():
+            raise InterruptedRunError("interrupted", "Stopped while reading: nothing was sent", "Run it again.")
         validated = validator.validate(chunk.frame)
         transformed = transformer.transform(validated.frame)
         store.stage_chunk(run_id, chunk, validated, transformed)

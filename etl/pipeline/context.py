@@ -1,0 +1,105 @@
+"""What a verb works with besides its arguments: settings, time, chance, and who is told what."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from etl.config import Settings, load_settings
+from etl.klaviyo import KlaviyoClient, check_key
+from etl.load import Pace
+from etl.model import Clock, Progress, ProgressHook
+from etl.state import Store
+from etl.version import VERSION
+
+
+class SystemClock:
+    """The machine's time. Is a :class:`etl.model.Clock`."""
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return time.time()
+
+    def monotonic(self) -> float:
+        """Seconds of a clock that never goes back."""
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        time.sleep(seconds)
+
+
+def _silent(_progress: Progress, /) -> None:
+    pass
+
+
+def _unheard(_sentence: str) -> None:
+    pass
+
+
+def _never() -> bool:
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Make one with :meth:`create`; every field has a sensible default.
+
+    ``progress`` is told how far a phase is, ``announce`` a sentence before something happens that a person may want to
+    know. ``should_stop`` is asked between transactions. ``output``: where each run leaves its folder. ``transport``: an
+    httpx transport instead of the network. ``on_commit``: see :meth:`etl.state.Store.open`.
+    """
+
+    settings: Settings
+    clock: Clock = field(default_factory=SystemClock)
+    rng: random.Random = field(default_factory=random.SystemRandom)
+    progress: ProgressHook = _silent
+    announce: Callable[[str], None] = _unheard
+    should_stop: Callable[[], bool] = _never
+    output: Path = Path("runs")
+    pace: Pace = field(default_factory=Pace)
+    transport: Any = None
+    on_commit: Callable[[str], None] | None = None
+
+    @classmethod
+    def create(
+        cls,
+        *,
+        private_key: str | None = None,
+        state: str | Path | None = None,
+        base_url: str | None = None,
+        revision: str | None = None,
+        **others: Any,
+    ) -> Self:
+        """Return a context; what is not given comes from the environment, ``.env``, or a default.
+
+        ``others``: further fields of this class. Raise :class:`etl.errors.ConfigError` for a setting that is not valid.
+        """
+        flags = {
+            "private_key": private_key,
+            "state": str(state) if state is not None else None,
+            "base_url": base_url,
+            "revision": revision,
+        }
+        return cls(load_settings(flags), **others)
+
+    def open_store(self, *, create: bool = True) -> Store:
+        """Open the state. Raise :class:`etl.errors.StateError`."""
+        return Store.open(self.settings.state, clock=self.clock, create=create, rng=self.rng, on_commit=self.on_commit)
+
+    def open_client(self) -> KlaviyoClient:
+        """Return a client. Raise :class:`etl.errors.AuthError` for a key that is missing or cannot be one."""
+        return KlaviyoClient(
+            key=check_key(self.settings.private_key),
+            revision=self.settings.revision,
+            base_url=self.settings.base_url,
+            clock=self.clock,
+            version=VERSION,
+            rng=self.rng,
+            transport=self.transport,
+            should_stop=self.should_stop,
+        )

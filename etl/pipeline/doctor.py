@@ -1,0 +1,118 @@
+"""Doctor: everything a run needs, looked at one by one by harmless reads. Writes nothing anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from etl.errors import ConfigError, EtlError
+from etl.klaviyo import Account, KlaviyoClient
+from etl.pipeline.context import Context
+from etl.pipeline.targets import describe, find_list
+
+_STABLE: Final = timedelta(days=365)
+"""A revision is stable for a year, then deprecated for one more before it is retired (reference 1.2)."""
+_RETIRED: Final = timedelta(days=730)
+_WARNING: Final = timedelta(days=60)
+_MOST_SKEW: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the doctor. ``hint`` says what to do where it is not ``ok``."""
+
+    name: str
+    ok: bool
+    message: str
+    hint: str = ""
+
+
+def doctor(*, context: Context | None = None, list: str | None = None) -> list[Finding]:  # noqa: A002 - the word of the design
+    """Return what was found: key, account, scopes, revision, clock, list, state. ``list``: id or name to look for."""
+    context = context or Context.create()
+    findings = [_look("state", lambda: _state(context)), _revision(context)]
+    try:
+        client = context.open_client()
+    except EtlError as error:
+        return [_bad("key", error), *findings]
+    with client:
+        account: Account | None = None
+        try:
+            account = client.get_account()
+        except EtlError as error:
+            return [_bad("key", error), *findings]
+        test = ", a test account" if account.test else ""
+        findings.insert(0, Finding("account", True, f"{account.id} ({account.name}{test}), {account.timezone}"))
+        findings.insert(0, Finding("key", True, "is known to Klaviyo"))
+        findings.append(_look("scope lists", lambda: f"{len(client.all_lists())} lists can be read"))
+        findings.append(_look("scope profiles", lambda: _profiles(client)))
+        findings.append(_look("scope imports", lambda: _jobs(client, context)))
+        findings.append(_clock(client))
+        wanted = list or context.settings.list
+        if wanted:
+            findings.append(_look("list", lambda: _list(client, wanted)))
+    return findings
+
+
+def _look(name: str, ask: Callable[[], str]) -> Finding:
+    try:
+        return Finding(name, True, ask())
+    except EtlError as error:
+        return _bad(name, error)
+
+
+def _bad(name: str, error: EtlError) -> Finding:
+    return Finding(name, False, f"{error.message} [{error.code}]", error.hint)
+
+
+def _state(context: Context) -> str:
+    where = context.settings.state
+    if "://" not in where and not Path(where).exists():
+        return f"{where} does not exist yet; the first run makes it"
+    with context.open_store(create=False) as store:
+        return f"{store.url} can be opened, {len(store.runs(1_000)):,} runs"
+
+
+def _profiles(client: KlaviyoClient) -> str:
+    for _ in client.profiles_by("email", ["nobody@klaviyo-etl.invalid"]):
+        pass
+    return "profiles can be read"
+
+
+def _jobs(client: KlaviyoClient, context: Context) -> str:
+    client.recent_jobs(context.clock.now())
+    return "import jobs can be read"
+
+
+def _list(client: KlaviyoClient, wanted: str) -> str:
+    found = find_list(client, wanted)
+    if found is None:
+        raise ConfigError("list-unknown", f"Klaviyo has no list {wanted!r}", "Check the name, or create it in Klaviyo.")
+    counted = client.get_list(found.id, with_count=True)
+    count = counted.profile_count if counted is not None else None
+    return describe(found) + (f", {count:,} profiles" if count is not None else "")
+
+
+def _revision(context: Context) -> Finding:
+    name = context.settings.revision
+    day = date.fromisoformat(name[:10])
+    today = datetime.fromtimestamp(context.clock.now(), UTC).date()
+    hint = "Read Klaviyo's changelog, then set KLAVIYO_REVISION."
+    if today > day + _RETIRED:
+        return Finding("revision", False, f"{name} is over two years old: Klaviyo has retired it", hint)
+    if today > day + _STABLE - _WARNING:
+        return Finding("revision", False, f"{name} is deprecated a year after its date, or will be soon", hint)
+    return Finding("revision", True, f"{name}, stable until {day + _STABLE}")
+
+
+def _clock(client: KlaviyoClient) -> Finding:
+    skew = client.clock_skew
+    if skew is None:
+        return Finding("clock", True, "Klaviyo's answers carry no date to compare with")
+    if abs(skew) > _MOST_SKEW:
+        hint = "Set this machine's clock (NTP): times decide which job is ours after a lost answer."
+        return Finding("clock", False, f"differs from Klaviyo's by {skew:+.0f} s", hint)
+    return Finding("clock", True, f"within {abs(skew):.0f} s of Klaviyo's")

@@ -1,0 +1,138 @@
+"""Between staging and loading: guards, rows that are unchanged, lists, and the load options that follow.
+
+Everything here may be done again: a run that died in between is prepared anew by ``resume``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as AbstractMapping
+from dataclasses import asdict
+from typing import Any
+
+from etl.config import LIST_TARGET, Mapping
+from etl.errors import GuardError
+from etl.klaviyo import Account, KlaviyoClient, KlaviyoList
+from etl.load import LoadOptions
+from etl.model import Outcome, RowResult, RunStatus
+from etl.pipeline.context import Context
+from etl.pipeline.guards import Staged, check_guards
+from etl.pipeline.targets import describe, find_routes, need_list
+from etl.state import Run, Store
+
+_RECENT = 200
+"""Runs looked through for the one before."""
+
+
+def check_account(mapping: Mapping, account: Account) -> None:
+    """Raise :class:`GuardError` if the key belongs to another account than the mapping expects."""
+    expected = mapping.guards.expect_account
+    if expected is not None and expected != account.id:
+        raise GuardError(
+            "account-unexpected",
+            f"The key belongs to account {account.id}, the mapping expects {expected}",
+            "Use the key of that account, or correct expect_account in [guards].",
+        )
+
+
+def guard(store: Store, run: Run, mapping: Mapping, *, source_age: float | None, force: bool) -> list[str]:
+    """Return what the guards object to; nothing if there is nothing, or ``force`` overrides it (which is recorded)."""
+    counts = store.counts(run.id)
+    staged = Staged(
+        read=sum(counts.values()),
+        rejected=counts.get(Outcome.REJECTED, 0),
+        previous_read=_previous_read(store, run),
+        source_age=source_age,
+    )
+    objections = check_guards(mapping.guards, staged)
+    if objections and force:
+        _note(store, run.id, [f"guard overridden by --force: {objection}" for objection in objections])
+        return []
+    return objections
+
+
+def prepare(context: Context, store: Store, client: KlaviyoClient, run: Run, mapping: Mapping) -> LoadOptions:
+    """Settle rows that need no request, find the lists, and move the run to ``loading``."""
+    account = run.account or ""
+    common, removing = _common_lists(client, run, mapping)
+    routes: dict[str, KlaviyoList] = {}
+    if LIST_TARGET in mapping.by_target:
+        routes = find_routes(client, store.named_lists(run.id), create=mapping.load.create_list)
+        _reject_unknown_lists(store, run.id, routes, mapping)
+    list_ids = {name: target.id for name, target in routes.items()}
+    common_ids = tuple(target.id for target in common)
+    if mapping.load.only_changed:
+        store.mark_unchanged(run.id, account, common_lists=common_ids, list_ids=list_ids)
+    pending = store.counts(run.id).get(None, 0)
+    options = LoadOptions(
+        common_lists=common_ids,
+        list_ids=list_ids,
+        remove_from=removing.id if removing else None,
+        one_by_one=pending <= mapping.load.small_run,
+        batch_rows=mapping.load.batch_rows,
+        batch_bytes=mapping.load.batch_bytes,
+        max_failed_percent=None if run.options.get("force") else mapping.guards.max_failed_percent,
+        headers={target: header for target, (header, _) in mapping.by_target.items()},
+    )
+    targets = [*common, *(target for target in routes.values() if target.id not in common_ids)]
+    notes = _list_notes(targets, removing)
+    for note in notes if pending else ():
+        context.announce(note)
+    store.update_run(
+        run.id,
+        status=RunStatus.LOADING,
+        details={
+            "load": asdict(options),
+            "list_names": [describe(target) for target in targets],
+            "notes": [*run.details.get("notes", ()), *notes],
+        },
+    )
+    return options
+
+
+def stored_options(run: Run) -> LoadOptions:
+    """Return the options a run was prepared with."""
+    stored: dict[str, Any] = dict(run.details["load"])
+    stored["common_lists"] = tuple(stored["common_lists"])
+    return LoadOptions(**stored)
+
+
+def _common_lists(client: KlaviyoClient, run: Run, mapping: Mapping) -> tuple[list[KlaviyoList], KlaviyoList | None]:
+    wanted = run.options.get("list")
+    common = [need_list(client, str(wanted), create=mapping.load.create_list)] if wanted else []
+    leaving = mapping.load.remove_from_list
+    return common, need_list(client, leaving, create=False) if leaving else None
+
+
+def _reject_unknown_lists(store: Store, run_id: str, routes: AbstractMapping[str, Any], mapping: Mapping) -> None:
+    header = mapping.by_target[LIST_TARGET][0]
+    refused = [
+        RowResult(row.line, Outcome.REJECTED, "list-unknown", column=header)
+        for row in store.pending(run_id, "import")
+        if any(name not in routes for name in row.lists)
+    ]
+    store.fail_rows(run_id, refused)
+
+
+def _list_notes(targets: list[KlaviyoList], removing: KlaviyoList | None) -> list[str]:
+    notes = [
+        f"rows are added to list {describe(target)}: no consent is given by that, "
+        "but flows triggered by 'Added to list' may fire"
+        for target in targets
+    ]
+    if removing is not None:
+        notes.append(f"rows are taken off list {describe(removing)}")
+    return notes
+
+
+def _previous_read(store: Store, run: Run) -> int | None:
+    """Rows of the last complete run of the same source or mapping; pilots and repairs do not count."""
+    for earlier in store.runs(_RECENT):
+        same = run.source == earlier.source or run.mapping_hash == earlier.mapping_hash
+        whole = earlier.status is RunStatus.FINISHED and not earlier.pilot and earlier.parent is None
+        if earlier.id != run.id and same and whole and earlier.account == run.account:
+            return int(earlier.details.get("records_read", 0))
+    return None
+
+
+def _note(store: Store, run_id: str, notes: list[str]) -> None:
+    store.update_run(run_id, details={"notes": [*store.run(run_id).details.get("notes", ()), *notes]})
