@@ -9,6 +9,7 @@ import os
 import sys
 from typing import Final, Never, TextIO
 
+import orjson
 from tqdm import tqdm
 
 from etl.errors import EtlError
@@ -29,19 +30,27 @@ _RESET: Final = "\033[0m"
 class Console:
     """Shows progress and messages on ``err`` (standard error), so that standard output stays for results."""
 
-    def __init__(self, *, quiet: bool = False, err: TextIO | None = None) -> None:
+    def __init__(
+        self, *, quiet: bool = False, bars: bool = True, log_format: str = "text", err: TextIO | None = None
+    ) -> None:
+        """``bars``: show progress on a terminal. ``log_format`` ``json``: one JSON object a line instead of text."""
         self._err = err if err is not None else sys.stderr
         self._quiet = quiet
+        self._bars = bars
+        self._json = log_format == "json"
+        self._told = ""
         self._bar: tqdm[Never] | None = None
         self._phase = ""
 
     @property
     def interactive(self) -> bool:
         """Whether a person watches."""
-        return not self._quiet and self._err.isatty()
+        return not self._quiet and not self._json and self._bars and self._err.isatty()
 
     def progress(self, progress: Progress) -> None:
         """Move the bar of a phase; a new phase closes the last bar. Is a :class:`etl.model.ProgressHook`."""
+        if self._json and not self._quiet:
+            self._log_progress(progress)
         if not self.interactive:
             return
         if progress.phase != self._phase:
@@ -74,15 +83,35 @@ class Console:
     def say(self, message: str) -> None:
         """Tell a person something in passing."""
         self.close()
-        if not self._quiet:
+        if self._quiet:
+            return
+        if self._json:
+            self._log("info", message=message)
+        else:
             self._err.write(message + "\n")
             self._err.flush()
 
     def fail(self, error: EtlError) -> None:
         """Show an error: what, its code, the next thing to do."""
         self.close()
+        if self._json:
+            self._log("error", code=error.code, message=error.message, hint=error.hint)
+            return
         hint = f"\n{self._paint(_DIM, 'hint: ')}{error.hint}" if error.hint else ""
         self._err.write(f"{self._paint(_RED + _BOLD, 'error')} [{error.code}]: {error.message}{hint}\n")
+        self._err.flush()
+
+    def _log_progress(self, progress: Progress) -> None:
+        """Log each tenth of a phase once: enough for a log that people read later."""
+        tenth = 10 * progress.done // progress.total if progress.total else 0
+        step = f"{progress.phase} {tenth}"
+        if step != self._told:
+            self._told = step
+            self._log("progress", phase=progress.phase, done=progress.done, total=progress.total, unit=progress.unit)
+
+    def _log(self, level: str, **fields: str | int) -> None:
+        line = orjson.dumps({"level": level, **fields}, option=orjson.OPT_APPEND_NEWLINE)
+        self._err.write(line.decode())
         self._err.flush()
 
     def _paint(self, style: str, text: str) -> str:

@@ -1,1 +1,91 @@
 """The command line: parse, call one verb of the pipeline, print its report, exit with its code."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import NoReturn
+
+import click
+
+from etl.cli.imports import check, resume, run
+from etl.cli.results import rejects, report, runs
+from etl.cli.tools import doctor, sandbox
+from etl.console import Console
+from etl.errors import EtlError, ExitCode
+from etl.version import VERSION
+
+
+class _Group(click.Group):
+    """Lists its commands in the order of a first import, not of the alphabet."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(self.commands)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(VERSION, prog_name="klaviyo-etl")
+def cli() -> None:
+    """Import customer lists into Klaviyo and account for every row.
+
+    \b
+    A first import:
+      klaviyo-etl check customers.csv             what is in the file, what would be refused
+      klaviyo-etl run customers.csv --sandbox     rehearse against a local Klaviyo
+      klaviyo-etl doctor                          key, account and list
+      klaviyo-etl run customers.csv               the real thing
+
+    A mapping file (customers.toml) says which column goes where.
+
+    \b
+    Exit codes:
+      0  every row loaded, unchanged or duplicate    4  stopped part-way, resumable
+      1  finished, but some rows were not loaded     5  state or lock
+      2  usage or configuration                      6  a guard stopped it, nothing was sent
+      3  could not start, nothing was sent          70  a bug of ours; 130/143 a signal, resumable
+    """
+
+
+for command in (check, run, resume, report, rejects, runs, doctor, sandbox):
+    cli.add_command(command)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit; a user's mistake never shows a traceback."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    sys.exit(_main(arguments))
+
+
+def _main(arguments: Sequence[str]) -> int:
+    console = Console(log_format="json" if _asks_for_json(arguments) else "text")
+    try:
+        cli.main(args=list(arguments), prog_name="klaviyo-etl", standalone_mode=False)
+    except click.exceptions.Exit as leaving:
+        return leaving.exit_code
+    except click.ClickException as error:
+        error.show()
+        return int(ExitCode.USAGE)
+    except (click.Abort, KeyboardInterrupt):
+        console.say("Stopped at once. If a run was loading: klaviyo-etl resume")
+        return int(ExitCode.SIGINT)
+    except EtlError as error:
+        console.fail(error)
+        return int(error.exit_code)
+    except BrokenPipeError:
+        # The reader of our output went away (| head): not our error. Python would complain once more at exit.
+        sys.stdout = None
+        return int(ExitCode.OK)
+    except Exception as error:  # noqa: BLE001 - the last resort of the program
+        if "--debug" in arguments:
+            traceback.print_exc()
+        console.fail(
+            EtlError("bug", f"An error of the program itself: {type(error).__name__}", "Please report it with --debug.")
+        )
+        return int(ExitCode.BUG)
+    return int(ExitCode.OK)
+
+
+def _asks_for_json(arguments: Sequence[str]) -> bool:
+    text = " ".join(arguments)
+    return "--log-format json" in text or "--log-format=json" in text

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from etl.config import Settings, load_settings
-from etl.klaviyo import KlaviyoClient, check_key
+from etl.klaviyo import ExchangeHook, KlaviyoClient, check_key
 from etl.load import Pace
 from etl.model import Clock, Progress, ProgressHook
 from etl.state import Store
@@ -45,13 +45,18 @@ def _never() -> bool:
     return False
 
 
+def _assent(_question: str) -> bool:
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """Make one with :meth:`create`; every field has a sensible default.
 
     ``progress`` is told how far a phase is, ``announce`` a sentence before something happens that a person may want to
-    know. ``should_stop`` is asked between transactions. ``output``: where each run leaves its folder. ``transport``: an
-    httpx transport instead of the network. ``on_commit``: see :meth:`etl.state.Store.open`.
+    know; ``confirm`` is asked before the first write to an account; ``should_stop`` is asked between transactions.
+    ``output``: where each run leaves its folder. ``transport``: an httpx transport instead of the network.
+    ``on_exchange`` is told of every request. ``on_commit``: see :meth:`etl.state.Store.open`.
     """
 
     settings: Settings
@@ -59,10 +64,12 @@ class Context:
     rng: random.Random = field(default_factory=random.SystemRandom)
     progress: ProgressHook = _silent
     announce: Callable[[str], None] = _unheard
+    confirm: Callable[[str], bool] = _assent
     should_stop: Callable[[], bool] = _never
     output: Path = Path("runs")
     pace: Pace = field(default_factory=Pace)
     transport: Any = None
+    on_exchange: ExchangeHook | None = None
     on_commit: Callable[[str], None] | None = None
 
     @classmethod
@@ -101,5 +108,6 @@ class Context:
             version=VERSION,
             rng=self.rng,
             transport=self.transport,
+            on_exchange=self.on_exchange,
             should_stop=self.should_stop,
         )

@@ -36,7 +36,7 @@ def write_folder(store: Store, run_id: str, output: Path) -> Report:
         raise UsageError(
             "folder-unwritable",
             f"The run's folder {folder} cannot be written: {error.strerror or error}",
-            f"The run itself is safe in state: klaviyo-etl report {run_id} --output OTHER_FOLDER writes it again.",
+            f"The run itself is safe in state: klaviyo-etl report {run_id} shows it. Choose another --output.",
         ) from error
     return report
 

@@ -114,13 +114,14 @@ def _reject_unknown_lists(store: Store, run_id: str, routes: AbstractMapping[str
 
 
 def _list_notes(targets: list[KlaviyoList], removing: KlaviyoList | None) -> list[str]:
-    notes = [
-        f"rows are added to list {describe(target)}: no consent is given by that, "
-        "but flows triggered by 'Added to list' may fire"
-        for target in targets
-    ]
+    notes = []
+    if targets:
+        names = ", ".join(describe(target) for target in targets)
+        notes.append(
+            f"rows are added to {names}: this gives no consent, but flows triggered by 'Added to list' may fire"
+        )
     if removing is not None:
-        notes.append(f"rows are taken off list {describe(removing)}")
+        notes.append(f"rows are taken off {describe(removing)}")
     return notes
 
 

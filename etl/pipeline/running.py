@@ -127,6 +127,7 @@ def _load(context: Context, store: Store, client: KlaviyoClient, run_id: str, *,
             if objections:
                 return _refuse(context, store, run_id, objections)
             prepare(context, store, client, store.run(run_id), mapping)
+            _ask_first(context, store, run)
         summary = run_load(
             store,
             client,
@@ -147,6 +148,17 @@ def _load(context: Context, store: Store, client: KlaviyoClient, run_id: str, *,
     if not summary.interrupted:
         store.update_run(run_id, status=RunStatus.FINISHED)
     return write_folder(store, run_id, context.output)
+
+
+def _ask_first(context: Context, store: Store, run: Run) -> None:
+    """Ask before the first write to an account. A no gives the run up."""
+    pending = store.counts(run.id).get(None, 0)
+    if not pending or store.has_loaded(run.account or ""):
+        return
+    name = run.details.get("account_name") or "no name"
+    if not context.confirm(f"Send {pending:,} rows to account {run.account} ({name}), for the first time?"):
+        store.update_run(run.id, status=RunStatus.ABANDONED)
+        raise UsageError("not-confirmed", "Nothing was sent", "Run it again when you are ready, or with --yes.")
 
 
 def _options(run: Run, *, force: bool) -> Any:

@@ -6,6 +6,7 @@ import contextlib
 import socket
 import threading
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -83,8 +84,9 @@ class SandboxServer:
         self.stop()
 
 
-def serve(settings: SandboxSettings, *, host: str, port: int) -> None:
-    """Serve until a signal ends it."""
+def serve(settings: SandboxSettings, *, host: str, port: int, ready: Callable[[str], None]) -> None:
+    """Serve until a signal ends it. ``ready`` is told the URL once the port is taken."""
     sandbox = Sandbox(settings)
     with contextlib.closing(sandbox), contextlib.closing(_bind(host, port)) as bound:
+        ready(f"http://{host}:{bound.getsockname()[1]}")
         uvicorn.Server(_config(sandbox)).run([bound])

@@ -64,6 +64,14 @@ class Reading(Database):
         with self._read() as connection:
             return {Outcome(name) if name else None: int(count) for name, count in connection.execute(query)}
 
+    def has_loaded(self, account: str) -> bool:
+        """Whether any run has sent something to this account."""
+        batches, runs = schema.batches, schema.runs
+        sent = sa.select(batches.c.id).join(runs, runs.c.seq == batches.c.run)
+        query = sa.select(sent.where(runs.c.account == account, batches.c.attempts > 0).exists())
+        with self._read() as connection:
+            return bool(connection.execute(query).scalar())
+
     def issue_groups(self, run_id: str, first: int = 5) -> list[IssueSummary]:
         """Return the issues grouped by code and column, the most frequent errors first."""
         issues = schema.issues

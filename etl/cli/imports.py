@@ -1,0 +1,123 @@
+"""The commands that import: check, run, resume."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from etl import pipeline
+from etl.cli.options import (
+    common_options,
+    force_option,
+    format_option,
+    limit_option,
+    list_option,
+    mapping_option,
+    run_argument,
+)
+from etl.cli.session import Common, Session, find_mapping, rehearsed, session
+from etl.errors import EtlError, InterruptedRunError
+from etl.report import Report, render_json, render_text
+
+
+@click.command()
+@click.argument("file", required=False)
+@mapping_option
+@limit_option
+@format_option
+@common_options
+def check(*, file: str | None, mapping: Path | None, limit: int | None, format_: str, common: Common) -> NoReturn:
+    """Read, judge and convert FILE, and report what would be sent.
+
+    Needs no key and no network, and sends nothing. Every row that would be refused is listed with its line, its
+    column, a code and the next thing to do.
+
+    \b
+    klaviyo-etl check customers.csv                    uses customers.toml
+    klaviyo-etl check export.csv -m hubspot.toml
+    """
+    with session(common) as at:
+        report = pipeline.check(file, find_mapping(file, mapping), context=at.context, limit=limit)
+        finish(at, report, format_)
+
+
+@click.command()
+@click.argument("file", required=False)
+@mapping_option
+@list_option
+@limit_option
+@force_option
+@click.option("--abandon", is_flag=True, help="Give up an unfinished earlier run into this account.")
+@format_option
+@common_options
+def run(
+    *,
+    file: str | None,
+    mapping: Path | None,
+    list_: str | None,
+    limit: int | None,
+    force: bool,
+    abandon: bool,
+    format_: str,
+    common: Common,
+) -> NoReturn:
+    """Import FILE into Klaviyo: stage, check the guards, load, report.
+
+    Every row ends in exactly one outcome, and the sum is printed first. Kill it anywhere; klaviyo-etl resume
+    finishes it with the same result. Profiles are updated, never doubled: running a file twice is safe.
+
+    \b
+    klaviyo-etl run customers.csv --sandbox            rehearse, nothing leaves this machine
+    klaviyo-etl run customers.csv --limit 100          a pilot with the first 100 rows
+    klaviyo-etl run customers.csv --non-interactive    for cron
+
+    The key comes from KLAVIYO_PRIVATE_KEY, in the environment or in .env.
+    """
+    rules, names = rehearsed(find_mapping(file, mapping), common)
+    with session(common, lists=(list_,) if list_ else names) as at:
+        try:
+            report = pipeline.run(
+                file, rules, context=at.context, list=list_, limit=limit, force=force, abandon=abandon
+            )
+        except InterruptedRunError as error:
+            interrupted(at, error)
+        finish(at, report, format_)
+
+
+@click.command()
+@run_argument
+@force_option
+@format_option
+@common_options
+def resume(*, run_id: str | None, force: bool, format_: str, common: Common) -> NoReturn:
+    """Finish an interrupted run: RUN, or the newest unfinished one.
+
+    Nothing is read again and nothing that is settled is sent again. Requests whose answer was lost are looked for
+    among Klaviyo's jobs first.
+    """
+    with session(common) as at:
+        report = pipeline.resume(run_id, context=at.context, force=force)
+        finish(at, report, format_)
+
+
+def finish(at: Session, report: Report, format_: str) -> NoReturn:
+    """Print the report and leave with its exit code."""
+    at.console.close()
+    if not at.common.quiet:
+        click.echo(render_json(report) if format_ == "json" else render_text(report), nl=False)
+    folder = at.context.output / report.run
+    at.console.say(f"The whole report: {folder / 'report.html'}")
+    if (folder / "rejects.csv").exists():
+        at.console.say(f"The rows to fix:  {folder / 'rejects.csv'}")
+    if not report.complete and at.signals.exit_code is not None:
+        at.console.say(f"To finish it:     klaviyo-etl resume {report.run}{at.flags}")
+        raise SystemExit(at.signals.exit_code)
+    raise SystemExit(report.exit_code)
+
+
+def interrupted(at: Session, error: EtlError) -> NoReturn:
+    """Leave after a signal that came before anything was sent."""
+    at.console.fail(error)
+    raise SystemExit(at.signals.exit_code or error.exit_code)

@@ -1,0 +1,85 @@
+"""The commands that look back: report, rejects, runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import orjson
+
+from etl import pipeline
+from etl.cli.options import common_options, run_argument
+from etl.cli.session import Common, session
+from etl.errors import UsageError
+from etl.report import render_html, render_json, render_text, report_document
+from etl.report.text import table, timestamp
+
+_RENDERERS = {"text": render_text, "json": render_json, "html": render_html}
+
+
+@click.command()
+@run_argument
+@click.option(
+    "--format", "format_", type=click.Choice(sorted(_RENDERERS)), default="text", show_default=True, help="Form."
+)
+@click.option("--to", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write it to FILE.")
+@common_options
+def report(run_id: str | None, format_: str, to: Path | None, common: Common) -> None:
+    """Render the report of RUN again, or of the newest run.
+
+    It is made from state alone: no source, no network; the same state gives the same bytes.
+
+    \b
+    klaviyo-etl report --format html --to report.html
+    """
+    with session(common) as at:
+        text = _RENDERERS[format_](pipeline.report(run_id, context=at.context))
+    if to is None:
+        click.echo(text, nl=False)
+        return
+    try:
+        to.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError("file-unwritable", f"{to} cannot be written: {error.strerror}", "Choose another.") from error
+
+
+@click.command()
+@run_argument
+@click.option(
+    "--to", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="[default: rejects-RUN.csv]"
+)
+@common_options
+def rejects(run_id: str | None, to: Path | None, common: Common) -> None:
+    """Write the rows to fix of RUN, or of the newest run, as CSV.
+
+    The original columns stay untouched; _line, _column, _code, _reason and _suggestion stand beside them. Correct the
+    cells in a spreadsheet and run that file: the added columns are ignored.
+    """
+    with session(common) as at:
+        found = pipeline.report(run_id, context=at.context)
+        path = to or Path(f"rejects-{found.run}.csv")
+        count = pipeline.rejects(path, found.run, context=at.context)
+        at.console.say(f"{count:,} rows to fix: {path}" if count else f"No row to fix; {path} holds the header only.")
+
+
+@click.command()
+@click.option("--number", "-n", type=click.IntRange(min=1), default=20, show_default=True, help="How many.")
+@click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@common_options
+def runs(number: int, format_: str, common: Common) -> None:
+    """List the newest runs: what each read, loaded and refused."""
+    with session(common) as at:
+        found = pipeline.runs(number, context=at.context)
+    if format_ == "json":
+        for report_ in found:
+            click.echo(orjson.dumps(report_document(report_)).decode())
+        return
+    if not found:
+        click.echo("No run yet. Begin with klaviyo-etl check FILE.")
+        return
+    rows = [["run", "command", "status", "started", "read", "loaded", "rejected", "failed", "unknown", "source"]]
+    for one in found:
+        tally = one.tally
+        counts = (f"{count:,}" for count in (tally.read, tally.loaded, tally.rejected, tally.failed, tally.unknown))
+        rows.append([one.run, one.command, one.status.value, timestamp(one.started_at), *counts, one.source])
+    click.echo(table(rows, right=frozenset(range(4, 9))))

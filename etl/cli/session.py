@@ -1,0 +1,173 @@
+"""From the options of a command to the context its verb works in: settings, signals, the sandbox, the terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final
+
+import click
+
+from etl.config import Mapping, Settings, load_mapping, load_settings
+from etl.console import Console
+from etl.errors import ConfigError, ExitCode
+from etl.klaviyo import Exchange
+from etl.pipeline import Context
+from etl.sandbox import SANDBOX_KEY, SandboxServer, SandboxSettings
+
+SANDBOX_DATA: Final = "klaviyo-sandbox.db"
+_EXIT_CODES: Final = {signal.SIGINT: ExitCode.SIGINT, signal.SIGTERM: ExitCode.SIGTERM}
+
+
+class Signals:
+    """Turns the first SIGINT or SIGTERM into a wish to stop, a second one into KeyboardInterrupt."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self.received: signal.Signals | None = None
+
+    @property
+    def exit_code(self) -> ExitCode | None:
+        """The exit code of the signal that came, if one did."""
+        return _EXIT_CODES[self.received] if self.received is not None else None
+
+    def should_stop(self) -> bool:
+        """Whether a signal came."""
+        return self.received is not None
+
+    @contextlib.contextmanager
+    def caught(self) -> Iterator[None]:
+        """Handle signals inside, as they were before outside."""
+        before = {number: signal.signal(number, self._take) for number in _EXIT_CODES}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _take(self, number: int, _frame: FrameType | None) -> None:
+        if self.received is not None:
+            raise KeyboardInterrupt
+        self.received = signal.Signals(number)
+        self._console.say("Stopping: what is in hand is finished first (once more to stop at once).")
+
+
+@dataclass(frozen=True, slots=True)
+class Common:
+    """The options that every command understands."""
+
+    state: str | None = None
+    output: Path = Path("runs")
+    sandbox: bool = False
+    yes: bool = False
+    quiet: bool = False
+    progress: bool = True
+    debug: bool = False
+    log_format: str = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A command at work."""
+
+    context: Context
+    console: Console
+    signals: Signals
+    common: Common
+
+    @property
+    def flags(self) -> str:
+        """What a follow-up command needs to find the same state and account again."""
+        state = f" --state {self.common.state}" if self.common.state else ""
+        return f"{state}{' --sandbox' if self.common.sandbox else ''}"
+
+
+@contextlib.contextmanager
+def session(common: Common, *, lists: tuple[str, ...] = ()) -> Iterator[Session]:
+    """Set everything up and take it down again. ``lists``: names that a rehearsal's sandbox shall have."""
+    console = Console(quiet=common.quiet, bars=common.progress, log_format=common.log_format)
+    signals = Signals(console)
+    settings = load_settings({"state": common.state})
+    with contextlib.ExitStack() as stack:
+        stack.callback(console.close)
+        stack.enter_context(signals.caught())
+        if common.sandbox:
+            settings = stack.enter_context(_rehearsal(settings, lists, console))
+        context = Context(
+            settings,
+            progress=console.progress,
+            announce=console.say,
+            confirm=_confirmer(common, console),
+            should_stop=signals.should_stop,
+            output=common.output,
+            on_exchange=_exchange_logger(console) if common.debug else None,
+        )
+        yield Session(context, console, signals, common)
+
+
+@contextlib.contextmanager
+def _rehearsal(settings: Settings, lists: tuple[str, ...], console: Console) -> Iterator[Settings]:
+    data = Path(SANDBOX_DATA)
+    with SandboxServer(SandboxSettings(path=data, lists=lists)) as server:
+        console.say(f"Rehearsal: a local Klaviyo answers at {server.url}, its data is in {data}. Nothing leaves here.")
+        yield settings.model_copy(update={"private_key": SANDBOX_KEY, "base_url": server.url})
+
+
+def find_mapping(file: str | None, given: Path | None) -> Path:
+    """Return the mapping's path: the one given, else the TOML file beside the source. Raise ConfigError."""
+    if given is not None:
+        return given
+    if file is None:
+        raise ConfigError("mapping-missing", "Neither a file nor a mapping is given", "Name a FILE, or --mapping FILE.")
+    beside = Path(file).with_suffix(".toml")
+    if beside.is_file():
+        return beside
+    raise ConfigError(
+        "mapping-missing",
+        f"There is no mapping for {file}",
+        f"Write {beside} (docs/mapping.md shows how), or name one with --mapping.",
+    )
+
+
+def rehearsed(mapping: Path, common: Common) -> tuple[Mapping | Path, tuple[str, ...]]:
+    """Return the mapping to use and the lists a sandbox needs for it."""
+    if not common.sandbox:
+        return mapping, ()
+    rules = load_mapping(mapping)
+    names = tuple(name for name in (rules.load.list, rules.load.remove_from_list) if name)
+    source = rules.source
+    if source.path is not None:
+        source = source.model_copy(update={"path": str(mapping.parent / source.path)})
+    # The sandbox is never the account that the mapping expects.
+    guards = rules.guards.model_copy(update={"expect_account": None})
+    return rules.model_copy(update={"guards": guards, "source": source}), names
+
+
+def with_list(session_context: Context, wanted: str | None) -> Context:
+    """Return the context with the list of the command line in its settings."""
+    if wanted is None:
+        return session_context
+    return replace(session_context, settings=session_context.settings.model_copy(update={"list": wanted}))
+
+
+def _confirmer(common: Common, console: Console) -> Any:
+    def confirm(question: str) -> bool:
+        if common.yes or not console.interactive or not sys.stdin.isatty():
+            return True
+        console.close()
+        return click.confirm(question, err=True)
+
+    return confirm
+
+
+def _exchange_logger(console: Console) -> Any:
+    def log(exchange: Exchange) -> None:
+        status = exchange.status if exchange.status is not None else exchange.kind
+        console.say(f"{exchange.endpoint} {status} in {exchange.seconds:.3f} s, {exchange.request_bytes:,} bytes sent")
+
+    return log

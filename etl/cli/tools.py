@@ -1,0 +1,83 @@
+"""The commands around an import: doctor, sandbox."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from etl import pipeline
+from etl.cli.options import common_options, list_option
+from etl.cli.session import SANDBOX_DATA, Common, session
+from etl.errors import ExitCode
+from etl.sandbox import SANDBOX_KEY, SandboxSettings, load_faults, serve
+
+
+@click.command()
+@list_option
+@common_options
+def doctor(list_: str | None, common: Common) -> NoReturn:
+    """Look whether everything is ready: key, account, scopes, revision, clock, list, state.
+
+    Only harmless reads; nothing is written. Each line says ok, or what to do.
+    """
+    with session(common, lists=(list_,) if list_ else ()) as at:
+        findings = pipeline.doctor(context=at.context, list=list_)
+    width = max(len(finding.name) for finding in findings)
+    for finding in findings:
+        mark = click.style("ok     ", fg="green") if finding.ok else click.style("problem", fg="red")
+        click.echo(f"{mark}  {finding.name:<{width}}  {finding.message}")
+        if not finding.ok and finding.hint:
+            click.echo(f"{'':7}  {'':{width}}  -> {finding.hint}")
+    raise SystemExit(ExitCode.OK if all(finding.ok for finding in findings) else ExitCode.NOT_STARTED)
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65_535), default=8765, show_default=True, help="Port; 0 chooses one.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path(SANDBOX_DATA),
+    show_default=True,
+    help="SQLite file that keeps the account between runs.",
+)
+@click.option(
+    "--limits", type=click.Choice(["real", "off"]), default="real", show_default=True, help="Klaviyo's rate limits."
+)
+@click.option("--job-seconds", type=float, default=0.2, show_default=True, help="How long an import job takes.")
+@click.option("--list", "lists", multiple=True, metavar="NAME", help="A list that exists from the start; repeatable.")
+@click.option(
+    "--faults",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Fault file (JSON): what goes wrong, where, how often. See docs/sandbox.md.",
+)
+def sandbox(
+    *, host: str, port: int, data: Path, limits: str, job_seconds: float, lists: tuple[str, ...], faults: Path | None
+) -> None:
+    """Serve a local Klaviyo for rehearsals: real HTTP, real limits, real traps.
+
+    \b
+    klaviyo-etl sandbox --list Newsletter
+    klaviyo-etl sandbox --faults faults.json --port 9000
+
+    Point the importer at it with the two variables that are printed.
+    """
+    planned = load_faults(faults) if faults is not None else None
+    settings = SandboxSettings(
+        path=data,
+        limits="off" if limits == "off" else "real",
+        job_seconds=job_seconds,
+        lists=lists,
+        faults=planned.rules if planned else (),
+        fault_seed=planned.seed if planned else 0,
+    )
+
+    def ready(url: str) -> None:
+        click.echo(f"export KLAVIYO_BASE_URL={url}")
+        click.echo(f"export KLAVIYO_PRIVATE_KEY={SANDBOX_KEY}")
+        click.echo(f"# a local Klaviyo answers at {url}, its data is in {data}; Ctrl-C ends it", err=True)
+
+    serve(settings, host=host, port=port, ready=ready)
