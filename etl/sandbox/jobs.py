@@ -12,7 +12,14 @@ from etl.sandbox import jsonapi
 from etl.sandbox.identity import Directory, columns_of, key_of, patch, write
 from etl.sandbox.settings import SandboxSettings
 from etl.sandbox.store import Profile, Store
-from etl.sandbox.validation import IDENTIFIERS, PROFILE_BYTES, is_real_phone, looks_fake
+from etl.sandbox.validation import (
+    DROPPED_DOMAIN,
+    FAILED_DOMAIN,
+    IDENTIFIERS,
+    PROFILE_BYTES,
+    is_real_phone,
+    looks_fake,
+)
 
 _EXPIRES_AFTER: Final = 7 * 86_400.0
 _FAULTY_JOBS: Final = frozenset(
@@ -133,7 +140,7 @@ def _process(store: Store, settings: SandboxSettings, job: sqlite3.Row, now: flo
         if fault:
             errors.append((*fault, row))
             continue
-        if keys & taken or (settings.drop_fakes and looks_fake(attributes.get("email") or "")):
+        if keys & taken or _unwanted(attributes.get("email") or "", settings):
             continue  # in silence, as Klaviyo does: neither an error nor a profile
         owners = directory.owners(attributes)
         if row.get("id") in by_id:
@@ -171,11 +178,17 @@ def _realistic(attributes: dict[str, Any]) -> dict[str, Any]:
     return attributes
 
 
+def _unwanted(email: str, settings: SandboxSettings) -> bool:
+    return email.casefold().endswith(DROPPED_DOMAIN) or (settings.drop_fakes and looks_fake(email))
+
+
 def _refusal(row: dict[str, Any], attributes: dict[str, Any]) -> tuple[str, str] | None:
     if not row.get("id") and not any(attributes.get(name) for name in IDENTIFIERS):
         if row["attributes"].get("phone_number"):
             return "invalid", "Invalid phone number format (Example of a valid format: +12345678901)"
         return "invalid", "One or more identifiers is required"
+    if (attributes.get("email") or "").casefold().endswith(FAILED_DOMAIN):
+        return "invalid", "The profile could not be imported"
     if len(orjson.dumps(row)) > PROFILE_BYTES:
         return "invalid", "Payload size of the profile exceeds the limit of 100KB"
     return None
