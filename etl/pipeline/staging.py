@@ -64,6 +64,8 @@ def stage(
         store.stage_chunk(run_id, chunk, validated, transformed)
         read += chunk.records
         progress(Progress("stage", chunk.position, info.size, "B", f"{read:,} rows"))
+        # Otherwise this chunk would live on while the next one is read and judged.
+        del chunk, validated, transformed
     resolution = resolve_duplicates(store.duplicate_candidates(run_id), mapping.profile.duplicates, mapping)
     store.apply_dedupe(run_id, resolution)
     details: dict[str, Any] = {
