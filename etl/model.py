@@ -241,6 +241,24 @@ class RowResult:
     severity: Severity = Severity.ERROR
 
 
+class Verdict(StrEnum):
+    """What reading a loaded row back from Klaviyo showed."""
+
+    CONFIRMED = "confirmed"
+    DIFFERS = "differs"
+    PHONE_DROPPED = "phone_dropped"
+    MISSING = "missing"
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One row as verify saw it. ``fields``: names of what differs (targets, or ``list`` with its id); never a value."""
+
+    line: int
+    verdict: Verdict
+    fields: tuple[str, ...] = ()
+
+
 class RunStatus(StrEnum):
     """``staging → staged → loading → finished``.
 

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import click
 
-from etl.cli.imports import check, resume, run
+from etl.cli.imports import check, resume, retry, run, verify
 from etl.cli.results import rejects, report, runs
 from etl.cli.tools import doctor, sandbox
 from etl.console import Console
@@ -47,7 +47,7 @@ def cli() -> None:
     """
 
 
-for command in (check, run, resume, report, rejects, runs, doctor, sandbox):
+for command in (check, run, resume, retry, verify, report, rejects, runs, doctor, sandbox):
     cli.add_command(command)
 
 

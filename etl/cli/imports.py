@@ -49,6 +49,13 @@ def check(*, file: str | None, mapping: Path | None, limit: int | None, format_:
 @list_option
 @limit_option
 @force_option
+@click.option(
+    "--verify",
+    type=click.Choice(["none", "sample", "full"]),
+    default="sample",
+    show_default=True,
+    help="How many of the loaded rows are read back and compared at the end.",
+)
 @click.option("--abandon", is_flag=True, help="Give up an unfinished earlier run into this account.")
 @format_option
 @common_options
@@ -60,6 +67,7 @@ def run(
     limit: int | None,
     force: bool,
     abandon: bool,
+    verify: pipeline.VerifyMode,
     format_: str,
     common: Common,
 ) -> NoReturn:
@@ -79,7 +87,14 @@ def run(
     with session(common, lists=(list_,) if list_ else names) as at:
         try:
             report = pipeline.run(
-                file, rules, context=at.context, list=list_, limit=limit, force=force, abandon=abandon
+                file,
+                rules,
+                context=at.context,
+                list=list_,
+                limit=limit,
+                force=force,
+                abandon=abandon,
+                verify=verify,
             )
         except InterruptedRunError as error:
             interrupted(at, error)
@@ -99,6 +114,37 @@ def resume(*, run_id: str | None, force: bool, format_: str, common: Common) -> 
     """
     with session(common) as at:
         report = pipeline.resume(run_id, context=at.context, force=force)
+        finish(at, report, format_)
+
+
+@click.command()
+@run_argument
+@format_option
+@common_options
+def retry(*, run_id: str | None, format_: str, common: Common) -> NoReturn:
+    """Send the failed and unknown rows of RUN again, or of the newest run.
+
+    They go out as they were staged, in a run of their own that names RUN as its parent. Rejected rows are not among
+    them: correct the rejects file and run that.
+    """
+    with session(common) as at:
+        report = pipeline.retry(run_id, context=at.context)
+        finish(at, report, format_)
+
+
+@click.command()
+@run_argument
+@click.option("--full/--sample", default=True, show_default=True, help="Every loaded row, or a spread sample.")
+@format_option
+@common_options
+def verify(*, run_id: str | None, full: bool, format_: str, common: Common) -> NoReturn:
+    """Read the loaded rows of RUN back from Klaviyo and compare every field that was sent.
+
+    Confirmed, differs (which field), missing, or phone dropped: Klaviyo answers "complete" and still drops a phone
+    it cannot text, in silence. A difference makes the exit code 1.
+    """
+    with session(common) as at:
+        report = pipeline.verify(run_id, context=at.context, full=full)
         finish(at, report, format_)
 
 

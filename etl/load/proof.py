@@ -66,7 +66,8 @@ def differing_fields(sent: Mapping[str, Any], profile: Profile) -> list[str]:
         stored = profile.attributes.get(name)
         if name in {"location", "properties"} and isinstance(value, dict):
             section = stored if isinstance(stored, dict) else {}
-            differing += [f"{name}.{field}" for field, part in value.items() if not _same(part, section.get(field))]
+            same = _same_place if name == "location" else _same
+            differing += [f"{name}.{field}" for field, part in value.items() if not same(part, section.get(field))]
         elif name in IDENTIFIERS:
             if _fold(name, value) != _fold(name, stored):
                 differing.append(name)
@@ -139,8 +140,6 @@ def _same(sent: object, stored: object) -> bool:
         return sent is stored
     if isinstance(sent, int | float) and isinstance(stored, int | float):
         return sent == stored or abs(sent - stored) < _TOLERANCE * max(1.0, abs(sent))
-    if isinstance(sent, int | float) and isinstance(stored, str):
-        return _number(stored) == float(sent)
     if isinstance(sent, str) and isinstance(stored, str):
         return sent == stored or (_moment(sent) is not None and _moment(sent) == _moment(stored))
     if isinstance(sent, list) and isinstance(stored, list):
@@ -148,6 +147,13 @@ def _same(sent: object, stored: object) -> bool:
     if isinstance(sent, dict) and isinstance(stored, dict):
         return sent.keys() == stored.keys() and all(_same(value, stored[name]) for name, value in sent.items())
     return False
+
+
+def _same_place(sent: object, stored: object) -> bool:
+    """As :func:`_same`, but a coordinate may come back as text: Klaviyo documents it as either."""
+    if isinstance(sent, int | float) and isinstance(stored, str):
+        return _number(stored) == float(sent)
+    return _same(sent, stored)
 
 
 def _number(text: str) -> float | None:

@@ -6,18 +6,21 @@ Every verb returns plain results and prints nothing; errors are :class:`etl.erro
 from etl.pipeline.context import Context, SystemClock
 from etl.pipeline.doctor import Finding, doctor
 from etl.pipeline.results import rejects, report, runs
-from etl.pipeline.running import MappingLike, check, resume, run
+from etl.pipeline.running import MappingLike, VerifyMode, check, resume, retry, run, verify
 
 __all__ = [
     "Context",
     "Finding",
     "MappingLike",
     "SystemClock",
+    "VerifyMode",
     "check",
     "doctor",
     "rejects",
     "report",
     "resume",
+    "retry",
     "run",
     "runs",
+    "verify",
 ]

@@ -19,7 +19,7 @@ from etl.pipeline.guards import Staged, check_guards
 from etl.pipeline.targets import describe, find_routes, need_list
 from etl.state import Run, Store
 
-_RECENT = 200
+RECENT = 200
 """Runs looked through for the one before."""
 
 
@@ -127,7 +127,7 @@ def _list_notes(targets: list[KlaviyoList], removing: KlaviyoList | None) -> lis
 
 def _previous_read(store: Store, run: Run) -> int | None:
     """Rows of the last complete run of the same source or mapping; pilots and repairs do not count."""
-    for earlier in store.runs(_RECENT):
+    for earlier in store.runs(RECENT):
         same = run.source == earlier.source or run.mapping_hash == earlier.mapping_hash
         whole = earlier.status is RunStatus.FINISHED and not earlier.pilot and earlier.parent is None
         if earlier.id != run.id and same and whole and earlier.account == run.account:

@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping as AbstractMapping
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from etl.config import Mapping, load_mapping, parse_mapping
 from etl.errors import ConfigError, EtlError, ExitCode, GuardError, StateError, UsageError
 from etl.extract import Source
-from etl.klaviyo import Account, KlaviyoClient
-from etl.load import run_load
-from etl.model import RunStatus
+from etl.klaviyo import Account
+from etl.model import Outcome, RunStatus
 from etl.pipeline.context import Context
 from etl.pipeline.folder import write_folder
-from etl.pipeline.prepare import check_account, guard, prepare, stored_options
+from etl.pipeline.loading import load_run, look
+from etl.pipeline.prepare import RECENT, check_account
 from etl.pipeline.staging import open_mapped, stage
 from etl.report import Report
+from etl.report.rejects import is_rejects_header, source_columns
 from etl.state import Run, Store
 from etl.version import VERSION
 
 MappingLike = Mapping | AbstractMapping[str, Any] | Path | str
 """A mapping, its data as TOML would give it, or the path of its file."""
 
+VerifyMode = Literal["none", "sample", "full"]
+
+ENDED = (RunStatus.FINISHED, RunStatus.ABANDONED)
 UNFINISHED = (RunStatus.STAGED, RunStatus.LOADING)
-LOADING_COMMANDS = ("run",)
+LOADING_COMMANDS = ("run", "retry")
+AGAIN = (Outcome.FAILED, Outcome.UNKNOWN)
 
 
 def check(
@@ -57,11 +63,13 @@ def run(
     list: str | None = None,  # noqa: A002 - the word of the design
     force: bool = False,
     abandon: bool = False,
+    verify: VerifyMode = "sample",
 ) -> Report:
     """Run the whole pipeline: stage, check the guards, load, report.
 
     ``list``: id or name, instead of the mapping's. ``limit``: a pilot, which moves no incremental state. ``force``:
-    override guards. ``abandon``: give up an unfinished earlier run. A signal (``context.should_stop``) ends it with a
+    override guards. ``abandon``: give up an unfinished earlier run. ``verify``: how many of the loaded rows are read
+    back at the end. A signal (``context.should_stop``) ends it with a
     report that is not ``complete``. Raise ConfigError, SourceError, KlaviyoError (nothing was sent), StoppedError
     (resumable), StateError, GuardError.
     """
@@ -78,13 +86,22 @@ def run(
                 "list": list or context.settings.list or rules.load.list,
                 "force": force,
                 "source_age": _age(path, context),
+                "verify": verify,
             }
+            parent = _parent(store, account, opened.info.columns)
             run_id = _begin(
-                store, path, rules, command="run", account=account.id, options=options, pilot=limit is not None
+                store,
+                path,
+                rules,
+                command="run",
+                account=account.id,
+                options=options,
+                pilot=limit is not None,
+                parent=parent,
             )
             _stage(context, store, run_id, opened, rules, limit=limit)
             store.update_run(run_id, details={"account_name": account.name})
-            return _load(context, store, client, run_id, force=force)
+            return load_run(context, store, client, run_id, force=force)
 
 
 def resume(run_id: str | None = None, *, context: Context | None = None, force: bool = False) -> Report:
@@ -105,79 +122,85 @@ def resume(run_id: str | None = None, *, context: Context | None = None, force: 
             )
         with context.open_client() as client:
             account = client.get_account()
-            if account.id != found.account:
-                raise GuardError(
-                    "account-unexpected",
-                    f"Run {found.id} belongs to account {found.account}, the key to {account.id}",
-                    "Use the key the run was begun with.",
-                )
+            _same_account(found, account)
             with store.lock(account.id, "resume"):
-                return _load(context, store, client, found.id, force=force)
+                return load_run(context, store, client, found.id, force=force)
 
 
-def _load(context: Context, store: Store, client: KlaviyoClient, run_id: str, *, force: bool) -> Report:
-    """From staged, or from half-way, to the end."""
-    run = store.run(run_id)
-    mapping = parse_mapping(run.mapping, where="the mapping of the run")
-    started = context.clock.monotonic()
-    try:
-        if run.status is RunStatus.STAGED:
-            forced = force or bool(run.options.get("force"))
-            objections = guard(store, run, mapping, source_age=run.options.get("source_age"), force=forced)
-            if objections:
-                return _refuse(context, store, run_id, objections)
-            prepare(context, store, client, store.run(run_id), mapping)
-            _ask_first(context, store, run)
-        summary = run_load(
-            store,
-            client,
-            run_id,
-            _options(store.run(run_id), force=force),
-            clock=context.clock,
-            rng=context.rng,
-            progress=context.progress,
-            should_stop=context.should_stop,
-            pace=context.pace,
+def retry(run_id: str | None = None, *, context: Context | None = None, force: bool = False) -> Report:
+    """Send the failed and unknown rows of a run again, as a run of its own that names the first as its parent.
+
+    ``run_id`` ``None``: the newest finished run. Nothing is read or judged again; rows are sent as they were staged.
+    Raises as :func:`run` does; UsageError if there is nothing to send.
+    """
+    context = context or Context.create()
+    with context.open_store(create=False) as store:
+        parent = store.run(run_id) if run_id else store.latest_run(ENDED, commands=LOADING_COMMANDS)
+        if parent is None or parent.status not in ENDED or parent.command not in LOADING_COMMANDS:
+            raise UsageError("not-retryable", "There is no finished run to send again", "See klaviyo-etl runs.")
+        counts = store.counts(parent.id)
+        if not any(counts.get(outcome) for outcome in AGAIN):
+            raise UsageError("nothing-to-retry", f"Run {parent.id} has no failed and no unknown row", "All is done.")
+        with context.open_client() as client:
+            account = client.get_account()
+            _same_account(parent, account)
+            with store.lock(account.id, "retry"):
+                _clear_the_way(store, account, abandon=False)
+                child = store.begin_run(
+                    source=parent.source,
+                    mapping_hash=parent.mapping_hash,
+                    mapping=parent.mapping,
+                    account=account.id,
+                    command="retry",
+                    tool_version=VERSION,
+                    options={**parent.options, "force": True},
+                    pilot=parent.pilot,
+                    parent=parent.id,
+                )
+                count = store.stage_again(child, parent.id, AGAIN)
+                kept = ("headers", "source_facts", "source_notes", "account_name")
+                details = {name: parent.details[name] for name in kept if name in parent.details}
+                store.update_run(child, status=RunStatus.STAGED, details={**details, "records_read": count})
+                return load_run(context, store, client, child, force=force)
+
+
+def verify(run_id: str | None = None, *, context: Context | None = None, full: bool = True) -> Report:
+    """Read the loaded rows of a run back from Klaviyo and compare every field that was sent.
+
+    ``run_id`` ``None``: the newest run that loaded. ``full``: every row, not a sample. What is seen becomes part of the
+    report; a difference makes its exit code 1. Raises as :func:`resume` does.
+    """
+    context = context or Context.create()
+    with context.open_store(create=False) as store:
+        found = (
+            store.run(run_id) if run_id else store.latest_run([RunStatus.LOADING, *ENDED], commands=LOADING_COMMANDS)
         )
-    except EtlError:
-        # What is known so far is worth a report; the error itself goes on to the caller.
-        _book_time(context, store, run_id, started)
-        write_folder(store, run_id, context.output)
-        raise
-    _book_time(context, store, run_id, started)
-    if not summary.interrupted:
-        store.update_run(run_id, status=RunStatus.FINISHED)
-    return write_folder(store, run_id, context.output)
+        if found is None or "load" not in found.details:
+            raise UsageError("nothing-to-verify", "No run has loaded anything yet", "See klaviyo-etl runs.")
+        with context.open_client() as client:
+            _same_account(found, client.get_account())
+            look(context, store, client, found.id, full=full)
+        return write_folder(store, found.id, context.output)
 
 
-def _ask_first(context: Context, store: Store, run: Run) -> None:
-    """Ask before the first write to an account. A no gives the run up."""
-    pending = store.counts(run.id).get(None, 0)
-    if not pending or store.has_loaded(run.account or ""):
-        return
-    name = run.details.get("account_name") or "no name"
-    if not context.confirm(f"Send {pending:,} rows to account {run.account} ({name}), for the first time?"):
-        store.update_run(run.id, status=RunStatus.ABANDONED)
-        raise UsageError("not-confirmed", "Nothing was sent", "Run it again when you are ready, or with --yes.")
+def _same_account(run: Run, account: Account) -> None:
+    if account.id != run.account:
+        raise GuardError(
+            "account-unexpected",
+            f"Run {run.id} belongs to account {run.account}, the key to {account.id}",
+            "Use the key the run was begun with (for a rehearsal: --sandbox).",
+        )
 
 
-def _options(run: Run, *, force: bool) -> Any:
-    options = stored_options(run)
-    if not force:
-        return options
-    return type(options)(**{name: getattr(options, name) for name in options.__slots__} | {"max_failed_percent": None})
-
-
-def _refuse(context: Context, store: Store, run_id: str, objections: list[str]) -> Report:
-    notes = [f"guard: {objection}" for objection in objections]
-    earlier = store.run(run_id).details.get("notes", ())
-    store.update_run(run_id, status=RunStatus.REFUSED, details={"notes": [*earlier, *notes]})
-    return write_folder(store, run_id, context.output)
-
-
-def _book_time(context: Context, store: Store, run_id: str, started: float) -> None:
-    spent = store.run(run_id).details.get("seconds", {}).get("load", 0.0)
-    store.update_run(run_id, details={"seconds": {"load": spent + context.clock.monotonic() - started}})
+def _parent(store: Store, account: Account, columns: Sequence[str]) -> str | None:
+    """Return the run whose rejects file this source is, if it is one."""
+    if not is_rejects_header(columns):
+        return None
+    original = source_columns(columns)
+    for earlier in store.runs(RECENT):
+        if earlier.account in {account.id, None} and list(earlier.details.get("headers", ())) == original:
+            return earlier.id
+    return None
 
 
 def _stage(context: Context, store: Store, run_id: str, source: Source, mapping: Mapping, *, limit: int | None) -> None:
@@ -207,6 +230,7 @@ def _begin(
     account: str | None,
     options: AbstractMapping[str, Any],
     pilot: bool,
+    parent: str | None = None,
 ) -> str:
     return store.begin_run(
         source=str(path),
@@ -217,6 +241,7 @@ def _begin(
         tool_version=VERSION,
         options=options,
         pilot=pilot,
+        parent=parent,
     )
 
 

@@ -3,12 +3,13 @@
 from etl.report.build import build_report
 from etl.report.document import render_json, report_document
 from etl.report.html import render_html
-from etl.report.model import BatchTotals, IssueGroup, Phase, Report, Tally
+from etl.report.model import BatchTotals, IssueGroup, Observed, Phase, Report, Tally
 from etl.report.text import render_text
 
 __all__ = [
     "BatchTotals",
     "IssueGroup",
+    "Observed",
     "Phase",
     "Report",
     "Tally",

@@ -8,7 +8,7 @@ from typing import Final
 from etl.codes import CODES
 from etl.errors import InternalError
 from etl.model import Outcome, RunStatus
-from etl.report.model import BatchTotals, IssueGroup, Phase, Report, Tally
+from etl.report.model import BatchTotals, IssueGroup, Observed, Phase, Report, Tally
 from etl.state import Run, Store
 
 _KINDS: Final = {
@@ -51,6 +51,10 @@ def build_report(store: Store, run_id: str) -> Report:
         batches=_batches(store, run_id),
         jobs=tuple(store.job_ids(run_id)),
         phases=_phases(run, tally),
+        observed=tuple(
+            Observed(seen.verdict.value, seen.count, seen.fields, seen.lines)
+            for seen in store.observation_summary(run_id)
+        ),
         notes=_notes(run),
         next_steps=_next_steps(run, tally, issues),
     )
@@ -109,9 +113,15 @@ def _batches(store: Store, run_id: str) -> tuple[BatchTotals, ...]:
 
 def _phases(run: Run, tally: Tally) -> tuple[Phase, ...]:
     seconds = run.details.get("seconds", {})
-    rows = {"stage": tally.read, "load": tally.loaded + tally.failed + tally.unknown}
+    rows = {
+        "stage": tally.read,
+        "load": tally.loaded + tally.failed + tally.unknown,
+        "verify": int(run.details.get("verified", 0)),
+    }
     return tuple(
-        Phase(name, float(seconds[name]), rows.get(name, tally.read)) for name in ("stage", "load") if name in seconds
+        Phase(name, float(seconds[name]), rows.get(name, tally.read))
+        for name in ("stage", "load", "verify")
+        if name in seconds
     )
 
 
@@ -131,12 +141,12 @@ def _next_steps(run: Run, tally: Tally, issues: Sequence[IssueGroup]) -> tuple[s
             "correct the file and run it."
         )
     if tally.failed:
-        steps.append(f"Look at the {tally.failed:,} rows that Klaviyo refused; their reasons are in the rejects file.")
-    if tally.unknown:
         steps.append(
-            f"{tally.unknown:,} rows were sent without proof of arrival. Running the same file again is safe: "
-            "profiles are updated, not doubled."
+            f"Look at the {tally.failed:,} failed rows; Klaviyo's reasons are in the rejects file. What was Klaviyo's "
+            f"trouble and not the row's can be sent again: klaviyo-etl retry {run.id}"
         )
+    if tally.unknown:
+        steps.append(f"Send the {tally.unknown:,} rows without proof of arrival again: klaviyo-etl retry {run.id}")
     if any(group.code == "email-domain-typo" for group in issues):
         steps.append("Some e-mail domains look mistyped; they were sent as they stand.")
     if run.command == "check" and not tally.rejected and tally.read:

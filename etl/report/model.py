@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from etl.errors import ExitCode
-from etl.model import RunStatus, Severity, Stage
+from etl.model import RunStatus, Severity, Stage, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +85,16 @@ class Phase:
 
 
 @dataclass(frozen=True, slots=True)
+class Observed:
+    """What reading rows back showed, by verdict. ``fields``: name of a differing field → rows."""
+
+    verdict: str
+    count: int
+    fields: tuple[tuple[str, int], ...]
+    lines: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """Everything known about one run. A pure function of state: same state, same report."""
 
@@ -107,6 +117,7 @@ class Report:
     batches: tuple[BatchTotals, ...]
     jobs: tuple[str, ...]
     phases: tuple[Phase, ...]
+    observed: tuple[Observed, ...]
     notes: tuple[str, ...]
     next_steps: tuple[str, ...]
 
@@ -121,6 +132,11 @@ class Report:
         return sum(group.count for group in self.issues if group.severity is Severity.WARNING)
 
     @property
+    def differences(self) -> int:
+        """Count of loaded rows that were read back and are not as they were sent."""
+        return sum(seen.count for seen in self.observed if seen.verdict != Verdict.CONFIRMED)
+
+    @property
     def complete(self) -> bool:
         """Whether nothing is left to do: a check that staged, or a run that finished."""
         return self.status is RunStatus.FINISHED or (self.command == "check" and self.status is RunStatus.STAGED)
@@ -132,6 +148,6 @@ class Report:
             return ExitCode.GUARD
         if not self.complete:
             return ExitCode.STOPPED
-        if self.tally.rejected or self.tally.failed or self.tally.unknown:
+        if self.tally.rejected or self.tally.failed or self.tally.unknown or self.differences:
             return ExitCode.ROWS_NOT_LOADED
         return ExitCode.OK

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from etl.model import Severity
+from etl.model import Severity, Verdict
 from etl.report.model import IssueGroup, Report
 
 _MOST_GROUPS = 40
@@ -13,7 +13,8 @@ _MOST_GROUPS = 40
 
 def render_text(report: Report) -> str:
     """Return the whole report, newline at the end. Widths fit 100 columns unless a header is longer."""
-    parts = [_head(report), _sum(report), _issues(report), _batches(report), _phases(report), _closing(report)]
+    parts = [_head(report), _sum(report), _issues(report), _batches(report), _observed(report)]
+    parts += [_phases(report), _closing(report)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -122,6 +123,18 @@ def _batches(report: Report) -> str:
         attempts, resent = f"{batch.attempts:,}", f"{batch.resent:,}"
         rows.append((batch.kind, settled, unsettled, superseded, count, size(batch.bytes), attempts, resent))
     return f"Sent to Klaviyo\n{table(rows, right=frozenset(range(1, 8)))}"
+
+
+def _observed(report: Report) -> str:
+    if not report.observed:
+        return ""
+    rows = [("read back", "rows", "fields that differ", "first lines")]
+    for seen in report.observed:
+        fields = ", ".join(f"{name} ({count:,})" for name, count in seen.fields)
+        told = seen.verdict == Verdict.CONFIRMED
+        lines = "" if told else ", ".join(map(str, seen.lines)) + (", ..." if seen.count > len(seen.lines) else "")
+        rows.append((seen.verdict.replace("_", " "), f"{seen.count:,}", fields, lines))
+    return f"Verified in Klaviyo\n{table(rows, right=frozenset({1}))}"
 
 
 def _phases(report: Report) -> str:

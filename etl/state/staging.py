@@ -58,6 +58,46 @@ class StagingTable(Database):
             bulk_insert(connection, schema.records, _RECORD_COLUMNS, _record_rows(seq, accepted, records))
             insert_issues(connection, seq, found)
 
+    def stage_again(self, run_id: str, parent_id: str, outcomes: Sequence[Outcome]) -> int:
+        """Stage the rows of another run that ended so, as they were staged there; return their count.
+
+        One transaction. Their records are sent as they stand: nothing is read or judged again.
+        """
+        seq, parent = self._seq(run_id), self._seq(parent_id)
+        rows, records, blocks = schema.rows, schema.records, schema.blocks
+        ended = rows.c.outcome.in_([outcome.value for outcome in outcomes])
+        total = 0
+        with self._write() as connection:
+            spans = connection.execute(
+                sa.select(blocks.c.first_line, blocks.c.last_line)
+                .where(blocks.c.run == parent)
+                .order_by(blocks.c.first_line)
+            ).all()
+            for first, last in spans:
+                mine = (rows.c.run == parent) & rows.c.line.between(first, last) & ended
+                chosen = connection.execute(
+                    sa.select(rows.c.line, *(rows.c[name] for name in _HASHES))
+                    .join(records, (records.c.run == rows.c.run) & (records.c.line == rows.c.line))
+                    .where(mine)
+                    .order_by(rows.c.line)
+                ).all()
+                if not chosen:
+                    continue
+                lines = [row.line for row in chosen]
+                cells = connection.execute(
+                    sa.select(blocks.c.cells).where(blocks.c.run == parent, blocks.c.first_line == first)
+                ).scalar_one()
+                frame = read_cells(bytes(cells))
+                _insert_block(connection, seq, Chunk(frame=frame[frame.index.isin(lines)]), lines)
+                values = [(seq, row.line, None, None, "import", *row[1:]) for row in chosen]
+                bulk_insert(connection, rows, _ROW_COLUMNS, values)
+                for part in slices(lines):
+                    copied = [sa.literal(seq).label("run"), *(records.c[name] for name in _RECORD_COLUMNS[1:])]
+                    source = sa.select(*copied).where(records.c.run == parent, records.c.line.in_(part))
+                    connection.execute(records.insert().from_select(list(_RECORD_COLUMNS), source))
+                total += len(lines)
+        return total
+
     def duplicate_candidates(self, run_id: str) -> list[Record]:
         """Return the records that share an identifier with another one (or, rarely, a hash), in line order."""
         seq = self._seq(run_id)

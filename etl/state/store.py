@@ -15,13 +15,14 @@ from etl.state.engine import CommitHook, open_engine, parse_url
 from etl.state.known import KnownTable
 from etl.state.lock import Lock
 from etl.state.migrations import migrate
+from etl.state.observing import ObservationTable
 from etl.state.reading import Reading
 from etl.state.runs import RunTable
 from etl.state.settling import SettlingTable
 from etl.state.staging import StagingTable
 
 
-class Store(RunTable, StagingTable, KnownTable, BatchTable, SettlingTable, Reading, Lock):
+class Store(RunTable, StagingTable, KnownTable, BatchTable, SettlingTable, ObservationTable, Reading, Lock):
     """State. Open it with :meth:`open`, use it as a context manager."""
 
     def __init__(self, engine: Engine, clock: Clock, rng: random.Random, on_commit: CommitHook | None = None) -> None:

@@ -1,0 +1,124 @@
+"""Verify: read loaded rows back from Klaviyo and compare every field that was sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import orjson
+
+from etl.klaviyo import KlaviyoClient, Profile
+from etl.load.lookup import find_profiles, fold
+from etl.load.options import LoadOptions, wanted_lists
+from etl.load.proof import differing_fields
+from etl.model import Clock, Observation, Progress, ProgressHook, Verdict
+from etl.state import Store
+
+_WINDOW: Final = 1_000
+"""Rows looked at together: ten requests of 100 values each."""
+_NAP: Final = 0.25
+
+
+def verify_rows(
+    store: Store,
+    client: KlaviyoClient,
+    run_id: str,
+    options: LoadOptions,
+    lines: Sequence[int],
+    *,
+    clock: Clock,
+    progress: ProgressHook,
+    should_stop: Callable[[], bool],
+    patience: Sequence[float] = (),
+) -> int:
+    """Look at these loaded rows and write what was seen, window by window; return how many were looked at.
+
+    ``patience``: seconds to wait before looking once more at rows that are not as sent; Klaviyo shows a write to its
+    readers a moment after it has confirmed it. Raise :class:`etl.errors.KlaviyoError`.
+    """
+    done = 0
+    for start in range(0, len(lines), _WINDOW):
+        window = lines[start : start + _WINDOW]
+        seen = _look(store, client, run_id, options, window)
+        for wait in patience:
+            doubtful = [one.line for one in seen.values() if one.verdict is not Verdict.CONFIRMED]
+            if not doubtful or not _pause(clock, wait, should_stop):
+                break
+            seen |= _look(store, client, run_id, options, doubtful)
+        store.observe(run_id, [seen[line] for line in sorted(seen)])
+        done += len(window)
+        progress(Progress("verify", done, len(lines), "rows"))
+        if should_stop():
+            break
+    return done
+
+
+def _look(
+    store: Store, client: KlaviyoClient, run_id: str, options: LoadOptions, lines: Sequence[int]
+) -> dict[int, Observation]:
+    bodies = store.bodies(run_id, lines)
+    sent = {line: orjson.loads(body)["attributes"] for line, body in zip(lines, bodies, strict=True)}
+    found = find_profiles(client, sent)
+    routes = store.routes(run_id, lines) if options.list_ids else {}
+    wanted = {line: wanted_lists(options, routes.get(line, ())) for line in found}
+    absent = _absent(client, found, wanted, options.remove_from)
+    return {line: _judge(line, sent[line], found.get(line), absent.get(line, ())) for line in lines}
+
+
+def _judge(line: int, sent: Mapping[str, Any], profile: Profile | None, lists: Sequence[str]) -> Observation:
+    if profile is None:
+        return Observation(line, Verdict.MISSING)
+    fields = (*differing_fields(sent, profile), *lists)
+    if not fields:
+        return Observation(line, Verdict.CONFIRMED)
+    dropped = fields == ("phone_number",) and not profile.phone_number
+    return Observation(line, Verdict.PHONE_DROPPED if dropped else Verdict.DIFFERS, fields)
+
+
+def _absent(
+    client: KlaviyoClient,
+    found: Mapping[int, Profile],
+    wanted: Mapping[int, Sequence[str]],
+    remove_from: str | None,
+) -> dict[int, list[str]]:
+    """Return what is wrong with the memberships of each line: ``list ID`` it is not on, ``not list ID`` it is still on.
+
+    A list's members can be asked for by e-mail or phone only (reference 3.6); a profile with neither is not judged.
+    """
+    wrong: dict[int, list[str]] = {}
+    everyone = list(found)
+    for list_id in dict.fromkeys(list_id for lists in wanted.values() for list_id in lists):
+        lines = [line for line, lists in wanted.items() if list_id in lists]
+        members = _members(client, list_id, [found[line] for line in lines])
+        for line in lines:
+            if _can_be_asked_for(found[line]) and found[line].id not in members:
+                wrong.setdefault(line, []).append(f"list {list_id}")
+    if remove_from is not None and everyone:
+        members = _members(client, remove_from, list(found.values()))
+        for line in everyone:
+            if found[line].id in members and remove_from not in wanted[line]:
+                wrong.setdefault(line, []).append(f"not list {remove_from}")
+    return wrong
+
+
+def _members(client: KlaviyoClient, list_id: str, profiles: Sequence[Profile]) -> set[str]:
+    emails = [fold("email", profile.email) for profile in profiles if profile.email]
+    phones = [profile.phone_number for profile in profiles if not profile.email and profile.phone_number]
+    members = {profile.id for profile in client.list_members(list_id, "email", emails)} if emails else set()
+    if phones:
+        members |= {profile.id for profile in client.list_members(list_id, "phone_number", phones)}
+    return members
+
+
+def _can_be_asked_for(profile: Profile) -> bool:
+    return bool(profile.email or profile.phone_number)
+
+
+def _pause(clock: Clock, seconds: float, should_stop: Callable[[], bool]) -> bool:
+    """Wait in small pieces; whether the wait was not cut short."""
+    until = clock.monotonic() + seconds
+    while (left := until - clock.monotonic()) > 0:
+        if should_stop():
+            return False
+        clock.sleep(min(left, _NAP))
+    return True

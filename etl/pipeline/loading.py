@@ -1,0 +1,109 @@
+"""From a staged run to its end: guards, preparation, loading, reading back, the folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from etl.config import parse_mapping
+from etl.errors import EtlError, UsageError
+from etl.klaviyo import KlaviyoClient
+from etl.load import LoadOptions, run_load, verify_rows
+from etl.model import RunStatus
+from etl.pipeline.context import Context
+from etl.pipeline.folder import write_folder
+from etl.pipeline.prepare import guard, prepare, stored_options
+from etl.report import Report
+from etl.state import Run, Store
+
+_SAMPLE: Final = 400
+"""Rows that a sample reads back: four to eight requests."""
+_PATIENCE: Final = (2.0, 5.0)
+"""Seconds before a second and a third look at a row that was sent a moment ago."""
+
+
+def load_run(context: Context, store: Store, client: KlaviyoClient, run_id: str, *, force: bool) -> Report:
+    """From staged, or from half-way, to the end."""
+    run = store.run(run_id)
+    mapping = parse_mapping(run.mapping, where="the mapping of the run")
+    started = context.clock.monotonic()
+    try:
+        if run.status is RunStatus.STAGED:
+            forced = force or bool(run.options.get("force"))
+            objections = guard(store, run, mapping, source_age=run.options.get("source_age"), force=forced)
+            if objections:
+                return _refuse(context, store, run_id, objections)
+            prepare(context, store, client, store.run(run_id), mapping)
+            _ask_first(context, store, run)
+        summary = run_load(
+            store,
+            client,
+            run_id,
+            _options(store.run(run_id), force=force),
+            clock=context.clock,
+            rng=context.rng,
+            progress=context.progress,
+            should_stop=context.should_stop,
+            pace=context.pace,
+        )
+    except EtlError:
+        # What is known so far is worth a report; the error itself goes on to the caller.
+        _book_time(context, store, run_id, started)
+        write_folder(store, run_id, context.output)
+        raise
+    _book_time(context, store, run_id, started)
+    if not summary.interrupted:
+        store.update_run(run_id, status=RunStatus.FINISHED)
+        mode = str(run.options.get("verify", "none"))
+        if mode != "none":
+            look(context, store, client, run_id, full=mode == "full", patience=_PATIENCE)
+    return write_folder(store, run_id, context.output)
+
+
+def look(
+    context: Context, store: Store, client: KlaviyoClient, run_id: str, *, full: bool, patience: Sequence[float] = ()
+) -> None:
+    """Read loaded rows back and write what was seen into state."""
+    started = context.clock.monotonic()
+    verified = verify_rows(
+        store,
+        client,
+        run_id,
+        stored_options(store.run(run_id)),
+        store.loaded_lines(run_id, None if full else _SAMPLE),
+        clock=context.clock,
+        progress=context.progress,
+        should_stop=context.should_stop,
+        patience=patience,
+    )
+    seconds = {"verify": context.clock.monotonic() - started}
+    store.update_run(run_id, details={"verified": verified, "seconds": seconds})
+
+
+def _ask_first(context: Context, store: Store, run: Run) -> None:
+    """Ask before the first write to an account. A no gives the run up."""
+    pending = store.counts(run.id).get(None, 0)
+    if not pending or store.has_loaded(run.account or ""):
+        return
+    name = run.details.get("account_name") or "no name"
+    if not context.confirm(f"Send {pending:,} rows to account {run.account} ({name}), for the first time?"):
+        store.update_run(run.id, status=RunStatus.ABANDONED)
+        raise UsageError("not-confirmed", "Nothing was sent", "Run it again when you are ready, or with --yes.")
+
+
+def _options(run: Run, *, force: bool) -> LoadOptions:
+    options = stored_options(run)
+    return replace(options, max_failed_percent=None) if force else options
+
+
+def _refuse(context: Context, store: Store, run_id: str, objections: list[str]) -> Report:
+    notes = [f"guard: {objection}" for objection in objections]
+    earlier = store.run(run_id).details.get("notes", ())
+    store.update_run(run_id, status=RunStatus.REFUSED, details={"notes": [*earlier, *notes]})
+    return write_folder(store, run_id, context.output)
+
+
+def _book_time(context: Context, store: Store, run_id: str, started: float) -> None:
+    spent = store.run(run_id).details.get("seconds", {}).get("load", 0.0)
+    store.update_run(run_id, details={"seconds": {"load": spent + context.clock.monotonic() - started}})
