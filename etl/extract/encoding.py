@@ -39,6 +39,7 @@ _NAMES: Final = {"cp1252": "Windows-1252", "cp1250": "Windows-1250", "cp1251": "
 _WESTERN: Final = frozenset(
     "àáâãäåæçèéêëìíîïñòóôõöøùúûüýÿßœšžÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝŸŒŠŽ€£§°ªº«»·—“”„…•¿¡¨"
     "\u2013\u2018\u2019\u00b4"  # dash, single quotes, accent: too like their ASCII cousins to be read safely
+    "\u00a0\u00ad"  # no-break space and soft hyphen: every encoding of the family has them there
 )
 _WIDE_SHARE: Final = 0.3
 _STRAY_SHARE: Final = 0.001

@@ -141,6 +141,15 @@ class Reading(Database):
             for line, outcome, code in connection.execute(query.order_by(rows.c.line)):
                 yield line, Outcome(outcome) if outcome else None, code
 
+    def primaries(self, run_id: str) -> Iterator[tuple[int, int]]:
+        """Yield (line, the line it was merged into) of every duplicate, in line order."""
+        rows = schema.rows
+        query = sa.select(rows.c.line, rows.c.primary_line).where(
+            rows.c.run == self._seq(run_id), rows.c.primary_line.is_not(None)
+        )
+        with self._read() as connection:
+            yield from (tuple(found) for found in connection.execute(query.order_by(rows.c.line)))
+
     def issues(self, run_id: str) -> Iterator[Issue]:
         """Yield every issue in line order."""
         issues = schema.issues
