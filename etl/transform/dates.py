@@ -34,6 +34,8 @@ _FULL_MONTHS: Final = (
     "december",
 )
 _NOON: Final = 12
+_DIRECTIVE: Final = re.compile(r"%(.)")
+_CLOCK_DIRECTIVES: Final = frozenset("HIcX")
 
 
 class DateError(ValueError):
@@ -56,11 +58,14 @@ def parse_date(text: str, form: str | None = None) -> date:
     try:
         return _known_date(text)
     except DateError:
+        day, clock = _split(text)
+        if clock is None:
+            raise
+        moment = _combine(_known_date(day), clock, UTC)
         # "2025-04-03 00:00:00" is how databases and spreadsheets write a date.
-        day, _, clock = text.replace("T", " ").partition(" ")
-        if re.fullmatch(r"0{1,2}:00(?::00(?:\.0+)?)?(?:Z|[+-]00:?00)?", clock):
-            return _known_date(day)
-        raise
+        if moment.timetz() != time(tzinfo=UTC):
+            raise DateError("date-invalid", "it has a time of day") from None
+        return moment.date()
 
 
 def parse_datetime(text: str, form: str | None = None, zone: str | None = None) -> datetime | date:
@@ -71,15 +76,32 @@ def parse_datetime(text: str, form: str | None = None, zone: str | None = None) 
     local: tzinfo = ZoneInfo(zone) if zone else UTC
     if form is not None:
         moment = _strptime(text, form, "datetime-invalid")
-        return moment if moment.tzinfo else moment.replace(tzinfo=local)
-    clock = next((found for found in _TIME.finditer(text) if found.end() == len(text)), None)
+        if not _CLOCK_DIRECTIVES & set(_DIRECTIVE.findall(form)):
+            return moment.date()
+        return _written(moment if moment.tzinfo else moment.replace(tzinfo=local))
+    written, clock = _split(text)
     try:
-        if clock is None:
-            return _known_date(text)
-        day = _known_date(text[: clock.start()].rstrip(" ,Tt"))
+        day = _known_date(written)
     except DateError as error:
         raise DateError("date-ambiguous" if error.code == "date-ambiguous" else "datetime-invalid") from None
-    return _combine(day, clock, local)
+    return day if clock is None else _written(_combine(day, clock, local))
+
+
+def _split(text: str) -> tuple[str, re.Match[str] | None]:
+    """Part a moment into its day and its time of day."""
+    clock = next((found for found in _TIME.finditer(text) if found.end() == len(text)), None)
+    return (text, None) if clock is None else (text[: clock.start()].rstrip(" ,Tt"), clock)
+
+
+def _written(moment: datetime) -> datetime:
+    """Return the moment with an offset that ISO 8601 can write: before standard time they have seconds."""
+    distance = moment.utcoffset()
+    if not distance or distance.seconds % 60 + distance.microseconds == 0:
+        return moment
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise DateError("datetime-invalid", "there is no such time") from None
 
 
 def _strptime(text: str, form: str, code: str) -> datetime:

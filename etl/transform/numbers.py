@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Final, Literal
@@ -11,14 +12,18 @@ DecimalSign = Literal[".", ","]
 
 _LARGEST_EXACT: Final = 2**53
 _INTEGER: Final = re.compile(r"[+-]?\d+")
-_WHOLE_FLOAT: Final = re.compile(r"([+-]?\d+)[.,]0+")
 _EXPONENT: Final = re.compile(r"[+-]?\d+(?:[.]\d+)?[eE][+-]?\d{1,3}")
-_SPACES: Final = re.compile(r"[\s\u00a0\u202f\u2009'\u2019]")
-_DIGITS: Final = re.compile(r"\d[\d.,]*|[.,]\d+")
+_SPACES: Final = re.compile(r"[\s'\u2019]")
+_SPACED: Final = re.compile(r"[\d.,]*\d(?:[\s'\u2019]+\d+)+")
+_THOUSANDS: Final = re.compile(r"\d{1,3}(?:[\s'\u2019]\d{3})+")
+_DIGITS: Final = re.compile(r"[.,]?\d[\d.,]*")
+# "500.-" and "12,--" say that there are no cents; the dash is no sign.
+_NO_CENTS: Final = re.compile(r"[-\u2013\u2014]{1,2}")
+_BRACKETED: Final = re.compile(r"([^()\d]*)\(([^()]*)\)([^()\d]*)")
 # A currency is a symbol of Unicode's class Sc, a code of three capitals, or the few abbreviations people write.
 _CURRENCY: Final = re.compile(
     r"(?:[$\u00a2-\u00a5\u058f\u060b\u09f2\u09f3\u0e3f\u17db\u20a0-\u20c0\ufdfc\uff04\uffe0\uffe1\uffe5\uffe6]"
-    r"|[A-Z]{3}|[A-Z]{1,2}\$|kr\.?|z\u0142|K\u010d|Ft|lei|Fr\.?|Rs\.?|R|\u0440\u0443\u0431\.?)"
+    r"|[A-Z]{3}|[A-Z]{1,2}\$|kr\.?|z\u0142|K\u010d|Ft|lei|Fr\.?|Rs\.?|RM?|\u0440\u0443\u0431\.?)"
 )
 
 
@@ -39,17 +44,12 @@ class JsonNumber:
     exact: bool = True
 
 
-def parse_integer(text: str) -> int:
+def parse_integer(text: str, sign: DecimalSign | None = None) -> int:
     """Read a whole number; ``12.0`` is one, as spreadsheets write it. Raise :class:`NumberError`."""
-    compact = _SPACES.sub("", text)
+    compact = _compact(text, "integer-invalid")
     if _INTEGER.fullmatch(compact):
-        return int(compact)
-    if whole := _WHOLE_FLOAT.fullmatch(compact):
-        return int(whole[1])
-    try:
-        number = _grouped(compact, None, "integer-invalid")
-    except NumberError:
-        raise NumberError("integer-invalid") from None
+        return int(Decimal(compact))  # int() alone refuses thousands of digits
+    number = _grouped(compact, sign, "integer-invalid")
     if number != number.to_integral_value():
         raise NumberError("integer-invalid", "it has decimals")
     return int(number)
@@ -57,7 +57,7 @@ def parse_integer(text: str) -> int:
 
 def parse_decimal(text: str, sign: DecimalSign | None = None) -> Decimal:
     """Read a decimal number with thousands separators or exponent. Raise :class:`NumberError`."""
-    compact = _SPACES.sub("", text)
+    compact = _compact(text, "decimal-invalid")
     if _EXPONENT.fullmatch(compact):
         return Decimal(compact)
     return _grouped(compact, sign, "decimal-invalid")
@@ -65,14 +65,23 @@ def parse_decimal(text: str, sign: DecimalSign | None = None) -> Decimal:
 
 def parse_money(text: str, sign: DecimalSign | None = None) -> Decimal:
     """Read an amount: symbol or code before or after, sign or parentheses for negatives. Raise :class:`NumberError`."""
-    compact = _SPACES.sub("", text).replace("\u2212", "-")
+    compact = _compact(text, "money-invalid")
     negative = False
-    if compact.startswith("(") and compact.endswith(")"):
-        negative, compact = True, compact[1:-1]
+    if bracketed := _BRACKETED.fullmatch(compact):
+        negative, compact = True, "".join(bracketed.groups())
     found = _DIGITS.search(compact)
     if found is None:
         raise NumberError("money-invalid")
+    digits = found[0]
     around = [compact[: found.start()], compact[found.end() :]]
+    if digits.startswith(".") and around[0][-1:].isalpha():  # "Rs.500": the dot ends the abbreviation
+        digits, around[0] = digits[1:], f"{around[0]}."
+    if digits.endswith((".", ",")):
+        no_cents = _NO_CENTS.match(around[1])
+        if no_cents:
+            around[1] = around[1][no_cents.end() :]
+        if no_cents or not around[1]:
+            digits = digits[:-1]
     for index, part in enumerate(around):
         minus = part.count("-")
         if minus > 1 or (minus and negative):
@@ -81,28 +90,35 @@ def parse_money(text: str, sign: DecimalSign | None = None) -> Decimal:
         around[index] = part.replace("-", "").removeprefix("+")
     if (around[0] and around[1]) or any(part and not _CURRENCY.fullmatch(part) for part in around):
         raise NumberError("money-invalid")
-    digits = found[0]
-    if not around[1] and digits.endswith((".", ",")):
-        digits = digits[:-1]
     amount = _grouped(digits, sign, "money-invalid")
-    return -amount if negative else amount
+    # A minus before a Decimal would round it to the context's 28 digits.
+    return amount.copy_negate() if negative else amount
 
 
 def to_json(number: int | Decimal) -> JsonNumber:
     """Return the JSON number, or the text where a double would not hold the number exactly."""
     if isinstance(number, int):
-        return JsonNumber(number) if abs(number) <= _LARGEST_EXACT else JsonNumber(str(number), exact=False)
+        return JsonNumber(number) if abs(number) <= _LARGEST_EXACT else JsonNumber(str(Decimal(number)), exact=False)
     approximate = float(number)
     if Decimal(repr(approximate)) == number:
         return JsonNumber(approximate or 0.0)
     return JsonNumber(format(number, "f"), exact=False)
 
 
+def _compact(text: str, code: str) -> str:
+    """Return the text without blanks, digits and minus as ASCII; a blank inside a number must part thousands."""
+    if not text.isascii():
+        text = "".join(str(unicodedata.decimal(sign)) if sign.isdecimal() else sign for sign in text)
+        text = text.replace("\u2212", "-")
+    for spaced in _SPACED.findall(text):
+        if not _THOUSANDS.fullmatch(spaced):
+            raise NumberError(code, "there is a blank between its digits")
+    return _SPACES.sub("", text)
+
+
 def _grouped(text: str, sign: DecimalSign | None, code: str) -> Decimal:
     body = text.lstrip("+-")
     if len(text) - len(body) > 1 or not body or not re.fullmatch(r"[\d.,]+", body) or not body[-1].isdigit():
-        raise NumberError(code)
-    if not body.isascii():
         raise NumberError(code)
     sign = sign or _infer(body, code)
     other = "," if sign == "." else "."
@@ -116,7 +132,7 @@ def _grouped(text: str, sign: DecimalSign | None, code: str) -> Decimal:
         number = Decimal(f"{''.join(groups) or '0'}.{fraction or '0'}")
     except InvalidOperation:
         raise NumberError(code) from None
-    return -number if text.startswith("-") else number
+    return number.copy_negate() if text.startswith("-") else number
 
 
 def _are_thousands(groups: list[str]) -> bool:
