@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,6 +23,10 @@ _TRUE = (
 _FALSE = "0 false f no n off nein falsch non faux falso não nao нет nie fałsz ne いいえ 否 unsubscribed"
 TRUE_WORDS: Final = frozenset(_TRUE.split())
 FALSE_WORDS: Final = frozenset(_FALSE.split())
+
+_DEEPEST: Final = 100
+"""Levels of JSON taken; Klaviyo's own limit is not known, and a deeper cell could not be written again."""
+_LONG_NUMBER: Final = re.compile(r"[\d.]{16}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +49,7 @@ def converter(rule: ColumnRule, zone: str | None) -> Converter | None:
         case "text":
             return None
         case "integer":
-            return lambda text: _number(text, parse_integer, rule)
+            return lambda text: _number(text, lambda cell: parse_integer(cell, rule.decimal), rule)
         case "decimal":
             return lambda text: _number(text, lambda cell: parse_decimal(cell, rule.decimal), rule)
         case "money":
@@ -103,15 +109,39 @@ def _datetime(text: str, rule: ColumnRule, zone: str | None) -> Converted:
 def _list(text: str, rule: ColumnRule) -> Converted:
     if rule.separator is not None:
         return Converted([part for part in (piece.strip() for piece in text.split(rule.separator)) if part])
-    try:
-        parsed = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return Converted(None, "list-invalid")
-    return Converted(parsed) if isinstance(parsed, list) else Converted(None, "list-invalid")
+    converted = _json(text)
+    if converted.code == "json-invalid" or not isinstance(converted.value, list):
+        return Converted(None, "list-invalid", converted.detail)
+    return converted
 
 
 def _json(text: str) -> Converted:
     try:
-        return Converted(orjson.loads(text))
+        parsed = orjson.loads(text)
     except orjson.JSONDecodeError:
         return Converted(None, "json-invalid")
+    if _is_deeper(parsed, _DEEPEST):
+        return Converted(None, "json-invalid", f"nested deeper than {_DEEPEST} levels")
+    if not _LONG_NUMBER.search(text):
+        return Converted(parsed)
+    # orjson rounds such numbers without a word. It has found the text sound, so only exactness is asked here.
+    rounded = False
+
+    def exact(number: int | Decimal) -> int | float | str:
+        nonlocal rounded
+        written = to_json(number)
+        rounded = rounded or not written.exact
+        return written.value
+
+    whole = json.loads(
+        text, parse_int=lambda digits: exact(int(Decimal(digits))), parse_float=lambda n: exact(Decimal(n))
+    )
+    return Converted(whole, "number-inexact", keep=True) if rounded else Converted(whole)
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    if not isinstance(value, (dict, list)):
+        return False
+    if not levels:
+        return True
+    return any(_is_deeper(inner, levels - 1) for inner in (value.values() if isinstance(value, dict) else value))
