@@ -165,17 +165,22 @@ def _keep(members: list[Record], rule: Rule, mapping: Mapping) -> tuple[Record, 
         return members[-1], "duplicate-dropped"
     document: dict[str, Any] = {"attributes": {}}
     for record in members:
-        _overlay(document["attributes"], orjson.loads(record.body)["attributes"])
+        _merge(document["attributes"], orjson.loads(record.body)["attributes"])
     lists = tuple(dict.fromkeys(name for record in members for name in record.lists))
     return _rebuilt(members[0].line, document, lists, mapping), "duplicate-merged"
 
 
-def _overlay(base: dict[str, Any], later: dict[str, Any]) -> None:
+def _merge(attributes: dict[str, Any], later: dict[str, Any]) -> None:
     """Write the later line's fields over the earlier ones; what it clears or leaves out does not undo a value."""
+    _overlay(attributes, {name: value for name, value in later.items() if name not in _NESTED})
+    for name in _NESTED:
+        if name in later:
+            _overlay(attributes.setdefault(name, {}), later[name])
+
+
+def _overlay(base: dict[str, Any], later: dict[str, Any]) -> None:
     for name, value in later.items():
-        if name in _NESTED and isinstance(value, dict):
-            _overlay(base.setdefault(name, {}), value)
-        elif value not in (None, "", []) or name not in base:
+        if value not in (None, "", []) or name not in base:
             base[name] = value
 
 

@@ -36,7 +36,10 @@ class Transformer:
         self._columns = [_column(target, *mapping.by_target[target], mapping) for target in mapping.by_target]
 
     def transform(self, frame: pd.DataFrame) -> Transformed:
-        """Convert the accepted rows. ``frame``: target columns of ``str`` dtype, ``""`` for empty, index ``line``."""
+        """Convert the accepted rows. ``frame``: target columns of ``str`` dtype, index ``line``.
+
+        ``""`` is an empty cell and follows the column's ``write``; a missing one was refused and writes nothing.
+        """
         lines = [int(line) for line in frame.index]
         documents: list[dict[str, Any]] = [{} for _ in lines]
         lists: list[tuple[str, ...]] = [()] * len(lines)
@@ -76,13 +79,15 @@ class Transformer:
     ) -> list[Any]:
         convert = _converter(column, self._mapping.defaults.timezone)
         blank = _blank(column.rule)
+        if convert is None and blank is _OMIT:
+            return [text or _OMIT for text in texts]
         if convert is None:
-            return [text or blank for text in texts] if blank is not _OMIT else [text or _OMIT for text in texts]
+            return [(text or blank) if isinstance(text, str) else _OMIT for text in texts]
         seen: dict[str, Converted] = {}
         values: list[Any] = []
         for line, text in zip(lines, texts, strict=True):
-            if not text:
-                values.append(blank)
+            if not text or not isinstance(text, str):
+                values.append(_OMIT if text else blank)
                 continue
             # Columns of dates, flags and amounts repeat themselves: a cell is judged once per chunk.
             result = seen.get(text)
@@ -94,7 +99,11 @@ class Transformer:
                 issues.append(Issue(line, Stage.TRANSFORM, result.code, column.header, result.detail, severity))
                 if costs_row:
                     rejected.add(line)
-            values.append(result.value if not result.code or result.keep else _OMIT)
+            if result.code and not result.keep:
+                values.append(_OMIT)
+            else:
+                # "null", "[]" and "; ;" say no more than an empty cell does, and must not erase more.
+                values.append(blank if result.value is None or result.value == [] else result.value)
         return values
 
 
@@ -126,7 +135,7 @@ def _blank(rule: ColumnRule) -> Any:
 def _routes(value: Any) -> tuple[str, ...]:
     if value is _OMIT or value is None:
         return ()
-    return tuple(dict.fromkeys(str(name) for name in value)) if isinstance(value, list) else (str(value),)
+    return tuple(dict.fromkeys(str(name) for name in value if name)) if isinstance(value, list) else (str(value),)
 
 
 def _put(column: _Column, values: list[Any], documents: list[dict[str, Any]]) -> None:

@@ -7,11 +7,9 @@ from typing import Final
 
 import pandas as pd
 import pandera.pandas as pa
-import re2
 
 from etl.config import ColumnRule
 from etl.config import Mapping as ColumnMapping
-from etl.errors import ConfigError
 from schemas.columns import matches, no_longer_than
 
 Check = Callable[["pd.Series[str]"], "pd.Series[bool]"]
@@ -25,7 +23,7 @@ def rule_schema(mapping: ColumnMapping) -> pa.DataFrameSchema:
     ``required`` is not in here: it is asked after bad cells were blanked, see ``validator.py``. ``min`` and ``max`` are
     about numbers and are asked once cells are typed, in transform.
     """
-    columns = {target: pa.Column(str, _checks(header, rule)) for target, (header, rule) in mapping.by_target.items()}
+    columns = {target: pa.Column(str, _checks(rule)) for target, (_, rule) in mapping.by_target.items()}
     return pa.DataFrameSchema({name: column for name, column in columns.items() if column.checks})
 
 
@@ -45,7 +43,7 @@ def details(mapping: ColumnMapping) -> Mapping[tuple[str, str], str]:
     return said
 
 
-def _checks(header: str, rule: ColumnRule) -> list[pa.Check]:
+def _checks(rule: ColumnRule) -> list[pa.Check]:
     checks: list[pa.Check] = []
 
     def add(code: str, holds: Check) -> None:
@@ -62,19 +60,6 @@ def _checks(header: str, rule: ColumnRule) -> list[pa.Check]:
         most = rule.max_length
         add("text-too-long", lambda cells: no_longer_than(cells, most))
     if rule.pattern is not None:
-        pattern = _whole(header, rule.pattern)
+        pattern = rf"\A(?:{rule.pattern})\z"
         add("pattern-mismatch", lambda cells: matches(cells, pattern))
     return checks
-
-
-def _whole(header: str, pattern: str) -> str:
-    """Return the pattern as one that must match the whole cell, if RE2 takes it."""
-    try:
-        re2.compile(pattern)
-    except re2.error:
-        raise ConfigError(
-            "mapping-invalid",
-            f'columns."{header}".pattern: RE2 does not take this expression',
-            "RE2 has no look-around and no back-references; it cannot be made to hang, which is why it is used.",
-        ) from None
-    return rf"\A(?:{pattern})\z"

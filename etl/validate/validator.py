@@ -59,10 +59,16 @@ class Validator:
                 f"The source has no column {', '.join(map(repr, absent))}",
                 "Correct [columns] in the mapping, or export the column.",
             )
+        country = mapping.defaults.country
+        if country is not None and resolve_country(country) is None:
+            raise ConfigError(
+                "mapping-invalid", f"defaults.country: there is no country {country!r}", "Write it like US or DE."
+            )
         self._mapping = mapping
         self._headers = headers
         self._targets = {target: header for target, (header, _) in mapping.by_target.items()}
         self._required = frozenset(target for target, (_, rule) in mapping.by_target.items() if rule.required)
+        self._erasable = [target for target, (_, rule) in mapping.by_target.items() if rule.write != "if_new_not_blank"]
         self._details = details(mapping)
         targets = tuple(self._targets)
         # Klaviyo's limits hold whatever schema the user brings.
@@ -178,6 +184,9 @@ class Validator:
                 nobody &= (frame[target] == "").to_numpy(dtype=bool)
         rejected |= nobody
         faults += [_Fault(position, _NOBODY, "", None) for position in np.flatnonzero(nobody).tolist()]
+        for target in self._erasable:
+            # An empty cell of these erases what Klaviyo has; a bad one must not.
+            frame[target] = frame[target].mask(refused[target])
         lines = frame.index.tolist()
         issues = [
             Issue(
