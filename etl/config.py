@@ -12,12 +12,14 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping as AbstractMapping
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 from zoneinfo import available_timezones
 
 import orjson
+import re2
 from dotenv import dotenv_values
 from pydantic import (
     BaseModel,
@@ -38,18 +40,8 @@ IDENTIFIERS: Final = ("email", "phone_number", "external_id")
 ATTRIBUTES: Final = ("first_name", "last_name", "organization", "locale", "title", "image")
 """Plain text attributes of a profile."""
 
-LOCATION_FIELDS: Final = (
-    "address1",
-    "address2",
-    "city",
-    "country",
-    "latitude",
-    "longitude",
-    "region",
-    "zip",
-    "timezone",
-    "ip",
-)
+_LOCATION: Final = "address1 address2 city country latitude longitude region zip timezone ip"
+LOCATION_FIELDS: Final = tuple(_LOCATION.split())
 
 VALUE_TARGET: Final = "$value"
 LIST_TARGET: Final = "list"
@@ -73,6 +65,10 @@ DuplicateRule = Literal["merge", "last", "first", "reject"]
 Identifier = Literal["email", "phone_number", "external_id"]
 
 
+_QUIETLY: Final = re2.Options()
+_QUIETLY.log_errors = False  # RE2 would write its complaints to stderr
+
+
 class _Model(BaseModel):
     """Strict about unknown keys: a misspelt key must not be ignored in silence."""
 
@@ -82,29 +78,25 @@ class _Model(BaseModel):
 class ColumnRule(_Model):
     """What becomes of one source column."""
 
-    to: str = Field(
-        description="Target: email, phone_number, external_id, first_name ..., location.city ..., "
-        "properties.<name>, $value, list"
-    )
+    to: str = Field(description="Target, such as email, location.city, properties.plan, $value or list")
     type: ValueType = Field("text", description="Type of the value in Klaviyo")
     format: str | None = Field(None, description="strptime format of a date or datetime, such as %d/%m/%Y")
     timezone: str | None = Field(
-        None, description="IANA zone of a datetime without offset; default: [defaults] timezone, else UTC"
+        None, description="IANA zone of datetimes without offset; default: [defaults], else UTC"
     )
-    separator: str | None = Field(None, description="Separator of a list; without it a JSON array is expected")
+    separator: str | None = Field(None, min_length=1, description="Separator of a list; without it, a JSON array")
     decimal: Literal[".", ","] | None = Field(
-        None, description="Decimal sign of a decimal or money column; default: inferred, never guessed"
+        None, description="Decimal sign of a number; default: inferred, not guessed"
     )
     required: bool = Field(default=False, description="An empty or bad cell refuses the row")
-    one_of: tuple[str, ...] | None = Field(None, description="The allowed values, as text")
+    one_of: tuple[str, ...] | None = Field(None, min_length=1, description="The allowed values, as text")
     pattern: str | None = Field(None, description="Regular expression (RE2) the whole cell must match")
     min_length: int | None = Field(None, ge=0)
     max_length: int | None = Field(None, ge=1)
     min: float | None = Field(None, description="Smallest number allowed")
     max: float | None = Field(None, description="Largest number allowed")
     write: WriteRule = Field(
-        "if_new_not_blank",
-        description="What an empty cell does: nothing, write an empty value, or clear the field",
+        "if_new_not_blank", description="What an empty cell does: nothing, empty the field, clear it"
     )
 
     @field_validator("to")
@@ -112,8 +104,10 @@ class ColumnRule(_Model):
     def _known_target(cls, target: str) -> str:
         if target in FIXED_TARGETS or (target.startswith(PROPERTY_PREFIX) and target != PROPERTY_PREFIX):
             return target
-        near = difflib.get_close_matches(target, FIXED_TARGETS, n=1)
-        advice = f"did you mean {near[0]!r}?" if near else f"for a custom property write {PROPERTY_PREFIX + target!r}"
+        if target == PROPERTY_PREFIX:
+            raise ValueError(f"{target!r} lacks the property's name; write it like 'properties.plan'")
+        near = _near_target(target)
+        advice = f"did you mean {near!r}?" if near else f"for a custom property write {PROPERTY_PREFIX + target!r}"
         raise ValueError(f"{target!r} is not a target; {advice}")
 
     @field_validator("timezone")
@@ -126,16 +120,40 @@ class ColumnRule(_Model):
     def _compiles(cls, pattern: str | None) -> str | None:
         if pattern is not None:
             try:
-                re.compile(pattern)
-            except re.error as error:
-                raise ValueError(f"not a regular expression: {error}") from None
+                re2.compile(pattern, _QUIETLY)
+            except re2.error as error:
+                fault = error.args[0]
+                said = fault.decode(errors="replace") if isinstance(fault, bytes) else fault
+                raise ValueError(
+                    f"RE2 does not take this expression ({said}); it has no look-around and no back-references, "
+                    "so that no cell can make it hang"
+                ) from None
         return pattern
+
+    @field_validator("format")
+    @classmethod
+    def _readable(cls, form: str | None) -> str | None:
+        if form is None:
+            return None
+        directives = set(re.findall(r"%(.)", form.replace("%%", "")))
+        if "Z" in directives:
+            raise ValueError("%Z is not read reliably; use %z for an offset, or set timezone")
+        if not directives & {"Y", "y", "G", "c", "x"}:
+            raise ValueError(f"{form!r} has no year; write it like %d/%m/%Y")
+        try:
+            sample = datetime(2004, 2, 29, 13, 14, 15, tzinfo=UTC)
+            datetime.strptime(sample.strftime(form), form)  # noqa: DTZ007 - only whether it can be read
+        except (ValueError, re.error):
+            raise ValueError(f"{form!r} is not a strptime format; write it like %d/%m/%Y") from None
+        return form
 
     @model_validator(mode="after")
     def _fits_type(self) -> Self:
         typed_freely = self.to.startswith(PROPERTY_PREFIX) or self.to == VALUE_TARGET
+        if self.to == LIST_TARGET and self.type not in {"text", "list"}:
+            raise ValueError('list holds names or ids of lists: set type = "text", or "list" for several')
         if self.type != "text" and not typed_freely and self.to != LIST_TARGET:
-            raise ValueError(f"{self.to} is always text in Klaviyo; type = {self.type!r} is for properties and $value")
+            raise ValueError(f'{self.to} is always text in Klaviyo; type = "{self.type}" is for properties and $value')
         if self.to == VALUE_TARGET and self.type not in {"money", "decimal", "integer"}:
             raise ValueError('$value is a number: set type = "money"')
         if self.write == "always" and self.type not in {"text", "list"}:
@@ -144,15 +162,43 @@ class ColumnRule(_Model):
             )
         if self.write != "if_new_not_blank" and self.to in (*IDENTIFIERS, LIST_TARGET):
             raise ValueError(f'write = "{self.write}" cannot be used on {self.to}')
-        if self.format is not None and self.type not in {"date", "datetime"}:
-            raise ValueError('format is for type = "date" or "datetime"')
-        if (self.min is not None or self.max is not None) and self.type not in {
-            "integer",
-            "decimal",
-            "money",
-        }:
-            raise ValueError("min and max are for numbers; for text use min_length and max_length")
+        self._options_fit()
         return self
+
+    def _options_fit(self) -> None:
+        for option, types in _OPTION_TYPES.items():
+            if getattr(self, option) is not None and self.type not in types:
+                other = "; for text use min_length and max_length" if option in {"min", "max"} else ""
+                raise ValueError(f'{option} is for type = {" or ".join(types)}, not "{self.type}"{other}')
+        for least, most in (("min", "max"), ("min_length", "max_length")):
+            low, high = getattr(self, least), getattr(self, most)
+            if low is not None and high is not None and low > high:
+                raise ValueError(f"{least} = {low:g} is above {most} = {high:g}; no value could pass")
+
+
+_NUMBERS: Final = ("integer", "decimal", "money")
+_OPTION_TYPES: Final[dict[str, tuple[str, ...]]] = {
+    "format": ("date", "datetime"),
+    "timezone": ("datetime",),
+    "separator": ("list",),
+    **dict.fromkeys(("decimal", "min", "max"), _NUMBERS),
+}
+# What people call a target when they write it from memory.
+_SPOKEN: Final = """phone=phone_number mobile=phone_number sms=phone_number mail=email email_address=email
+    id=external_id customer_id=external_id company=organization language=locale job_title=title
+    address=location.address1 street=location.address1 state=location.region postal_code=location.zip value=$value"""
+_NICKNAMES: Final = dict(pair.split("=") for pair in _SPOKEN.split())
+
+
+def _near_target(target: str) -> str | None:
+    name = re.sub(r"[\s-]+", "_", target.strip().lower()).removeprefix("$")
+    if name in _NICKNAMES:
+        return _NICKNAMES[name]
+    for known in (name, LOCATION_PREFIX + name):
+        if known in FIXED_TARGETS:
+            return known
+    near = difflib.get_close_matches(target, FIXED_TARGETS, n=1)
+    return near[0] if near else None
 
 
 def _check_zone(zone: str | None) -> str | None:
@@ -162,7 +208,11 @@ def _check_zone(zone: str | None) -> str | None:
 
 
 def _column_from_text(value: object) -> object:
-    return {"to": value} if isinstance(value, str) else value
+    if isinstance(value, str):
+        return {"to": value}
+    if isinstance(value, (AbstractMapping, ColumnRule)):
+        return value
+    raise ValueError('a column is a target, such as "email", or a table, such as { to = "properties.x" }')
 
 
 Column = Annotated[ColumnRule, BeforeValidator(_column_from_text, json_schema_input_type=str | ColumnRule)]
@@ -179,9 +229,18 @@ class SourceRule(_Model):
 class Defaults(_Model):
     """What holds where a row does not say."""
 
-    country: str | None = Field(None, description="ISO 3166 code for phone numbers without +", pattern=r"^[A-Z]{2}$")
+    country: str | None = Field(
+        None, description="ISO 3166 code for phone numbers without +", json_schema_extra={"pattern": "^[A-Z]{2}$"}
+    )
     country_column: str | None = Field(None, description="Source column with the country of the row")
     timezone: str | None = Field(None, description="IANA zone of datetimes without offset")
+
+    @field_validator("country")
+    @classmethod
+    def _country_code(cls, country: str | None) -> str | None:
+        if country is not None and not re.fullmatch("[A-Z]{2}", country):
+            raise ValueError(f"{country!r} is not an ISO 3166 code; write two capitals, such as US")
+        return country
 
     @field_validator("timezone")
     @classmethod
@@ -206,9 +265,7 @@ class ProfileRule(_Model):
         pattern=r"^[\w.]+:\w+$",
         description="pandera schema, as module:name",
     )
-    value_property: str = Field(
-        VALUE_TARGET, min_length=1, description="Name of the property that $value is written to"
-    )
+    value_property: str = Field(VALUE_TARGET, min_length=1, description="Property that $value is written to")
 
 
 class LoadRule(_Model):
@@ -218,11 +275,7 @@ class LoadRule(_Model):
     remove_from_list: str | None = Field(None, description="Id or name of a list every loaded row is taken off")
     create_list: bool = Field(default=False, description="Create a list that does not exist")
     only_changed: bool = Field(default=False, description="Do not send rows that equal the last confirmed import")
-    small_run: int = Field(
-        50,
-        ge=0,
-        description="Up to this many rows go through profile-import one by one instead of a bulk job",
-    )
+    small_run: int = Field(50, ge=0, description="Up to this many rows go through profile-import one by one")
     batch_rows: int = Field(10_000, ge=1, le=10_000, description="Most profiles in one job (Klaviyo: 10,000)")
     batch_bytes: int = Field(4_600_000, ge=100_000, le=4_900_000, description="Most bytes in one job (Klaviyo: 5 MB)")
 
@@ -258,6 +311,12 @@ class Mapping(_Model):
             if rule.to in seen:
                 raise ValueError(f"columns {seen[rule.to]!r} and {header!r} both go to {rule.to!r}; keep one")
             seen[rule.to] = header
+        clash = PROPERTY_PREFIX + self.profile.value_property
+        if VALUE_TARGET in seen and clash in seen:
+            raise ValueError(
+                f"columns {seen[VALUE_TARGET]!r} and {seen[clash]!r} both go to {clash!r}; keep one, or set "
+                "[profile] value_property"
+            )
         if not any(name in seen for name in IDENTIFIERS):
             raise ValueError("no column goes to email, phone_number or external_id; Klaviyo needs one of them")
         return self
@@ -298,9 +357,7 @@ def load_mapping(path: Path) -> Mapping:
         raise ConfigError("mapping-not-utf8", f"{path} is not UTF-8 text", "Save the mapping file as UTF-8.") from None
     except OSError as error:
         raise ConfigError(
-            "mapping-unreadable",
-            f"{path} cannot be read: {error.strerror}",
-            "Check the path and its permissions.",
+            "mapping-unreadable", f"{path} cannot be read: {error.strerror}", "Check the path and its permissions."
         ) from None
     try:
         document = tomllib.loads(text)
@@ -327,21 +384,16 @@ def parse_mapping(document: AbstractMapping[str, Any], *, where: str = "mapping"
 
 
 def _say(fault: ErrorDetails) -> str:
-    place = [str(part) for part in fault["loc"] if part not in {"str", "ColumnRule"}]
+    place = [str(part) for part in fault["loc"]]
     key = ".".join(f'"{part}"' if re.search(r"[^\w$-]", part) else part for part in place) or "(whole file)"
     message = fault["msg"].removeprefix("Value error, ")
+    if fault["type"] == "missing":
+        message = "this key is missing"
     if fault["type"] == "extra_forbidden":
-        model: type[BaseModel] = Mapping
-        sections: dict[str, type[BaseModel]] = {
-            "source": SourceRule,
-            "defaults": Defaults,
-            "columns": ColumnRule,
-            "profile": ProfileRule,
-            "load": LoadRule,
-            "guards": Guards,
-        }
-        if len(place) > 1:
-            model = sections.get(place[0], Mapping)
+        section = Mapping.model_fields.get(place[0]) if len(place) > 1 else None
+        model = Mapping if section is None else ColumnRule if place[0] == "columns" else section.annotation
+        assert isinstance(model, type)  # noqa: S101 - what the annotations above say
+        assert issubclass(model, BaseModel)  # noqa: S101
         known = [field.alias or name for name, field in model.model_fields.items()]
         near = difflib.get_close_matches(place[-1], known, n=1)
         message = f"unknown key; did you mean {near[0]!r}?" if near else f"unknown key; known here: {', '.join(known)}"
@@ -351,11 +403,8 @@ def _say(fault: ErrorDetails) -> str:
 def mapping_schema() -> dict[str, Any]:
     """Return the JSON Schema of the mapping file, for editors."""
     schema = Mapping.model_json_schema(mode="validation")
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "klaviyo-etl mapping",
-        **schema,
-    }
+    dialect = "https://json-schema.org/draft/2020-12/schema"
+    return {"$schema": dialect, **schema, "title": "klaviyo-etl mapping"}
 
 
 class Settings(_Model):
