@@ -54,7 +54,7 @@ def ragged(sheet: Sheet, cells: dict[str, str], *, more: bool) -> None:
 
 def hubspot() -> Sheet:
     """HubSpot contacts: record ids, free-text countries, dates in the portal's time zone. Duplicates are merged."""
-    people = People(2101)
+    people = People(2101, series=0)
     chance = people.chance
     sheet = Sheet(
         "hubspot_contacts",
@@ -143,7 +143,7 @@ def hubspot() -> Sheet:
 
 def salesforce() -> Sheet:
     """Salesforce contacts: every cell quoted, streets over several lines, Windows-1252. The last duplicate wins."""
-    people = People(2102)
+    people = People(2102, series=1)
     chance = people.chance
     sheet = Sheet(
         "salesforce_contacts",
@@ -209,7 +209,7 @@ def salesforce() -> Sheet:
         truth.put("properties.opted_out_of_email", cells["HasOptedOutOfEmail"] == "1")
         truth.put("properties.created_at", created.isoformat())
         truth.put("properties.loyalty_points", points if number % 173 else None)
-        truth.put("properties.$value", value / 100 if value % 100 else value // 100)
+        truth.put("properties.$value", value / 100)
         truth.codes |= {"date-invalid"} if bad_birth else set()
         truth.codes |= set() if number % 173 else {"integer-invalid"}
         rows.append((sheet.add(cells, truth), cells, truth))
@@ -230,7 +230,7 @@ def salesforce() -> Sheet:
 
 def shopify() -> Sheet:
     """Shopify customers: a BOM, phones behind an apostrophe, money, tags. The first duplicate stays."""
-    people = People(2103)
+    people = People(2103, series=2)
     chance = people.chance
     sheet = Sheet(
         "shopify_customers",
@@ -292,7 +292,7 @@ def shopify() -> Sheet:
         truth.put("properties.note", note)
         if tags:
             truth.put("properties.tags", tags)
-        truth.put("properties.$value", None if bad_money else cents / 100 if cents % 100 else cents // 100)
+        truth.put("properties.$value", None if bad_money else cents / 100)
         truth.codes |= {"money-invalid"} if bad_money else set()
         if number % 71 == 35:
             row, old_cells, old = rows[-chance.randrange(1, 40)]
@@ -312,7 +312,7 @@ def shopify() -> Sheet:
 
 def mailchimp() -> Sheet:
     """Mailchimp audience: no ids but the address, coordinates, groups that become lists. Duplicates are rejected."""
-    people = People(2104)
+    people = People(2104, series=3)
     chance = people.chance
     sheet = Sheet(
         "mailchimp_audience",

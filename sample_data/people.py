@@ -88,11 +88,12 @@ class Person:
 
 
 class People:
-    """Makes customers; no two share an e-mail or a phone."""
+    """Makes customers; no two share an e-mail or a phone, not even in two exports of different ``series`` (0 to 3)."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, series: int) -> None:
         self.chance = random.Random(seed)
-        self._made = 0
+        self._series = series
+        self._made = series * 10_000
 
     def next(self) -> Person:
         """Return another customer."""
@@ -104,7 +105,7 @@ class People:
         tail = f"{self._made:0{place.digits}d}"
         tail = ("2" if place.code == "US" else "1") + tail[1:]
         if place.code == "US":
-            tail = f"{chance.choice(('234', '367', '482', '736'))}{self._made % 10_000:04d}"
+            tail = f"{('234', '367', '482', '736')[self._series]}{self._made % 10_000:04d}"
         national = place.mobile + tail
         e164 = f"+{place.calling}{national.removeprefix(place.trunk) if place.trunk else national}"
         return Person(first, last, email, place, self._written(place, national), e164)
