@@ -305,7 +305,7 @@ _ALL: Final = (
         "identifier-conflict",
         Stage.DEDUPE,
         "Merged lines disagree on an identifier",
-        "The kept line's value was used; check which is right.",
+        "Check which is right: merging takes the later value, first and last take that line's.",
     ),
     # --- load: Klaviyo's answers
     Code(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.resources import files
+from pathlib import PurePath
 
 from jinja2 import Environment, StrictUndefined, Template
 
@@ -37,4 +38,6 @@ def render_html(report: Report) -> str:
     """Return the page."""
     total = max(report.tally.read, 1)
     shares = [(name, count, 100 * count / total) for name, count in report.tally.parts]
-    return _template().render(report=report, shares=shares, status=_STATUS_WORDS[report.status]) + "\n"
+    name = PurePath(report.source).name or report.source
+    status = _STATUS_WORDS[report.status]
+    return _template().render(report=report, shares=shares, status=status, source_name=name) + "\n"
