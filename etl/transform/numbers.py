@@ -14,11 +14,13 @@ _LARGEST_EXACT: Final = 2**53
 _INTEGER: Final = re.compile(r"[+-]?\d+")
 _EXPONENT: Final = re.compile(r"[+-]?\d+(?:[.]\d+)?[eE][+-]?\d{1,3}")
 _SPACES: Final = re.compile(r"[\s'\u2019]")
-_SPACED: Final = re.compile(r"[\d.,]*\d(?:[\s'\u2019]+\d+)+")
-_THOUSANDS: Final = re.compile(r"\d{1,3}(?:[\s'\u2019]\d{3})+")
+_BLANK_INSIDE: Final = re.compile(r"(?<=\d)[\s'\u2019]+(?=\d)")
+_NOT_A_NUMBER: Final = re.compile(r"[^\d.,\s'\u2019]+")
+_THOUSANDS: Final = re.compile(r"\d{1,3}(?:[\s'\u2019]\d{3})+(?:[.,]\d*)?")
 _DIGITS: Final = re.compile(r"[.,]?\d[\d.,]*")
 # "500.-" and "12,--" say that there are no cents; the dash is no sign.
 _NO_CENTS: Final = re.compile(r"[-\u2013\u2014]{1,2}")
+_AROUND: Final = " \t\r\n\v\f\u00a0\u202f\u2009.,'\u2019"
 _BRACKETED: Final = re.compile(r"([^()\d]*)\(([^()]*)\)([^()\d]*)")
 # A currency is a symbol of Unicode's class Sc, a code of three capitals, or the few abbreviations people write.
 _CURRENCY: Final = re.compile(
@@ -110,9 +112,11 @@ def _compact(text: str, code: str) -> str:
     if not text.isascii():
         text = "".join(str(unicodedata.decimal(sign)) if sign.isdecimal() else sign for sign in text)
         text = text.replace("\u2212", "-")
-    for spaced in _SPACED.findall(text):
-        if not _THOUSANDS.fullmatch(spaced):
-            raise NumberError(code, "there is a blank between its digits")
+    if _BLANK_INSIDE.search(text):
+        for piece in _NOT_A_NUMBER.split(text):
+            number = piece.strip(_AROUND)
+            if _BLANK_INSIDE.search(number) and not _THOUSANDS.fullmatch(number):
+                raise NumberError(code, "there is a blank between its digits")
     return _SPACES.sub("", text)
 
 
