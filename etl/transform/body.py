@@ -13,7 +13,7 @@ from etl.model import Record
 MAX_PROFILE_BYTES: Final = 100_000
 """Klaviyo: 100 KB per profile (OpenAPI document, bulk_import_profiles); the smaller reading of KB."""
 
-_ENVELOPE: Final = len(b'{"type":"profile",}')
+_ENVELOPE: Final = len(b'"type":"profile",')
 _DIGEST: Final = 16
 
 
@@ -22,9 +22,14 @@ def encode(document: dict[str, Any]) -> bytes:
     return orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
 
 
+def size(body: bytes) -> int:
+    """Return the bytes of the profile as it is sent, its type included."""
+    return len(body) + _ENVELOPE
+
+
 def is_too_large(body: bytes) -> bool:
     """Whether Klaviyo would refuse the profile for its size."""
-    return len(body) + _ENVELOPE > MAX_PROFILE_BYTES
+    return size(body) > MAX_PROFILE_BYTES
 
 
 def fingerprint(body: bytes, lists: Sequence[str]) -> bytes:

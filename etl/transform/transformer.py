@@ -10,7 +10,7 @@ import pandas as pd
 
 from etl.config import LIST_TARGET, LOCATION_PREFIX, PROPERTY_PREFIX, VALUE_TARGET, ColumnRule, Mapping
 from etl.model import Issue, Severity, Stage, Transformed
-from etl.transform.body import is_too_large, make_record
+from etl.transform.body import MAX_PROFILE_BYTES, is_too_large, make_record, size
 from etl.transform.values import Converted, converter
 
 _COORDINATES: Final = frozenset({"location.latitude", "location.longitude"})
@@ -67,7 +67,7 @@ class Transformer:
                         line,
                         Stage.TRANSFORM,
                         "profile-too-large",
-                        detail=f"{len(record.body):,} bytes, at most 100,000",
+                        detail=f"{size(record.body):,} bytes, at most {MAX_PROFILE_BYTES:,}",
                     )
                 )
                 continue
