@@ -112,8 +112,8 @@ class Validated:
     """One chunk after validation.
 
     ``frame``: the accepted rows; columns are *targets* (``email``, ``location.city``, ``properties.plan`` ...), ``str``
-    dtype, index ``line``; ``email`` and ``phone_number`` are in normal form; a cell that was refused is ``""``, or missing
-    where the mapping lets an empty cell erase something.
+    dtype, index ``line``; ``email`` and ``phone_number`` are in normal form; a cell that was refused is ``""``, or
+    missing where the mapping lets an empty cell erase something.
     ``rejected``: lines refused as a whole, each with at least one error in ``issues``.
     """
 
