@@ -21,7 +21,7 @@ LAYERS = (
     ("state",),
     ("config",),
     ("codes",),
-    ("model", "errors"),
+    ("model", "errors", "version"),
 )
 RANK = {name: rank for rank, row in enumerate(LAYERS) for name in row}
 

@@ -33,7 +33,7 @@ def report(run_id: str | None, format_: str, to: Path | None, common: Common) ->
     klaviyo-etl report --format html --to report.html
     """
     with session(common) as at:
-        text = _RENDERERS[format_](pipeline.report(run_id, context=at.context))
+        text = _RENDERERS[format_](pipeline.get_report(run_id, context=at.context))
     if to is None:
         click.echo(text, nl=False)
         return
@@ -56,7 +56,7 @@ def rejects(run_id: str | None, to: Path | None, common: Common) -> None:
     cells in a spreadsheet and run that file: the added columns are ignored.
     """
     with session(common) as at:
-        found = pipeline.report(run_id, context=at.context)
+        found = pipeline.get_report(run_id, context=at.context)
         path = to or Path(f"rejects-{found.run}.csv")
         count = pipeline.rejects(path, found.run, context=at.context)
         at.console.say(f"{count:,} rows to fix: {path}" if count else f"No row to fix; {path} holds the header only.")

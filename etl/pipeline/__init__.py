@@ -5,7 +5,7 @@ Every verb returns plain results and prints nothing; errors are :class:`etl.erro
 
 from etl.pipeline.context import Context, SystemClock
 from etl.pipeline.doctor import Finding, doctor
-from etl.pipeline.results import rejects, report, runs
+from etl.pipeline.results import get_report, rejects, runs
 from etl.pipeline.running import MappingLike, VerifyMode, check, resume, retry, run, verify
 
 __all__ = [
@@ -16,8 +16,8 @@ __all__ = [
     "VerifyMode",
     "check",
     "doctor",
+    "get_report",
     "rejects",
-    "report",
     "resume",
     "retry",
     "run",

@@ -1,4 +1,4 @@
-"""The verbs that only look: report, rejects, runs."""
+"""The verbs that only look: get_report, rejects, runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from etl.state import Run, Store
 _SETTLED = tuple(status for status in RunStatus if status is not RunStatus.STAGING)
 
 
-def report(run_id: str | None = None, *, context: Context | None = None, folder: Path | None = None) -> Report:
+def get_report(run_id: str | None = None, *, context: Context | None = None, folder: Path | None = None) -> Report:
     """Return the report of a run, the newest if none is named. ``folder``: write the run's files there again.
 
     Raise UsageError if there is no such run, StateError.
