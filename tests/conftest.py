@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from desk import Desk
 from sqlalchemy.exc import OperationalError
 from state_backends import POSTGRES, OpenStore, TurnedClock
 
@@ -67,3 +68,10 @@ def open_store(state_url: str, clock: TurnedClock) -> Iterator[OpenStore]:
 @pytest.fixture
 def store(open_store: OpenStore) -> Store:
     return open_store()
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    at = Desk(tmp_path)
+    yield at
+    at.sandbox.close()

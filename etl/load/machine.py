@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from etl.klaviyo import ImportJob, JobStatus, Reply, ReplyKind
@@ -74,12 +74,13 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """A job being waited for. Times in seconds since the epoch."""
+    """A job being waited for. Times in seconds since the epoch. ``rows``: how many it has."""
 
     batch: int
     job: str
     sent_at: float
     next_poll: float
+    rows: int = 0
     polls: int = 0
 
 
@@ -99,4 +100,4 @@ def after_poll(job: ImportJob | None, watch: Watch, now: float, pace: Pace) -> V
 def poll_again(watch: Watch, now: float, pace: Pace) -> Watch:
     """Return the watch with its next poll; the interval doubles up to the longest."""
     wait = min(pace.first_poll * 2.0 ** min(watch.polls, 20), pace.longest_poll)
-    return Watch(watch.batch, watch.job, watch.sent_at, now + wait, watch.polls + 1)
+    return replace(watch, next_poll=now + wait, polls=watch.polls + 1)

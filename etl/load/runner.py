@@ -125,7 +125,7 @@ class _Loader:
         for batch in self._store.open_batches(self._run, [BatchStatus.SUBMITTED]):
             if batch.id not in self._watches and batch.job_id is not None:
                 now = self._clock.now()
-                self._watches[batch.id] = Watch(batch.id, batch.job_id, batch.sent_at or now, now)
+                self._watches[batch.id] = Watch(batch.id, batch.job_id, batch.sent_at or now, now, len(batch.lines))
         self._store.add_batches(self._run, plan_imports(self._store.pending(self._run, "import"), self._options))
         self._drive("load", self._pending)
         self._drive("lists", self._plan_lists())
@@ -234,9 +234,11 @@ class _Loader:
         self._phase_done += rows
         self._tell()
         limit = self._options.max_failed_percent
-        if limit is None or self._sent_rows < _ENOUGH_TO_JUDGE or not failed:
+        # What is still in flight was sent too, and will mostly arrive.
+        sent = self._sent_rows + sum(watch.rows for watch in self._watches.values())
+        if limit is None or sent < _ENOUGH_TO_JUDGE or not failed:
             return
-        percent = 100 * self._lost_rows / self._sent_rows
+        percent = 100 * self._lost_rows / sent
         if percent > limit:
             raise StoppedError(
                 "too-many-failed",

@@ -361,7 +361,7 @@ class Settlement:
 
     def _watch(self, batch: Batch, job: ImportJob) -> Watch:
         now = self._clock.now()
-        return Watch(batch.id, job.id, batch.sent_at or now, now + self._pace.first_poll)
+        return Watch(batch.id, job.id, batch.sent_at or now, now + self._pace.first_poll, len(batch.lines))
 
 
 def resolve_ids(store: Store, client: KlaviyoClient, run_id: str, lines: Sequence[int]) -> list[RowResult]:
