@@ -103,7 +103,7 @@ def test_hostile_cells_in_every_column(column: str) -> None:
     check(rows)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(SHAPED, min_size=1, max_size=40), st.randoms(use_true_random=False))
 def test_every_line_comes_out_exactly_once(cells: list[str], chance: random.Random) -> None:
     """As a record or as a rejected line with an error, whatever all its cells hold."""
@@ -111,7 +111,7 @@ def test_every_line_comes_out_exactly_once(cells: list[str], chance: random.Rand
     check({name: chance.choices(pool, k=30) for name in HEADERS})
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.lists(st.tuples(SHAPED, SHAPED, SHAPED), min_size=2, max_size=6), st.integers(1, 5))
 def test_verdicts_do_not_depend_on_the_chunk(cells: list[tuple[str, str, str]], cut: int) -> None:
     """A row is judged alone: two chunks give what one gives."""
