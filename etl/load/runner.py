@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from etl.errors import KlaviyoError, StoppedError, UnavailableError
-from etl.klaviyo import KlaviyoClient
+from etl.klaviyo import ImportJob, KlaviyoClient
 from etl.load.machine import Watch
 from etl.load.options import LoadOptions, LoadSummary, Pace
 from etl.load.plan import plan_imports, plan_lists
@@ -187,14 +187,16 @@ class _Loader:
         return max(hold, self._client.wait_for(_ENDPOINTS[self._next.kind]), 0.0)
 
     def _poll_due(self) -> bool:
-        """Look at the jobs whose time has come: all of them with one request where there are several."""
+        """Look at the jobs in flight when one of them is due: at all of them with one request."""
         now = self._clock.now()
-        due = [watch for watch in self._watches.values() if watch.next_poll <= now]
-        if not due:
+        if not any(watch.next_poll <= now for watch in self._watches.values()):
             return False
-        since = min(watch.sent_at for watch in due) - self._pace.clock_skew
-        jobs = {job.id: job for job in self._client.recent_jobs(since)} if len(due) > 1 else {}
-        for watch in due:
+        flying = list(self._watches.values())
+        jobs: dict[str, ImportJob] = {}
+        if len(flying) > 1:
+            since = min(watch.sent_at for watch in flying) - self._pace.clock_skew
+            jobs = {job.id: job for job in self._client.recent_jobs(since)}
+        for watch in flying:
             self._check_stop()
             # One that is not among them may have expired; only its own address says so.
             job = jobs.get(watch.job) or self._client.get_job(watch.job)

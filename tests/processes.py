@@ -1,0 +1,39 @@
+"""Importing in a process of its own, as a user or cron does."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def start(folder: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+    """Start ``klaviyo-etl`` in a folder."""
+    return python(folder, "-m", "etl", *arguments, **environment)
+
+
+def python(folder: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+    """Start Python with our package in reach."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("KLAVIYO_")}
+    return subprocess.Popen(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env={**clean, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}", **environment},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_until(condition: Callable[[], bool], *, seconds: float = 60.0) -> None:
+    """Wait for something that another process does."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.005)
