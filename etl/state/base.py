@@ -8,15 +8,18 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
+import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
-from etl.errors import UsageError
+from etl.errors import StateError, UsageError
 from etl.model import Clock
 from etl.state import schema
 from etl.state.engine import CommitHook, reading, transaction
 
 _T = TypeVar("_T")
+
+_UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, OverflowError, MemoryError, pa.ArrowException)
 
 SLICE = 1000
 """Values per ``IN (...)``: far below every database's limit of parameters."""
@@ -42,7 +45,15 @@ class Database:
     @contextlib.contextmanager
     def _read(self) -> Iterator[Connection]:
         with reading(self._engine) as connection:
-            yield connection
+            try:
+                yield connection
+            except _UNREADABLE as error:
+                # What is decoded inside was encoded by us: if it cannot be read, somebody else wrote over it.
+                raise StateError(
+                    "state-damaged",
+                    f"The state is damaged: a stored value cannot be read ({type(error).__name__})",
+                    "Restore it from a backup, or begin with a new one (--state).",
+                ) from error
 
     def _seq(self, run_id: str) -> int:
         """Return the integer key of a run. Raise :class:`UsageError` if there is no such run."""

@@ -190,15 +190,18 @@ class Reading(Database):
                 query = sa.select(issues).where(issues.c.run == seq, issues.c.line.between(first, last))
                 for row in connection.execute(query.order_by(issues.c.line, issues.c.id)):
                     told.setdefault(row.line, []).append(_issue(row))
-            frame = read_cells(bytes(block.cells))
-            ragged = {line: tuple(cells) for line, *cells in orjson.loads(bytes(block.ragged))}
-            regular = frame.loc[frame.index.isin([row.line for row in found])].fillna("")
-            cells = {
-                **ragged,
-                **dict(zip(regular.index.tolist(), regular.itertuples(index=False, name=None), strict=True)),
-            }
-            for line, outcome in found:
-                yield SourceRow(line, Outcome(outcome), tuple(cells[line]), tuple(told.get(line, ())))
+                frame = read_cells(bytes(block.cells))
+                ragged = {line: tuple(cells) for line, *cells in orjson.loads(bytes(block.ragged))}
+                regular = frame.loc[frame.index.isin([row.line for row in found])].fillna("")
+                cells = {
+                    **ragged,
+                    **dict(zip(regular.index.tolist(), regular.itertuples(index=False, name=None), strict=True)),
+                }
+                rows_found = [
+                    SourceRow(line, Outcome(outcome), tuple(cells[line]), tuple(told.get(line, ())))
+                    for line, outcome in found
+                ]
+            yield from rows_found
 
 
 def _summary(kind: str, found: Sequence[Row[tuple[object, ...]]]) -> BatchSummary:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from itertools import repeat
 from typing import Any, Final
@@ -22,6 +23,7 @@ from etl.state.engine import bulk, bulk_insert
 _ROW_COLUMNS: Final = ("run", "line", "outcome", "code", "step", "email_hash", "phone_hash", "external_hash")
 _RECORD_COLUMNS: Final = ("run", "line", "body", "size", "fingerprint", "identity", "lists", "clears")
 _ISSUE_COLUMNS: Final = ("run", "line", "stage", "code", "column_name", "detail", "severity", "suggestion")
+_DIGEST: Final = 16
 _HASHES: Final = ("email_hash", "phone_hash", "external_hash")
 
 
@@ -143,8 +145,11 @@ class StagingTable(Database):
 
 
 def read_cells(data: bytes) -> pd.DataFrame:
-    """Undo the encoding of a block: the frame as it was extracted, index ``line``."""
-    with pa.ipc.open_stream(pa.py_buffer(data)) as stream:
+    """Undo the encoding of a block: the frame as extracted, index ``line``. Raise ValueError if it is damaged."""
+    # Arrow trusts its bytes: a damaged block must not reach it.
+    if _digest(data[_DIGEST:]) != data[:_DIGEST]:
+        raise ValueError("a block of cells is damaged")
+    with pa.ipc.open_stream(pa.py_buffer(data[_DIGEST:])) as stream:
         frame: pd.DataFrame = stream.read_pandas()
     return frame
 
@@ -173,12 +178,17 @@ def _insert_block(connection: Connection, seq: int, chunk: Chunk, lines: list[in
     table = pa.Table.from_pandas(chunk.frame, preserve_index=True)
     with pa.ipc.new_stream(sink, table.schema, options=options) as stream:
         stream.write_table(table)
+    cells = sink.getvalue().to_pybytes()
     ragged = orjson.dumps([[row.line, *row.cells] for row in chunk.ragged])
     connection.execute(
         schema.blocks.insert().values(
-            run=seq, first_line=lines[0], last_line=lines[-1], cells=sink.getvalue().to_pybytes(), ragged=ragged
+            run=seq, first_line=lines[0], last_line=lines[-1], cells=_digest(cells) + cells, ragged=ragged
         )
     )
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=_DIGEST).digest()
 
 
 def _pending_rows(seq: int, lines: list[int], records: Sequence[Record]) -> list[tuple[Any, ...]]:

@@ -75,6 +75,9 @@ def translated() -> Iterator[None]:
         yield
     except DBAPIError as error:
         raise translate(error) from None
+    except UnicodeDecodeError:
+        # SQLite's own words about a damaged file may quote bytes of it.
+        raise _state_error("state-not-ours") from None
     except PoolTimeoutError:
         raise _state_error("state-busy") from None
 
