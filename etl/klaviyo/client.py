@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any, Final, Literal, Self
 from urllib.parse import quote, urlsplit
@@ -29,6 +30,9 @@ MOST_IDS_PER_LOOKUP: Final = 100
 """The page size; how many values ``any(...)`` takes is not published (reference 3.2)."""
 MOST_IDS_PER_LIST_CALL: Final = 1_000
 _LONGEST_URL: Final = 6_000
+_NAP: Final = 0.25
+"""Longest sleep in one piece, in seconds: a signal is answered within it."""
+_SHORTEST_NAP: Final = 0.001
 _EMPTY_ID: Final = "An id is empty"
 
 _LIMITS: Final[Mapping[str, Limit]] = {
@@ -72,7 +76,7 @@ class KlaviyoClient:
     ) -> None:
         """Raise :class:`AuthError` or :class:`ConfigError` for a key or URL that cannot be right.
 
-        ``should_stop`` is asked before every wait, so that a signal ends a long one.
+        ``should_stop`` is asked again and again during every wait, so that a signal ends a long one.
         """
         self._transport = Transport(
             key=key,
@@ -220,9 +224,12 @@ class KlaviyoClient:
 
     def _once(self, method: str, path: str, endpoint: str, body: bytes | None) -> Reply:
         windows = self._windows[endpoint]
-        wait = windows.wait(self._clock.monotonic())
-        if wait > 0:
-            self._clock.sleep(wait)
+        if not self._pause(lambda: windows.wait(self._clock.monotonic())):
+            raise UnavailableError(
+                "wait-cut-short",
+                f"Stopped while waiting for Klaviyo's rate limit ({endpoint}); this request was not sent",
+                "Run the same command again, or resume the run.",
+            )
         windows.note(self._clock.monotonic())
         reply = self._transport.exchange(method, path, endpoint=endpoint, body=body)
         if reply.kind is ReplyKind.THROTTLED and reply.retry_after is not None:
@@ -251,22 +258,42 @@ class KlaviyoClient:
             again = reply.kind.is_retryable and (safe or not reply.kind.is_uncertain)
             if not again or failures >= self._backoff.attempts or self._should_stop():
                 raise refusal(reply)
-            self._clock.sleep(self._backoff.delay(failures, self._rng.random(), reply.retry_after))
+            delay = self._backoff.delay(failures, self._rng.random(), reply.retry_after)
+            if not self._pause(partial(self._left, self._clock.monotonic() + delay)):
+                raise refusal(reply)
+
+    def _left(self, until: float) -> float:
+        return until - self._clock.monotonic()
+
+    def _pause(self, left: Callable[[], float]) -> bool:
+        """Sleep in small pieces until ``left`` says nothing is left; whether the wait was not cut short."""
+        while (seconds := left()) > 0:
+            if self._should_stop():
+                return False
+            self._clock.sleep(min(max(seconds, _SHORTEST_NAP), _NAP))
+        return True
 
     def _pages(self, path: str, endpoint: str) -> Iterator[Mapping[str, Any]]:
         following: str | None = path
         while following:
             reply = self._read(following, endpoint)
             yield from _items(reply)
-            following = self._next(reply)
+            asked, following = following, self._next(reply)
+            if following == asked:
+                # Followed further, it would never end.
+                raise RequestRefusedError("page-repeats", "A page names itself as the next one", "Run it again later.")
 
     def _next(self, reply: Reply) -> str | None:
         links = reply.document.get("links")
         link = links.get("next") if isinstance(links, dict) else None
         if not isinstance(link, str) or not link:
             return None
-        parts, own = urlsplit(link), urlsplit(self._transport.base_url)
-        if parts.netloc and parts.netloc != own.netloc:
+        own = urlsplit(self._transport.base_url)
+        try:
+            parts = urlsplit(link)
+        except ValueError:
+            parts = None
+        if parts is None or (parts.netloc and parts.netloc != own.netloc) or not parts.path.startswith("/"):
             # The key goes to Klaviyo and nowhere else, whatever an answer says.
             raise RequestRefusedError("foreign-link", "An answer links to another host", "Check KLAVIYO_BASE_URL.")
         return f"{parts.path}?{parts.query}" if parts.query else parts.path

@@ -5,13 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import Any, Final
 
 import orjson
 
-_ROW: Final = re.compile(r"/profiles/data/(\d+)(?:/attributes/(.+))?")
+_ROW: Final = re.compile(r"/profiles/data/([0-9]{1,9})(?![0-9])(?:/attributes/(.+))?")
+_PERSONAL: Final = re.compile(
+    r"[^\s\"'<>()\[\],;:]+@[^\s\"'<>()\[\],;:]+|(?<![\d-])(?!\d{4}-\d\d-\d\d)\+?\d(?:[\s().-]?\d){6,}"
+)
+"""What looks like an e-mail or a phone number in a message of Klaviyo's."""
 
 
 class ReplyKind(StrEnum):
@@ -80,8 +85,8 @@ class Reply:
 
     @property
     def says(self) -> str:
-        """One line for people and logs, without personal data of ours."""
-        first = f": {self.errors[0].detail}" if self.errors else ""
+        """One line for people and logs. Klaviyo may quote what it was sent, so e-mails and phones are hidden."""
+        first = f": {_PERSONAL.sub('(hidden)', self.errors[0].detail)}" if self.errors else ""
         status = f"HTTP {self.status}" if self.status else self.note or self.kind.value
         return f"{status}{first}"
 
@@ -109,15 +114,24 @@ def retry_after(text: str | None, now: float) -> float | None:
     try:
         seconds = float(text)
     except ValueError:
-        try:
-            seconds = parsedate_to_datetime(text).timestamp() - now
-        except (ValueError, TypeError, OverflowError):
+        moment = http_date(text)
+        if moment is None:
             return None
+        seconds = moment - now
     # Infinity and NaN are floats too.
     return min(max(seconds, 0.0), _LONGEST_WAIT) if seconds == seconds else None  # noqa: PLR0124 - NaN
 
 
 _LONGEST_WAIT: Final = 3_600.0
+
+
+def http_date(text: str) -> float | None:
+    """Return the epoch seconds of a header's date (always GMT, said or not), ``None`` if it cannot be read."""
+    try:
+        moment = parsedate_to_datetime(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return None
 
 
 def _kind(status: int, errors: Sequence[ApiError]) -> ReplyKind:
