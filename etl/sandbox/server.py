@@ -85,8 +85,9 @@ class SandboxServer:
 
 
 def serve(settings: SandboxSettings, *, host: str, port: int, ready: Callable[[str], None]) -> None:
-    """Serve until a signal ends it. ``ready`` is told the URL once the port is taken."""
+    """Serve until a signal ends it. ``ready`` is told the URL once connections are taken."""
     sandbox = Sandbox(settings)
     with contextlib.closing(sandbox), contextlib.closing(_bind(host, port)) as bound:
+        bound.listen()  # from here on a connection waits instead of being refused
         ready(f"http://{host}:{bound.getsockname()[1]}")
         uvicorn.Server(_config(sandbox)).run([bound])
