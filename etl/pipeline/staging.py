@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from etl.config import Mapping
+from etl.config import Mapping, environment
 from etl.errors import ConfigError, InterruptedRunError
-from etl.extract import Source, open_source
-from etl.model import Chunk, Clock, Progress, ProgressHook, RunStatus, SourceInfo
+from etl.extract import Source, open_query, open_source
+from etl.model import Chunk, Clock, Progress, ProgressHook, RunStatus, SourceInfo, Watermark
 from etl.report.rejects import OVERFLOW_COLUMN, REJECT_COLUMNS, is_rejects_header, source_columns, unguard
 from etl.state import Store
 from etl.transform import Transformer, resolve_duplicates
 from etl.validate import Validator
 
 
-def open_mapped(path: Path | str, mapping: Mapping) -> Source:
-    """Open the source the mapping speaks of. Raise SourceError, or ConfigError for columns that are not there."""
-    source = open_source(path, encoding=mapping.source.encoding, delimiter=mapping.source.delimiter)
+def open_mapped(
+    path: Path | str | None, mapping: Mapping, *, mark: Watermark | None = None, now: datetime | None = None
+) -> Source:
+    """Open the source the mapping speaks of. Raise SourceError, or ConfigError for columns that are not there.
+
+    ``path`` ``None``: the query of the mapping; ``mark``: how far it has come; ``now``: see :func:`open_query`.
+    """
+    source: Source
+    if path is None:
+        source = open_query(mapping.source, environ=environment(), mark=mark, now=now)
+    else:
+        source = open_source(path, encoding=mapping.source.encoding, delimiter=mapping.source.delimiter)
     missing = mapping.missing_columns(source.info.columns)
     if missing:
         names = ", ".join(repr(name) for name in missing)
@@ -56,28 +68,43 @@ def stage(
     validator = Validator(mapping, info.columns)
     transformer = Transformer(mapping)
     read = 0
-    for chunk in _limited(_original_cells(source, info), limit):
-        if should_stop():
-            raise InterruptedRunError("interrupted", "Stopped while reading: nothing was sent", "Run it again.")
-        validated = validator.validate(chunk.frame)
-        transformed = transformer.transform(validated.frame)
-        store.stage_chunk(run_id, chunk, validated, transformed)
-        read += chunk.records
-        progress(Progress("stage", chunk.position, info.size, "B", f"{read:,} rows"))
-        # Otherwise this chunk would live on while the next one is read and judged.
-        del chunk, validated, transformed
+    with _patient_collector():
+        for chunk in _limited(_original_cells(source, info), limit):
+            if should_stop():
+                raise InterruptedRunError("interrupted", "Stopped while reading: nothing was sent", "Run it again.")
+            validated = validator.validate(chunk.frame)
+            transformed = transformer.transform(validated.frame)
+            store.stage_chunk(run_id, chunk, validated, transformed)
+            read += chunk.records
+            progress(Progress("stage", chunk.position, info.size, "B", f"{read:,} rows"))
+            # Otherwise this chunk would live on while the next one is read and judged.
+            del chunk, validated, transformed
     resolution = resolve_duplicates(store.duplicate_candidates(run_id), mapping.profile.duplicates, mapping)
     store.apply_dedupe(run_id, resolution)
     details: dict[str, Any] = {
         "records_read": read,
         "headers": source_columns(info.columns),
         "source_facts": {**info.details, "sha256": source.sha256 or "", "size": str(info.size)},
-        "source_notes": list(info.notes),
+        "source_notes": list(source.info.notes),
         "seconds": {"stage": clock.monotonic() - started},
     }
     if limit is not None and read >= limit:
         details["source_notes"].append(f"only the first {limit:,} rows were read (--limit)")
     store.update_run(run_id, status=RunStatus.STAGED, details=details)
+
+
+@contextlib.contextmanager
+def _patient_collector() -> Iterator[None]:
+    """Let the garbage collector look less often: it walks a chunk's objects again and again for nothing.
+
+    Never off: phonenumbers leaves cycles behind. Measured: a third of the time of staging.
+    """
+    before = gc.get_threshold()
+    gc.set_threshold(100_000, 20, 50)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def _original_cells(source: Source, info: SourceInfo) -> Iterator[Chunk]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -40,26 +40,26 @@ class Transformer:
 
         ``""`` is an empty cell and follows the column's ``write``; a missing one was refused and writes nothing.
         """
-        lines = [int(line) for line in frame.index]
-        documents: list[dict[str, Any]] = [{} for _ in lines]
+        lines: list[int] = frame.index.tolist()
         lists: list[tuple[str, ...]] = [()] * len(lines)
         rejected: set[int] = set()
         issues: list[Issue] = []
         clears: set[int] = set()
+        converted: list[tuple[_Column, list[Any]]] = []
         for column in self._columns:
-            values = self._convert(column, frame[column.target].tolist(), lines, issues, rejected)
+            values = self._convert(column, frame[column.target], lines, issues, rejected)
             if column.target == LIST_TARGET:
                 lists = [_routes(value) for value in values]
                 continue
             if column.rule.write == "clear_if_blank":
                 clears.update(line for line, value in zip(lines, values, strict=True) if value is None)
-            _put(column, values, documents)
+            converted.append((column, values))
+        key = self._mapping.profile.key
         records = []
-        for line, document, names in zip(lines, documents, lists, strict=True):
+        for line, document, names in zip(lines, _documents(converted, len(lines)), lists, strict=True):
             if line in rejected:
                 continue
-            resource = {"attributes": document}
-            record = make_record(line, resource, names, self._mapping.profile.key, clears=line in clears)
+            record = make_record(line, {"attributes": document}, names, key, clears=line in clears)
             if is_too_large(record.body):
                 rejected.add(line)
                 issues.append(
@@ -75,36 +75,42 @@ class Transformer:
         return Transformed(tuple(records), frozenset(rejected), tuple(issues))
 
     def _convert(
-        self, column: _Column, texts: list[str], lines: list[int], issues: list[Issue], rejected: set[int]
+        self, column: _Column, cells: pd.Series[str], lines: list[int], issues: list[Issue], rejected: set[int]
     ) -> list[Any]:
+        texts: list[Any] = cells.tolist()
+        if cells.hasnans:
+            texts = [text if isinstance(text, str) else None for text in texts]
         convert = _converter(column, self._mapping.defaults.timezone)
         blank = _blank(column.rule)
         if convert is None and blank is _OMIT:
             return [text or _OMIT for text in texts]
         if convert is None:
-            return [(text or blank) if isinstance(text, str) else _OMIT for text in texts]
-        seen: dict[str, Converted] = {}
-        values: list[Any] = []
-        for line, text in zip(lines, texts, strict=True):
-            if not text or not isinstance(text, str):
-                values.append(_OMIT if text else blank)
-                continue
-            # Columns of dates, flags and amounts repeat themselves: a cell is judged once per chunk.
-            result = seen.get(text)
-            if result is None:
-                result = seen[text] = convert(text)
+            return [_OMIT if text is None else text or blank for text in texts]
+        # Columns of dates, flags and amounts repeat themselves: each text is judged once per chunk.
+        become: dict[Any, Any] = {"": blank, None: _OMIT}
+        coded: dict[str, Converted] = {}
+        for text in set(texts) - become.keys():
+            result = convert(text)
             if result.code:
-                costs_row = column.rule.required and not result.keep
-                severity = Severity.ERROR if costs_row else Severity.WARNING
-                issues.append(Issue(line, Stage.TRANSFORM, result.code, column.header, result.detail, severity))
-                if costs_row:
-                    rejected.add(line)
+                coded[text] = result
             if result.code and not result.keep:
-                values.append(_OMIT)
+                become[text] = _OMIT
             else:
                 # "null", "[]" and "; ;" say no more than an empty cell does, and must not erase more.
-                values.append(blank if result.value is None or result.value == [] else result.value)
-        return values
+                become[text] = blank if result.value is None or result.value == [] else result.value
+        if coded:
+            for line, text in zip(lines, texts, strict=True):
+                if text in coded:
+                    _tell(column, line, coded[text], issues, rejected)
+        return [become[text] for text in texts]
+
+
+def _tell(column: _Column, line: int, result: Converted, issues: list[Issue], rejected: set[int]) -> None:
+    costs_row = column.rule.required and not result.keep
+    severity = Severity.ERROR if costs_row else Severity.WARNING
+    issues.append(Issue(line, Stage.TRANSFORM, result.code, column.header, result.detail, severity))
+    if costs_row:
+        rejected.add(line)
 
 
 def _column(target: str, header: str, rule: ColumnRule, mapping: Mapping) -> _Column:
@@ -138,12 +144,26 @@ def _routes(value: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(str(name) for name in value if name)) if isinstance(value, list) else (str(value),)
 
 
-def _put(column: _Column, values: list[Any], documents: list[dict[str, Any]]) -> None:
-    if column.section is None:
-        for document, value in zip(documents, values, strict=True):
-            if value is not _OMIT:
-                document[column.name] = value
-        return
-    for document, value in zip(documents, values, strict=True):
-        if value is not _OMIT:
-            document.setdefault(column.section, {})[column.name] = value
+def _documents(converted: Sequence[tuple[_Column, list[Any]]], count: int) -> Iterator[dict[str, Any]]:
+    """Yield the attributes of each row: whole rows are made at a time, which a dict per cell would be far slower at."""
+    parts = [
+        (section, _rows([(column.name, values) for column, values in converted if column.section == section], count))
+        for section in (None, *dict.fromkeys(column.section for column, _ in converted if column.section))
+    ]
+    (_, plain), *nested = parts
+    for row in zip(plain, *(rows for _, rows in nested), strict=True):
+        document = row[0]
+        for (section, _), values in zip(nested, row[1:], strict=True):
+            if values:
+                document[str(section)] = values
+        yield document
+
+
+def _rows(columns: Sequence[tuple[str, list[Any]]], count: int) -> Iterator[dict[str, Any]]:
+    names = [name for name, _ in columns]
+    if not names:
+        return ({} for _ in range(count))
+    return (
+        {name: value for name, value in zip(names, row, strict=True) if value is not _OMIT}
+        for row in zip(*(values for _, values in columns), strict=True)
+    )
