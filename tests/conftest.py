@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from desk import Desk
 from sqlalchemy.exc import OperationalError
-from state_backends import POSTGRES, OpenStore, TurnedClock
 
+from desk import Desk
 from etl.state import Store
+from state_backends import POSTGRES, OpenStore, TurnedClock
 
 
 @pytest.fixture(scope="session")

@@ -9,15 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rehearsal import CrashError, Points, Weather, context
-from state_backends import TurnedClock
-
 from etl import pipeline
 from etl.errors import EtlError
 from etl.model import RunStatus
 from etl.report import Report, build_report
 from etl.sandbox import Sandbox, SandboxSettings
 from etl.state import Store
+from rehearsal import CrashError, Points, Weather, context
+from state_backends import TurnedClock
 
 COLUMNS: dict[str, Any] = {
     "Id": "external_id",

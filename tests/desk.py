@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rehearsal import Points, Weather, context
-from state_backends import TurnedClock
-
 from etl import pipeline
 from etl.report import Report
 from etl.sandbox import Sandbox, SandboxSettings, parse_faults
+from rehearsal import Points, Weather, context
+from state_backends import TurnedClock
 
 
 class Desk:

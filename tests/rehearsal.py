@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from state_backends import TurnedClock
 
 from etl.config import Settings
 from etl.pipeline import Context
 from etl.sandbox import SANDBOX_KEY, BrokenConnection, Delayed, Request, Response, Sandbox
+from state_backends import TurnedClock
 
 BASE_URL = "http://127.0.0.1:1"
 

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from crash_world import Result, World, revived
-from rehearsal import Points, Weather
 
+from crash_world import Result, World, revived
 from etl.klaviyo import Reply
 from etl.load import settlement
 from etl.model import Batch
 from etl.report import Report
 from etl.state import Store
+from rehearsal import Points, Weather
 
 FULL = os.environ.get("ETL_MATRIX") == "full"
 SLICES = 8

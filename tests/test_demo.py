@@ -10,12 +10,12 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from state_backends import TurnedClock
-from truth import EXPORTS, came_out, expected, truth
 
 import demo
 from etl.sandbox import SANDBOX_KEY, SandboxServer, SandboxSettings
 from etl.state import Store
+from state_backends import TurnedClock
+from truth import EXPORTS, came_out, expected, truth
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # the client's generated models shadow names of pydantic

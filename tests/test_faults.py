@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from desk import Desk
 
+from desk import Desk
 from etl import pipeline
 from etl.errors import AuthError, EtlError, ExitCode, KlaviyoError, StoppedError
 from etl.report import Report

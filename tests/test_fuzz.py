@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from desk import Desk
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from desk import Desk
 from etl import pipeline
 from etl.config import load_mapping, parse_mapping
 from etl.errors import ConfigError, EtlError, SourceError

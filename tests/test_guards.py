@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from desk import Desk
 
+from desk import Desk
 from etl import pipeline
 from etl.errors import ExitCode, GuardError, StoppedError
 from etl.report import render_text

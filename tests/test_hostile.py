@@ -7,14 +7,14 @@ import html.parser
 from pathlib import Path
 
 import pytest
-from desk import Desk
-from processes import start
-from truth import SAMPLES
 
+from desk import Desk
 from etl import pipeline
 from etl.errors import ExitCode, UsageError
 from etl.report import render_html
 from etl.sandbox import SANDBOX_KEY, SandboxServer, SandboxSettings, parse_faults
+from processes import start
+from truth import SAMPLES
 
 SCRIPT = "<script>alert(1)</script>"
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import orjson
 import pytest
-from wire import NotingClock
 
 from etl.errors import AuthError, UnavailableError
 from etl.klaviyo import Backoff, JobStatus, KlaviyoClient, ReplyKind
 from etl.sandbox import SANDBOX_KEY, SandboxServer, SandboxSettings, parse_faults
+from wire import NotingClock
 
 JOBS = "POST /api/profile-bulk-import-jobs"
 

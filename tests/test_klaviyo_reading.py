@@ -9,11 +9,11 @@ import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from wire import BASE_URL, KEY, Wire, ok, problem
 
 from etl.errors import RequestRefusedError
 from etl.klaviyo import ImportJob, JobStatus, KlaviyoList, Profile, job_of, profile_of
 from etl.klaviyo.resources import account_of, job_error_of, list_of
+from wire import BASE_URL, KEY, Wire, ok, problem
 
 
 def profile(number: int, **attributes: Any) -> dict[str, Any]:

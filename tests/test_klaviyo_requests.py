@@ -10,12 +10,12 @@ from typing import Any
 import httpx
 import orjson
 import pytest
-from wire import BASE_URL, KEY, Wire, ok, problem
 
 from etl.config import load_settings
 from etl.errors import AuthError, ConfigError, EtlError, RequestRefusedError
 from etl.klaviyo import Exchange, KlaviyoClient, ReplyKind, check_key
 from etl.klaviyo.transport import check_base_url
+from wire import BASE_URL, KEY, Wire, ok, problem
 
 MEDIA = "application/vnd.api+json"
 EMAIL = "ann.lee+shop@mapleshop.com"

@@ -10,12 +10,12 @@ import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from wire import Wire, ok, problem
 
 from etl.errors import KlaviyoError, UnavailableError
 from etl.klaviyo import Backoff, KlaviyoClient
 from etl.klaviyo.client import _LIMITS
 from etl.klaviyo.limits import Limit, Windows
+from wire import Wire, ok, problem
 
 JOBS = "/api/profile-bulk-import-jobs"
 XS, M, L = (1, 15), (10, 150), (75, 700)

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from desk import Desk
-from processes import python, start
 
+from desk import Desk
 from etl import pipeline
 from etl.errors import EtlError, ExitCode, LockedError
 from etl.sandbox import SANDBOX_KEY, SandboxServer, SandboxSettings
+from processes import python, start
 
 HOLDER = """
 import sys

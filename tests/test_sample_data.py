@@ -11,16 +11,16 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import every_error
 import pytest
-from rehearsal import context
-from state_backends import TurnedClock
-from truth import EXPORTS, SAMPLES, came_out, expected, truth
 
+import every_error
 from etl import pipeline
 from etl.codes import CODES
 from etl.config import load_mapping
 from etl.sandbox import Sandbox, SandboxSettings
+from rehearsal import context
+from state_backends import TurnedClock
+from truth import EXPORTS, SAMPLES, came_out, expected, truth
 
 
 @pytest.fixture

@@ -12,10 +12,10 @@ import time
 from pathlib import Path
 
 import pytest
-from state_backends import TurnedClock
 
 from etl.sandbox import SANDBOX_KEY, SandboxServer, SandboxSettings
 from etl.state import Store
+from state_backends import TurnedClock
 
 ROWS = 3_000
 KILLS = 10

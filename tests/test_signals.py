@@ -10,15 +10,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from desk import Desk
-from processes import start, wait_until
-from state_backends import TurnedClock
 
+from desk import Desk
 from etl import pipeline
 from etl.errors import ExitCode, InterruptedRunError, StateError
 from etl.model import RunStatus
 from etl.sandbox import SANDBOX_KEY, SandboxServer, SandboxSettings, parse_faults
 from etl.state import Store, engine
+from processes import start, wait_until
+from state_backends import TurnedClock
 
 JOBS = "POST /api/profile-bulk-import-jobs"
 

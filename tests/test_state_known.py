@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from state_backends import OpenStore, begin, record, stage
 
 from etl.model import BatchKind, Outcome, PlannedBatch, Record, RowResult
 from etl.state import Store
+from state_backends import OpenStore, begin, record, stage
 
 ACCOUNT = "AbC123"
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import random
 
 import pytest
-from state_backends import OpenStore, TurnedClock, begin, record, stage
 
 from etl.errors import InternalError
 from etl.model import BatchKind, BatchStatus, Issue, Outcome, PlannedBatch, RowResult, RunStatus, Severity, Stage
 from etl.state import Store
+from state_backends import OpenStore, TurnedClock, begin, record, stage
 
 IMPORT, LIST_ADD, LIST_REMOVE = BatchKind.IMPORT, BatchKind.LIST_ADD, BatchKind.LIST_REMOVE
 LOADED = Outcome.LOADED

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
-from state_backends import begin, chunk, record, stage
 
 from etl.errors import InternalError, UsageError
 from etl.model import (
@@ -20,6 +19,7 @@ from etl.model import (
     Validated,
 )
 from etl.state import Store
+from state_backends import begin, chunk, record, stage
 
 INVALID = Issue(3, Stage.VALIDATE, "email-invalid", "Email", "no @", Severity.ERROR, "")
 SHORT = Issue(5, Stage.EXTRACT, "row-too-short", None, "1 of 2 cells")

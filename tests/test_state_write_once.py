@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import sqlalchemy as sa
-from state_backends import begin, record, stage
 
 from etl.errors import StateError
 from etl.model import BatchKind, BatchStatus, Outcome, PlannedBatch, RowResult, RunStatus
 from etl.state import Store, schema
+from state_backends import begin, record, stage
 
 
 @pytest.fixture

@@ -10,13 +10,13 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from values_table import both, frame
 
 from etl.config import Mapping, parse_mapping
 from etl.model import Record, Severity, Stage
 from etl.transform import Transformer
 from etl.transform.body import MAX_PROFILE_BYTES
 from etl.transform.numbers import parse_money, to_json
+from values_table import both, frame
 
 
 def record(columns: dict[str, Any], cells: dict[str, str], **sections: Any) -> Record:

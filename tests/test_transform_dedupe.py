@@ -9,11 +9,11 @@ import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from values_table import both, frame
 
 from etl.config import Mapping, parse_mapping
 from etl.model import DedupeResolution, Record, Severity
 from etl.transform import resolve_duplicates
+from values_table import both, frame
 
 Rule = Literal["merge", "last", "first", "reject"]
 RULES: tuple[Rule, ...] = ("merge", "last", "first", "reject")

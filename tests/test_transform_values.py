@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import orjson
 import pytest
-from values_table import ABSENT, NOTHING, REFUSED, Rule, at, both, frame, mapped, rules
 
 from etl.codes import CODES
 from etl.model import Severity, Stage
+from values_table import ABSENT, NOTHING, REFUSED, Rule, at, both, frame, mapped, rules
 
 RULES = list(rules())
 CELL_CODES = {code.id for code in CODES.values() if code.stage is Stage.TRANSFORM and code.id != "profile-too-large"}

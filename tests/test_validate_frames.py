@@ -6,13 +6,13 @@ import pickle
 from typing import Any
 
 import pytest
-from values_table import frame
 
 from etl.codes import CODES
 from etl.config import parse_mapping
 from etl.errors import ConfigError
 from etl.model import Issue, Severity, Stage, Validated
 from etl.validate import Validator
+from values_table import frame
 
 COLUMNS: dict[str, Any] = {
     "Mail": "email",

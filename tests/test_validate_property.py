@@ -9,13 +9,13 @@ import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from values_table import frame
 
 from etl.codes import CODES
 from etl.config import parse_mapping
 from etl.model import Severity
 from etl.transform import Transformer
 from etl.validate import Validator
+from values_table import frame
 
 HOSTILE = [
     "", " ", "\x00", "\x00a@b.de", "\u202eann@shop.de", "a" * 70_000, "@" * 5_000, "+" * 5_000, "(" * 5_000,

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from values_table import frame
 
 from etl.config import parse_mapping
 from etl.errors import ConfigError
 from etl.model import Severity, Validated
 from etl.validate import Validator
+from values_table import frame
 
 Judge = Callable[..., Validated]
 HEAD = """

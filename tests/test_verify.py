@@ -9,13 +9,13 @@ from typing import Any
 
 import orjson
 import pytest
-from rehearsal import context
-from state_backends import TurnedClock
 
 from etl import pipeline
 from etl.errors import ExitCode, UsageError
 from etl.report import Report, render_html, render_text
 from etl.sandbox import Sandbox, SandboxSettings
+from rehearsal import context
+from state_backends import TurnedClock
 
 MAPPING: dict[str, Any] = {
     "columns": {

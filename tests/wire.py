@@ -8,9 +8,9 @@ from typing import Any
 
 import httpx
 import orjson
-from state_backends import TurnedClock
 
 from etl.klaviyo import Backoff, KlaviyoClient
+from state_backends import TurnedClock
 
 KEY = "pk_0123456789abcdefSECRET0123456789ab"
 BASE_URL = "https://a.klaviyo.com"
