@@ -24,7 +24,6 @@ from dotenv import dotenv_values
 from pydantic import (
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationError,
     field_validator,
@@ -33,6 +32,8 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from etl.errors import ConfigError
+from etl.source_rule import Model as _Model
+from etl.source_rule import SourceRule as SourceRule  # noqa: PLC0414 - part of what this module offers
 
 IDENTIFIERS: Final = ("email", "phone_number", "external_id")
 """What Klaviyo can recognise a profile by."""
@@ -67,12 +68,6 @@ Identifier = Literal["email", "phone_number", "external_id"]
 
 _QUIETLY: Final = re2.Options()
 _QUIETLY.log_errors = False  # RE2 would write its complaints to stderr
-
-
-class _Model(BaseModel):
-    """Strict about unknown keys: a misspelt key must not be ignored in silence."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class ColumnRule(_Model):
@@ -218,14 +213,6 @@ def _column_from_text(value: object) -> object:
 Column = Annotated[ColumnRule, BeforeValidator(_column_from_text, json_schema_input_type=str | ColumnRule)]
 
 
-class SourceRule(_Model):
-    """Where the rows come from."""
-
-    path: str | None = Field(None, description="File to read; the command line's FILE wins")
-    encoding: str | None = Field(None, description="Encoding of a text file; default: detected")
-    delimiter: str | None = Field(None, min_length=1, max_length=1, description="Cell delimiter; default: detected")
-
-
 class Defaults(_Model):
     """What holds where a row does not say."""
 
@@ -367,7 +354,8 @@ def load_mapping(path: Path) -> Mapping:
             f"{path} is not valid TOML: {error}",
             'Quote column names that hold spaces: "Email Address" = "email".',
         ) from None
-    return parse_mapping(document, where=str(path))
+    mapping = parse_mapping(document, where=str(path))
+    return mapping.model_copy(update={"source": mapping.source.based_on(path.parent)})
 
 
 def parse_mapping(document: AbstractMapping[str, Any], *, where: str = "mapping") -> Mapping:
@@ -415,6 +403,14 @@ class Settings(_Model):
     base_url: str = DEFAULT_BASE_URL
     state: str = "klaviyo-etl.db"
     list: str | None = None
+
+
+def environment(
+    environ: AbstractMapping[str, str] | None = None, *, dotenv: Path | None = Path(".env")
+) -> dict[str, str]:
+    """Return the environment, over what ``.env`` holds."""
+    file = dotenv_values(dotenv) if dotenv is not None and dotenv.is_file() else {}
+    return {**{name: value for name, value in file.items() if value}, **(os.environ if environ is None else environ)}
 
 
 _ENVIRONMENT: Final = {

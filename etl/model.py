@@ -260,6 +260,17 @@ class Observation:
     fields: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Watermark:
+    """How far an incremental source has come: the highest value of its watermark column, all confirmed up to there.
+
+    ``kind``: ``instant`` (a moment with zone), ``datetime`` (without), ``date``, ``integer`` or ``text``.
+    """
+
+    kind: str
+    value: str
+
+
 class RunStatus(StrEnum):
     """``staging → staged → loading → finished``.
 

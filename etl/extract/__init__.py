@@ -2,5 +2,6 @@
 
 from etl.extract.base import Source
 from etl.extract.opening import open_source
+from etl.extract.sql import SqlSource, open_query, query_key
 
-__all__ = ["Source", "open_source"]
+__all__ = ["Source", "SqlSource", "open_query", "open_source", "query_key"]

@@ -13,19 +13,21 @@ SECONDS_PER_HOUR = 3600.0
 class Staged:
     """What the guards look at. ``previous_read``: rows of the last finished run of this source, if any.
 
-    ``source_age``: seconds since the file was written, ``None`` where that is not known.
+    ``source_age``: seconds since the file was written, ``None`` where that is not known. ``incremental``: only what is
+    new was asked for, so that nothing at all is as good as anything.
     """
 
     read: int
     rejected: int
     previous_read: int | None
     source_age: float | None
+    incremental: bool = False
 
 
 def check_guards(guards: Guards, staged: Staged) -> list[str]:
     """Return one sentence per guard that objects; empty if the run may go on."""
     objections = []
-    if staged.read == 0 and guards.min_rows != 0:
+    if staged.read == 0 and guards.min_rows != 0 and not (staged.incremental and guards.min_rows is None):
         objections.append("the source has no rows (set min_rows = 0 to allow that)")
     if guards.min_rows is not None and 0 < staged.read < guards.min_rows:
         objections.append(f"{staged.read:,} rows were read, min_rows is {guards.min_rows:,}")

@@ -11,6 +11,7 @@ from etl.errors import EtlError, UsageError
 from etl.klaviyo import KlaviyoClient
 from etl.load import LoadOptions, run_load, verify_rows
 from etl.model import RunStatus
+from etl.pipeline import watermarks
 from etl.pipeline.context import Context
 from etl.pipeline.folder import write_folder
 from etl.pipeline.prepare import guard, prepare, stored_options
@@ -54,7 +55,7 @@ def load_run(context: Context, store: Store, client: KlaviyoClient, run_id: str,
         raise
     _book_time(context, store, run_id, started)
     if not summary.interrupted:
-        store.update_run(run_id, status=RunStatus.FINISHED)
+        watermarks.finish(store, run_id)
         mode = str(run.options.get("verify", "none"))
         if mode != "none":
             look(context, store, client, run_id, full=mode == "full", patience=_PATIENCE)

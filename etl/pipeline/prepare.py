@@ -42,6 +42,7 @@ def guard(store: Store, run: Run, mapping: Mapping, *, source_age: float | None,
         rejected=counts.get(Outcome.REJECTED, 0),
         previous_read=_previous_read(store, run),
         source_age=source_age,
+        incremental=mapping.source.watermark is not None and _previous_read(store, run) is not None,
     )
     objections = check_guards(mapping.guards, staged)
     if objections and force:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping as AbstractMapping
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,11 +14,12 @@ from etl.errors import ConfigError, EtlError, ExitCode, GuardError, StateError, 
 from etl.extract import Source
 from etl.klaviyo import Account
 from etl.model import Outcome, RunStatus
+from etl.pipeline import watermarks
 from etl.pipeline.context import Context
 from etl.pipeline.folder import write_folder
 from etl.pipeline.loading import load_run, look
 from etl.pipeline.prepare import RECENT, check_account
-from etl.pipeline.staging import open_mapped, stage
+from etl.pipeline.staging import stage
 from etl.report import Report
 from etl.report.rejects import is_rejects_header, source_columns
 from etl.state import Run, Store
@@ -48,8 +51,9 @@ def check(
     context = context or Context.create()
     rules, base = _mapping(mapping)
     path = _path(source, rules, base)
-    with open_mapped(path, rules) as opened, context.open_store() as store:
-        run_id = _begin(store, path, rules, command="check", account=None, options={"limit": limit}, pilot=False)
+    with watermarks.opened(context, path, rules, lambda: None) as (opened, store):
+        named = path if path is not None else opened.info.name
+        run_id = _begin(store, named, rules, command="check", account=None, options={"limit": limit}, pilot=False)
         _stage(context, store, run_id, opened, rules, limit=limit)
         return write_folder(store, run_id, context.output)
 
@@ -76,8 +80,11 @@ def run(
     context = context or Context.create()
     rules, base = _mapping(mapping)
     path = _path(source, rules, base)
-    with context.open_client() as client, open_mapped(path, rules) as opened, context.open_store() as store:
-        account = client.get_account()
+    with ExitStack() as stack:
+        client = stack.enter_context(context.open_client())
+        get_account = functools.cache(client.get_account)
+        opened, store = stack.enter_context(watermarks.opened(context, path, rules, lambda: get_account().id))
+        account = get_account()
         check_account(rules, account)
         with store.lock(account.id, "run"):
             _clear_the_way(store, account, abandon=abandon)
@@ -91,7 +98,7 @@ def run(
             parent = _parent(store, account, opened.info.columns)
             run_id = _begin(
                 store,
-                path,
+                path if path is not None else opened.info.name,
                 rules,
                 command="run",
                 account=account.id,
@@ -219,6 +226,7 @@ def _stage(context: Context, store: Store, run_id: str, source: Source, mapping:
         # Half of a source is worth nothing, and nothing of it has left the house.
         store.discard_run(run_id)
         raise
+    watermarks.note_mark(store, run_id, source, mapping)
 
 
 def _begin(
@@ -269,17 +277,20 @@ def _mapping(given: MappingLike) -> tuple[Mapping, Path | None]:
     return parse_mapping(given), None
 
 
-def _path(source: Path | str | None, mapping: Mapping, base: Path | None) -> Path | str:
-    if source is not None:
+def _path(source: Path | str | None, mapping: Mapping, base: Path | None) -> Path | str | None:
+    """Return the file to read; ``None`` stands for the query of the mapping."""
+    if source is not None or mapping.source.url is not None:
         return source
     if mapping.source.path is None:
         raise ConfigError(
-            "source-missing", "No source is given", "Name a file, or set path in [source] of the mapping."
+            "source-missing", "No source is given", "Name a file, or set path or url in [source] of the mapping."
         )
     return base / mapping.source.path if base is not None else mapping.source.path
 
 
-def _age(path: Path | str, context: Context) -> float | None:
+def _age(path: Path | str | None, context: Context) -> float | None:
+    if path is None:
+        return None
     try:
         return max(context.clock.now() - Path(path).stat().st_mtime, 0.0)
     except OSError:

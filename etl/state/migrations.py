@@ -19,7 +19,15 @@ def _first(connection: Connection) -> None:
         connection.exec_driver_sql(statement)
 
 
-_MIGRATIONS: Final[tuple[tuple[int, str, Callable[[Connection], None]], ...]] = ((1, "first schema", _first),)
+def _watermarks(connection: Connection) -> None:
+    # A new database has it from the first change, which creates every table there is.
+    schema.watermarks.create(connection, checkfirst=True)
+
+
+_MIGRATIONS: Final[tuple[tuple[int, str, Callable[[Connection], None]], ...]] = (
+    (1, "first schema", _first),
+    (2, "watermarks", _watermarks),
+)
 
 LATEST: Final = _MIGRATIONS[-1][0]
 

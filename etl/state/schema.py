@@ -196,6 +196,18 @@ observations = sa.Table(
     sqlite_with_rowid=False,
 )
 
+# How far an incremental query has come in an account; see watermarks.py. ``source``: hash of the query.
+watermarks = sa.Table(
+    "watermarks",
+    metadata,
+    sa.Column("account", sa.Text, primary_key=True),
+    sa.Column("source", sa.Text, primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("value", sa.Text, nullable=False),
+    sa.Column("run", _Integer, nullable=False),
+    sa.Column("moved_at", sa.Double, nullable=False),
+)
+
 migrations = sa.Table(
     "migrations",
     metadata,

@@ -20,9 +20,12 @@ from etl.state.reading import Reading
 from etl.state.runs import RunTable
 from etl.state.settling import SettlingTable
 from etl.state.staging import StagingTable
+from etl.state.watermarks import WatermarkTable
 
 
-class Store(RunTable, StagingTable, KnownTable, BatchTable, SettlingTable, ObservationTable, Reading, Lock):
+class Store(
+    RunTable, WatermarkTable, StagingTable, KnownTable, BatchTable, SettlingTable, ObservationTable, Reading, Lock
+):
     """State. Open it with :meth:`open`, use it as a context manager."""
 
     def __init__(self, engine: Engine, clock: Clock, rng: random.Random, on_commit: CommitHook | None = None) -> None:

@@ -1,0 +1,66 @@
+"""Incremental sources: where a query begins, and where it has come to once its rows are confirmed."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from etl.config import Mapping
+from etl.extract import Source, SqlSource, query_key
+from etl.extract.sql_marks import held, later
+from etl.model import RunStatus, Watermark
+from etl.pipeline.context import Context
+from etl.pipeline.staging import open_mapped
+from etl.state import Store
+
+
+@contextlib.contextmanager
+def opened(
+    context: Context, path: Path | str | None, mapping: Mapping, account: Callable[[], str | None]
+) -> Iterator[tuple[Source, Store]]:
+    """Open the source and the state. ``path`` ``None``: the query of the mapping.
+
+    A query that goes on where an earlier run stopped needs the state, and the account, first. Any other source comes
+    first: one that cannot be read leaves no trace.
+    """
+    now = datetime.fromtimestamp(context.clock.now(), UTC)
+    if path is not None or mapping.source.watermark is None:
+        with open_mapped(path, mapping, now=now) as source, context.open_store() as store:
+            yield source, store
+        return
+    with context.open_store() as store:
+        stored = store.watermark(account(), query_key(mapping.source))
+        if stored is not None and stored.mapping_hash != mapping.hash:
+            context.announce(
+                "The mapping has changed since the watermark was set: rows before it are not read again. "
+                "A change to the query, such as a comment, makes it begin anew."
+            )
+        mark = stored.watermark if stored is not None else None
+        with open_mapped(None, mapping, mark=mark, now=now) as source:
+            yield source, store
+
+
+def note_mark(store: Store, run_id: str, source: Source, mapping: Mapping) -> None:
+    """Write down how far a staged source went, for :func:`finish`."""
+    if isinstance(source, SqlSource) and source.mark is not None:
+        mark = source.mark
+        reached = {"source": query_key(mapping.source), "column": mapping.source.watermark}
+        store.update_run(run_id, details={"watermark": {**reached, "kind": mark.kind, "value": mark.value}})
+
+
+def finish(store: Store, run_id: str) -> None:
+    """End a run. Its watermark moves on to the last row before which nothing is failed or unknown; never back.
+
+    A pilot moves nothing. Neither do rejected rows hold it: what we think of them changes only when the row does.
+    """
+    run = store.run(run_id)
+    reached = run.details.get("watermark")
+    if reached is None or run.pilot:
+        store.update_run(run_id, status=RunStatus.FINISHED)
+        return
+    mark = held(Watermark(reached["kind"], reached["value"]), store.unconfirmed_cells(run_id, reached["column"]))
+    stored = store.watermark(run.account, reached["source"])
+    mark = later(mark, stored.watermark if stored is not None else None)
+    store.finish_run(run_id, reached["source"], mark)

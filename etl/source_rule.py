@@ -1,0 +1,100 @@
+"""``[source]`` of the mapping: a file, or a query to a database."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated, Final, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+
+class Model(BaseModel):
+    """Strict about unknown keys: a misspelt key must not be ignored in silence."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+Parameter = bool | int | float | datetime | date | str
+"""What a query can be given: TOML's own dates and times, or text that the database understands."""
+
+_NAMED: Final = r"[A-Za-z_]\w*"
+_VARIABLE: Final = r"(\$\{\w+\})+"
+_LOGIN: Final = re.compile(r"[\w+.-]+://[^:/]*:(?P<password>[^@]*)@")
+_SECRET_OPTION: Final = re.compile(r"[?&;][^=&;]*(?:passw|pwd|secret|token)[^=&;]*=(?P<value>[^&;]*)", re.IGNORECASE)
+_FILE_URL: Final = re.compile(
+    r"(?P<scheme>(?:sqlite|duckdb)(?:\+\w+)?:///)(?P<path>(?!/|\$|:|file:|md:|[A-Za-z]:).+)", re.DOTALL
+)
+
+
+class SourceRule(Model):
+    """Where the rows come from."""
+
+    path: str | None = Field(None, description="File to read; the command line's FILE wins")
+    encoding: str | None = Field(None, description="Encoding of a text file; default: detected")
+    delimiter: str | None = Field(None, min_length=1, max_length=1, description="Cell delimiter; default: detected")
+    url: str | None = Field(
+        None, repr=False, description="SQLAlchemy URL of a database; ${NAME} comes from the environment or .env"
+    )
+    query: str | None = Field(None, min_length=1, description="One SELECT with an ORDER BY")
+    query_file: str | None = Field(None, min_length=1, description="File that holds the query")
+    parameters: dict[Annotated[str, Field(pattern=f"^{_NAMED}$")], Parameter] = Field(
+        {}, description="Values of the query's :parameters"
+    )
+    watermark: str | None = Field(
+        None, min_length=1, description="Column of the query whose highest confirmed value the next run calls :since"
+    )
+    lookback: int | Annotated[str, Field(pattern=r"^[0-9]{1,6}[smhdw]$")] | None = Field(
+        None, description="How far before the watermark :since is: a time such as 2h, or a number"
+    )
+    timeout: float | None = Field(None, gt=0, description="Seconds that the database may take to answer")
+
+    @field_validator("url")
+    @classmethod
+    def _no_password(cls, url: str | None) -> str | None:
+        # The mapping is kept in state and in each run's folder.
+        for found in (_LOGIN.match(url or ""), *_SECRET_OPTION.finditer(url or "")):
+            secret = found.groupdict().get("password", found.groupdict().get("value")) if found else ""
+            if secret and not re.fullmatch(_VARIABLE, secret):
+                raise ValueError(
+                    "it holds a password; write ${DB_PASSWORD} in its place and set that in the environment or .env"
+                )
+        return url
+
+    @field_validator("lookback")
+    @classmethod
+    def _looks_back(cls, lookback: int | str | None) -> int | str | None:
+        if isinstance(lookback, int) and lookback < 0:
+            raise ValueError("a look-back is not negative")
+        return lookback
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if self.url is None:
+            given = [name for name in _QUERY_KEYS if getattr(self, name) not in (None, {})]
+            if given:
+                raise ValueError(f"{given[0]} goes with url, which is missing")
+            return self
+        given = [name for name in _FILE_KEYS if getattr(self, name, None) is not None]
+        if given:
+            raise ValueError(f"{given[0]} is for files; with url it does nothing")
+        if (self.query is None) == (self.query_file is None):
+            raise ValueError("with url, give either query or query_file")
+        if self.lookback is not None and self.watermark is None:
+            raise ValueError("lookback goes with watermark, which is missing")
+        return self
+
+    def based_on(self, folder: Path) -> Self:
+        """Return the rule with the files of a query found from the folder of the mapping."""
+        changes: dict[str, str] = {}
+        if self.query_file is not None:
+            changes["query_file"] = str(folder / self.query_file)
+        if self.url is not None and (found := _FILE_URL.fullmatch(self.url)):
+            path, mark, options = found["path"].partition("?")
+            changes["url"] = f"{found['scheme']}{(folder / path).absolute()}{mark}{options}"
+        return self.model_copy(update=changes) if changes else self
+
+
+_QUERY_KEYS: Final = ("query", "query_file", "parameters", "watermark", "lookback", "timeout")
+_FILE_KEYS: Final = ("path", "encoding", "delimiter")
