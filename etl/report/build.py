@@ -137,18 +137,22 @@ def _next_steps(run: Run, tally: Tally, issues: Sequence[IssueGroup]) -> tuple[s
         steps.append(f"Finish this run: klaviyo-etl resume {run.id}")
     if tally.rejected:
         steps.append(
-            f"Fix the {tally.rejected:,} rejected rows: klaviyo-etl rejects {run.id} writes them with their reasons; "
-            "correct the file and run it."
+            f"Fix the {_rows(tally.rejected, 'rejected')}: klaviyo-etl rejects {run.id} writes the file with the "
+            "reasons; correct it and run it."
         )
     if tally.failed:
         steps.append(
-            f"Look at the {tally.failed:,} failed rows; Klaviyo's reasons are in the rejects file. What was Klaviyo's "
-            f"trouble and not the row's can be sent again: klaviyo-etl retry {run.id}"
+            f"Look at the {_rows(tally.failed, 'failed')}; Klaviyo's reasons are in the rejects file. What was "
+            f"Klaviyo's trouble and not the row's can be sent again: klaviyo-etl retry {run.id}"
         )
     if tally.unknown:
-        steps.append(f"Send the {tally.unknown:,} rows without proof of arrival again: klaviyo-etl retry {run.id}")
+        steps.append(f"Send the {_rows(tally.unknown)} without proof of arrival again: klaviyo-etl retry {run.id}")
     if any(group.code == "email-domain-typo" for group in issues):
         steps.append("Some e-mail domains look mistyped; they were sent as they stand.")
     if run.command == "check" and not tally.rejected and tally.read:
         steps.append("Nothing stands in the way: klaviyo-etl run sends these rows.")
     return tuple(steps)
+
+
+def _rows(count: int, adjective: str = "") -> str:
+    return f"{count:,} {adjective} {'row' if count == 1 else 'rows'}".replace("  ", " ")

@@ -11,10 +11,11 @@ from importlib.resources import files
 from pathlib import PurePath
 
 from jinja2 import Environment, StrictUndefined, Template
+from markupsafe import Markup, escape
 
 from etl.model import RunStatus
 from etl.report.model import Report
-from etl.report.text import duration, size, timestamp
+from etl.report.text import COMMAND, duration, size, speed, timestamp
 
 _STATUS_WORDS = {
     RunStatus.STAGING: "reading",
@@ -25,11 +26,30 @@ _STATUS_WORDS = {
     RunStatus.ABANDONED: "abandoned",
 }
 
+_ALWAYS_SHOWN = frozenset({"loaded", "rejected", "failed"})
+
+
+def percent(share: float) -> str:
+    """Return a share as text that says neither nothing nor everything where that is not quite so."""
+    if 0 < share < 0.1:  # noqa: PLR2004 - the last place shown
+        return "< 0.1 %"
+    if 99.9 < share < 100:  # noqa: PLR2004 - likewise
+        return "> 99.9 %"
+    return f"{share:.1f} %"
+
+
+def commands(text: str) -> Markup:
+    """Return a sentence with the commands in it set as code."""
+    return Markup(COMMAND.sub(r'<code class="command">\g<0></code>', str(escape(text))))  # noqa: S704 - escaped first
+
 
 @cache
 def _template() -> Template:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(timestamp=timestamp, duration=duration, size=size, count=lambda number: f"{number:,}")
+    environment.filters.update(
+        timestamp=timestamp, duration=duration, size=size, speed=speed, percent=percent, commands=commands
+    )
+    environment.filters["count"] = lambda number: f"{number:,}"
     source = files("etl.report").joinpath("report.html.jinja").read_text(encoding="utf-8")
     return environment.from_string(source)
 
@@ -40,4 +60,6 @@ def render_html(report: Report) -> str:
     shares = [(name, count, 100 * count / total) for name, count in report.tally.parts]
     name = PurePath(report.source).name or report.source
     status = _STATUS_WORDS[report.status]
-    return _template().render(report=report, shares=shares, status=status, source_name=name) + "\n"
+    summands = [each for each in shares if each[1] or each[0] in _ALWAYS_SHOWN]
+    page = _template().render(report=report, shares=shares, summands=summands, status=status, source_name=name)
+    return page + "\n"

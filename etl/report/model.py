@@ -55,6 +55,11 @@ class IssueGroup:
     lines: tuple[int, ...]
     detail: str
 
+    @property
+    def whole_file(self) -> bool:
+        """Whether it is about the file and not about rows of it."""
+        return self.lines == (0,)
+
 
 @dataclass(frozen=True, slots=True)
 class BatchTotals:

@@ -39,8 +39,10 @@ def is_rejects_header(headers: Sequence[str]) -> bool:
 
 
 def source_columns(headers: Sequence[str]) -> list[str]:
-    """Return the headers without the columns that a rejects file adds."""
-    return [name for name in headers if name not in {*REJECT_COLUMNS, OVERFLOW_COLUMN}]
+    """Return the headers as the source had them: those that a rejects file adds are left out, guards taken back."""
+    if not is_rejects_header(headers):
+        return list(headers)
+    return [unguard(name) for name in headers if name not in {*REJECT_COLUMNS, OVERFLOW_COLUMN}]
 
 
 def write_rejects(
@@ -61,7 +63,9 @@ def write_rejects(
     for line, cells, issues in rows:
         row = [guard(cell) for cell in cells[: len(headers)]]
         row += [""] * (len(headers) - len(row))
-        writer.writerow([*row, *_reasons(line, issues), *(["\t".join(cells[len(headers) :])] if overflow else [])])
+        writer.writerow(
+            [*row, *_reasons(line, issues), *([guard("\t".join(cells[len(headers) :]))] if overflow else [])]
+        )
         count += 1
     return count
 

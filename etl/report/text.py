@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -9,10 +11,13 @@ from etl.model import Severity, Verdict
 from etl.report.model import IssueGroup, Report
 
 _MOST_GROUPS = 40
+_WIDTH = 100
+COMMAND = re.compile(r"klaviyo-etl [a-z]+(?: [0-9]{8}-[0-9]{6}-[0-9a-z]+)?")
+"""A command inside a sentence of a report."""
 
 
 def render_text(report: Report) -> str:
-    """Return the whole report, newline at the end. Widths fit 100 columns unless a header is longer."""
+    """Return the whole report, newline at the end. It fits 100 columns unless a name of the source is longer."""
     parts = [_head(report), _sum(report), _issues(report), _batches(report), _observed(report)]
     parts += [_phases(report), _closing(report)]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -42,6 +47,11 @@ def size(count: int) -> str:
             return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
         amount /= 1000
     return f"{amount:.1f} GB"
+
+
+def speed(rate: float) -> str:
+    """Return rows per second; slow ones with a decimal, so that it is not nothing."""
+    return f"{rate:,.0f}" if rate >= 10 or not rate else f"{rate:.1f}"  # noqa: PLR2004 - two digits are enough
 
 
 def table(rows: Sequence[Sequence[str]], *, right: frozenset[int] = frozenset()) -> str:
@@ -99,14 +109,17 @@ def _issues(report: Report) -> str:
             continue
         rows = [("count", "code", "column", "first lines"), *(_issue_row(group) for group in groups[:_MOST_GROUPS])]
         parts.append(f"{title}\n{table(rows, right=frozenset({0}))}")
-        hints = {group.code: group.hint for group in groups[:_MOST_GROUPS]}
-        parts.append("\n".join(f"  {code}: {hint}" for code, hint in hints.items()))
+        hints = {group.code: group.hint for group in groups[:_MOST_GROUPS] if group.hint}
+        if hints:
+            parts.append("\n".join(_wrapped(f"{code}: ", hint) for code, hint in hints.items()))
         if len(groups) > _MOST_GROUPS:
             parts.append(f"  and {len(groups) - _MOST_GROUPS} more; report.html lists all")
     return "\n\n".join(parts)
 
 
 def _issue_row(group: IssueGroup) -> tuple[str, ...]:
+    if group.whole_file:
+        return (f"{group.count:,}", group.code, group.column or "(file)", "")
     lines = ", ".join(str(line) for line in group.lines)
     more = ", ..." if group.count > len(group.lines) else ""
     return (f"{group.count:,}", group.code, group.column or "(row)", lines + more)
@@ -141,11 +154,25 @@ def _phases(report: Report) -> str:
     if not report.phases:
         return ""
     rows = [("phase", "time", "rows", "rows/s")]
-    rows += [(phase.name, duration(phase.seconds), f"{phase.rows:,}", f"{phase.rate:,.0f}") for phase in report.phases]
+    rows += [(phase.name, duration(phase.seconds), f"{phase.rows:,}", speed(phase.rate)) for phase in report.phases]
     return f"Time\n{table(rows, right=frozenset({1, 2, 3}))}"
 
 
 def _closing(report: Report) -> str:
-    lines = [f"  note: {note}" for note in report.notes]
-    lines += [f"  next: {step}" for step in report.next_steps]
+    lines = [_wrapped("note: ", note) for note in report.notes]
+    lines += [_wrapped("next: ", step) for step in report.next_steps]
     return "\n".join(lines)
+
+
+def _wrapped(label: str, text: str) -> str:
+    """Break a sentence into lines below its label; a command stays in one piece, so that it can be copied."""
+    whole = COMMAND.sub(lambda found: found[0].replace(" ", "\N{NO-BREAK SPACE}"), text)
+    lines = textwrap.wrap(
+        whole,
+        _WIDTH,
+        initial_indent=f"  {label}",
+        subsequent_indent=" " * (2 + min(len(label), 6)),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return "\n".join(lines).replace("\N{NO-BREAK SPACE}", " ")
