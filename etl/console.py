@@ -21,6 +21,8 @@ _PHASES: Final = {
     "lists": "Adding to lists",
     "verify": "Reading back",
 }
+_WIDTH: Final = 100
+_HEIGHT: Final = 24
 _RED: Final = "\033[31m"
 _BOLD: Final = "\033[1m"
 _DIM: Final = "\033[2m"
@@ -62,7 +64,10 @@ class Console:
                 unit=progress.unit if progress.unit == "B" else f" {progress.unit}",
                 unit_scale=True,
                 file=self._err,
-                dynamic_ncols=True,
+                # A terminal that does not tell its size (inside script, some CI) says 0 by 0.
+                ncols=None if self._width() else _WIDTH,
+                nrows=None if self._width() else _HEIGHT,
+                dynamic_ncols=bool(self._width()),
                 mininterval=0.2,
                 leave=True,
             )
@@ -113,6 +118,12 @@ class Console:
         line = orjson.dumps({"level": level, **fields}, option=orjson.OPT_APPEND_NEWLINE)
         self._err.write(line.decode())
         self._err.flush()
+
+    def _width(self) -> int:
+        try:
+            return os.get_terminal_size(self._err.fileno()).columns
+        except (OSError, ValueError):
+            return 0
 
     def _paint(self, style: str, text: str) -> str:
         plain = os.environ.get("NO_COLOR") or not self._err.isatty()

@@ -250,7 +250,8 @@ class _Loader:
 
     def _tell(self) -> None:
         if self._phase_total:
-            flying = f"{len(self._watches)} jobs in flight" if self._watches else ""
+            count = len(self._watches)
+            flying = f"{count} job{'s' if count > 1 else ''} in flight" if count else ""
             self._progress(Progress(self._phase, self._phase_done, self._phase_total, "rows", flying))
 
     def _sleep(self, wait: float | None) -> None:
