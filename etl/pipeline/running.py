@@ -226,7 +226,6 @@ def _stage(context: Context, store: Store, run_id: str, source: Source, mapping:
         # Half of a source is worth nothing, and nothing of it has left the house.
         store.discard_run(run_id)
         raise
-    watermarks.note_mark(store, run_id, source, mapping)
 
 
 def _begin(

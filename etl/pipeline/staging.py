@@ -15,7 +15,7 @@ import pandas as pd
 
 from etl.config import Mapping, environment
 from etl.errors import ConfigError, InterruptedRunError
-from etl.extract import Source, open_query, open_source
+from etl.extract import Source, SqlSource, open_query, open_source, query_key
 from etl.model import Chunk, Clock, Progress, ProgressHook, RunStatus, SourceInfo, Watermark
 from etl.report.rejects import OVERFLOW_COLUMN, REJECT_COLUMNS, is_rejects_header, source_columns, unguard
 from etl.state import Store
@@ -88,6 +88,10 @@ def stage(
         "source_notes": list(source.info.notes),
         "seconds": {"stage": clock.monotonic() - started},
     }
+    if isinstance(source, SqlSource) and source.mark is not None:
+        # With the status, not after it: a crash in between would lose how far the source went.
+        reached = {"source": query_key(mapping.source), "column": mapping.source.watermark}
+        details["watermark"] = {**reached, "kind": source.mark.kind, "value": source.mark.value}
     if limit is not None and read >= limit:
         details["source_notes"].append(f"only the first {limit:,} rows were read (--limit)")
     store.update_run(run_id, status=RunStatus.STAGED, details=details)

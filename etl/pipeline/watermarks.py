@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from etl.config import Mapping
-from etl.extract import Source, SqlSource, query_key
+from etl.extract import Source, query_key
 from etl.extract.sql_marks import held, later
 from etl.model import RunStatus, Watermark
 from etl.pipeline.context import Context
@@ -40,14 +40,6 @@ def opened(
         mark = stored.watermark if stored is not None else None
         with open_mapped(None, mapping, mark=mark, now=now) as source:
             yield source, store
-
-
-def note_mark(store: Store, run_id: str, source: Source, mapping: Mapping) -> None:
-    """Write down how far a staged source went, for :func:`finish`."""
-    if isinstance(source, SqlSource) and source.mark is not None:
-        mark = source.mark
-        reached = {"source": query_key(mapping.source), "column": mapping.source.watermark}
-        store.update_run(run_id, details={"watermark": {**reached, "kind": mark.kind, "value": mark.value}})
 
 
 def finish(store: Store, run_id: str) -> None:
