@@ -79,6 +79,7 @@ def test_the_chart_shows_each_outcome_at_its_share(report: Report) -> None:
     assert bar["aria-label"] == "5 loaded, 2 unchanged, 2 duplicate, 2 rejected, 1 failed, 2 unknown"
     pieces = [attributes for tag, attributes in page.tags if tag == "span" and "title" in attributes]
     widths = [float(re.findall(r"width: ([\d.]+)%", str(each["style"]))[0]) for each in pieces]
+    assert pieces[0]["title"] == "5 loaded, 35.7 %"
     assert sum(widths) == pytest.approx(100, abs=0.01)
     assert widths[0] == pytest.approx(100 * 5 / 14, abs=0.001)
 

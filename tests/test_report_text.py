@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from etl.errors import ExitCode, InternalError
 from etl.model import BatchKind, Issue, Outcome, PlannedBatch, RowResult, RunStatus, Severity, Stage
-from etl.report import IssueGroup, Report, Tally, build_report, render_html, render_json, render_text
+from etl.report import IssueGroup, Observed, Report, Tally, build_report, render_html, render_json, render_text
 from etl.report.text import duration, size, speed, timestamp
 from etl.state import Store
 from report_world import PERSONAL, begin, every_outcome
@@ -198,6 +198,8 @@ BLANK = Report(
         ({"tally": Tally(1, 1, 0, 0, 0, 0, 0, 0)}, ExitCode.ROWS_NOT_LOADED),
         ({"tally": Tally(1, 0, 0, 0, 0, 1, 0, 0)}, ExitCode.ROWS_NOT_LOADED),
         ({"tally": Tally(1, 0, 0, 0, 0, 0, 1, 0)}, ExitCode.ROWS_NOT_LOADED),
+        ({"observed": (Observed("confirmed", 3, (), (2,)),)}, ExitCode.OK),
+        ({"observed": (Observed("differs", 1, (("email", 1),), (2,)),)}, ExitCode.ROWS_NOT_LOADED),
         ({"status": RunStatus.LOADING}, ExitCode.STOPPED),
         ({"status": RunStatus.STAGED}, ExitCode.STOPPED),
         ({"status": RunStatus.STAGED, "command": "check"}, ExitCode.OK),
