@@ -81,7 +81,10 @@ def help_text(command: str | None) -> str:
 
     shown: click.Command = cli.commands[command] if command else cli
     name = f"klaviyo-etl {command}" if command else "klaviyo-etl"
-    with click.Context(shown, info_name=name, terminal_width=100, max_content_width=100) as context:
+    names = cli.context_settings["help_option_names"]
+    with click.Context(
+        shown, info_name=name, terminal_width=100, max_content_width=100, help_option_names=names
+    ) as context:
         return shown.get_help(context) + "\n"
 
 

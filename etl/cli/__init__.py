@@ -10,6 +10,7 @@ from typing import NoReturn
 import click
 
 from etl.cli.imports import check, resume, retry, run, verify
+from etl.cli.planning import plan
 from etl.cli.results import rejects, report, runs
 from etl.cli.tools import doctor, sandbox
 from etl.console import Console
@@ -47,7 +48,7 @@ def cli() -> None:
     """
 
 
-for command in (check, run, resume, retry, verify, report, rejects, runs, doctor, sandbox):
+for command in (check, plan, run, resume, retry, verify, report, rejects, runs, doctor, sandbox):
     cli.add_command(command)
 
 
@@ -63,6 +64,8 @@ def _main(arguments: Sequence[str]) -> int:
         cli.main(args=list(arguments), prog_name="klaviyo-etl", standalone_mode=False)
     except click.exceptions.Exit as leaving:
         return leaving.exit_code
+    except SystemExit as leaving:
+        return int(leaving.code or ExitCode.OK)
     except click.ClickException as error:
         error.show()
         return int(ExitCode.USAGE)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
 from etl.klaviyo import KlaviyoClient, Profile
@@ -28,6 +28,24 @@ def find_profiles(client: KlaviyoClient, wanted: Mapping[int, Mapping[str, Any]]
             if isinstance(value, str):
                 found.update(dict.fromkeys(asked.get(fold(name, value), ()), profile))
     return found
+
+
+def members_among(client: KlaviyoClient, list_id: str, profiles: Sequence[Profile]) -> set[str]:
+    """Return the ids of those of these profiles that are on the list.
+
+    Members can be asked for by e-mail or phone only (reference 3.6): a profile with neither is never among them.
+    """
+    emails = [fold("email", profile.email) for profile in profiles if profile.email]
+    phones = [profile.phone_number for profile in profiles if not profile.email and profile.phone_number]
+    members = {profile.id for profile in client.list_members(list_id, "email", emails)} if emails else set()
+    if phones:
+        members |= {profile.id for profile in client.list_members(list_id, "phone_number", phones)}
+    return members
+
+
+def can_be_asked_for(profile: Profile) -> bool:
+    """Whether :func:`members_among` can tell if this profile is on a list."""
+    return bool(profile.email or profile.phone_number)
 
 
 def fold(name: str, value: str) -> str:

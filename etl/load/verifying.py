@@ -8,7 +8,7 @@ from typing import Any, Final
 import orjson
 
 from etl.klaviyo import KlaviyoClient, Profile
-from etl.load.lookup import find_profiles, fold
+from etl.load.lookup import can_be_asked_for, find_profiles, members_among
 from etl.load.options import LoadOptions, wanted_lists
 from etl.load.proof import differing_fields
 from etl.model import Clock, Observation, Progress, ProgressHook, Verdict
@@ -89,29 +89,16 @@ def _absent(
     everyone = list(found)
     for list_id in dict.fromkeys(list_id for lists in wanted.values() for list_id in lists):
         lines = [line for line, lists in wanted.items() if list_id in lists]
-        members = _members(client, list_id, [found[line] for line in lines])
+        members = members_among(client, list_id, [found[line] for line in lines])
         for line in lines:
-            if _can_be_asked_for(found[line]) and found[line].id not in members:
+            if can_be_asked_for(found[line]) and found[line].id not in members:
                 wrong.setdefault(line, []).append(f"list {list_id}")
     if remove_from is not None and everyone:
-        members = _members(client, remove_from, list(found.values()))
+        members = members_among(client, remove_from, list(found.values()))
         for line in everyone:
             if found[line].id in members and remove_from not in wanted[line]:
                 wrong.setdefault(line, []).append(f"not list {remove_from}")
     return wrong
-
-
-def _members(client: KlaviyoClient, list_id: str, profiles: Sequence[Profile]) -> set[str]:
-    emails = [fold("email", profile.email) for profile in profiles if profile.email]
-    phones = [profile.phone_number for profile in profiles if not profile.email and profile.phone_number]
-    members = {profile.id for profile in client.list_members(list_id, "email", emails)} if emails else set()
-    if phones:
-        members |= {profile.id for profile in client.list_members(list_id, "phone_number", phones)}
-    return members
-
-
-def _can_be_asked_for(profile: Profile) -> bool:
-    return bool(profile.email or profile.phone_number)
 
 
 def _pause(clock: Clock, seconds: float, should_stop: Callable[[], bool]) -> bool:

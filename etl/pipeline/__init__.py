@@ -3,20 +3,24 @@
 Every verb returns plain results and prints nothing; errors are :class:`etl.errors.EtlError`.
 """
 
+from etl.pipeline.beginning import MappingLike
 from etl.pipeline.context import Context, SystemClock
 from etl.pipeline.doctor import Finding, doctor
+from etl.pipeline.planning import Plan, plan
 from etl.pipeline.results import get_report, rejects, runs
-from etl.pipeline.running import MappingLike, VerifyMode, check, resume, retry, run, verify
+from etl.pipeline.running import VerifyMode, check, resume, retry, run, verify
 
 __all__ = [
     "Context",
     "Finding",
     "MappingLike",
+    "Plan",
     "SystemClock",
     "VerifyMode",
     "check",
     "doctor",
     "get_report",
+    "plan",
     "rejects",
     "resume",
     "retry",

@@ -6,7 +6,8 @@ Everything here may be done again: a run that died in between is prepared anew b
 from __future__ import annotations
 
 from collections.abc import Mapping as AbstractMapping
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from etl.config import LIST_TARGET, Mapping
@@ -16,7 +17,7 @@ from etl.load import LoadOptions
 from etl.model import Outcome, RowResult, RunStatus
 from etl.pipeline.context import Context
 from etl.pipeline.guards import Staged, check_guards
-from etl.pipeline.targets import describe, find_routes, need_list
+from etl.pipeline.targets import describe, find_list, find_routes, need_list
 from etl.state import Run, Store
 
 RECENT = 200
@@ -51,18 +52,45 @@ def guard(store: Store, run: Run, mapping: Mapping, *, source_age: float | None,
     return objections
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What loading a run comes to. ``targets``: lists that rows are added to; ``absent``: lists yet to be made."""
+
+    options: LoadOptions
+    targets: tuple[KlaviyoList, ...]
+    notes: tuple[str, ...]
+    pending: int
+
+
 def prepare(context: Context, store: Store, client: KlaviyoClient, run: Run, mapping: Mapping) -> LoadOptions:
     """Settle rows that need no request, find the lists, and move the run to ``loading``."""
-    account = run.account or ""
-    common, removing = _common_lists(client, run, mapping)
+    prepared = settle_before_loading(store, client, run, mapping, create=mapping.load.create_list)
+    for note in prepared.notes if prepared.pending else ():
+        context.announce(note)
+    store.update_run(
+        run.id,
+        status=RunStatus.LOADING,
+        details={
+            "load": asdict(prepared.options),
+            "list_names": [describe(target) for target in prepared.targets],
+            "notes": [*run.details.get("notes", ()), *prepared.notes],
+        },
+    )
+    return prepared.options
+
+
+def settle_before_loading(store: Store, client: KlaviyoClient, run: Run, mapping: Mapping, *, create: bool) -> Prepared:
+    """Settle rows that need no request and find the lists. ``create``: whether a list that is missing may be made."""
+    common, removing = _common_lists(client, run, mapping, create=create)
     routes: dict[str, KlaviyoList] = {}
     if LIST_TARGET in mapping.by_target:
-        routes = find_routes(client, store.named_lists(run.id), create=mapping.load.create_list)
-        _reject_unknown_lists(store, run.id, routes, mapping)
+        routes = find_routes(client, store.named_lists(run.id), create=create)
+        if create or not mapping.load.create_list:
+            _reject_unknown_lists(store, run.id, routes, mapping)
     list_ids = {name: target.id for name, target in routes.items()}
     common_ids = tuple(target.id for target in common)
     if mapping.load.only_changed:
-        store.mark_unchanged(run.id, account, common_lists=common_ids, list_ids=list_ids)
+        store.mark_unchanged(run.id, run.account or "", common_lists=common_ids, list_ids=list_ids)
     pending = store.counts(run.id).get(None, 0)
     options = LoadOptions(
         common_lists=common_ids,
@@ -74,20 +102,8 @@ def prepare(context: Context, store: Store, client: KlaviyoClient, run: Run, map
         max_failed_percent=None if run.options.get("force") else mapping.guards.max_failed_percent,
         headers={target: header for target, (header, _) in mapping.by_target.items()},
     )
-    targets = [*common, *(target for target in routes.values() if target.id not in common_ids)]
-    notes = _list_notes(targets, removing)
-    for note in notes if pending else ():
-        context.announce(note)
-    store.update_run(
-        run.id,
-        status=RunStatus.LOADING,
-        details={
-            "load": asdict(options),
-            "list_names": [describe(target) for target in targets],
-            "notes": [*run.details.get("notes", ()), *notes],
-        },
-    )
-    return options
+    targets = (*common, *(target for target in routes.values() if target.id not in common_ids))
+    return Prepared(options, targets, tuple(_list_notes(targets, removing)), pending)
 
 
 def stored_options(run: Run) -> LoadOptions:
@@ -97,9 +113,16 @@ def stored_options(run: Run) -> LoadOptions:
     return LoadOptions(**stored)
 
 
-def _common_lists(client: KlaviyoClient, run: Run, mapping: Mapping) -> tuple[list[KlaviyoList], KlaviyoList | None]:
+def _common_lists(
+    client: KlaviyoClient, run: Run, mapping: Mapping, *, create: bool
+) -> tuple[list[KlaviyoList], KlaviyoList | None]:
     wanted = run.options.get("list")
-    common = [need_list(client, str(wanted), create=mapping.load.create_list)] if wanted else []
+    common: list[KlaviyoList] = []
+    if wanted and mapping.load.create_list and not create:
+        found = find_list(client, str(wanted))
+        common = [found] if found is not None else []
+    elif wanted:
+        common = [need_list(client, str(wanted), create=create)]
     leaving = mapping.load.remove_from_list
     return common, need_list(client, leaving, create=False) if leaving else None
 
@@ -114,7 +137,7 @@ def _reject_unknown_lists(store: Store, run_id: str, routes: AbstractMapping[str
     store.fail_rows(run_id, refused)
 
 
-def _list_notes(targets: list[KlaviyoList], removing: KlaviyoList | None) -> list[str]:
+def _list_notes(targets: Sequence[KlaviyoList], removing: KlaviyoList | None) -> list[str]:
     notes = []
     if targets:
         names = ", ".join(describe(target) for target in targets)

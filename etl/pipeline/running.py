@@ -3,36 +3,38 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping as AbstractMapping
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from etl.config import Mapping, load_mapping, parse_mapping
-from etl.errors import ConfigError, EtlError, ExitCode, GuardError, StateError, UsageError
-from etl.extract import Source
+from etl.errors import GuardError, UsageError
 from etl.klaviyo import Account
 from etl.model import Outcome, RunStatus
 from etl.pipeline import watermarks
+from etl.pipeline.beginning import (
+    LOADING_COMMANDS,
+    UNFINISHED,
+    MappingLike,
+    age_of,
+    begin,
+    clear_the_way,
+    rules_of,
+    source_of,
+    stage_source,
+)
 from etl.pipeline.context import Context
 from etl.pipeline.folder import write_folder
 from etl.pipeline.loading import load_run, look
 from etl.pipeline.prepare import RECENT, check_account
-from etl.pipeline.staging import stage
 from etl.report import Report
 from etl.report.rejects import is_rejects_header, source_columns
 from etl.state import Run, Store
 from etl.version import VERSION
 
-MappingLike = Mapping | AbstractMapping[str, Any] | Path | str
-"""A mapping, its data as TOML would give it, or the path of its file."""
-
 VerifyMode = Literal["none", "sample", "full"]
 
 ENDED = (RunStatus.FINISHED, RunStatus.ABANDONED)
-UNFINISHED = (RunStatus.STAGED, RunStatus.LOADING)
-LOADING_COMMANDS = ("run", "retry")
 AGAIN = (Outcome.FAILED, Outcome.UNKNOWN)
 
 
@@ -49,12 +51,12 @@ def check(
     StateError.
     """
     context = context or Context.create()
-    rules, base = _mapping(mapping)
-    path = _path(source, rules, base)
+    rules, base = rules_of(mapping)
+    path = source_of(source, rules, base)
     with watermarks.opened(context, path, rules, lambda: None) as (opened, store):
         named = path if path is not None else opened.info.name
-        run_id = _begin(store, named, rules, command="check", account=None, options={"limit": limit}, pilot=False)
-        _stage(context, store, run_id, opened, rules, limit=limit)
+        run_id = begin(store, named, rules, command="check", account=None, options={"limit": limit}, pilot=False)
+        stage_source(context, store, run_id, opened, rules, limit=limit)
         return write_folder(store, run_id, context.output)
 
 
@@ -78,8 +80,8 @@ def run(
     (resumable), StateError, GuardError.
     """
     context = context or Context.create()
-    rules, base = _mapping(mapping)
-    path = _path(source, rules, base)
+    rules, base = rules_of(mapping)
+    path = source_of(source, rules, base)
     with ExitStack() as stack:
         client = stack.enter_context(context.open_client())
         get_account = functools.cache(client.get_account)
@@ -87,16 +89,16 @@ def run(
         account = get_account()
         check_account(rules, account)
         with store.lock(account.id, "run"):
-            _clear_the_way(store, account, abandon=abandon)
+            clear_the_way(store, account, abandon=abandon)
             options = {
                 "limit": limit,
                 "list": list or context.settings.list or rules.load.list,
                 "force": force,
-                "source_age": _age(path, context),
+                "source_age": age_of(path, context),
                 "verify": verify,
             }
             parent = _parent(store, account, opened.info.columns)
-            run_id = _begin(
+            run_id = begin(
                 store,
                 path if path is not None else opened.info.name,
                 rules,
@@ -106,7 +108,7 @@ def run(
                 pilot=limit is not None,
                 parent=parent,
             )
-            _stage(context, store, run_id, opened, rules, limit=limit)
+            stage_source(context, store, run_id, opened, rules, limit=limit)
             store.update_run(run_id, details={"account_name": account.name})
             return load_run(context, store, client, run_id, force=force)
 
@@ -152,7 +154,7 @@ def retry(run_id: str | None = None, *, context: Context | None = None, force: b
             account = client.get_account()
             _same_account(parent, account)
             with store.lock(account.id, "retry"):
-                _clear_the_way(store, account, abandon=False)
+                clear_the_way(store, account, abandon=False)
                 child = store.begin_run(
                     source=parent.source,
                     mapping_hash=parent.mapping_hash,
@@ -208,89 +210,3 @@ def _parent(store: Store, account: Account, columns: Sequence[str]) -> str | Non
         if earlier.account in {account.id, None} and list(earlier.details.get("headers", ())) == original:
             return earlier.id
     return None
-
-
-def _stage(context: Context, store: Store, run_id: str, source: Source, mapping: Mapping, *, limit: int | None) -> None:
-    try:
-        stage(
-            store,
-            run_id,
-            source,
-            mapping,
-            clock=context.clock,
-            progress=context.progress,
-            limit=limit,
-            should_stop=context.should_stop,
-        )
-    except EtlError:
-        # Half of a source is worth nothing, and nothing of it has left the house.
-        store.discard_run(run_id)
-        raise
-
-
-def _begin(
-    store: Store,
-    path: Path | str,
-    mapping: Mapping,
-    *,
-    command: str,
-    account: str | None,
-    options: AbstractMapping[str, Any],
-    pilot: bool,
-    parent: str | None = None,
-) -> str:
-    return store.begin_run(
-        source=str(path),
-        mapping_hash=mapping.hash,
-        mapping=mapping.model_dump(mode="json", by_alias=True),
-        account=account,
-        command=command,
-        tool_version=VERSION,
-        options=options,
-        pilot=pilot,
-        parent=parent,
-    )
-
-
-def _clear_the_way(store: Store, account: Account, *, abandon: bool) -> None:
-    """Forget what never left the house; refuse, or give up, what did and is not finished. The lock is held."""
-    while (stale := store.latest_run([RunStatus.STAGING], commands=LOADING_COMMANDS, account=account.id)) is not None:
-        store.discard_run(stale.id)
-    while (open_run := store.latest_run(UNFINISHED, commands=LOADING_COMMANDS, account=account.id)) is not None:
-        if not abandon:
-            raise StateError(
-                "run-unfinished",
-                f"Run {open_run.id} into this account is not finished",
-                f"Finish it with klaviyo-etl resume {open_run.id}, or give it up with --abandon.",
-                exit_code=ExitCode.STATE,
-            )
-        store.update_run(open_run.id, status=RunStatus.ABANDONED)
-
-
-def _mapping(given: MappingLike) -> tuple[Mapping, Path | None]:
-    """Return the mapping and the folder its paths start from."""
-    if isinstance(given, Mapping):
-        return given, None
-    if isinstance(given, Path | str):
-        return load_mapping(Path(given)), Path(given).parent
-    return parse_mapping(given), None
-
-
-def _path(source: Path | str | None, mapping: Mapping, base: Path | None) -> Path | str | None:
-    """Return the file to read; ``None`` stands for the query of the mapping."""
-    if source is not None or mapping.source.url is not None:
-        return source
-    if mapping.source.path is None:
-        raise ConfigError(
-            "source-missing", "No source is given", "Name a file, or set path or url in [source] of the mapping."
-        )
-    return base / mapping.source.path if base is not None else mapping.source.path
-
-
-def _age(path: Path | str | None, context: Context) -> float | None:
-    if path is None:
-        return None
-    try:
-        return max(context.clock.now() - Path(path).stat().st_mtime, 0.0)
-    except OSError:
-        return None

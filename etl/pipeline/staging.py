@@ -58,10 +58,12 @@ def stage(
     progress: ProgressHook,
     should_stop: Callable[[], bool],
     limit: int | None = None,
+    keep: bool = True,
 ) -> None:
     """Read, judge and convert the whole source into state, then settle duplicates. The run ends ``staged``.
 
-    Raise :class:`InterruptedRunError` between two chunks when it should stop.
+    ``keep``: whether it does; else it stays ``staging`` and can be forgotten. Raise :class:`InterruptedRunError`
+    between two chunks when it should stop.
     """
     started = clock.monotonic()
     info = source.info
@@ -94,7 +96,7 @@ def stage(
         details["watermark"] = {**reached, "kind": source.mark.kind, "value": source.mark.value}
     if limit is not None and read >= limit:
         details["source_notes"].append(f"only the first {limit:,} rows were read (--limit)")
-    store.update_run(run_id, status=RunStatus.STAGED, details=details)
+    store.update_run(run_id, status=RunStatus.STAGED if keep else None, details=details)
 
 
 @contextlib.contextmanager

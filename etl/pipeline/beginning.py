@@ -1,0 +1,122 @@
+"""How every run begins: the mapping, the source, the way cleared of earlier runs, and staging."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as AbstractMapping
+from pathlib import Path
+from typing import Any
+
+from etl.config import Mapping, load_mapping, parse_mapping
+from etl.errors import ConfigError, EtlError, ExitCode, StateError
+from etl.extract import Source
+from etl.klaviyo import Account
+from etl.model import RunStatus
+from etl.pipeline.context import Context
+from etl.pipeline.staging import stage
+from etl.state import Store
+from etl.version import VERSION
+
+MappingLike = Mapping | AbstractMapping[str, Any] | Path | str
+"""A mapping, its data as TOML would give it, or the path of its file."""
+
+UNFINISHED = (RunStatus.STAGED, RunStatus.LOADING)
+LOADING_COMMANDS = ("run", "retry")
+
+
+def rules_of(given: MappingLike) -> tuple[Mapping, Path | None]:
+    """Return the mapping and the folder its paths start from."""
+    if isinstance(given, Mapping):
+        return given, None
+    if isinstance(given, Path | str):
+        return load_mapping(Path(given)), Path(given).parent
+    return parse_mapping(given), None
+
+
+def source_of(source: Path | str | None, mapping: Mapping, base: Path | None) -> Path | str | None:
+    """Return the file to read; ``None`` stands for the query of the mapping."""
+    if source is not None or mapping.source.url is not None:
+        return source
+    if mapping.source.path is None:
+        raise ConfigError(
+            "source-missing", "No source is given", "Name a file, or set path or url in [source] of the mapping."
+        )
+    return base / mapping.source.path if base is not None else mapping.source.path
+
+
+def age_of(path: Path | str | None, context: Context) -> float | None:
+    """Return the seconds since a file was written, ``None`` where that is not known."""
+    if path is None:
+        return None
+    try:
+        return max(context.clock.now() - Path(path).stat().st_mtime, 0.0)
+    except OSError:
+        return None
+
+
+def begin(
+    store: Store,
+    path: Path | str,
+    mapping: Mapping,
+    *,
+    command: str,
+    account: str | None,
+    options: AbstractMapping[str, Any],
+    pilot: bool,
+    parent: str | None = None,
+) -> str:
+    """Record a new run with what it is made of."""
+    return store.begin_run(
+        source=str(path),
+        mapping_hash=mapping.hash,
+        mapping=mapping.model_dump(mode="json", by_alias=True),
+        account=account,
+        command=command,
+        tool_version=VERSION,
+        options=options,
+        pilot=pilot,
+        parent=parent,
+    )
+
+
+def stage_source(
+    context: Context,
+    store: Store,
+    run_id: str,
+    source: Source,
+    mapping: Mapping,
+    *,
+    limit: int | None,
+    keep: bool = True,
+) -> None:
+    """Stage a source; a run whose source breaks half-way is forgotten. ``keep``: see :func:`stage`."""
+    try:
+        stage(
+            store,
+            run_id,
+            source,
+            mapping,
+            clock=context.clock,
+            progress=context.progress,
+            limit=limit,
+            should_stop=context.should_stop,
+            keep=keep,
+        )
+    except EtlError:
+        # Half of a source is worth nothing, and nothing of it has left the house.
+        store.discard_run(run_id)
+        raise
+
+
+def clear_the_way(store: Store, account: Account, *, abandon: bool) -> None:
+    """Forget what never left the house; refuse, or give up, what did and is not finished. The lock is held."""
+    while (stale := store.latest_run([RunStatus.STAGING], commands=LOADING_COMMANDS, account=account.id)) is not None:
+        store.discard_run(stale.id)
+    while (open_run := store.latest_run(UNFINISHED, commands=LOADING_COMMANDS, account=account.id)) is not None:
+        if not abandon:
+            raise StateError(
+                "run-unfinished",
+                f"Run {open_run.id} into this account is not finished",
+                f"Finish it with klaviyo-etl resume {open_run.id}, or give it up with --abandon.",
+                exit_code=ExitCode.STATE,
+            )
+        store.update_run(open_run.id, status=RunStatus.ABANDONED)

@@ -1,0 +1,41 @@
+"""A plan as plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from etl.report.text import duration, table
+
+_MOST_FIELDS = 15
+
+
+def render_plan(
+    *,
+    head: Sequence[str],
+    tally: Sequence[tuple[str, int]],
+    fields: Sequence[tuple[str, int]],
+    lists: Sequence[tuple[str, int]],
+    requests: Sequence[tuple[str, int]],
+    seconds: float,
+    closing: Sequence[str],
+) -> str:
+    """Return the plan, newline at the end. ``tally``: rows by what would become of them, the sum last."""
+    width = len(f"{tally[-1][1]:,}")
+    rows = [f"  {count:>{width},}  {name}" for name, count in tally[:-1]]
+    total = [f"  {'-' * (width + 12)}", f"  {tally[-1][1]:>{width},}  {tally[-1][0]}"]
+    parts = ["\n".join(head), "\n".join([*rows, *total])]
+    if fields:
+        shown = sorted(fields, key=lambda field: (-field[1], field[0]))[:_MOST_FIELDS]
+        parts.append("Fields that would change\n" + _table(("field", "profiles"), shown))
+    if lists:
+        parts.append("Lists\n" + _table(("list", "would join"), lists))
+    if requests:
+        least = f"\n  Klaviyo's limits allow for this in {duration(seconds)} at best."
+        parts.append("Requests\n" + _table(("kind", "count"), requests) + least)
+    if closing:
+        parts.append("\n".join(f"  {line}" for line in closing))
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(header: tuple[str, str], rows: Sequence[tuple[str, int]]) -> str:
+    return table([header, *((name, f"{count:,}") for name, count in rows)], right=frozenset({1}))
