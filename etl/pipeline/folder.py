@@ -47,7 +47,8 @@ def write_rejects_file(store: Store, run: Run, path: Path) -> int:
     width = len(headers)
     overflow = any(len(row.cells) > width for row in store.rows_to_fix(run.id, TO_FIX))
     temporary = path.with_name(path.name + ".part")
-    descriptor = os.open(temporary, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, _PRIVATE)
+    temporary.unlink(missing_ok=True)  # one that a crash left may have another mode
+    descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _PRIVATE)
     with os.fdopen(descriptor, "w", encoding="utf-8-sig", newline="") as out:
         rows = ((row.line, row.cells, row.issues) for row in store.rows_to_fix(run.id, TO_FIX))
         count = write_rejects(out, headers, rows, overflow=overflow)

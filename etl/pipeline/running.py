@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Literal
 
 from etl.errors import GuardError, UsageError
 from etl.klaviyo import Account
-from etl.model import Outcome, RunStatus
+from etl.model import Outcome, RunStatus, SourceInfo
 from etl.pipeline import watermarks
 from etl.pipeline.beginning import (
     LOADING_COMMANDS,
@@ -27,8 +26,8 @@ from etl.pipeline.context import Context
 from etl.pipeline.folder import write_folder
 from etl.pipeline.loading import load_run, look
 from etl.pipeline.prepare import RECENT, check_account
+from etl.pipeline.repaired import REJECTS_FACT
 from etl.report import Report
-from etl.report.rejects import is_rejects_header, source_columns
 from etl.state import Run, Store
 from etl.version import VERSION
 
@@ -97,7 +96,7 @@ def run(
                 "source_age": age_of(path, context),
                 "verify": verify,
             }
-            parent = _parent(store, account, opened.info.columns)
+            parent = _parent(store, account, opened.info)
             run_id = begin(
                 store,
                 path if path is not None else opened.info.name,
@@ -201,12 +200,11 @@ def _same_account(run: Run, account: Account) -> None:
         )
 
 
-def _parent(store: Store, account: Account, columns: Sequence[str]) -> str | None:
+def _parent(store: Store, account: Account, info: SourceInfo) -> str | None:
     """Return the run whose rejects file this source is, if it is one."""
-    if not is_rejects_header(columns):
+    if REJECTS_FACT not in info.details:
         return None
-    original = source_columns(columns)
     for earlier in store.runs(RECENT):
-        if earlier.account in {account.id, None} and list(earlier.details.get("headers", ())) == original:
+        if earlier.account in {account.id, None} and tuple(earlier.details.get("headers", ())) == info.columns:
             return earlier.id
     return None

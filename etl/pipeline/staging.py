@@ -6,18 +6,15 @@ import contextlib
 import gc
 import itertools
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from etl.config import Mapping, environment
 from etl.errors import ConfigError, InterruptedRunError
-from etl.extract import Source, SqlSource, open_query, open_source, query_key
-from etl.model import Chunk, Clock, Progress, ProgressHook, RunStatus, SourceInfo, Watermark
-from etl.report.rejects import OVERFLOW_COLUMN, REJECT_COLUMNS, is_rejects_header, source_columns, unguard
+from etl.extract import Source, SqlSource, open_query, query_key
+from etl.model import Chunk, Clock, Progress, ProgressHook, RunStatus, Watermark
+from etl.pipeline.repaired import open_file
 from etl.state import Store
 from etl.transform import Transformer, resolve_duplicates
 from etl.validate import Validator
@@ -34,7 +31,7 @@ def open_mapped(
     if path is None:
         source = open_query(mapping.source, environ=environment(), mark=mark, now=now)
     else:
-        source = open_source(path, encoding=mapping.source.encoding, delimiter=mapping.source.delimiter)
+        source = open_file(path, mapping.source)
     missing = mapping.missing_columns(source.info.columns)
     if missing:
         names = ", ".join(repr(name) for name in missing)
@@ -71,7 +68,7 @@ def stage(
     transformer = Transformer(mapping)
     read = 0
     with _patient_collector():
-        for chunk in _limited(_original_cells(source, info), limit):
+        for chunk in _limited(source.chunks(), limit):
             if should_stop():
                 raise InterruptedRunError("interrupted", "Stopped while reading: nothing was sent", "Run it again.")
             validated = validator.validate(chunk.frame)
@@ -85,7 +82,7 @@ def stage(
     store.apply_dedupe(run_id, resolution)
     details: dict[str, Any] = {
         "records_read": read,
-        "headers": source_columns(info.columns),
+        "headers": list(info.columns),
         "source_facts": {**info.details, "sha256": source.sha256 or "", "size": str(info.size)},
         "source_notes": list(source.info.notes),
         "seconds": {"stage": clock.monotonic() - started},
@@ -111,24 +108,6 @@ def _patient_collector() -> Iterator[None]:
         yield
     finally:
         gc.set_threshold(*before)
-
-
-def _original_cells(source: Source, info: SourceInfo) -> Iterator[Chunk]:
-    """Chunks as the user's source had them: a rejects file loses what writing it added."""
-    if not is_rejects_header(info.columns):
-        yield from source.chunks()
-        return
-    added = [name for name in info.columns if name in {*REJECT_COLUMNS, OVERFLOW_COLUMN}]
-    for chunk in source.chunks():
-        frame = chunk.frame.drop(columns=added)
-        yield replace(chunk, frame=frame.apply(_unguard_column))
-
-
-def _unguard_column(cells: pd.Series[str]) -> pd.Series[str]:
-    quoted = cells.str.startswith("'")
-    if not quoted.any():
-        return cells
-    return cells.where(~quoted, cells.map(unguard)).astype("str")
 
 
 def _limited(chunks: Iterator[Chunk], limit: int | None) -> Iterator[Chunk]:

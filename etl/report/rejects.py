@@ -15,6 +15,7 @@ from etl.codes import CODES
 from etl.model import Issue, Severity
 
 REJECT_COLUMNS: Final = ("_line", "_column", "_code", "_reason", "_suggestion")
+_RENAMED: Final = re.compile(r" \(\d+\)$")
 OVERFLOW_COLUMN: Final = "_overflow"
 """Cells beyond the last header, joined with tabs; present only where some row had too many."""
 
@@ -33,16 +34,33 @@ def unguard(cell: str) -> str:
     return cell[1:] if _GUARDED.match(cell) else cell
 
 
+def added_columns(headers: Sequence[str]) -> frozenset[str]:
+    """Return the columns that :func:`write_rejects` added, as a reader names them; empty for any other file.
+
+    They stand last. A source with a ``_line`` of its own makes the reader rename ours to ``_line (2)``.
+    """
+    count = len(REJECT_COLUMNS) + int(bool(headers) and _base(headers[-1]) == OVERFLOW_COLUMN)
+    last = headers[-count:]
+    if tuple(map(_base, last))[: len(REJECT_COLUMNS)] == REJECT_COLUMNS:
+        return frozenset(last)
+    if set(REJECT_COLUMNS) <= set(headers):  # somebody moved the columns around
+        return frozenset({*REJECT_COLUMNS, OVERFLOW_COLUMN} & set(headers))
+    return frozenset()
+
+
 def is_rejects_header(headers: Sequence[str]) -> bool:
     """Whether a file with these headers is one that :func:`write_rejects` wrote."""
-    return set(REJECT_COLUMNS) <= set(headers)
+    return bool(added_columns(headers))
 
 
 def source_columns(headers: Sequence[str]) -> list[str]:
     """Return the headers as the source had them: those that a rejects file adds are left out, guards taken back."""
-    if not is_rejects_header(headers):
-        return list(headers)
-    return [unguard(name) for name in headers if name not in {*REJECT_COLUMNS, OVERFLOW_COLUMN}]
+    added = added_columns(headers)
+    return [unguard(name) for name in headers if name not in added] if added else list(headers)
+
+
+def _base(header: str) -> str:
+    return _RENAMED.sub("", header)
 
 
 def write_rejects(

@@ -1,0 +1,75 @@
+"""A rejects file read back: the source as it was, without what writing the file added to it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Final, Self
+
+import pandas as pd
+
+from etl.config import SourceRule
+from etl.errors import SourceError
+from etl.extract import Source, open_source
+from etl.model import Chunk, SourceInfo
+from etl.report.rejects import added_columns, is_rejects_header, source_columns, unguard
+
+REJECTS_FACT: Final = "rejects"
+"""The detail of a source that says it is a rejects file."""
+
+
+def open_file(path: Path | str, rule: SourceRule) -> Source:
+    """Open a file; a rejects file gets its columns back. Raise :class:`SourceError`."""
+    if rule.encoding or rule.delimiter:
+        # They are the original's; a rejects file is written as UTF-8 with commas whatever that was.
+        with contextlib.suppress(SourceError):
+            plain = open_source(path)
+            if is_rejects_header(plain.info.columns):
+                return RepairedSource(plain)
+            plain.close()
+    source = open_source(path, encoding=rule.encoding, delimiter=rule.delimiter)
+    return RepairedSource(source) if is_rejects_header(source.info.columns) else source
+
+
+class RepairedSource:
+    """Wraps a source whose header is that of a rejects file. Is a :class:`etl.extract.Source`."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._added = list(added_columns(source.info.columns))
+
+    @property
+    def info(self) -> SourceInfo:
+        """The source's, with the original columns."""
+        info = self._source.info
+        details = {**info.details, REJECTS_FACT: "yes"}
+        return replace(info, columns=tuple(source_columns(info.columns)), details=details)
+
+    @property
+    def sha256(self) -> str | None:
+        """Of the rejects file."""
+        return self._source.sha256
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Yield chunks with the original cells."""
+        for chunk in self._source.chunks():
+            frame = chunk.frame.drop(columns=self._added).apply(_unguarded)
+            frame.columns = pd.Index(self.info.columns)
+            yield replace(chunk, frame=frame)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._source.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _unguarded(cells: pd.Series[str]) -> pd.Series[str]:
+    quoted = cells.str.startswith("'")
+    return cells.where(~quoted, cells.map(unguard)).astype("str") if quoted.any() else cells
