@@ -262,6 +262,7 @@ class LoadRule(_Model):
     remove_from_list: str | None = Field(None, description="Id or name of a list every loaded row is taken off")
     create_list: bool = Field(default=False, description="Create a list that does not exist")
     only_changed: bool = Field(default=False, description="Do not send rows that equal the last confirmed import")
+    missing: Literal["report", "remove_from_list"] = Field("report", description="What becomes of rows that vanished")
     small_run: int = Field(50, ge=0, description="Up to this many rows go through profile-import one by one")
     batch_rows: int = Field(10_000, ge=1, le=10_000, description="Most profiles in one job (Klaviyo: 10,000)")
     batch_bytes: int = Field(4_600_000, ge=100_000, le=4_900_000, description="Most bytes in one job (Klaviyo: 5 MB)")
@@ -276,9 +277,8 @@ class Guards(_Model):
     max_row_count_change_percent: float | None = Field(None, ge=0)
     max_source_age_hours: float | None = Field(None, gt=0)
     expect_account: str | None = Field(None, description="Klaviyo account id (six characters) the key must belong to")
-    max_failed_percent: float | None = Field(
-        None, ge=0, le=100, description="Stop loading when more of the rows sent fail"
-    )
+    max_failed_percent: float | None = Field(None, ge=0, le=100, description="Stop loading when more rows sent fail")
+    max_missing_percent: float = Field(10, ge=0, le=100, description="Most vanished rows that are taken off the list")
 
 
 class Mapping(_Model):

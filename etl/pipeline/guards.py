@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from etl.config import Guards
@@ -14,7 +15,8 @@ class Staged:
     """What the guards look at. ``previous_read``: rows of the last finished run of this source, if any.
 
     ``source_age``: seconds since the file was written, ``None`` where that is not known. ``incremental``: only what is
-    new was asked for, so that nothing at all is as good as anything.
+    new was asked for, so that nothing at all is as good as anything. ``vanished``: rows to be taken off the list
+    because they are gone, of the ``previous_confirmed``.
     """
 
     read: int
@@ -22,34 +24,49 @@ class Staged:
     previous_read: int | None
     source_age: float | None
     incremental: bool = False
+    previous_confirmed: int = 0
+    vanished: int = 0
 
 
 def check_guards(guards: Guards, staged: Staged) -> list[str]:
     """Return one sentence per guard that objects; empty if the run may go on."""
-    objections = []
+    return [*_counts(guards, staged), *_shares(guards, staged), *_age(guards, staged)]
+
+
+def _counts(guards: Guards, staged: Staged) -> Iterator[str]:
     if staged.read == 0 and guards.min_rows != 0 and not (staged.incremental and guards.min_rows is None):
-        objections.append("the source has no rows (set min_rows = 0 to allow that)")
+        yield "the source has no rows (set min_rows = 0 to allow that)"
     if guards.min_rows is not None and 0 < staged.read < guards.min_rows:
-        objections.append(f"{staged.read:,} rows were read, min_rows is {guards.min_rows:,}")
+        yield f"{staged.read:,} rows were read, min_rows is {guards.min_rows:,}"
     if guards.max_rows is not None and staged.read > guards.max_rows:
-        objections.append(f"{staged.read:,} rows were read, max_rows is {guards.max_rows:,}")
-    if guards.max_rejected_percent is not None and staged.read:
-        percent = 100 * staged.rejected / staged.read
-        if percent > guards.max_rejected_percent:
-            objections.append(
-                f"{percent:.1f} % of the rows were rejected, max_rejected_percent is {guards.max_rejected_percent:g}"
-            )
-    if guards.max_row_count_change_percent is not None and staged.previous_read:
-        change = 100 * abs(staged.read - staged.previous_read) / staged.previous_read
-        if change > guards.max_row_count_change_percent:
-            objections.append(
-                f"{staged.read:,} rows against {staged.previous_read:,} last time is a change of {change:.1f} %, "
-                f"max_row_count_change_percent is {guards.max_row_count_change_percent:g}"
-            )
+        yield f"{staged.read:,} rows were read, max_rows is {guards.max_rows:,}"
+
+
+def _shares(guards: Guards, staged: Staged) -> Iterator[str]:
+    rejected = _percent(staged.rejected, staged.read)
+    if guards.max_rejected_percent is not None and rejected > guards.max_rejected_percent:
+        yield f"{rejected:.1f} % of the rows were rejected, max_rejected_percent is {guards.max_rejected_percent:g}"
+    previous = staged.previous_read
+    change = _percent(abs(staged.read - previous), previous) if previous else 0.0
+    if guards.max_row_count_change_percent is not None and change > guards.max_row_count_change_percent:
+        yield (
+            f"{staged.read:,} rows against {previous:,} last time is a change of {change:.1f} %, "
+            f"max_row_count_change_percent is {guards.max_row_count_change_percent:g}"
+        )
+    vanished = _percent(staged.vanished, staged.previous_confirmed)
+    if vanished > guards.max_missing_percent:
+        yield (
+            f"{staged.vanished:,} rows of the last import ({vanished:.1f} %) have vanished and would be taken off the "
+            f"list, max_missing_percent is {guards.max_missing_percent:g}"
+        )
+
+
+def _age(guards: Guards, staged: Staged) -> Iterator[str]:
     if guards.max_source_age_hours is not None and staged.source_age is not None:
         hours = staged.source_age / SECONDS_PER_HOUR
         if hours > guards.max_source_age_hours:
-            objections.append(
-                f"the source is {hours:.1f} hours old, max_source_age_hours is {guards.max_source_age_hours:g}"
-            )
-    return objections
+            yield f"the source is {hours:.1f} hours old, max_source_age_hours is {guards.max_source_age_hours:g}"
+
+
+def _percent(part: int, whole: int) -> float:
+    return 100 * part / whole if whole else 0.0

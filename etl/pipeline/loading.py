@@ -14,6 +14,7 @@ from etl.model import RunStatus
 from etl.pipeline import watermarks
 from etl.pipeline.context import Context
 from etl.pipeline.folder import write_folder
+from etl.pipeline.missing import take_off
 from etl.pipeline.prepare import guard, prepare, stored_options
 from etl.report import Report
 from etl.state import Run, Store
@@ -48,13 +49,14 @@ def load_run(context: Context, store: Store, client: KlaviyoClient, run_id: str,
             should_stop=context.should_stop,
             pace=context.pace,
         )
+        ended = not summary.interrupted and take_off(context, store, client, store.run(run_id), mapping)
     except EtlError:
         # What is known so far is worth a report; the error itself goes on to the caller.
         _book_time(context, store, run_id, started)
         write_folder(store, run_id, context.output)
         raise
     _book_time(context, store, run_id, started)
-    if not summary.interrupted:
+    if ended:
         watermarks.finish(store, run_id)
         mode = str(run.options.get("verify", "none"))
         if mode != "none":

@@ -5,8 +5,8 @@ Everything here may be done again: a run that died in between is prepared anew b
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from collections.abc import Mapping as AbstractMapping
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,11 +17,9 @@ from etl.load import LoadOptions
 from etl.model import Outcome, RowResult, RunStatus
 from etl.pipeline.context import Context
 from etl.pipeline.guards import Staged, check_guards
+from etl.pipeline.missing import previous_run, vanished
 from etl.pipeline.targets import describe, find_list, find_routes, need_list
 from etl.state import Run, Store
-
-RECENT = 200
-"""Runs looked through for the one before."""
 
 
 def check_account(mapping: Mapping, account: Account) -> None:
@@ -38,12 +36,17 @@ def check_account(mapping: Mapping, account: Account) -> None:
 def guard(store: Store, run: Run, mapping: Mapping, *, source_age: float | None, force: bool) -> list[str]:
     """Return what the guards object to; nothing if there is nothing, or ``force`` overrides it (which is recorded)."""
     counts = store.counts(run.id)
+    earlier = previous_run(store, run)
+    leaving = mapping.load.missing == "remove_from_list"
+    before = store.counts(earlier.id) if earlier is not None and leaving else {}
     staged = Staged(
         read=sum(counts.values()),
         rejected=counts.get(Outcome.REJECTED, 0),
-        previous_read=_previous_read(store, run),
+        previous_read=int(earlier.details.get("records_read", 0)) if earlier is not None else None,
         source_age=source_age,
-        incremental=mapping.source.watermark is not None and _previous_read(store, run) is not None,
+        incremental=mapping.source.watermark is not None and earlier is not None,
+        previous_confirmed=before.get(Outcome.LOADED, 0) + before.get(Outcome.UNCHANGED, 0),
+        vanished=len(vanished(store, run, mapping)[1]) if leaving else 0,
     )
     objections = check_guards(mapping.guards, staged)
     if objections and force:
@@ -103,7 +106,8 @@ def settle_before_loading(store: Store, client: KlaviyoClient, run: Run, mapping
         headers={target: header for target, (header, _) in mapping.by_target.items()},
     )
     targets = (*common, *(target for target in routes.values() if target.id not in common_ids))
-    return Prepared(options, targets, tuple(_list_notes(targets, removing)), pending)
+    notes = (*_list_notes(targets, removing), *_history_notes(store, run, mapping, targets))
+    return Prepared(options, targets, notes, pending)
 
 
 def stored_options(run: Run) -> LoadOptions:
@@ -149,14 +153,16 @@ def _list_notes(targets: Sequence[KlaviyoList], removing: KlaviyoList | None) ->
     return notes
 
 
-def _previous_read(store: Store, run: Run) -> int | None:
-    """Rows of the last complete run of the same source or mapping; pilots and repairs do not count."""
-    for earlier in store.runs(RECENT):
-        same = run.source == earlier.source or run.mapping_hash == earlier.mapping_hash
-        whole = earlier.status is RunStatus.FINISHED and not earlier.pilot and earlier.parent is None
-        if earlier.id != run.id and same and whole and earlier.account == run.account:
-            return int(earlier.details.get("records_read", 0))
-    return None
+def _history_notes(store: Store, run: Run, mapping: Mapping, targets: Sequence[KlaviyoList]) -> Iterator[str]:
+    """Say what is different from the last time."""
+    earlier, lines = vanished(store, run, mapping)
+    if earlier is not None and mapping.load.only_changed and earlier.mapping_hash != run.mapping_hash:
+        yield f"the mapping has changed since run {earlier.id}: every row is sent again"
+    if earlier is not None and lines:
+        rows = "1 row" if len(lines) == 1 else f"{len(lines):,} rows"
+        leaving = mapping.load.missing == "remove_from_list" and targets
+        fate = f"; they are taken off {describe(targets[0])}" if leaving else "; nothing is done about them"
+        yield f"{rows} of the last import ({earlier.id}) have vanished from the source{fate}"
 
 
 def _note(store: Store, run_id: str, notes: list[str]) -> None:

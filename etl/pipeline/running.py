@@ -25,7 +25,8 @@ from etl.pipeline.beginning import (
 from etl.pipeline.context import Context
 from etl.pipeline.folder import write_folder
 from etl.pipeline.loading import load_run, look
-from etl.pipeline.prepare import RECENT, check_account
+from etl.pipeline.missing import RECENT
+from etl.pipeline.prepare import check_account
 from etl.pipeline.repaired import REJECTS_FACT
 from etl.report import Report
 from etl.state import Run, Store
@@ -165,10 +166,11 @@ def retry(run_id: str | None = None, *, context: Context | None = None, force: b
                     pilot=parent.pilot,
                     parent=parent.id,
                 )
-                count = store.stage_again(child, parent.id, AGAIN)
+                lines = store.lines_with(parent.id, AGAIN)
+                store.stage_again(child, parent.id, lines)
                 kept = ("headers", "source_facts", "source_notes", "account_name")
                 details = {name: parent.details[name] for name in kept if name in parent.details}
-                store.update_run(child, status=RunStatus.STAGED, details={**details, "records_read": count})
+                store.update_run(child, status=RunStatus.STAGED, details={**details, "records_read": len(lines)})
                 return load_run(context, store, client, child, force=force)
 
 

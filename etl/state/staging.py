@@ -60,45 +60,64 @@ class StagingTable(Database):
             bulk_insert(connection, schema.records, _RECORD_COLUMNS, _record_rows(seq, accepted, records))
             insert_issues(connection, seq, found)
 
-    def stage_again(self, run_id: str, parent_id: str, outcomes: Sequence[Outcome]) -> int:
-        """Stage the rows of another run that ended so, as they were staged there; return their count.
+    def lines_with(self, run_id: str, outcomes: Sequence[Outcome]) -> list[int]:
+        """Return the lines of rows that have a record and ended so, in order."""
+        rows, records = schema.rows, schema.records
+        query = (
+            sa.select(rows.c.line)
+            .join(records, (records.c.run == rows.c.run) & (records.c.line == rows.c.line))
+            .where(rows.c.run == self._seq(run_id), rows.c.outcome.in_([outcome.value for outcome in outcomes]))
+            .order_by(rows.c.line)
+        )
+        with self._read() as connection:
+            return list(connection.execute(query).scalars())
 
-        One transaction. Their records are sent as they stand: nothing is read or judged again.
+    def vanished_lines(self, run_id: str, earlier_id: str) -> list[int]:
+        """Return the lines of an earlier run whose people were confirmed there and have no record in this run."""
+        query = sa.text(
+            "SELECT p.line FROM records p JOIN rows w ON w.run = p.run AND w.line = p.line "
+            "WHERE p.run = :earlier AND w.outcome IN ('loaded', 'unchanged') "
+            "AND p.identity NOT IN (SELECT identity FROM records WHERE run = :run) ORDER BY p.line"
+        )
+        with self._read() as connection:
+            found = connection.execute(query, {"run": self._seq(run_id), "earlier": self._seq(earlier_id)})
+            return list(found.scalars())
+
+    def stage_again(self, run_id: str, earlier_id: str, lines: Sequence[int], *, unchanged: bool = False) -> None:
+        """Stage these rows of another run as they were staged there, in one transaction: nothing is judged again.
+
+        ``unchanged``: their profiles are not sent; only list operations await them.
         """
-        seq, parent = self._seq(run_id), self._seq(parent_id)
+        seq, earlier = self._seq(run_id), self._seq(earlier_id)
         rows, records, blocks = schema.rows, schema.records, schema.blocks
-        ended = rows.c.outcome.in_([outcome.value for outcome in outcomes])
-        total = 0
+        step = "lists" if unchanged else "import"
+        wanted = set(lines)
         with self._write() as connection:
             spans = connection.execute(
                 sa.select(blocks.c.first_line, blocks.c.last_line)
-                .where(blocks.c.run == parent)
+                .where(blocks.c.run == earlier)
                 .order_by(blocks.c.first_line)
             ).all()
             for first, last in spans:
-                mine = (rows.c.run == parent) & rows.c.line.between(first, last) & ended
-                chosen = connection.execute(
-                    sa.select(rows.c.line, *(rows.c[name] for name in _HASHES))
-                    .join(records, (records.c.run == rows.c.run) & (records.c.line == rows.c.line))
-                    .where(mine)
-                    .order_by(rows.c.line)
-                ).all()
+                mine = (rows.c.run == earlier) & rows.c.line.between(first, last)
+                query = sa.select(rows.c.line, *(rows.c[name] for name in _HASHES)).where(mine).order_by(rows.c.line)
+                chosen = [row for row in connection.execute(query) if row.line in wanted]
                 if not chosen:
                     continue
-                lines = [row.line for row in chosen]
+                here = [row.line for row in chosen]
                 cells = connection.execute(
-                    sa.select(blocks.c.cells).where(blocks.c.run == parent, blocks.c.first_line == first)
+                    sa.select(blocks.c.cells).where(blocks.c.run == earlier, blocks.c.first_line == first)
                 ).scalar_one()
                 frame = read_cells(bytes(cells))
-                _insert_block(connection, seq, Chunk(frame=frame[frame.index.isin(lines)]), lines)
-                values = [(seq, row.line, None, None, "import", *row[1:]) for row in chosen]
+                _insert_block(connection, seq, Chunk(frame=frame[frame.index.isin(here)]), here)
+                values = [(seq, row.line, None, None, step, *row[1:]) for row in chosen]
                 bulk_insert(connection, rows, _ROW_COLUMNS, values)
-                for part in slices(lines):
+                for part in slices(here):
                     copied = [sa.literal(seq).label("run"), *(records.c[name] for name in _RECORD_COLUMNS[1:])]
-                    source = sa.select(*copied).where(records.c.run == parent, records.c.line.in_(part))
+                    source = sa.select(*copied).where(records.c.run == earlier, records.c.line.in_(part))
                     connection.execute(records.insert().from_select(list(_RECORD_COLUMNS), source))
-                total += len(lines)
-        return total
+            if unchanged:
+                connection.execute(rows.update().where(rows.c.run == seq).values(unchanged=1))
 
     def duplicate_candidates(self, run_id: str) -> list[Record]:
         """Return the records that share an identifier with another one (or, rarely, a hash), in line order."""

@@ -1,0 +1,134 @@
+"""Rows that were there last time and have vanished from the source: reported, or taken off the list.
+
+Taking off is a run of its own (command ``missing``) whose parent is the run that noticed: its rows are the earlier
+import's, none of their profiles is sent, and its sum ties like any other. The parent finishes after it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Final
+
+import orjson
+
+from etl.config import IDENTIFIERS, Mapping
+from etl.klaviyo import KlaviyoClient
+from etl.load import LoadOptions, run_load
+from etl.model import Outcome, RunStatus
+from etl.pipeline.context import Context
+from etl.pipeline.folder import write_folder
+from etl.state import Run, Store
+from etl.version import VERSION
+
+COMMAND: Final = "missing"
+RECENT: Final = 200
+"""Runs looked through for the one before."""
+
+
+def previous_run(store: Store, run: Run) -> Run | None:
+    """Return the last complete run of the same source or mapping; pilots and repairs do not count."""
+    for earlier in store.runs(RECENT):
+        same = run.source == earlier.source or run.mapping_hash == earlier.mapping_hash
+        whole = earlier.status is RunStatus.FINISHED and not earlier.pilot and earlier.parent is None
+        if earlier.id != run.id and same and whole and earlier.account == run.account:
+            return earlier
+    return None
+
+
+def vanished(store: Store, run: Run, mapping: Mapping) -> tuple[Run | None, list[int]]:
+    """Return the run before and its lines whose people this source no longer has.
+
+    Nobody has vanished from a pilot, a repair, or a query for what is new. Who stands in a row that was rejected is
+    still there, as far as one of its identifiers can be read.
+    """
+    if run.pilot or run.parent is not None or mapping.source.watermark is not None:
+        return None, []
+    earlier = previous_run(store, run)
+    if earlier is None:
+        return None, []
+    lines = store.vanished_lines(run.id, earlier.id)
+    present = _unreadable_people(store, run, mapping) if lines else set()
+    if not present:
+        return earlier, lines
+    bodies = store.bodies(earlier.id, lines)
+    return earlier, [
+        line for line, body in zip(lines, bodies, strict=True) if not present & _identifiers(orjson.loads(body))
+    ]
+
+
+def take_off(context: Context, store: Store, client: KlaviyoClient, run: Run, mapping: Mapping) -> bool:
+    """Take vanished people off the list; whether that came to its end. May be asked again after a crash."""
+    lists = run.details.get("load", {}).get("common_lists", ())
+    if mapping.load.missing != "remove_from_list" or not lists:
+        return True
+    child = next((one for one in store.runs(RECENT) if one.parent == run.id and one.command == COMMAND), None)
+    if child is not None and child.status is RunStatus.STAGING:
+        store.discard_run(child.id)
+        child = None
+    if child is None:
+        earlier, lines = vanished(store, run, mapping)
+        if earlier is None or not lines:
+            return True
+        child = _begin(store, run, earlier, lines, str(lists[0]))
+    if child.status is not RunStatus.FINISHED:
+        options = LoadOptions(remove_from=str(lists[0]))
+        summary = run_load(
+            store,
+            client,
+            child.id,
+            options,
+            clock=context.clock,
+            rng=context.rng,
+            progress=context.progress,
+            should_stop=context.should_stop,
+            pace=context.pace,
+        )
+        if summary.interrupted:
+            return False
+        store.update_run(child.id, status=RunStatus.FINISHED)
+        write_folder(store, child.id, context.output)
+    return True
+
+
+def _begin(store: Store, run: Run, earlier: Run, lines: list[int], list_id: str) -> Run:
+    child = store.begin_run(
+        source=earlier.source,
+        mapping_hash=run.mapping_hash,
+        mapping=run.mapping,
+        account=run.account,
+        command=COMMAND,
+        tool_version=VERSION,
+        options={},
+        parent=run.id,
+    )
+    store.stage_again(child, earlier.id, lines, unchanged=True)
+    details = {
+        "headers": earlier.details.get("headers", []),
+        "records_read": len(lines),
+        "account_name": run.details.get("account_name", ""),
+        "load": asdict(LoadOptions(remove_from=list_id)),
+        "notes": [f"rows of run {earlier.id} that vanished from the source are taken off list {list_id}"],
+    }
+    store.update_run(child, status=RunStatus.LOADING, details=details)
+    return store.run(child)
+
+
+def _unreadable_people(store: Store, run: Run, mapping: Mapping) -> set[str]:
+    """Return the identifiers that stand in rejected rows, as far as they are readable."""
+    headers = list(run.details.get("headers", ()))
+    places = [
+        headers.index(header)
+        for target, (header, _) in mapping.by_target.items()
+        if target in IDENTIFIERS and header in headers
+    ]
+    return {
+        row.cells[place].strip().casefold()
+        for row in store.rows_to_fix(run.id, (Outcome.REJECTED,))
+        for place in places
+        if place < len(row.cells) and row.cells[place].strip()
+    }
+
+
+def _identifiers(resource: dict[str, dict[str, object]]) -> set[str]:
+    attributes = resource["attributes"]
+    return {str(attributes[name]).casefold() for name in IDENTIFIERS if attributes.get(name)}
