@@ -1,6 +1,6 @@
 """A long import under bad conditions: ``python -m tests.endurance --rows 1000000``. Figures go to docs/reliability.md.
 
-A sandbox in a process of its own, mixed faults in 2 % of the requests, three SIGKILLs; afterwards the sum must tie and
+A sandbox in a process of its own without rate limits (batches are small, so that there are many requests), mixed faults in 2 % of the requests, three SIGKILLs; afterwards the sum must tie and
 the sandbox must hold exactly the profiles that the generator of the rows meant. Not part of ``make test``: it takes
 minutes.
 """
@@ -51,6 +51,7 @@ country = "US"
 "Spent" = { to = "$value", type = "money" }
 [load]
 list = "Everyone"
+batch_rows = 1000
 """
 
 
@@ -69,7 +70,9 @@ def endure(folder: Path, rows: int) -> int:
     (folder / "people.toml").write_text(MAPPING, encoding="utf-8")
     faults = {"seed": 1, "rules": [{**rule, "probability": SHARE / len(MIX)} for rule in MIX]}
     (folder / "faults.json").write_text(json.dumps(faults), encoding="utf-8")
-    sandbox = start(folder, "sandbox", "--port", "0", "--list", "Everyone", "--faults", "faults.json")
+    sandbox = start(
+        folder, "sandbox", "--port", "0", "--list", "Everyone", "--limits", "off", "--faults", "faults.json"
+    )
     assert sandbox.stdout is not None
     url = sandbox.stdout.readline().split("=")[1].strip()
     began, chance, peaks, kills = time.monotonic(), random.Random(2), [], 0
