@@ -171,6 +171,7 @@ def test_doctor_says_of_each_thing_whether_it_is_well(folder: Path, capsys: pyte
     [("KLAVIYO_PRIVATE_KEY", "AbC123", "key"), ("KLAVIYO_REVISION", "2024-10-15", "revision")],
 )
 def test_doctor_names_a_public_key_and_a_retired_revision(
+    *,
     variable: str,
     value: str,
     name: str,
