@@ -1,8 +1,8 @@
 """A long import under bad conditions: ``python -m tests.endurance --rows 1000000``. Figures go to docs/reliability.md.
 
 A sandbox in a process of its own, without rate limits and with small batches, so that there are many requests; mixed
-faults in 2 % of them, three SIGKILLs. Afterwards the sum must tie and the sandbox must hold exactly the profiles that the
-generator of the rows meant. Not part of ``make test``: it takes minutes.
+faults in 2 % of them, three SIGKILLs. Afterwards the sum must tie and the sandbox must hold exactly the profiles that
+the generator of the rows meant. Not part of ``make test``: it takes minutes.
 """
 
 from __future__ import annotations
