@@ -55,16 +55,36 @@ def make_record(
     line: int, document: dict[str, Any], lists: tuple[str, ...], key: Sequence[str], *, clears: bool
 ) -> Record:
     """Return the record of a profile resource without its type (``{"attributes": ...}``)."""
-    body = encode(document)
-    attributes = document["attributes"]
+    return _record(line, encode(document), document["attributes"], lists, key, clears=clears)
+
+
+def make_sorted_record(
+    line: int, attributes: dict[str, Any], lists: tuple[str, ...], key: Sequence[str], *, clears: bool
+) -> Record:
+    """Return the record of attributes whose keys are in order already, nested ones included: a third less work."""
+    return _record(line, b'{"attributes":' + orjson.dumps(attributes) + b"}", attributes, lists, key, clears=clears)
+
+
+def _record(
+    line: int, body: bytes, attributes: dict[str, Any], lists: tuple[str, ...], key: Sequence[str], *, clears: bool
+) -> Record:
+    # What every row of a file passes is written out here, not called.
+    for name in key:
+        value = attributes.get(name)
+        if value:
+            text = f"{name}:{value.casefold() if name == 'email' else value}"
+            who = hashlib.blake2b(text.encode(), digest_size=_DIGEST).digest()
+            break
+    else:
+        who = identity(key, attributes)
     return Record(
-        line=line,
-        body=body,
-        fingerprint=fingerprint(body, lists),
-        identity=identity(key, attributes),
-        email=attributes.get("email"),
-        phone_number=attributes.get("phone_number"),
-        external_id=attributes.get("external_id"),
-        lists=lists,
-        clears=clears,
+        line,
+        body,
+        fingerprint(body, lists) if lists else hashlib.blake2b(body, digest_size=_DIGEST).digest(),
+        who,
+        attributes.get("email"),
+        attributes.get("phone_number"),
+        attributes.get("external_id"),
+        lists,
+        clears,
     )

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import pandas as pd
 
 from etl.config import LIST_TARGET, LOCATION_PREFIX, PROPERTY_PREFIX, VALUE_TARGET, ColumnRule, Mapping
-from etl.model import Issue, Severity, Stage, Transformed
-from etl.transform.body import MAX_PROFILE_BYTES, is_too_large, make_record, size
+from etl.model import Issue, Record, Severity, Stage, Transformed
+from etl.transform.body import MAX_PROFILE_BYTES, is_too_large, make_record, make_sorted_record, size
 from etl.transform.values import Converted, converter
 
 _COORDINATES: Final = frozenset({"location.latitude", "location.longitude"})
 _OMIT: Final = object()
+_SURELY_FITS: Final = 90_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,10 @@ class Transformer:
 
     def __init__(self, mapping: Mapping) -> None:
         self._mapping = mapping
-        self._columns = [_column(target, *mapping.by_target[target], mapping) for target in mapping.by_target]
+        columns = [_column(target, *mapping.by_target[target], mapping) for target in mapping.by_target]
+        # Built in order, a document needs no sorting; only objects out of JSON cells bring an order of their own.
+        self._columns = sorted(columns, key=lambda column: column.name)
+        self._make = _make_any if any(column.rule.type == "json" for column in columns) else make_sorted_record
 
     def transform(self, frame: pd.DataFrame) -> Transformed:
         """Convert the accepted rows. ``frame``: target columns of ``str`` dtype, index ``line``.
@@ -55,12 +59,13 @@ class Transformer:
                 clears.update(line for line, value in zip(lines, values, strict=True) if value is None)
             converted.append((column, values))
         key = self._mapping.profile.key
+        make = self._make
         records = []
         for line, document, names in zip(lines, _documents(converted, len(lines)), lists, strict=True):
             if line in rejected:
                 continue
-            record = make_record(line, {"attributes": document}, names, key, clears=line in clears)
-            if is_too_large(record.body):
+            record = make(line, document, names, key, clears=line in clears)
+            if len(record.body) > _SURELY_FITS and is_too_large(record.body):
                 rejected.add(line)
                 issues.append(
                     Issue(
@@ -144,26 +149,33 @@ def _routes(value: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(str(name) for name in value if name)) if isinstance(value, list) else (str(value),)
 
 
-def _documents(converted: Sequence[tuple[_Column, list[Any]]], count: int) -> Iterator[dict[str, Any]]:
-    """Yield the attributes of each row: whole rows are made at a time, which a dict per cell would be far slower at."""
-    parts = [
-        (section, _rows([(column.name, values) for column, values in converted if column.section == section], count))
-        for section in (None, *dict.fromkeys(column.section for column, _ in converted if column.section))
-    ]
-    (_, plain), *nested = parts
-    for row in zip(plain, *(rows for _, rows in nested), strict=True):
-        document = row[0]
-        for (section, _), values in zip(nested, row[1:], strict=True):
-            if values:
-                document[str(section)] = values
-        yield document
+def _make_any(
+    line: int, attributes: dict[str, Any], lists: tuple[str, ...], key: Sequence[str], *, clears: bool
+) -> Record:
+    return make_record(line, {"attributes": attributes}, lists, key, clears=clears)
 
 
-def _rows(columns: Sequence[tuple[str, list[Any]]], count: int) -> Iterator[dict[str, Any]]:
+def _documents(converted: Sequence[tuple[_Column, list[Any]]], count: int) -> list[dict[str, Any]]:
+    """Return the attributes of each row, keys in order."""
+    columns = [(column.name, values) for column, values in converted if column.section is None]
+    for section in dict.fromkeys(column.section for column, _ in converted if column.section):
+        parts = [(column.name, values) for column, values in converted if column.section == section]
+        columns.append((str(section), [part or _OMIT for part in _rows(parts, count)]))
+    return _rows(sorted(columns, key=lambda column: column[0]), count)
+
+
+def _rows(columns: Sequence[tuple[str, list[Any]]], count: int) -> list[dict[str, Any]]:
+    """Return a dict per row, without what is omitted.
+
+    Whole rows become dicts at once and then lose what they lack: asking of each value whether it stays takes twice as
+    long.
+    """
+    if not columns:
+        return [{} for _ in range(count)]
     names = [name for name, _ in columns]
-    if not names:
-        return ({} for _ in range(count))
-    return (
-        {name: value for name, value in zip(names, row, strict=True) if value is not _OMIT}
-        for row in zip(*(values for _, values in columns), strict=True)
-    )
+    rows = [dict(zip(names, row, strict=True)) for row in zip(*(values for _, values in columns), strict=True)]
+    for name, values in columns:
+        for place, value in enumerate(values):
+            if value is _OMIT:
+                del rows[place][name]
+    return rows
