@@ -43,6 +43,12 @@ _ALL: Final = (
         "Save the file as UTF-8, or name its encoding in [source] encoding.",
     ),
     Code(
+        "row-not-json",
+        Stage.EXTRACT,
+        "Line is not a JSON object",
+        "Each line of a .jsonl file must be one object; correct the line.",
+    ),
+    Code(
         "quote-unclosed",
         Stage.EXTRACT,
         "File ends inside a quoted cell",

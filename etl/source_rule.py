@@ -34,6 +34,10 @@ class SourceRule(Model):
     path: str | None = Field(None, description="File to read; the command line's FILE wins")
     encoding: str | None = Field(None, description="Encoding of a text file; default: detected")
     delimiter: str | None = Field(None, min_length=1, max_length=1, description="Cell delimiter; default: detected")
+    sheet: str | Annotated[int, Field(ge=1)] | None = Field(
+        None, description="Sheet of a spreadsheet, by name or number; default: the first that is filled and not hidden"
+    )
+    header_row: int | None = Field(None, ge=1, description="Row of a spreadsheet with the column names; default: found")
     url: str | None = Field(
         None, repr=False, description="SQLAlchemy URL of a database; ${NAME} comes from the environment or .env"
     )
@@ -97,4 +101,4 @@ class SourceRule(Model):
 
 
 _QUERY_KEYS: Final = ("query", "query_file", "parameters", "watermark", "lookback", "timeout")
-_FILE_KEYS: Final = ("path", "encoding", "delimiter")
+_FILE_KEYS: Final = ("path", "encoding", "delimiter", "sheet", "header_row")

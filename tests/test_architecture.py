@@ -43,6 +43,7 @@ HOMES = {
     "pydantic_core": {"config"},
     "dotenv": {"config"},
     "charset_normalizer": {"extract"},
+    "python_calamine": {"extract"},
 }
 
 # The clock, chance and the outside world are injected into these.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import itertools
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -19,8 +18,9 @@ import pyarrow.compute as pc
 from etl.errors import SourceError
 from etl.extract import dialect
 from etl.extract.encoding import Encoding, detect, named
+from etl.extract.headers import unique_headers
 from etl.extract.records import BadRecord, read_records
-from etl.model import Chunk, Issue, RaggedRow, Severity, SourceInfo, Stage
+from etl.model import Chunk, Issue, RaggedRow, SourceInfo, Stage
 
 _SNIFFED_LINES: Final = 200
 _TEXT = pd.StringDtype(storage="pyarrow", na_value=np.nan)
@@ -61,7 +61,7 @@ class DelimitedSource:
         self._delimiter, first_line, lines = self._find_delimiter(delimiter)
         self._records = read_records(lines, self._delimiter, first_line)
         header_line, header = self._read_header()
-        self._columns, self._header_issues = _unique(header, header_line)
+        self._columns, self._header_issues = unique_headers([_printable(name) for name in header], header_line)
         notes = tuple(note for note in (self._encoding.note,) if note)
         self.info = SourceInfo(
             name=path.name,
@@ -178,29 +178,6 @@ def _decoded(raw: _Counted, encoding: Encoding) -> io.TextIOWrapper:
     errors = "replace" if encoding.codec.startswith(("utf-16", "utf-32")) else "surrogateescape"
     # newline="" keeps line ends as they are, which the reader needs to see inside quoted cells.
     return io.TextIOWrapper(io.BufferedReader(raw, 1 << 20), encoding=encoding.codec, errors=errors, newline="")
-
-
-def _unique(header: Sequence[str], line: int) -> tuple[tuple[str, ...], tuple[Issue, ...]]:
-    names: list[str] = []
-    issues: list[Issue] = []
-    taken = Counter(name.strip() for name in header)
-    for position, raw in enumerate(header, start=1):
-        name = _printable(raw.strip())
-        if not name:
-            name = f"column_{position}"
-            issues.append(_header_issue(line, "header-empty", name))
-        if name in names:
-            number = 2
-            while f"{name} ({number})" in names or f"{name} ({number})" in taken:
-                number += 1
-            name = f"{name} ({number})"
-            issues.append(_header_issue(line, "header-duplicate", name))
-        names.append(name)
-    return tuple(names), tuple(issues)
-
-
-def _header_issue(line: int, code: str, name: str) -> Issue:
-    return Issue(line, Stage.EXTRACT, code, name, f"it is read as {name!r}", Severity.WARNING)
 
 
 def _arrays(rows: list[list[str]], width: int) -> list[pa.Array]:

@@ -29,7 +29,9 @@ def open_file(path: Path | str, rule: SourceRule) -> Source:
             if is_rejects_header(plain.info.columns):
                 return RepairedSource(plain)
             plain.close()
-    source = open_source(path, encoding=rule.encoding, delimiter=rule.delimiter)
+    source = open_source(
+        path, encoding=rule.encoding, delimiter=rule.delimiter, sheet=rule.sheet, header_row=rule.header_row
+    )
     return RepairedSource(source) if is_rejects_header(source.info.columns) else source
 
 

@@ -67,6 +67,7 @@ def stage(
     validator = Validator(mapping, info.columns)
     transformer = Transformer(mapping)
     read = 0
+    unit = "B" if info.kind == "delimited" else "rows"
     with _patient_collector():
         for chunk in _limited(source.chunks(), limit):
             if should_stop():
@@ -75,7 +76,7 @@ def stage(
             transformed = transformer.transform(validated.frame)
             store.stage_chunk(run_id, chunk, validated, transformed)
             read += chunk.records
-            progress(Progress("stage", chunk.position, info.size, "B", f"{read:,} rows"))
+            progress(Progress("stage", chunk.position, info.size, unit, f"{read:,} rows"))
             # Otherwise this chunk would live on while the next one is read and judged.
             del chunk, validated, transformed
     resolution = resolve_duplicates(store.duplicate_candidates(run_id), mapping.profile.duplicates, mapping)

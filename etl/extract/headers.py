@@ -1,0 +1,32 @@
+"""Headers made unique: every column can be named."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from etl.model import Issue, Severity, Stage
+
+
+def unique_headers(header: Sequence[str], line: int) -> tuple[tuple[str, ...], tuple[Issue, ...]]:
+    """Return column names that differ from each other, and what was done for it. ``line``: of the header."""
+    names: list[str] = []
+    issues: list[Issue] = []
+    taken = Counter(name.strip() for name in header)
+    for position, raw in enumerate(header, start=1):
+        name = raw.strip()
+        if not name:
+            name = f"column_{position}"
+            issues.append(_header_issue(line, "header-empty", name))
+        if name in names:
+            number = 2
+            while f"{name} ({number})" in names or f"{name} ({number})" in taken:
+                number += 1
+            name = f"{name} ({number})"
+            issues.append(_header_issue(line, "header-duplicate", name))
+        names.append(name)
+    return tuple(names), tuple(issues)
+
+
+def _header_issue(line: int, code: str, name: str) -> Issue:
+    return Issue(line, Stage.EXTRACT, code, name, f"it is read as {name!r}", Severity.WARNING)

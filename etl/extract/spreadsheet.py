@@ -1,0 +1,135 @@
+"""Spreadsheets: the only calamine. A row keeps its number in the sheet; cells become the text a person would type."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import python_calamine as calamine
+
+from etl.errors import SourceError
+from etl.extract.cells import text_frame, text_of
+from etl.extract.digest import digest_of
+from etl.extract.headers import unique_headers
+from etl.model import Chunk, SourceInfo
+
+MAGICS: Final = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+_LOOKED_THROUGH: Final = 30
+"""Rows among which the header is looked for: above it there may be a title and blank rows."""
+_HEADER_SHARE: Final = 0.6
+
+
+class SpreadsheetSource:
+    """One sheet of a workbook (.xlsx, .xlsm, .xls, .xlsb, .ods)."""
+
+    def __init__(self, path: Path, *, sheet: str | int | None, header_row: int | None, chunk_rows: int) -> None:
+        """Find the sheet and its header. ``sheet``: name or number from 1. Raise :class:`SourceError`."""
+        self._chunk_rows = chunk_rows
+        workbook = _opened(path)
+        name, notes = _choose(workbook, sheet, path)
+        self._rows = workbook.get_sheet_by_name(name).to_python(skip_empty_area=False)
+        self._header = _find_header(self._rows, header_row, name)
+        cells = self._rows[self._header]
+        width = max((place for place, cell in enumerate(cells, start=1) if cell != ""), default=0)
+        self._columns, self._issues = unique_headers([text_of(cell) or "" for cell in cells[:width]], self._header + 1)
+        if self._header:
+            notes.append(f"the header is row {self._header + 1} of the sheet")
+        self.sha256 = digest_of(path)
+        self.info = SourceInfo(
+            name=path.name,
+            kind="spreadsheet",
+            columns=self._columns,
+            size=len(self._rows),
+            notes=tuple(notes),
+            details={"sheet": name, "header_row": str(self._header + 1)},
+        )
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Yield the rows below the header; blank ones are no records. ``position`` counts rows."""
+        width = len(self._columns)
+        numbered = (
+            (number, [text_of(cell) for cell in row[:width]])
+            for number, row in enumerate(itertools.islice(self._rows, self._header + 1, None), start=self._header + 2)
+        )
+        filled = ((number, row) for number, row in numbered if any(row))
+        issues = self._issues
+        while True:
+            batch = list(itertools.islice(filled, self._chunk_rows))
+            if not batch and not issues:
+                return
+            columns = zip(*(row for _, row in batch), strict=True) if batch else ((),) * width
+            frame = text_frame([number for number, _ in batch], dict(zip(self._columns, columns, strict=True)))
+            yield Chunk(frame, issues=issues, position=batch[-1][0] if batch else len(self._rows))
+            issues = ()
+
+    def close(self) -> None:
+        """Let go of the rows."""
+        self._rows = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _opened(path: Path) -> calamine.CalamineWorkbook:
+    try:
+        return calamine.CalamineWorkbook.from_path(str(path))
+    except calamine.PasswordError:
+        raise SourceError(
+            "source-encrypted", f"{path.name} is protected by a password", "Save a copy without one and run that."
+        ) from None
+    except (calamine.CalamineError, OSError):
+        raise SourceError(
+            "source-binary",
+            f"{path.name} is no spreadsheet that can be read: another kind of archive, or damaged",
+            "Open it in a spreadsheet program and save it again, as .xlsx or as CSV (UTF-8).",
+        ) from None
+
+
+def _choose(workbook: calamine.CalamineWorkbook, wanted: str | int | None, path: Path) -> tuple[str, list[str]]:
+    """Return the sheet's name, and what to say of the others."""
+    sheets = [sheet for sheet in workbook.sheets_metadata if sheet.typ == calamine.SheetTypeEnum.WorkSheet]
+    names = [sheet.name for sheet in sheets]
+    hidden = [sheet.name for sheet in sheets if sheet.visible != calamine.SheetVisibleEnum.Visible]
+    if isinstance(wanted, int):
+        chosen = names[wanted - 1] if 1 <= wanted <= len(names) else None
+    elif wanted is not None:
+        chosen = wanted if wanted in names else None
+    else:
+        shown = [name for name in names if name not in hidden] or names
+        chosen = next((name for name in shown if workbook.get_sheet_by_name(name).height), None)
+    if chosen is None and wanted is not None:
+        known = ", ".join(f"{number} {name!r}" for number, name in enumerate(names, start=1))
+        raise SourceError("sheet-missing", f"{path.name} has no sheet {wanted!r}", f"Sheets there: {known}.")
+    if chosen is None:
+        raise SourceError(
+            "source-empty", f"{path.name} has no filled sheet", "Export it again; not even a header is there."
+        )
+    others = [name for name in names if name != chosen]
+    notes = [f"read from sheet {chosen!r}; not read: {', '.join(map(repr, others))}"] if others else []
+    return chosen, notes + ([f"hidden sheets: {', '.join(map(repr, hidden))}"] if hidden else [])
+
+
+def _find_header(rows: Sequence[Sequence[Any]], given: int | None, sheet: str) -> int:
+    """Return the place of the header: the first of the well-filled rows at the top that holds nothing but words."""
+    if given is not None:
+        if given <= len(rows):
+            return given - 1
+        raise SourceError("header-missing", f"Sheet {sheet!r} has no row {given}", "Correct header_row in [source].")
+    filled = [[cell for cell in row if cell != ""] for row in rows[:_LOOKED_THROUGH]]
+    most = max(map(len, filled), default=0)
+    for place, cells in enumerate(filled):
+        if cells and len(cells) >= _HEADER_SHARE * most and all(isinstance(cell, str) for cell in cells):
+            return place
+    raise SourceError(
+        "header-missing",
+        f"No header was found in sheet {sheet!r}",
+        "The column names must stand in one row; name its number with header_row in [source].",
+    )
