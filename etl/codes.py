@@ -167,6 +167,12 @@ _ALL: Final = (
         "Shorten it at the source; Klaviyo's limit is 255.",
     ),
     Code(
+        "external-id-spreadsheet-number",
+        Stage.VALIDATE,
+        "Excel turned this id into a number",
+        "Its last digits are lost, and other customers would share it; export the column as text.",
+    ),
+    Code(
         "text-too-long",
         Stage.VALIDATE,
         "Text longer than the mapping allows",

@@ -110,6 +110,7 @@ def _identifiers(make: _Maker) -> None:
     make.good("phone-plus-lost", Phone="4915112345678", Country="DE", profile={"phone_number": "+494915112345678"})
     make.good("phone-several", Phone="020 7946 0124 / 020 7946 0125")
     make.good("phone-extension", Phone="07123 456 789 ext. 7", profile={"phone_number": "+447123456789"})
+    make.good("external-id-spreadsheet-number", Id="1.23457E+11", profile={"external_id": None})
     make.good("external-id-too-long", Id="x" * 256, profile={"external_id": None})
 
 

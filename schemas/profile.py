@@ -24,7 +24,7 @@ import pandas as pd
 import pandera.pandas as pa
 from pandera.typing import Series
 
-from schemas.columns import each, no_longer_than, within
+from schemas.columns import each, matches, no_longer_than, within
 from schemas.locales import is_locale
 
 EXTERNAL_ID_LENGTH: Final = 255
@@ -36,6 +36,7 @@ LONGITUDE: Final = 180.0
 _IDENTIFIERS: Final = ("email", "phone_number", "external_id")
 
 # Shapes (RE2) that settle a whole column at once; each accepts only what the judge of single cells accepts too.
+_SCIENTIFIC: Final = r"\A[0-9](?:[.,][0-9]+)?[Ee]\+[0-9]{2,3}\z"  # as Excel and its kin write it
 _OCTET: Final = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _IPV4: Final = rf"\A{_OCTET}(?:\.{_OCTET}){{3}}\z"
 _URL: Final = r"\A[Hh][Tt][Tt][Pp][Ss]?://[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{1,4})?(?:[/?#][!-~]*)?\z"
@@ -107,6 +108,12 @@ class Profile(pa.DataFrameModel):
     def external_id_fits(cls, cells: Series[str]) -> pd.Series[bool]:
         """Allow at most 255 characters."""
         return no_longer_than(cells, EXTERNAL_ID_LENGTH)
+
+    @pa.check("external_id", name="external-id-spreadsheet-number", n_failure_cases=1)
+    @classmethod
+    def external_id_kept_its_digits(cls, cells: Series[str]) -> pd.Series[bool]:
+        """Refuse ``1.23457E+11``: its last digits are gone, and different customers would share what is left."""
+        return ~matches(cells, _SCIENTIFIC)
 
     @pa.check("locale", name="locale-invalid", n_failure_cases=1)
     @classmethod
