@@ -51,6 +51,10 @@ class EtlError(Exception):
         if exit_code is not None:
             self.exit_code = exit_code
 
+    def __reduce__(self) -> tuple[type[EtlError], tuple[str, str, str], dict[str, object]]:
+        """Pickle, so that an error in a process that judges rows reaches the one that asked."""
+        return type(self), (self.code, self.message, self.hint), self.__dict__
+
     def __str__(self) -> str:
         """Message, code and hint, as a terminal shows them."""
         text = f"{self.message} [{self.code}]"

@@ -6,7 +6,8 @@ an ordered query) where a record starts. It is the key of everything.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple, Protocol
@@ -70,6 +71,40 @@ class RaggedRow:
     cells: tuple[str, ...]
 
 
+class Part(NamedTuple):
+    """A file of a source that has several. ``offset``: what its own lines are added to, to make them the source's."""
+
+    name: str
+    offset: int
+
+
+class Places:
+    """Where the lines of a source with several files stand; with no files, a line stands where it says."""
+
+    def __init__(self, parts: Iterable[Part]) -> None:
+        """``parts``: the files, in any order."""
+        self._parts = sorted(parts, key=lambda part: part.offset)
+        self._offsets = [part.offset for part in self._parts]
+
+    def __bool__(self) -> bool:
+        """Whether there are several files."""
+        return bool(self._parts)
+
+    def of(self, line: int) -> tuple[str, int]:
+        """Return the file, and the line in it; 0 is the file as a whole. No file: the source as a whole."""
+        place = bisect_right(self._offsets, line) - 1
+        return (self._parts[place].name, line - self._offsets[place]) if place >= 0 else ("", line)
+
+    def text(self, line: int) -> str:
+        """Return ``orders-2.csv:17``, or the line alone where there are not several files."""
+        return place_text(*self.of(line))
+
+
+def place_text(file: str, line: int) -> str:
+    """Return a place as people read it: ``orders-2.csv:17``."""
+    return f"{file}:{line}" if file and line else file or str(line)
+
+
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """A slice of the source.
@@ -78,12 +113,14 @@ class Chunk:
     missing cell (SQL NULL) is ``NaN``; an empty one is ``""``. Column names are the source's headers made unique.
     ``ragged``: records that are no row of the frame, each with an error in ``issues``.
     ``position``: how far into the source this chunk reaches, in the unit of :attr:`SourceInfo.size` (for progress).
+    ``part``: the file it is from, where the source has several.
     """
 
     frame: pd.DataFrame
     ragged: tuple[RaggedRow, ...] = ()
     issues: tuple[Issue, ...] = ()
     position: int = 0
+    part: Part | None = None
 
     @property
     def records(self) -> int:
@@ -95,7 +132,8 @@ class Chunk:
 class SourceInfo:
     """What was learnt about a source before its first row.
 
-    ``size`` is in bytes for files and 0 where unknown; ``notes`` are sentences for the report ("read as Windows-1252").
+    ``size`` is in ``unit`` (``B`` or ``rows``), 0 where unknown; ``notes`` are sentences for the report ("read as
+    Windows-1252").
     ``details`` holds facts for machines (``encoding``, ``delimiter``, ``sha256`` once read through).
     """
 
@@ -105,6 +143,7 @@ class SourceInfo:
     size: int = 0
     notes: tuple[str, ...] = ()
     details: Mapping[str, str] = field(default_factory=dict)
+    unit: str = "rows"
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +182,47 @@ class Record(NamedTuple):
     clears: bool = False
 
 
+class Channel(StrEnum):
+    """Where consent counts: each has its own."""
+
+    EMAIL = "email"
+    SMS = "sms"
+
+
+class Wish(StrEnum):
+    """What a row says of a person's consent. A row that says nothing, or "never", has no wish."""
+
+    SUBSCRIBE = "subscribe"
+    UNSUBSCRIBE = "unsubscribe"
+    SUPPRESS = "suppress"  # e-mail only: no marketing, whatever the consent
+    UNSUPPRESS = "unsuppress"  # lifts what a person suppressed, nothing else
+
+
+class ConsentResult(StrEnum):
+    """What became of a wish. None of them but ``REFUSED`` and ``UNKNOWN`` costs the row."""
+
+    ALREADY = "already"  # Klaviyo says so without us
+    CONFIRMED = "confirmed"  # read back as asked for
+    WITHHELD = "withheld"  # the person has opted out, somewhere, since
+    PENDING = "pending"  # the list asks the person to confirm first
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+
+
+class ConsentAsk(NamedTuple):
+    """One wish of one row. ``at``: ISO 8601 with offset, or ``""``; ``source``: Klaviyo's ``custom_source``.
+
+    ``birthday``: ``YYYY-MM-DD`` for accounts with age gating, or ``""``.
+    """
+
+    line: int
+    channel: Channel
+    wish: Wish
+    at: str = ""
+    source: str = ""
+    birthday: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Transformed:
     """One chunk after transform: records in line order, refused lines and issues."""
@@ -153,17 +233,27 @@ class Transformed:
 
 
 @dataclass(frozen=True, slots=True)
+class Merge:
+    """Lines of one person that became ``line``. ``fields``: source columns in which they differed; never a value."""
+
+    line: int
+    lines: tuple[int, ...]
+    fields: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class DedupeResolution:
     """What becomes of lines that are the same person.
 
     ``duplicates``: (line, the line it was merged into, code). ``replaced``: records with a new body. ``rejected``:
-    lines refused as a whole; each has an error in ``issues``.
+    lines refused as a whole; each has an error in ``issues``. ``merges``: who became one, and what they disagreed on.
     """
 
     duplicates: tuple[tuple[int, int, str], ...] = ()
     rejected: tuple[int, ...] = ()
     replaced: tuple[Record, ...] = ()
     issues: tuple[Issue, ...] = ()
+    merges: tuple[Merge, ...] = ()
 
 
 class BatchKind(StrEnum):
@@ -173,6 +263,13 @@ class BatchKind(StrEnum):
     UPSERT = "upsert"  # profile-import, one profile
     LIST_ADD = "list_add"  # list relationship, up to 1,000 ids
     LIST_REMOVE = "list_remove"
+    SUBSCRIBE_EMAIL = "subscribe_email"  # up to 1,000 profiles; nothing to poll
+    SUBSCRIBE_SMS = "subscribe_sms"
+    UNSUBSCRIBE_EMAIL = "unsubscribe_email"  # up to 100
+    UNSUBSCRIBE_SMS = "unsubscribe_sms"
+    SUPPRESS = "suppress"  # up to 100 addresses
+    UNSUPPRESS = "unsuppress"
+    EVENTS = "events"  # up to 1,000 events; nothing to poll
 
 
 class BatchStatus(StrEnum):
@@ -229,7 +326,8 @@ class RowResult:
     """What a settled batch says of one row.
 
     ``outcome`` ``None``: this step is done, another one (list membership) follows. ``code``: a key of the registry,
-    ``detail`` Klaviyo's words without personal data, ``klaviyo_id`` the profile's id where it was learnt.
+    ``detail`` Klaviyo's words without personal data, ``klaviyo_id`` the profile's id where it was learnt. ``consent``:
+    what became of the row's wish, where the batch was about consent.
     """
 
     line: int
@@ -239,6 +337,7 @@ class RowResult:
     column: str | None = None
     klaviyo_id: str | None = None
     severity: Severity = Severity.ERROR
+    consent: ConsentResult | None = None
 
 
 class Verdict(StrEnum):

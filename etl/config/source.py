@@ -7,22 +7,20 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-
-class Model(BaseModel):
-    """Strict about unknown keys: a misspelt key must not be ignored in silence."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
+from etl.config.base import Model
 
 Parameter = bool | int | float | datetime | date | str
 """What a query can be given: TOML's own dates and times, or text that the database understands."""
 
 _NAMED: Final = r"[A-Za-z_]\w*"
 _VARIABLE: Final = r"(\$\{\w+\})+"
+_ELSEWHERE: Final = r"[A-Za-z][\w+.-]*://|\$\{\w+\}$"
 _LOGIN: Final = re.compile(r"[\w+.-]+://[^:/]*:(?P<password>[^@]*)@")
-_SECRET_OPTION: Final = re.compile(r"[?&;][^=&;]*(?:passw|pwd|secret|token)[^=&;]*=(?P<value>[^&;]*)", re.IGNORECASE)
+_SECRET_OPTION: Final = re.compile(
+    r"[?&;][^=&;]*(?:passw|pwd|secret|token|signature|api_?key|sig(?==))[^=&;]*=(?P<value>[^&;]*)", re.IGNORECASE
+)
 _FILE_URL: Final = re.compile(
     r"(?P<scheme>(?:sqlite|duckdb)(?:\+\w+)?:///)(?P<path>(?!/|\$|:|file:|md:|[A-Za-z]:).+)", re.DOTALL
 )
@@ -31,7 +29,10 @@ _FILE_URL: Final = re.compile(
 class SourceRule(Model):
     """Where the rows come from."""
 
-    path: str | None = Field(None, description="File to read; the command line's FILE wins")
+    path: str | Annotated[list[str], Field(min_length=1)] | None = Field(
+        None,
+        description="File, pattern (exports/*.csv) or URL to read, or several of them; the command line's FILE wins",
+    )
     encoding: str | None = Field(None, description="Encoding of a text file; default: detected")
     delimiter: str | None = Field(None, min_length=1, max_length=1, description="Cell delimiter; default: detected")
     sheet: str | Annotated[int, Field(ge=1)] | None = Field(
@@ -54,17 +55,23 @@ class SourceRule(Model):
     )
     timeout: float | None = Field(None, gt=0, description="Seconds that the database may take to answer")
 
-    @field_validator("url")
+    @field_validator("url", "path")
     @classmethod
-    def _no_password(cls, url: str | None) -> str | None:
+    def _no_password(cls, given: str | list[str] | None) -> str | list[str] | None:
         # The mapping is kept in state and in each run's folder.
-        for found in (_LOGIN.match(url or ""), *_SECRET_OPTION.finditer(url or "")):
-            secret = found.groupdict().get("password", found.groupdict().get("value")) if found else ""
-            if secret and not re.fullmatch(_VARIABLE, secret):
-                raise ValueError(
-                    "it holds a password; write ${DB_PASSWORD} in its place and set that in the environment or .env"
-                )
-        return url
+        for url in [given] if isinstance(given, str) else given or []:
+            for found in (_LOGIN.match(url), *(_SECRET_OPTION.finditer(url) if "://" in url else ())):
+                secret = found.groupdict().get("password", found.groupdict().get("value")) if found else ""
+                if secret and not re.fullmatch(_VARIABLE, secret):
+                    raise ValueError(
+                        "it holds a password; write ${DB_PASSWORD} in its place and set that in the environment or .env"
+                    )
+        return given
+
+    def paths_from(self, folder: Path | None) -> list[str]:
+        """Return the files to read; those that are no URLs start from ``folder``."""
+        given = [self.path] if isinstance(self.path, str) else self.path or []
+        return [path if folder is None or re.match(_ELSEWHERE, path) else str(folder / path) for path in given]
 
     @field_validator("lookback")
     @classmethod

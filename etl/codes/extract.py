@@ -1,0 +1,71 @@
+"""Extract: the file and its records."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from etl.codes.base import Code
+from etl.model import Stage
+
+CODES: Final = (
+    Code(
+        "row-too-short",
+        Stage.EXTRACT,
+        "Row has too few cells",
+        "A delimiter or quote is missing on this line; compare it with the header.",
+    ),
+    Code(
+        "row-too-long",
+        Stage.EXTRACT,
+        "Row has too many cells",
+        "A cell holds the delimiter without quotes; quote that cell and run the rejects file.",
+    ),
+    Code(
+        "row-undecodable",
+        Stage.EXTRACT,
+        "Row is not valid text in the file's encoding",
+        "Save the file as UTF-8, or name its encoding in [source] encoding.",
+    ),
+    Code(
+        "row-not-json",
+        Stage.EXTRACT,
+        "Line is not a JSON object",
+        "Each line of a .jsonl file must be one object; correct the line.",
+    ),
+    Code(
+        "quote-unclosed",
+        Stage.EXTRACT,
+        "File ends inside a quoted cell",
+        "The file is cut off or a quote is missing; export it again and compare the row count.",
+    ),
+    Code(
+        "quote-malformed",
+        Stage.EXTRACT,
+        "Text follows a closing quote",
+        "Double the quotes inside the cell, or export the file again.",
+    ),
+    Code(
+        "cell-has-nul",
+        Stage.EXTRACT,
+        "Row holds a NUL character",
+        "The file is damaged or not a text file; export it again.",
+    ),
+    Code(
+        "header-duplicate",
+        Stage.EXTRACT,
+        "Two columns have the same header",
+        "The later column was renamed by adding a number; rename it in the source if you need it.",
+    ),
+    Code(
+        "header-empty",
+        Stage.EXTRACT,
+        "A column has no header",
+        "It was named column_N after its position; name it in the source if you need it.",
+    ),
+    Code(
+        "cell-error",
+        Stage.EXTRACT,
+        "Cell holds an error such as #N/A",
+        "It counts as empty; repair the formula in the sheet, or replace it by its value.",
+    ),
+)

@@ -1,0 +1,89 @@
+"""Load: Klaviyo's answers."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from etl.codes.base import Code
+from etl.model import Stage
+
+CODES: Final = (
+    Code(
+        "klaviyo-invalid",
+        Stage.LOAD,
+        "Klaviyo refused the row",
+        "The detail is Klaviyo's own; correct the cell and run the rejects file.",
+    ),
+    Code(
+        "klaviyo-duplicate",
+        Stage.LOAD,
+        "Identifiers belong to different profiles in Klaviyo",
+        "Merge those profiles in Klaviyo, or drop one identifier from the row.",
+    ),
+    Code(
+        "klaviyo-too-large",
+        Stage.LOAD,
+        "Klaviyo found the profile too large",
+        "Shorten or unmap the longest column.",
+    ),
+    Code(
+        "job-cancelled",
+        Stage.LOAD,
+        "Klaviyo cancelled the job",
+        "Run klaviyo-etl retry to send these rows again.",
+    ),
+    Code(
+        "job-expired",
+        Stage.LOAD,
+        "The job expired before its result was read",
+        "Run klaviyo-etl verify to see what arrived, then retry.",
+    ),
+    Code(
+        "result-unproven",
+        Stage.LOAD,
+        "Sent, but the result could not be proved",
+        "Run klaviyo-etl verify, then retry what is missing.",
+    ),
+    Code(
+        "profile-not-found",
+        Stage.LOAD,
+        "Klaviyo reported success, but the profile is not there",
+        "Klaviyo drops addresses it takes for fakes; check it, then retry.",
+    ),
+    Code(
+        "list-add-failed",
+        Stage.LOAD,
+        "Profile is in Klaviyo but not on the list",
+        "Check that the list still exists, then retry.",
+    ),
+    Code(
+        "list-remove-failed",
+        Stage.LOAD,
+        "Profile is in Klaviyo but was not taken off the list",
+        "Take it off in Klaviyo, or retry.",
+    ),
+    Code(
+        "gave-up",
+        Stage.LOAD,
+        "Klaviyo did not take the batch, however often it was sent",
+        "Run klaviyo-etl retry once Klaviyo is well again.",
+    ),
+    Code(
+        "list-unknown",
+        Stage.LOAD,
+        "The list named in the row does not exist",
+        "Create it in Klaviyo or set create_list = true.",
+    ),
+    Code(
+        "phone-dropped",
+        Stage.LOAD,
+        "Klaviyo kept the profile but not the phone",
+        "Klaviyo does this in silence for numbers it cannot text; check the number.",
+    ),
+    Code(
+        "property-not-list",
+        Stage.LOAD,
+        "Klaviyo has a value there that is no list",
+        "It was left alone: items are added to and taken off lists only. Make it a list in Klaviyo, or write it whole.",
+    ),
+)

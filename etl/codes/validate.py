@@ -1,0 +1,162 @@
+"""Validate: cells and rows as strings."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from etl.codes.base import Code
+from etl.model import Stage
+
+CODES: Final = (
+    Code(
+        "identifier-missing",
+        Stage.VALIDATE,
+        "No usable e-mail, phone or external id",
+        "Klaviyo needs at least one identifier per profile; fill one in.",
+    ),
+    Code(
+        "required-missing",
+        Stage.VALIDATE,
+        "A required cell is empty",
+        "Fill it in, or drop 'required' from the mapping.",
+    ),
+    Code("email-invalid", Stage.VALIDATE, "Not a valid e-mail address", "Correct the address."),
+    Code(
+        "email-domain-typo",
+        Stage.VALIDATE,
+        "The e-mail's domain looks mistyped",
+        "Compare with the suggestion; the row was imported as it stands.",
+    ),
+    Code(
+        "email-placeholder",
+        Stage.VALIDATE,
+        "A placeholder, not a customer's address",
+        "Klaviyo drops such addresses; use the real one or leave the cell empty.",
+    ),
+    Code(
+        "email-role",
+        Stage.VALIDATE,
+        "A role mailbox, not a person",
+        "Mail to info@ or sales@ is often reported as spam; make sure somebody there asked for it.",
+    ),
+    Code(
+        "email-disposable",
+        Stage.VALIDATE,
+        "A throw-away address",
+        "It was imported as it stands; mail to such mailboxes is read for minutes, if at all.",
+    ),
+    Code("email-several", Stage.VALIDATE, "Several addresses in one cell", "Keep one address per row."),
+    Code(
+        "phone-invalid",
+        Stage.VALIDATE,
+        "Not a valid phone number",
+        "Write it in international form, +<country code><number>.",
+    ),
+    Code(
+        "phone-no-country",
+        Stage.VALIDATE,
+        "National phone number without a country",
+        "Set [defaults] country or country_column in the mapping, or write +<country code>.",
+    ),
+    Code(
+        "phone-spreadsheet-number",
+        Stage.VALIDATE,
+        "Excel turned this phone into a number",
+        "Digits are lost for good here; export the column as text from the source system.",
+    ),
+    Code(
+        "phone-leading-zero-lost",
+        Stage.VALIDATE,
+        "The phone's leading zero is missing",
+        "Compare with the suggestion; export the column as text so that zeros survive.",
+    ),
+    Code(
+        "phone-plus-lost",
+        Stage.VALIDATE,
+        "The phone may have lost its +",
+        "It was read as a national number; if it begins with the country code, use the suggestion.",
+    ),
+    Code(
+        "phone-not-mobile",
+        Stage.VALIDATE,
+        "The phone cannot receive text messages",
+        "A landline or service number was used as it stands; ask for a mobile number where SMS is wanted.",
+    ),
+    Code("phone-several", Stage.VALIDATE, "Several numbers in one cell", "Keep one number per row."),
+    Code(
+        "phone-extension",
+        Stage.VALIDATE,
+        "The phone has an extension",
+        "Klaviyo takes no extensions; the number without it was used.",
+    ),
+    Code(
+        "country-unknown",
+        Stage.VALIDATE,
+        "Country not recognised",
+        "Use an ISO 3166 code (US, DE) or an English country name.",
+    ),
+    Code(
+        "external-id-too-long",
+        Stage.VALIDATE,
+        "External id longer than 255 characters",
+        "Shorten it at the source; Klaviyo's limit is 255.",
+    ),
+    Code(
+        "external-id-spreadsheet-number",
+        Stage.VALIDATE,
+        "Excel turned this id into a number",
+        "Its last digits are lost, and other customers would share it; export the column as text.",
+    ),
+    Code(
+        "text-too-long",
+        Stage.VALIDATE,
+        "Text longer than the mapping allows",
+        "Shorten it, or raise max_length.",
+    ),
+    Code(
+        "text-too-short",
+        Stage.VALIDATE,
+        "Text shorter than the mapping asks",
+        "Complete it, or lower min_length.",
+    ),
+    Code(
+        "pattern-mismatch",
+        Stage.VALIDATE,
+        "Value does not match the mapping's pattern",
+        "Correct the value or the pattern.",
+    ),
+    Code(
+        "not-in-list",
+        Stage.VALIDATE,
+        "Value is not one of the allowed ones",
+        "Use one of the values in one_of, or add this one to the mapping.",
+    ),
+    Code("locale-invalid", Stage.VALIDATE, "Not a BCP 47 locale", "Write it like en-US."),
+    Code("timezone-invalid", Stage.VALIDATE, "Not an IANA time zone", "Write it like America/New_York."),
+    Code("url-invalid", Stage.VALIDATE, "Not a web address", "Start it with https://."),
+    Code(
+        "coordinate-invalid",
+        Stage.VALIDATE,
+        "Not a coordinate",
+        "Latitude is -90 to 90, longitude -180 to 180, in degrees.",
+    ),
+    Code("ip-invalid", Stage.VALIDATE, "Not an IP address", "Write it like 203.0.113.7."),
+    Code(
+        "schema-failed",
+        Stage.VALIDATE,
+        "The row fails a check of the schema",
+        "The detail names the check; correct the row or the schema.",
+    ),
+    Code(
+        "schema-broken",
+        Stage.VALIDATE,
+        "A check of the schema broke",
+        "The check itself raised an error, no row was refused by it; repair the schema.",
+    ),
+    Code(
+        "zip-leading-zero-lost",
+        Stage.VALIDATE,
+        "Postal code lacks its leading zero",
+        "A spreadsheet took it for a number. It was sent as it stands; format the column as text and export again.",
+    ),
+)

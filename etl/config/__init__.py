@@ -1,0 +1,79 @@
+"""The mapping file and the settings, as pydantic models (design §7).
+
+A mapping says which source column goes to which Klaviyo field, as what type and by what rules.
+"""
+
+from etl.config.columns import LIST_PATCHES, Column, ColumnRule, ValueType, WriteRule
+from etl.config.events import EventMapping, EventRule, load_event_mapping, parse_event_mapping
+from etl.config.mapping import Mapping, computed_header, load_mapping, mapping_schema, parse_mapping
+from etl.config.mapping import Mapping as ConfigMapping
+from etl.config.merging import MergeRule
+from etl.config.row_rules import RowRule, field_name
+from etl.config.rules import ConsentRule, Defaults, DuplicateRule, Guards, Identifier, LoadRule, ProfileRule
+from etl.config.settings import DEFAULT_BASE_URL, DEFAULT_REVISION, Settings, environment, load_settings
+from etl.config.source import SourceRule
+from etl.config.steps import Computed, Step
+from etl.config.targets import (
+    ATTRIBUTES,
+    CONSENT_DATES,
+    CONSENT_PREFIX,
+    CONSENT_TARGETS,
+    FIXED_TARGETS,
+    IDENTIFIERS,
+    LIST_TARGET,
+    LOCATION_FIELDS,
+    LOCATION_PREFIX,
+    PROPERTY_PREFIX,
+    VALUE_TARGET,
+)
+from etl.config.writes import field_of, fields_if_blank, patches_lists
+
+__all__ = [
+    "ATTRIBUTES",
+    "CONSENT_DATES",
+    "CONSENT_PREFIX",
+    "CONSENT_TARGETS",
+    "DEFAULT_BASE_URL",
+    "DEFAULT_REVISION",
+    "FIXED_TARGETS",
+    "IDENTIFIERS",
+    "LIST_PATCHES",
+    "LIST_TARGET",
+    "LOCATION_FIELDS",
+    "LOCATION_PREFIX",
+    "PROPERTY_PREFIX",
+    "VALUE_TARGET",
+    "Column",
+    "ColumnRule",
+    "Computed",
+    "ConfigMapping",
+    "ConsentRule",
+    "Defaults",
+    "DuplicateRule",
+    "EventMapping",
+    "EventRule",
+    "Guards",
+    "Identifier",
+    "LoadRule",
+    "Mapping",
+    "MergeRule",
+    "ProfileRule",
+    "RowRule",
+    "Settings",
+    "SourceRule",
+    "Step",
+    "ValueType",
+    "WriteRule",
+    "computed_header",
+    "environment",
+    "field_name",
+    "field_of",
+    "fields_if_blank",
+    "load_event_mapping",
+    "load_mapping",
+    "load_settings",
+    "mapping_schema",
+    "parse_event_mapping",
+    "parse_mapping",
+    "patches_lists",
+]

@@ -1,0 +1,202 @@
+"""The mapping file (TOML) as a whole: read, checked, hashed.
+
+Every error names the key and the fix. ``mapping_schema()`` gives the JSON Schema for editors.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import re
+import tomllib
+from collections.abc import Mapping as AbstractMapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final, Self
+
+import orjson
+from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+
+from etl.config.base import Model
+from etl.config.columns import Column, ColumnRule
+from etl.config.merging import check_merges
+from etl.config.row_rules import RowRule, check_rule
+from etl.config.rules import ConsentRule, Defaults, Guards, LoadRule, ProfileRule
+from etl.config.source import SourceRule
+from etl.config.steps import Computed, ComputedColumn
+from etl.config.targets import CONSENT_PREFIX, IDENTIFIERS, PROPERTY_PREFIX, VALUE_TARGET
+from etl.errors import ConfigError
+
+# A date or a source of a consent says nothing without the consent, and a consent nothing without an address.
+_CONSENT_NEEDS: Final = {
+    "consent.email": ("email",),
+    "consent.sms": ("phone_number",),
+    "consent.email_at": ("consent.email",),
+    "consent.sms_at": ("consent.sms",),
+    "consent.source": ("consent.email", "consent.sms"),
+    "consent.date_of_birth": ("consent.email", "consent.sms"),
+}
+
+
+def computed_header(target: str) -> str:
+    """Return what a computed column is called where a source column would be named."""
+    return f"[computed] {target}"
+
+
+class Mapping(Model):
+    """The whole mapping file."""
+
+    source: SourceRule = SourceRule()
+    defaults: Defaults = Defaults()
+    columns: dict[str, Column] = Field(min_length=1)
+    computed: dict[str, ComputedColumn] = Field({}, description="Columns made of several, by target")
+    rules: tuple[RowRule, ...] = ()
+    profile: ProfileRule = ProfileRule()
+    consent: ConsentRule = ConsentRule()
+    load: LoadRule = LoadRule()
+    guards: Guards = Guards()
+
+    @model_validator(mode="after")
+    def _targets_fit(self) -> Self:
+        seen: dict[str, str] = {}
+        for header, rule in (*self.columns.items(), *self._computed_rules.items()):
+            if rule.to in seen:
+                raise ValueError(f"columns {seen[rule.to]!r} and {header!r} both go to {rule.to!r}; keep one")
+            seen[rule.to] = header
+        clash = PROPERTY_PREFIX + self.profile.value_property
+        if VALUE_TARGET in seen and clash in seen:
+            raise ValueError(
+                f"columns {seen[VALUE_TARGET]!r} and {seen[clash]!r} both go to {clash!r}; keep one, or set "
+                "[profile] value_property"
+            )
+        if not any(name in seen for name in IDENTIFIERS):
+            raise ValueError("no column goes to email, phone_number or external_id; Klaviyo needs one of them")
+        check_merges((rule.merge for rule in self.columns.values()), self.profile.duplicates, self.profile.newest_by)
+        for row_rule in self.rules:
+            check_rule(row_rule, self.by_target)
+        if self.load.missing != "report" and self.source.watermark is not None:
+            raise ValueError("load.missing needs the whole source, and a watermark reads only what is new")
+        for target, needed in _CONSENT_NEEDS.items():
+            if target in seen and not any(other in seen for other in needed):
+                raise ValueError(f"column {seen[target]!r} goes to {target}, which needs {' or '.join(needed)} too")
+        return self
+
+    @cached_property
+    def by_target(self) -> dict[str, tuple[str, ColumnRule]]:
+        """Target → (source header, rule)."""
+        every = (*self.columns.items(), *self._computed_rules.items())
+        return {rule.to: (header, rule) for header, rule in every}
+
+    @cached_property
+    def _computed_rules(self) -> dict[str, ColumnRule]:
+        """Header of a computed column → its rule."""
+        rules = {}
+        for target, computed in self.computed.items():
+            try:
+                rules[computed_header(target)] = ColumnRule.model_validate({**computed.rule, "to": target})
+            except ValidationError as error:
+                fault = error.errors(include_url=False, include_input=False)[0]
+                key = ".".join(map(str, fault["loc"]))
+                raise ValueError(f"computed {target!r}: {key}: {fault['msg'].removeprefix('Value error, ')}") from None
+        return rules
+
+    @cached_property
+    def asks_consent(self) -> bool:
+        """Whether rows say something of consent."""
+        return any(target.startswith(CONSENT_PREFIX) for target in self.by_target)
+
+    @cached_property
+    def clears_anything(self) -> bool:
+        """Whether some column may clear a field; only profile-import can do that."""
+        return any(rule.write == "clear_if_blank" for _, rule in self.by_target.values())
+
+    @cached_property
+    def hash(self) -> str:
+        """Hex digest of what shapes a record (columns, defaults, profile), not of how it is loaded."""
+        shape = self.model_dump(mode="json", include={"columns", "defaults", "profile"})
+        if self.computed:
+            shape["computed"] = self.model_dump(mode="json", include={"computed"})["computed"]
+        if self.asks_consent:
+            shape["consent"] = self.consent.model_dump(mode="json")
+        return hashlib.blake2b(orjson.dumps(shape, option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()
+
+    def missing_columns(self, headers: tuple[str, ...]) -> list[str]:
+        """Return the source columns this mapping names that ``headers`` lack."""
+        wanted = [*self.columns, *(header for computed in self.computed.values() for header in computed.headers)]
+        if self.defaults.country_column:
+            wanted.append(self.defaults.country_column)
+        if self.profile.newest_by:
+            wanted.append(self.profile.newest_by)
+        return [name for name in dict.fromkeys(wanted) if name not in headers]
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return a mapping file as plain data. Raise :class:`ConfigError`."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise ConfigError(
+            "mapping-not-found", f"There is no mapping file {path}", "Check the path given with --mapping."
+        ) from None
+    except UnicodeDecodeError:
+        raise ConfigError("mapping-not-utf8", f"{path} is not UTF-8 text", "Save the mapping file as UTF-8.") from None
+    except OSError as error:
+        raise ConfigError(
+            "mapping-unreadable", f"{path} cannot be read: {error.strerror}", "Check the path and its permissions."
+        ) from None
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(
+            "mapping-not-toml",
+            f"{path} is not valid TOML: {error}",
+            'Quote column names that hold spaces: "Email Address" = "email".',
+        ) from None
+
+
+def load_mapping(path: Path) -> Mapping:
+    """Read a mapping file. Raise :class:`ConfigError` naming the key, the fault and the fix."""
+    mapping = parse_mapping(read_toml(path), where=str(path))
+    return mapping.model_copy(update={"source": mapping.source.based_on(path.parent)})
+
+
+def parse_mapping(document: AbstractMapping[str, Any], *, where: str = "mapping") -> Mapping:
+    """Check a mapping given as plain data. Raise :class:`ConfigError` naming every faulty key."""
+    try:
+        return Mapping.model_validate(document)
+    except ValidationError as error:
+        faults = [say_fault(fault) for fault in error.errors(include_url=False, include_input=False)]
+        raise ConfigError(
+            "mapping-invalid",
+            f"{where}:\n" + "\n".join(f"  {fault}" for fault in faults),
+            "See docs/mapping.md for every key.",
+        ) from None
+
+
+_MEMBERS: Final[dict[str, type[BaseModel]]] = {"columns": ColumnRule, "rules": RowRule, "computed": Computed}
+"""Sections that hold several of a kind."""
+
+
+def say_fault(fault: ErrorDetails) -> str:
+    """Return what pydantic found as a sentence that names the key."""
+    place = [str(part) for part in fault["loc"]]
+    key = ".".join(f'"{part}"' if re.search(r"[^\w$-]", part) else part for part in place) or "(whole file)"
+    message = fault["msg"].removeprefix("Value error, ")
+    if fault["type"] == "missing":
+        message = "this key is missing"
+    if fault["type"] == "extra_forbidden":
+        section = Mapping.model_fields.get(place[0]) if len(place) > 1 else None
+        model: object = Mapping if section is None else _MEMBERS.get(place[0], section.annotation)
+        fields = model.model_fields if isinstance(model, type) and issubclass(model, BaseModel) else {}
+        known = [field.alias or name for name, field in fields.items()]
+        near = difflib.get_close_matches(place[-1], known, n=1)
+        message = f"unknown key; did you mean {near[0]!r}?" if near else f"unknown key; known here: {', '.join(known)}"
+    return f"{key}: {message}"
+
+
+def mapping_schema() -> dict[str, Any]:
+    """Return the JSON Schema of the mapping file, for editors."""
+    schema = Mapping.model_json_schema(mode="validation")
+    dialect = "https://json-schema.org/draft/2020-12/schema"
+    return {"$schema": dialect, **schema, "title": "klaviyo-etl mapping"}
