@@ -1,7 +1,25 @@
 """Extract: sources of rows. Strings come out as they stand, each with the physical line where its record starts."""
 
 from etl.extract.base import Source
-from etl.extract.opening import open_source
+from etl.extract.cells import text_frame
+from etl.extract.finding import Files, find_files
+from etl.extract.opening import open_files, open_source
+from etl.extract.remote import file_name, is_remote, masked
+from etl.extract.spreadsheet import SHEET_TYPES
 from etl.extract.sql import SqlSource, open_query, query_key
 
-__all__ = ["Source", "SqlSource", "open_query", "open_source", "query_key"]
+__all__ = [
+    "SHEET_TYPES",
+    "Files",
+    "Source",
+    "SqlSource",
+    "file_name",
+    "find_files",
+    "is_remote",
+    "masked",
+    "open_files",
+    "open_query",
+    "open_source",
+    "query_key",
+    "text_frame",
+]

@@ -2,50 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-import numpy as np
-import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from etl.errors import SourceError
 from etl.extract import dialect
+from etl.extract.blocks import plain_block, read_block
 from etl.extract.encoding import Encoding, detect, named
 from etl.extract.headers import unique_headers
+from etl.extract.pieces import Piece, from_records, printable, regrouped
 from etl.extract.records import BadRecord, read_records
-from etl.model import Chunk, Issue, RaggedRow, SourceInfo, Stage
+from etl.extract.texts import Bytes, Text, is_by_byte
+from etl.model import Chunk, SourceInfo
 
 _SNIFFED_LINES: Final = 200
-_TEXT = pd.StringDtype(storage="pyarrow", na_value=np.nan)
-
-
-class _Counted(io.RawIOBase):
-    """Bytes of a file, counted and hashed on their way."""
-
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("rb", buffering=0)
-        self.digest = hashlib.sha256()
-        self.position = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        count = self._file.readinto(buffer) or 0
-        self.digest.update(memoryview(buffer)[:count])
-        self.position += count
-        return count
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()
 
 
 class DelimitedSource:
@@ -56,18 +30,20 @@ class DelimitedSource:
         self._path = path
         self._chunk_rows = chunk_rows
         self._encoding = named(encoding) if encoding else detect(path)
-        self._raw = _Counted(path)
-        self._text = _decoded(self._raw, self._encoding)
+        self._raw = Bytes(path)
+        by_byte = is_by_byte(self._encoding.codec)
+        self._text = Text(self._raw, self._encoding.codec) if by_byte else _decoded(self._raw, self._encoding)
         self._delimiter, first_line, lines = self._find_delimiter(delimiter)
         self._records = read_records(lines, self._delimiter, first_line)
         header_line, header = self._read_header()
-        self._columns, self._header_issues = unique_headers([_printable(name) for name in header], header_line)
+        self._columns, self._header_issues = unique_headers([printable(name) for name in header], header_line)
         notes = tuple(note for note in (self._encoding.note,) if note)
         self.info = SourceInfo(
             name=path.name,
             kind="delimited",
             columns=self._columns,
             size=path.stat().st_size,
+            unit="B",
             notes=notes,
             details={
                 "encoding": self._encoding.codec,
@@ -82,67 +58,65 @@ class DelimitedSource:
 
     def chunks(self) -> Iterator[Chunk]:
         """Yield the rows; a record with another number of cells than the header is ragged."""
-        width = len(self._columns)
-        header_issues = self._header_issues
-        while True:
-            batch = list(itertools.islice(self._records, self._chunk_rows))
-            if not batch and not header_issues:
-                return
-            lines: list[int] = []
-            rows: list[list[str]] = []
-            ragged: list[RaggedRow] = []
-            issues: list[Issue] = list(header_issues)
-            header_issues = ()
-            for record in batch:
-                if isinstance(record, BadRecord):
-                    ragged.append(RaggedRow(record.line, (_printable(record.text),)))
-                    issues.append(Issue(record.line, Stage.EXTRACT, record.code))
-                elif len(record[1]) == width:
-                    lines.append(record[0])
-                    rows.append(record[1])
-                else:
-                    line, cells = record
-                    ragged.append(RaggedRow(line, tuple(map(_printable, cells))))
-                    code = "row-too-short" if len(cells) < width else "row-too-long"
-                    issues.append(
-                        Issue(line, Stage.EXTRACT, code, detail=f"{len(cells)} cells, the header has {width}")
-                    )
-            frame = self._frame(lines, rows, ragged, issues)
-            ragged.sort(key=lambda row: row.line)
-            yield Chunk(frame, tuple(ragged), tuple(issues), self._raw.position)
+        issues = self._header_issues
+        for piece in regrouped(self._pieces(), self._chunk_rows):
+            yield Chunk(piece.frame(self._columns), piece.ragged, (*issues, *piece.issues), self._raw.position)
+            issues = ()
+        if issues:
+            yield Chunk(from_records((), len(self._columns)).frame(self._columns), (), issues, self._raw.position)
 
-    def _frame(
-        self, lines: list[int], rows: list[list[str]], ragged: list[RaggedRow], issues: list[Issue]
-    ) -> pd.DataFrame:
+    def _pieces(self) -> Iterator[Piece]:
+        if not isinstance(self._text, Text):
+            yield from self._one_by_one(self._records)
+            return
+        text = self._text
+        while data := text.take():
+            read = self._read_plain(data)
+            if read is not None:
+                piece, rest, lines = read
+                text.give_back(rest, lines)
+                yield piece
+            else:
+                text.give_back(data)
+                text.load()
+                yield from self._one_by_one(read_records(text, self._delimiter, text.line, enough=lambda: text.is_idle))
+
+    def _one_by_one(self, records: Iterator[tuple[int, list[str]] | BadRecord]) -> Iterator[Piece]:
+        while batch := list(itertools.islice(records, self._chunk_rows)):
+            yield from_records(batch, len(self._columns))
+
+    def _read_plain(self, data: bytes) -> tuple[Piece, bytes, int] | None:
+        """Read a block as columns: its records, the bytes that are left, the lines read; ``None`` if in any doubt."""
+        assert isinstance(self._text, Text)  # noqa: S101 - only such are read in blocks
+        width = len(self._columns)
+        codec = self._text.codec
+        if not self._delimiter.isascii() or (width == 1 and b'""' in data):
+            return None  # a lone empty cell is no record
+        is_utf8 = codec == "utf-8" or data.isascii()
         try:
-            arrays = _arrays(rows, len(self._columns))
-            dirty = any(pc.any(pc.match_substring(array, "\0")).as_py() for array in arrays)
-        except UnicodeEncodeError:
-            dirty = True
-        if dirty:
-            kept_lines: list[int] = []
-            kept_rows: list[list[str]] = []
-            for line, cells in zip(lines, rows, strict=True):
-                code = _dirt(cells)
-                if code:
-                    ragged.append(RaggedRow(line, tuple(map(_printable, cells))))
-                    issues.append(Issue(line, Stage.EXTRACT, code))
-                else:
-                    kept_lines.append(line)
-                    kept_rows.append(cells)
-            lines, arrays = kept_lines, _arrays(kept_rows, len(self._columns))
-        index = pd.Index(np.array(lines, dtype=np.int64), name="line")
-        cells_of = {
-            name: pd.Series(pd.array(array, dtype=_TEXT), index=index)
-            for name, array in zip(self._columns, arrays, strict=True)
-        }
-        return pd.DataFrame(cells_of, index=index)
+            converted = data if is_utf8 else data.decode(codec).encode()
+            block = plain_block(converted, self._delimiter, last=self._text.is_whole)
+            if block is None:
+                return None
+            if is_utf8:
+                str(block.data, "utf-8")  # not all of the bytes: the last letter may be cut
+        except UnicodeError:
+            return None
+        piece = read_block(block, self._delimiter, width, self._text.line)
+        if piece is None:
+            return None
+        rest = converted[len(block.data) :]
+        return piece, rest if is_utf8 else rest.decode().encode(codec), block.line_count
 
     def _find_delimiter(self, given: str | None) -> tuple[str, int, Iterator[str]]:
         head = list(itertools.islice(self._text, _SNIFFED_LINES))
         if not any(line.strip("\r\n\ufeff \t") for line in head):
             raise SourceError("source-empty", f"{self._path.name} is empty", "Export it again; there is no header.")
-        lines = itertools.chain(head, self._text)
+        lines: Iterator[str] = iter(self._text)
+        if isinstance(self._text, Text):
+            self._text.rewind(head)
+        else:
+            lines = itertools.chain(head, lines)
         first = head[0].rstrip("\r\n")
         # Excel's own way of naming the delimiter.
         if len(first) == len("sep=,") and first.lower().startswith("sep="):
@@ -173,29 +147,8 @@ class DelimitedSource:
         self.close()
 
 
-def _decoded(raw: _Counted, encoding: Encoding) -> io.TextIOWrapper:
+def _decoded(raw: Bytes, encoding: Encoding) -> io.TextIOWrapper:
     # Bytes that are no text become lone surrogates, so that their row can be refused and nothing else.
     errors = "replace" if encoding.codec.startswith(("utf-16", "utf-32")) else "surrogateescape"
     # newline="" keeps line ends as they are, which the reader needs to see inside quoted cells.
     return io.TextIOWrapper(io.BufferedReader(raw, 1 << 20), encoding=encoding.codec, errors=errors, newline="")
-
-
-def _arrays(rows: list[list[str]], width: int) -> list[pa.Array]:
-    columns = zip(*rows, strict=True) if rows else ((),) * width
-    return [pa.array(column, pa.large_string()) for column in columns]
-
-
-def _dirt(cells: Sequence[str]) -> str:
-    text = "".join(cells)
-    if "\0" in text:
-        return "cell-has-nul"
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return "row-undecodable"
-    return ""
-
-
-def _printable(text: str) -> str:
-    """Return text that can be stored: lone surrogates become replacement characters."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace") if not text.isascii() else text

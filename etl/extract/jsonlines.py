@@ -32,7 +32,8 @@ class JsonLinesSource:
         if not names:
             raise SourceError("source-empty", f"{path.name} holds no JSON object", "Each line must be one object.")
         self.sha256 = digest_of(path)
-        self.info = SourceInfo(name=path.name, kind="jsonlines", columns=tuple(names), size=path.stat().st_size)
+        size = path.stat().st_size
+        self.info = SourceInfo(name=path.name, kind="jsonlines", columns=tuple(names), size=size, unit="B")
 
     def chunks(self) -> Iterator[Chunk]:
         """Yield the rows; a line that is no object is ragged. Absent and null are missing cells."""

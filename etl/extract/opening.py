@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from etl.errors import SourceError
+from etl.extract import remote
 from etl.extract.base import Source
 from etl.extract.columnar import MAGIC, ParquetSource
 from etl.extract.delimited import DelimitedSource
 from etl.extract.jsonlines import SUFFIXES, JsonLinesSource
 from etl.extract.packed import spooled, unpack
+from etl.extract.private import PrivateFileSource, deleted_on_error, discard
+from etl.extract.several import Member, SeveralSource
 from etl.extract.spreadsheet import MAGICS, SpreadsheetSource
 
-CHUNK_ROWS: Final = 50_000
+CHUNK_ROWS: Final = 25_000
 STANDARD_INPUT: Final = "-"
 
 # first bytes → what it is, what to do
 _FOREIGN: Final = (
-    (b"\x28\xb5\x2f\xfd", "zstd-compressed", "Unpack it first: zstd -d FILE."),
+    (b"BZh", "bzip2-compressed", "Unpack it first: bunzip2 FILE."),
     (b"%PDF", "a PDF", "Export the table as CSV."),
     (b"SQLite format 3\x00", "a SQLite database", "Export the table as CSV."),
     (b"\x89PNG", "an image", "Give a CSV file."),
@@ -35,11 +39,12 @@ def open_source(
     sheet: str | int | None = None,
     header_row: int | None = None,
     chunk_rows: int = CHUNK_ROWS,
+    environ: Mapping[str, str] | None = None,
 ) -> Source:
-    """Open a file of rows, or ``-`` for standard input. Raise :class:`SourceError`.
+    """Open a file of rows, a URL of one, or ``-`` for standard input. Raise :class:`SourceError`.
 
     ``encoding``, ``delimiter``, ``header_row`` (from 1): found where not given. ``sheet``: name, or number from 1; the
-    first that is filled and not hidden where not given.
+    first that is filled and not hidden where not given. ``environ``: what ``${NAME}`` in a URL is filled in from.
     """
 
     def plain(file: Path) -> Source:
@@ -49,6 +54,10 @@ def open_source(
 
     if str(path) == STANDARD_INPUT:
         return spooled(sys.stdin.buffer, plain)
+    if remote.is_remote(path):
+        fetched = remote.fetch(str(path), environ or {})
+        with deleted_on_error(fetched):
+            return PrivateFileSource(plain(fetched), fetched, remote.masked(path), _fetched_note(fetched))
     path = Path(path)
     head = _head(path)
     if (unpacked := unpack(path, head, plain)) is not None:
@@ -63,6 +72,43 @@ def open_source(
         if head.startswith(magic):
             raise SourceError("source-binary", f"{path.name} is {kind}, not a text file", hint)
     return DelimitedSource(path, encoding=encoding, delimiter=delimiter, chunk_rows=chunk_rows)
+
+
+def open_files(
+    name: str,
+    paths: Sequence[Path | str],
+    names: Sequence[str],
+    open_one: Callable[[Path | str], Source],
+    environ: Mapping[str, str],
+) -> Source:
+    """Open several files as one source. ``open_one``: opens each. Raise :class:`SourceError`."""
+    return SeveralSource(
+        name, [_member(path, shown, open_one, environ) for path, shown in zip(paths, names, strict=True)]
+    )
+
+
+def _member(
+    path: Path | str, name: str, open_one: Callable[[Path | str], Source], environ: Mapping[str, str]
+) -> Member:
+    if not remote.is_remote(path):
+        return Member(name, lambda: Path(path).stat().st_size, lambda: open_one(path))
+    held: list[Path] = []
+
+    def fetched() -> Source:
+        # Once: it is opened twice, and on the way it may change.
+        if not held:
+            held.append(remote.fetch(str(path), environ))
+        return open_one(held[0])
+
+    def release() -> None:
+        while held:
+            discard(held.pop())
+
+    return Member(name, lambda: held[0].stat().st_size, fetched, release)
+
+
+def _fetched_note(path: Path) -> str:
+    return f"fetched, {path.stat().st_size:,} bytes"
 
 
 def _head(path: Path) -> bytes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -30,8 +30,9 @@ class BadRecord:
 class _Feed:
     """Hands physical lines to a reader and remembers those of the record in hand."""
 
-    def __init__(self, lines: Iterator[str]) -> None:
+    def __init__(self, lines: Iterator[str], enough: Callable[[], bool]) -> None:
         self._lines = lines
+        self._enough = enough
         self._again: deque[str] = deque()
         self._held: list[str] = []
         self._size = 0
@@ -46,6 +47,8 @@ class _Feed:
             raise StopIteration
         if self._again:
             line = self._again.popleft()
+        elif not self._held and self._enough():
+            raise StopIteration
         else:
             line = next(self._lines, "")
             if not line:
@@ -70,13 +73,14 @@ class _Feed:
 
 
 def read_records(
-    lines: Iterator[str], delimiter: str, first_line: int = 1
+    lines: Iterator[str], delimiter: str, first_line: int = 1, enough: Callable[[], bool] = lambda: False
 ) -> Iterator[tuple[int, list[str]] | BadRecord]:
     """Yield (line, cells) for every record, blank ones left out, and :class:`BadRecord` for every bad line.
 
-    ``lines``: physical lines with their ends. ``first_line``: number of the first of them.
+    ``lines``: physical lines with their ends. ``first_line``: number of the first of them. ``enough``: asked between
+    records whether to end here, though there may be more lines.
     """
-    feed = _Feed(lines)
+    feed = _Feed(lines, enough)
     line = first_line
     while True:
         reader = csv.reader(feed, delimiter=delimiter, strict=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from datetime import date, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -14,9 +15,12 @@ from etl.errors import SourceError
 from etl.extract.cells import text_frame, text_of
 from etl.extract.digest import digest_of
 from etl.extract.headers import unique_headers
-from etl.model import Chunk, SourceInfo
+from etl.extract.sheet_xml import Oddities, oddities_of
+from etl.model import Chunk, Issue, Severity, SourceInfo, Stage
 
 MAGICS: Final = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+SHEET_TYPES: Final = "column_types"
+"""The detail of a source that says what each column of the sheet holds."""
 _LOOKED_THROUGH: Final = 30
 """Rows among which the header is looked for: above it there may be a title and blank rows."""
 _HEADER_SHARE: Final = 0.6
@@ -35,23 +39,32 @@ class SpreadsheetSource:
         cells = self._rows[self._header]
         width = max((place for place, cell in enumerate(cells, start=1) if cell != ""), default=0)
         self._columns, self._issues = unique_headers([text_of(cell) or "" for cell in cells[:width]], self._header + 1)
+        oddities = oddities_of(path, name)
+        self._errors = {place for place in oddities.errors if place[0] > self._header + 1 and place[1] <= width}
+        notes += _told(oddities, self._header + 1)
         if self._header:
             notes.append(f"the header is row {self._header + 1} of the sheet")
         self.sha256 = digest_of(path)
+        types = _types(self._rows[self._header + 1 :], width)
+        self._moments = [place for place, kind in enumerate(types) if kind == "datetime"]
         self.info = SourceInfo(
             name=path.name,
             kind="spreadsheet",
             columns=self._columns,
             size=len(self._rows),
             notes=tuple(notes),
-            details={"sheet": name, "header_row": str(self._header + 1)},
+            details={
+                "sheet": name,
+                "header_row": str(self._header + 1),
+                SHEET_TYPES: " ".join(types),
+            },
         )
 
     def chunks(self) -> Iterator[Chunk]:
         """Yield the rows below the header; blank ones are no records. ``position`` counts rows."""
         width = len(self._columns)
         numbered = (
-            (number, [text_of(cell) for cell in row[:width]])
+            (number, [text_of(cell) for cell in self._timed(row[:width])])
             for number, row in enumerate(itertools.islice(self._rows, self._header + 1, None), start=self._header + 2)
         )
         filled = ((number, row) for number, row in numbered if any(row))
@@ -61,9 +74,26 @@ class SpreadsheetSource:
             if not batch and not issues:
                 return
             columns = zip(*(row for _, row in batch), strict=True) if batch else ((),) * width
+            issues = (*issues, *self._broken_cells(batch))
             frame = text_frame([number for number, _ in batch], dict(zip(self._columns, columns, strict=True)))
             yield Chunk(frame, issues=issues, position=batch[-1][0] if batch else len(self._rows))
             issues = ()
+
+    def _timed(self, row: list[Any]) -> list[Any]:
+        """Give midnight its time of day back: the file does not tell it from a date, its column does."""
+        for place in self._moments:
+            if place < len(row) and type(row[place]) is date:
+                row[place] = f"{row[place].isoformat()} 00:00:00"
+        return row
+
+    def _broken_cells(self, batch: Sequence[tuple[int, list[str | None]]]) -> Iterator[Issue]:
+        """Say where a cell holds ``#N/A`` or the like: it counts as empty, but somebody meant something."""
+        if not self._errors or not batch:
+            return
+        lines = {number for number, _ in batch}
+        for row, column in sorted(place for place in self._errors if place[0] in lines):
+            header = self._columns[column - 1]
+            yield Issue(row, Stage.EXTRACT, "cell-error", header, severity=Severity.WARNING)
 
     def close(self) -> None:
         """Let go of the rows."""
@@ -76,6 +106,35 @@ class SpreadsheetSource:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _types(rows: Sequence[Sequence[Any]], width: int) -> list[str]:
+    """Return what each column holds, where all of its cells hold the same: number, date, datetime; else text."""
+    found = []
+    for place in range(width):
+        kinds = {type(row[place]) for row in rows if place < len(row) and row[place] != ""}
+        if kinds and kinds <= {int, float}:
+            found.append("number")
+        elif kinds == {date}:
+            found.append("date")
+        elif kinds and kinds <= {date, datetime} and datetime in kinds:
+            found.append("datetime")
+        else:
+            found.append("text")
+    return found
+
+
+def _told(oddities: Oddities, header: int) -> list[str]:
+    notes = []
+    if oddities.hidden_rows:
+        notes.append(f"{oddities.hidden_rows:,} hidden rows are read like the others")
+    if oddities.hidden_columns:
+        notes.append(f"{oddities.hidden_columns:,} hidden columns are read like the others")
+    if merged := sum(last > header for _, last in oddities.merged):
+        notes.append(f"{merged:,} merged areas among the rows: only the first cell of each holds its value")
+    if oddities.unplaced:
+        notes.append(f"{oddities.unplaced:,} cells hold an error such as #N/A and count as empty")
+    return notes
 
 
 def _opened(path: Path) -> calamine.CalamineWorkbook:

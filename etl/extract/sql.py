@@ -17,6 +17,7 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine, Row
 
+from etl.config import SourceRule
 from etl.errors import ConfigError, SourceError
 from etl.extract import sql_engine as engines
 from etl.extract.sql_cells import Special, as_text, chunk_of, mysql_timestamp
@@ -24,12 +25,11 @@ from etl.extract.sql_errors import Phase, translated
 from etl.extract.sql_marks import MarkKeeper, since
 from etl.extract.sql_text import read_query
 from etl.model import Chunk, SourceInfo, Watermark
-from etl.source_rule import SourceRule
 
 SINCE: Final = "since"
 """The parameter that an incremental query compares its watermark with."""
 
-CHUNK_ROWS: Final = 50_000
+CHUNK_ROWS: Final = 25_000
 _FETCH_ROWS: Final = 10_000  # what a driver holds on top of a chunk
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime
@@ -20,10 +19,10 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from etl.errors import ConfigError, SourceError
 from etl.extract import sql_cells
 from etl.extract.sql_cells import Special
+from etl.extract.variables import VARIABLE, variable
 
 CONNECT_SECONDS: Final = 10
 
-_VARIABLE: Final = re.compile(r"\$\{(\w+)\}")
 _DRIVERS: Final = {
     "postgres": "postgresql+psycopg",
     "postgresql": "postgresql+psycopg",
@@ -47,11 +46,11 @@ def database_url(template: str, environ: Mapping[str, str]) -> URL:
     """
 
     def filled(text: str) -> str:
-        return _VARIABLE.sub(lambda found: _variable(found[1], environ), text)
+        return VARIABLE.sub(lambda found: variable(found[1], environ), text)
 
-    whole = _VARIABLE.fullmatch(template)
+    whole = VARIABLE.fullmatch(template)
     try:
-        url = make_url(_variable(whole[1], environ) if whole else template)
+        url = make_url(variable(whole[1], environ) if whole else template)
     except (ArgumentError, ValueError):
         raise ConfigError(
             "url-invalid",
@@ -184,16 +183,6 @@ def _mysql_special(kind: Any, length: Any) -> Special | None:
         _MYSQL_BIT: sql_cells.mysql_bit,
     }
     return known.get(kind)
-
-
-def _variable(name: str, environ: Mapping[str, str]) -> str:
-    if not environ.get(name):
-        raise ConfigError(
-            "environment-missing",
-            f"[source] url names {name}, which is not in the environment",
-            f"Set {name}, or write {name}=... into a .env file in the folder you run from.",
-        )
-    return environ[name]
 
 
 def _need_file(url: URL) -> None:

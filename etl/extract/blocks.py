@@ -1,0 +1,146 @@
+r"""Blocks of a text file whose shape is beyond doubt, read as columns at once, with the true line of every record.
+
+A block is *plain* where the standard library's strict reader and Arrow's cannot disagree: every quote opens a cell,
+closes one or is doubled inside one; line ends are ``\n`` or ``\r\n``; there is no NUL. Whatever is not is left to the
+strict reader, and a property test holds both to the same cells, lines and complaints.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from pyarrow import csv as arrow_csv
+
+from etl.extract.pieces import TEXT, Lines, Piece, wrong_width
+from etl.model import Issue, RaggedRow
+
+_QUOTE: Final = ord('"')
+_FEED: Final = ord("\n")
+_RETURN: Final = ord("\r")
+
+Places = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True)
+class PlainBlock:
+    """Whole records. ``starts``, ``stops``: where each begins, and where the next one does; blank ones are left out.
+
+    ``lines``: the line of each, counted from 0 within the block; ``line_count``: lines in the block.
+    """
+
+    data: memoryview
+    starts: Places
+    stops: Places
+    lines: Lines
+    line_count: int
+    has_long_cells: bool
+
+
+def plain_block(data: bytes, delimiter: str, *, last: bool) -> PlainBlock | None:
+    """Return the whole records at the beginning of these bytes (UTF-8), ``None`` where their shape is in doubt.
+
+    ``last``: the file ends here. ``data`` begins with a record.
+    """
+    if data.startswith(codecs.BOM_UTF8) or b"\0" in data:
+        return None  # Arrow would skip the mark
+    if b"\r" in data and data.count(b"\r") != data.count(b"\r\n") + data.endswith(b"\r"):
+        return None
+    letters = np.frombuffer(data, np.uint8)
+    feeds = np.flatnonzero(letters == _FEED)
+    quotes = np.flatnonzero(letters == _QUOTE) if b'"' in data else np.zeros(0, np.intp)
+    ends = feeds
+    if len(quotes):
+        outside = (np.searchsorted(quotes, feeds) & 1) == 0
+        ends = feeds[outside]
+    size = len(data) if last else int(ends[-1]) + 1 if len(ends) else 0
+    quotes = quotes[: np.searchsorted(quotes, size)]
+    feeds = feeds[: np.searchsorted(feeds, size)]
+    if not size or data[:size].endswith(b"\r") or (len(quotes) and not _well_quoted(letters, quotes, size, delimiter)):
+        return None
+    starts = np.concatenate(([0], ends + 1))
+    stops = np.concatenate((ends + 1, [size]))
+    if starts[-1] >= size:
+        starts, stops = starts[:-1], stops[:-1]
+    lines = np.searchsorted(feeds, starts)
+    blank = (letters[starts] == _FEED) | ((letters[starts] == _RETURN) & (stops - starts == len("\r\n")))
+    return PlainBlock(
+        memoryview(data)[:size], starts[~blank], stops[~blank], lines[~blank], len(feeds), len(ends) < len(feeds)
+    )
+
+
+def read_block(block: PlainBlock, delimiter: str, width: int, first_line: int) -> Piece | None:
+    """Return the records of a block of UTF-8 as columns, ``None`` if Arrow cannot. ``first_line``: of the block."""
+    lines = block.lines + first_line
+    if not len(lines):
+        return Piece(lines, tuple(pa.array([], TEXT) for _ in range(width)))
+    odd: list[int] = []
+
+    def note(row: Any) -> str:
+        odd.append(row.number - 1)
+        return "skip"
+
+    names = [str(place) for place in range(width)]
+    try:
+        table = arrow_csv.read_csv(
+            pa.BufferReader(pa.py_buffer(block.data)),
+            read_options=arrow_csv.ReadOptions(
+                column_names=names, use_threads=False, block_size=max(len(block.data), 1), encoding="utf8"
+            ),
+            parse_options=arrow_csv.ParseOptions(
+                delimiter=delimiter, newlines_in_values=block.has_long_cells, invalid_row_handler=note
+            ),
+            convert_options=arrow_csv.ConvertOptions(
+                column_types=dict.fromkeys(names, TEXT), strings_can_be_null=False, check_utf8=False
+            ),
+        )
+    except pa.ArrowInvalid:
+        return None
+    ragged, issues = _told(block, odd, lines, delimiter, width)
+    kept = np.delete(lines, odd) if odd else lines
+    columns = tuple(_one(column) for column in table.columns)
+    return Piece(kept, columns, ragged, issues)
+
+
+def _told(
+    block: PlainBlock, odd: Sequence[int], lines: Lines, delimiter: str, width: int
+) -> tuple[tuple[RaggedRow, ...], tuple[Issue, ...]]:
+    ragged = []
+    issues = []
+    for place in odd:
+        text = str(block.data[block.starts[place] : block.stops[place]], "utf-8")
+        cells = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
+        if cells == [""]:
+            continue  # quotes around nothing are a blank line too
+        row, issue = wrong_width(int(lines[place]), cells, width)
+        ragged.append(row)
+        issues.append(issue)
+    return tuple(ragged), tuple(issues)
+
+
+def _well_quoted(letters: npt.NDArray[np.uint8], quotes: Places, size: int, delimiter: str) -> bool:
+    """Whether every quote of whole records opens a cell, closes one, or is doubled inside one."""
+    if len(quotes) % 2:
+        return False
+    opening, closing = quotes[0::2], quotes[1::2]
+    # A closing quote and an opening one side by side are a doubled quote.
+    doubled = closing[:-1] + 1 == opening[1:]
+    before = letters[np.maximum(opening, 1) - 1]
+    begins = (opening == 0) | (before == ord(delimiter)) | (before == _FEED)
+    after = letters[np.minimum(closing + 1, size - 1)]
+    stops = (closing == size - 1) | (after == ord(delimiter)) | (after == _FEED) | (after == _RETURN)
+    begins[1:] |= doubled
+    stops[:-1] |= doubled
+    return bool(begins.all() and stops.all())
+
+
+def _one(column: Any) -> Any:
+    array = column.combine_chunks()
+    return pa.concat_arrays(array.chunks) if isinstance(array, pa.ChunkedArray) else array

@@ -1,0 +1,160 @@
+"""Pieces of a table of text on their way to chunks: rows as columns, and the records that are no row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from etl.extract.records import BadRecord
+from etl.model import Issue, RaggedRow, Stage
+
+TEXT: Final = pa.large_string()
+_CELLS: Final = pd.StringDtype(storage="pyarrow", na_value=np.nan)
+
+Lines = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Consecutive records: ``lines`` and ``columns`` (Arrow, one per header) of rows, and what is none, each told."""
+
+    lines: Lines
+    columns: tuple[Any, ...]
+    ragged: tuple[RaggedRow, ...] = ()
+    issues: tuple[Issue, ...] = ()
+
+    @property
+    def records(self) -> int:
+        """Rows and ragged ones."""
+        return len(self.lines) + len(self.ragged)
+
+    def frame(self, names: Sequence[str]) -> pd.DataFrame:
+        """Return the rows as the frame of a chunk."""
+        index = pd.Index(self.lines, name="line")
+        cells = {
+            name: pd.Series(pd.array(column, dtype=_CELLS), index=index)
+            for name, column in zip(names, self.columns, strict=True)
+        }
+        return pd.DataFrame(cells, index=index)
+
+
+def from_records(batch: Sequence[tuple[int, list[str]] | BadRecord], width: int) -> Piece:
+    """Return a piece of records that were read one by one; cells that cannot be stored make their row ragged."""
+    lines: list[int] = []
+    rows: list[list[str]] = []
+    ragged: list[RaggedRow] = []
+    issues: list[Issue] = []
+    for record in batch:
+        if isinstance(record, BadRecord):
+            ragged.append(RaggedRow(record.line, (printable(record.text),)))
+            issues.append(Issue(record.line, Stage.EXTRACT, record.code))
+        elif len(record[1]) == width:
+            lines.append(record[0])
+            rows.append(record[1])
+        else:
+            told = wrong_width(*record, width)
+            ragged.append(told[0])
+            issues.append(told[1])
+    try:
+        columns = _columns(rows, width)
+        dirty = any(pc.any(pc.match_substring(column, "\0")).as_py() for column in columns)
+    except UnicodeEncodeError:
+        dirty = True
+    if dirty:
+        kept_lines: list[int] = []
+        kept_rows: list[list[str]] = []
+        for line, cells in zip(lines, rows, strict=True):
+            code = _dirt(cells)
+            if code:
+                ragged.append(RaggedRow(line, tuple(map(printable, cells))))
+                issues.append(Issue(line, Stage.EXTRACT, code))
+            else:
+                kept_lines.append(line)
+                kept_rows.append(cells)
+        lines, columns = kept_lines, _columns(kept_rows, width)
+    ragged.sort(key=lambda row: row.line)
+    return Piece(np.array(lines, dtype=np.int64), columns, tuple(ragged), tuple(issues))
+
+
+def wrong_width(line: int, cells: Sequence[str], width: int) -> tuple[RaggedRow, Issue]:
+    """Return what is said of a record with another number of cells than the header."""
+    code = "row-too-short" if len(cells) < width else "row-too-long"
+    detail = f"{len(cells)} cells, the header has {width}"
+    return RaggedRow(line, tuple(map(printable, cells))), Issue(line, Stage.EXTRACT, code, detail=detail)
+
+
+def printable(text: str) -> str:
+    """Return text that can be stored: lone surrogates become replacement characters."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace") if not text.isascii() else text
+
+
+def regrouped(pieces: Iterator[Piece], records: int) -> Iterator[Piece]:
+    """Yield pieces of exactly so many records, the last one excepted."""
+    held: list[Piece] = []
+    count = 0
+    for piece in pieces:
+        held.append(piece)
+        count += piece.records
+        while count >= records:
+            first, rest = _cut(_joined(held), records)
+            yield first
+            held, count = [rest], rest.records
+    if count:
+        yield _joined(held)
+
+
+def _joined(pieces: Sequence[Piece]) -> Piece:
+    if len(pieces) == 1:
+        return pieces[0]
+    return Piece(
+        np.concatenate([piece.lines for piece in pieces]),
+        tuple(pa.concat_arrays(columns) for columns in zip(*(piece.columns for piece in pieces), strict=True)),
+        tuple(row for piece in pieces for row in piece.ragged),
+        tuple(issue for piece in pieces for issue in piece.issues),
+    )
+
+
+def _cut(piece: Piece, records: int) -> tuple[Piece, Piece]:
+    """Return the first so many records, by line, and the others."""
+    odd = np.array([row.line for row in piece.ragged], dtype=np.int64)
+    everything = np.sort(np.concatenate((piece.lines, odd)))
+    last = everything[records - 1]
+    rows = int(np.searchsorted(piece.lines, last, side="right"))
+    ragged = int(np.searchsorted(odd, last, side="right"))
+    return (
+        Piece(
+            piece.lines[:rows],
+            tuple(column.slice(0, rows) for column in piece.columns),
+            piece.ragged[:ragged],
+            tuple(issue for issue in piece.issues if issue.line <= last),
+        ),
+        Piece(
+            piece.lines[rows:],
+            tuple(column.slice(rows) for column in piece.columns),
+            piece.ragged[ragged:],
+            tuple(issue for issue in piece.issues if issue.line > last),
+        ),
+    )
+
+
+def _columns(rows: list[list[str]], width: int) -> tuple[Any, ...]:
+    columns = zip(*rows, strict=True) if rows else ((),) * width
+    return tuple(pa.array(column, TEXT) for column in columns)
+
+
+def _dirt(cells: Sequence[str]) -> str:
+    text = "".join(cells)
+    if "\0" in text:
+        return "cell-has-nul"
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "row-undecodable"
+    return ""

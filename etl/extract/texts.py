@@ -1,0 +1,139 @@
+"""The text of a file: physical line by line, or as a block of bytes where nothing has to be looked at closely."""
+
+from __future__ import annotations
+
+import codecs
+import hashlib
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+BLOCK: Final = 2 << 20
+"""Bytes read at once. Larger ones are no faster, and everything that is made of a block grows with it."""
+
+_PIECE: Final = 64 << 10
+"""Bytes that are made lines of at once."""
+
+# In these, every byte below 128 is an ASCII letter and nothing else: lines can be told apart before they are decoded.
+_BY_BYTE: Final = ("utf-8", "ascii", "cp125", "iso8859")
+
+
+def is_by_byte(codec: str) -> bool:
+    """Whether a block of bytes can be cut into lines before it is decoded."""
+    return codec.startswith(_BY_BYTE)
+
+
+class Bytes(io.RawIOBase):
+    """Bytes of a file, counted and hashed on their way."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("rb", buffering=0)
+        self.digest = hashlib.sha256()
+        self.position = 0
+
+    def readable(self) -> bool:
+        """Whether it can be read: yes."""
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Read into a buffer; return how many bytes."""
+        count = self._file.readinto(buffer) or 0
+        self.digest.update(memoryview(buffer)[:count])
+        self.position += count
+        return count
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+        super().close()
+
+
+class Text:
+    """Physical lines (with their ends) of bytes that can be cut before they are decoded.
+
+    What nobody has read yet can be taken as bytes instead. Bytes that are no text become lone surrogates, so that their
+    row can be refused and nothing else.
+    """
+
+    def __init__(self, raw: Bytes, codec: str) -> None:
+        self._raw = raw
+        self.codec = "utf-8" if codec == "utf-8-sig" else codec
+        self._lines = io.StringIO(newline="")
+        self._left = 0
+        self._bytes = b""
+        self.line = 1
+        """The number of the next line."""
+        self.is_whole = False
+        """Whether all bytes of the file were read, by somebody or by :meth:`take`."""
+        if codec == "utf-8-sig":
+            self._bytes = self._more().removeprefix(codecs.BOM_UTF8)
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        if not self._left:
+            self._load(_PIECE)
+        line = self._lines.readline()
+        if not line:
+            raise StopIteration
+        self._left -= len(line)
+        self.line += 1
+        return line
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether what was last given back has been read to its end."""
+        return not self._left
+
+    def take(self) -> bytes:
+        """Return the bytes from the next line on, a block at least; none at the end of the file."""
+        taken = self._lines.read().encode(self.codec, "surrogateescape") + self._bytes
+        self._bytes, self._left = b"", 0
+        while len(taken) < BLOCK and not self.is_whole:
+            taken += self._more()
+        return taken
+
+    def give_back(self, rest: bytes, lines: int = 0) -> None:
+        """Return what is left of :meth:`take` after so many lines of it were read."""
+        self._bytes = rest
+        self.line += lines
+
+    def load(self) -> None:
+        """Make lines of what was given back, all of it: until they are read, the text is not idle."""
+        self._load(max(len(self._bytes), 1))
+
+    def rewind(self, head: Sequence[str]) -> None:
+        """Begin again. ``head``: all lines that were read."""
+        read = "".join((*head, self._lines.read()))
+        self._bytes = read.encode(self.codec, "surrogateescape") + self._bytes
+        self._left = 0
+        self.line = 1
+
+    def close(self) -> None:
+        """Close the file."""
+        self._raw.close()
+
+    def _load(self, least: int) -> None:
+        """Make lines of at least so many bytes, or of all there are."""
+        while (end := self._end_of_lines(least)) is None:
+            self._bytes += self._more()
+        text = self._bytes[:end].decode(self.codec, "surrogateescape")
+        self._bytes = self._bytes[end:]
+        self._lines = io.StringIO(text, newline="")
+        self._left = len(text)
+
+    def _end_of_lines(self, least: int) -> int | None:
+        """Return where whole lines of so many bytes end, ``None`` where more bytes are needed to tell."""
+        if self.is_whole and least >= len(self._bytes):
+            return len(self._bytes)
+        feed = self._bytes.rfind(b"\n", 0, least) + 1 or self._bytes.find(b"\n", least - 1) + 1
+        # A \r may be the first half of a line end, if it is the last byte.
+        lone = feed or self._bytes.rfind(b"\r", 0, min(least, len(self._bytes) - 1)) + 1
+        return lone or (len(self._bytes) if self.is_whole else None)
+
+    def _more(self) -> bytes:
+        more = self._raw.read(BLOCK) or b""
+        self.is_whole = not more
+        return more
