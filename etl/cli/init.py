@@ -1,0 +1,138 @@
+"""The command that writes a mapping."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from etl import pipeline
+from etl.cli.options import common_options
+from etl.cli.session import Common, Session, session
+from etl.config import SourceRule, parse_mapping
+from etl.discover import Proposal, Question
+from etl.errors import UsageError
+from etl.report.text import table
+
+_SHOWN = 34
+
+
+@click.command()
+@click.argument("file", required=False)
+@click.option(
+    "--to",
+    "-o",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="The mapping to write. Default: the file's name with .toml, beside it.",
+)
+@click.option("--preset", metavar="NAME", help="Take the columns of this export: shopify, hubspot ... Default: told.")
+@click.option("--sheet", metavar="NAME|NUMBER", help="Sheet of a spreadsheet.")
+@click.option("--url", metavar="URL", help="A database instead of a file; ${NAME} comes from the environment.")
+@click.option("--query", metavar="SQL", help="One SELECT with an ORDER BY, with --url.")
+@click.option("--overwrite", is_flag=True, help="Write over a mapping that is there.")
+@common_options
+def init(
+    *,
+    file: str | None,
+    to: Path | None,
+    preset: str | None,
+    sheet: str | None,
+    url: str | None,
+    query: str | None,
+    overwrite: bool,
+    common: Common,
+) -> None:
+    """Look at FILE (or a query) and write its mapping.
+
+    Known exports are recognised (HubSpot, Salesforce, Shopify, Mailchimp, WooCommerce, Magento, Klaviyo); other headers
+    are matched in several languages, types and date formats are told from the cells. On a terminal it asks where it is
+    not sure; with --yes it never asks, takes the safe choice, and says so. Nothing is sent.
+
+    \b
+    klaviyo-etl init customers.csv
+    klaviyo-etl init --url 'postgresql+psycopg://shop:${DB_PASSWORD}@db/shop' \\
+        --query 'select * from customers order by id' --to customers.toml
+    """
+    rule = _rule(file, sheet, url, query)
+    path = _target(file, to, overwrite=overwrite)
+    with session(common) as at:
+        proposal, text = pipeline.init(
+            file, rule=rule, beside=path.parent, preset=preset, ask=_asker(at), context=at.context
+        )
+        at.console.close()
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError("file-unwritable", f"{path} cannot be written: {error.strerror}", "Choose another.") from error
+    if not common.quiet:
+        click.echo(_summary(proposal))
+    source = "" if file is None else f"{file} "
+    named = "" if file is not None and path == Path(file).with_suffix(".toml") else f"-m {path} "
+    click.echo(f"\nWritten: {path}. Next: klaviyo-etl check {source}{named}".rstrip())
+
+
+def _rule(file: str | None, sheet: str | None, url: str | None, query: str | None) -> SourceRule:
+    if (file is None) == (url is None):
+        raise UsageError("source-missing", "Name either a FILE or --url", "klaviyo-etl init --help")
+    keys = {"sheet": int(sheet) if sheet and sheet.isdigit() else sheet, "url": url, "query": query}
+    given = {name: value for name, value in keys.items() if value is not None}
+    return parse_mapping({"source": given, "columns": {"x": "email"}}, where="the options").source
+
+
+def _target(file: str | None, to: Path | None, *, overwrite: bool) -> Path:
+    if to is None and (file is None or file == "-"):
+        raise UsageError("output-missing", "Where shall the mapping be written?", "Name it with --to FILE.")
+    path = to if to is not None else Path(str(file)).with_suffix(".toml")
+    if path.exists() and not overwrite:
+        raise UsageError("file-exists", f"{path} is there already", "Choose another with --to, or --overwrite it.")
+    return path
+
+
+def _asker(at: Session) -> pipeline.Ask:
+    def ask(question: Question) -> str:
+        if at.common.yes or not at.console.interactive or not on_terminal():
+            return question.safe
+        at.console.close()
+        click.echo(f"\n{question.text}", err=True)
+        values = list(question.choices)
+        for place, value in enumerate(values, 1):
+            click.echo(f"  {place}  {question.choices[value]}", err=True)
+        chosen = click.prompt(
+            "Which", type=click.IntRange(1, len(values)), default=values.index(question.safe) + 1, err=True
+        )
+        return values[chosen - 1]
+
+    return ask
+
+
+def on_terminal() -> bool:
+    """Whether somebody can answer."""
+    return sys.stdin.isatty()
+
+
+def _summary(proposal: Proposal) -> str:
+    lines = []
+    if proposal.preset is not None:
+        lines.append(f"{proposal.preset.name}: {100 * proposal.preset_share:.0f} % of the columns are known.\n")
+    rows = [("column", "goes to", "type", "filled", "valid", "examples (masked)")]
+    for column in proposal.columns:
+        facts, rule = column.facts, column.rule
+        valid = "" if column.valid is None else f"{100 * column.valid:.0f} %"
+        target = str(rule["to"]) if rule is not None else "-"
+        kind = str(rule.get("type", "text")) if rule is not None else ""
+        filled = f"{100 * facts.share_filled:.0f} %"
+        rows.append((_cut(facts.header), _cut(target), kind, filled, valid, "  ".join(facts.examples)))
+    lines.append(table(rows, right=frozenset({3, 4})))
+    left = [column for column in proposal.columns if column.rule is None]
+    if left:
+        lines.append("\nNot imported: " + "; ".join(f"{column.facts.header} ({column.why})" for column in left))
+    if proposal.advice:
+        lines.append("\nNot sure, please look:\n" + "\n".join(f"  {advice.text}" for advice in proposal.advice))
+    return "\n".join(lines)
+
+
+def _cut(text: str) -> str:
+    shown = "".join(letter if letter.isprintable() else " " for letter in text)
+    return shown if len(shown) <= _SHOWN else shown[: _SHOWN - 1] + "…"

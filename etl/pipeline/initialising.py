@@ -1,0 +1,137 @@
+"""Init: look at a source, recognise it, propose its mapping. Reads the source once, sends nothing, stores nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from etl.config import ColumnRule, Mapping, SourceRule, environment, parse_mapping
+from etl.discover import (
+    Ask,
+    NobodyFoundError,
+    Preset,
+    Probes,
+    Profiler,
+    Proposal,
+    load_presets,
+    mapping_text,
+    propose,
+    recognise,
+)
+from etl.errors import ConfigError, InterruptedRunError, UsageError
+from etl.extract import Source, find_files, is_remote, open_query
+from etl.model import Progress
+from etl.pipeline.context import Context
+from etl.pipeline.files import open_found
+from etl.transform import converter
+from etl.validate import good_emails, good_phones, resolve_country, written_as_in
+
+
+def _safe(question: Any) -> str:
+    return str(question.safe)
+
+
+def init(
+    source: Path | str | None,
+    *,
+    rule: SourceRule | None = None,
+    beside: Path | None = None,
+    preset: str | None = None,
+    ask: Ask = _safe,
+    context: Context | None = None,
+) -> tuple[Proposal, str]:
+    """Return the proposal for a source and the text of its mapping file.
+
+    ``source``: a file; ``None`` for the query of ``rule``. ``beside``: folder the mapping will lie in. ``preset``: name
+    of one to use whatever the headers say. ``ask``: answers what only a person knows; without it the safe choice
+    holds. Raise SourceError, ConfigError (nothing identifies a person), UsageError (no such preset).
+    """
+    context = context or Context.create()
+    rule = rule or SourceRule()
+    chosen = _preset(preset)
+    with _opened(source, rule) as opened:
+        profiler = Profiler(opened.info.columns)
+        for chunk in opened.chunks():
+            if context.should_stop():
+                raise InterruptedRunError("interrupted", "Stopped while reading: nothing was written", "Run it again.")
+            profiler.add(chunk.frame)
+            context.progress(Progress("look", chunk.position, opened.info.size, "B", f"{profiler.rows:,} rows"))
+        name = opened.info.name
+        columns = opened.info.columns
+    try:
+        proposal = propose(profiler.facts(), chosen or recognise(columns), _probes(), ask)
+    except NobodyFoundError:
+        raise ConfigError(
+            "nobody-identified",
+            f"{name}: no column holds an e-mail, a phone or an id, and Klaviyo needs one of them",
+            f"Columns there: {', '.join(map(repr, columns[:30]))}. Export one of them too.",
+        ) from None
+    text = mapping_text(proposal, source=_source_keys(source, rule, beside), name=name)
+    _must_run(text, columns)
+    return proposal, text
+
+
+def _preset(key: str | None) -> Preset | None:
+    if key is None:
+        return None
+    presets = {preset.key: preset for preset in load_presets()}
+    if key not in presets:
+        raise UsageError("preset-unknown", f"There is no preset {key!r}", f"Presets: {', '.join(sorted(presets))}.")
+    return presets[key]
+
+
+def _opened(source: Path | str | None, rule: SourceRule) -> Source:
+    if source is None:
+        return open_query(rule, environ=environment())
+    return open_found(find_files([source], environment()), rule)
+
+
+def _source_keys(source: Path | str | None, rule: SourceRule, beside: Path | None) -> dict[str, Any]:
+    keys: dict[str, Any] = {}
+    if source is not None and str(source) != "-":
+        near = beside is not None and not is_remote(str(source))
+        keys["path"] = Path(os.path.relpath(source, beside)).as_posix() if near else str(source)
+    given = rule.model_dump(mode="json", exclude_defaults=True)
+    return {**keys, **{name: value for name, value in given.items() if name != "path"}}
+
+
+def _probes() -> Probes:
+    rules: dict[str, Any] = {}
+
+    def converts(rule: dict[str, Any], cell: str) -> bool:
+        key = repr(sorted(rule.items()))
+        if key not in rules:
+            rules[key] = converter(ColumnRule.model_validate({"to": "properties.x", **rule}), None)
+        convert = rules[key]
+        return convert is None or not convert(cell).code
+
+    return Probes(
+        emails=lambda cells: _share(good_emails(_array(cells))),
+        phones=lambda cells, country: _share(good_phones(_array(cells), country)),
+        written_as_in=written_as_in,
+        is_country=lambda cell: resolve_country(cell) is not None,
+        converts=converts,
+    )
+
+
+def _array(cells: Sequence[str]) -> pa.Array:
+    return pa.array(cells, pa.large_string())
+
+
+def _share(verdicts: Sequence[bool]) -> float:
+    return sum(verdicts) / len(verdicts) if len(verdicts) else 0.0
+
+
+def _must_run(text: str, columns: Sequence[str]) -> Mapping:
+    """Read back what was written: a mapping that init wrote is one that run takes."""
+    import tomllib  # noqa: PLC0415 - only init writes TOML, and reads it back here
+
+    mapping = parse_mapping(tomllib.loads(text), where="the proposed mapping")
+    missing = mapping.missing_columns(tuple(columns))
+    if missing:
+        raise ConfigError("column-missing", f"The proposed mapping names {missing[0]!r}", "Please report this bug.")
+    return mapping
