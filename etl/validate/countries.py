@@ -46,3 +46,19 @@ def resolve_country(text: str) -> str | None:
     Knows alpha-2, alpha-3, English names and common variants (UK, Holland), and names in the country's own languages.
     """
     return _table().get(_fold(text))
+
+
+@lru_cache(maxsize=1)
+def _names() -> dict[str, str]:
+    """Alpha-2 → the name that stands first, English."""
+    table = {}
+    for line in NAMES.splitlines():
+        alpha2, _, names = line.split(" ", 2)
+        table[alpha2] = names.split("|")[0]
+    return table
+
+
+def country_name(text: str) -> str | None:
+    """Return the English name of a country written as code or name, ``None`` where it is not recognised."""
+    code = resolve_country(text)
+    return _names()[code] if code is not None else None

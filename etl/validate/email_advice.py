@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
+from disposable_email_domains import blocklist
 from email_validator.rfc_constants import CASE_INSENSITIVE_MAILBOX_NAMES
 
 from etl.validate.cells import Finding, trim
@@ -126,6 +127,11 @@ def correct_domain(domain: str) -> str | None:
     return None
 
 
+def is_disposable(domain: str) -> bool:
+    """Whether a lower-case ``domain``, or the one it lies under, gives out addresses that are thrown away."""
+    return domain in blocklist or domain.partition(".")[2] in blocklist
+
+
 def is_placeholder_domain(domain: str) -> bool:
     """Whether nobody receives mail at a lower-case ``domain``: reserved by RFC 2606, or a form-filler's habit."""
     return domain in _PLACEHOLDER_DOMAINS or domain.endswith((".example.com", ".example.net", ".example.org"))
@@ -149,6 +155,8 @@ def advise(normal: str, position: int) -> list[Finding]:
     correct = correct_domain(domain)
     if correct:
         return [Finding(position, "email-domain-typo", f"the domain may be {correct}", f"{local}@{correct}")]
+    if is_disposable(domain):
+        return [Finding(position, "email-disposable")]
     if lowered in ROLES:
         return [Finding(position, "email-role", _ROLE_DETAIL)]
     return []

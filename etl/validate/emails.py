@@ -16,7 +16,15 @@ import pyarrow.compute as pc
 from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
 
 from etl.validate.cells import TEXT, Finding, as_trimmed
-from etl.validate.email_advice import ROLES, advise, correct_domain, is_placeholder_domain, notable_locals, repair
+from etl.validate.email_advice import (
+    ROLES,
+    advise,
+    correct_domain,
+    is_disposable,
+    is_placeholder_domain,
+    notable_locals,
+    repair,
+)
 
 # The shape for which email-validator's verdict is known without asking (RE2, so linear in the cell's length): a
 # dot-atom of ASCII, then labels without doubled hyphens (those may be Punycode) and a top-level domain of letters.
@@ -152,7 +160,10 @@ def _notable_and_lowered(texts: Any, ordinary: Any) -> tuple[Any, Any]:
         texts = pc.replace_with_mask(texts, ordinary, pc.binary_join_element_wise(locals_, lowered, _NOTHING))
     encoded = lowered.dictionary_encode()
     flags = [
-        _is_special_use(domain) or is_placeholder_domain(domain) or correct_domain(domain) is not None
+        _is_special_use(domain)
+        or is_placeholder_domain(domain)
+        or is_disposable(domain)
+        or correct_domain(domain) is not None
         for domain in encoded.dictionary.to_pylist()
     ]
     by_domain = np.array(flags, bool)[encoded.indices.to_numpy()]

@@ -7,7 +7,7 @@ towards refusing, only where the cell shows damage that parsing would hide: a nu
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -77,9 +77,14 @@ def judge_phones(
     # Region by region: phonenumbers keeps its compiled patterns in a cache that a mixture of regions thrashes.
     in_order = alone[np.argsort(regions[alone], kind="stable")]
     numbers: dict[int, str] = {}
+    # What people type to get past a form is typed often.
+    known: dict[tuple[str, int], tuple[str, list[Finding]]] = {}
     for position, text in zip(in_order.tolist(), texts.take(pa.array(in_order)).to_pylist(), strict=True):
-        numbers[position], found = judge_phone(text, names[regions[position]], position)
-        findings += found
+        cell = (text, int(regions[position]))
+        if cell not in known:
+            known[cell] = judge_phone(text, names[regions[position]], position)
+        numbers[position], found = known[cell]
+        findings += [replace(one, position=position) for one in found]
     replacements = pa.array([numbers[position] for position in alone.tolist()], TEXT)
     normal = pc.replace_with_mask(normal, pa.array(open_), replacements)
     if mobile_only:

@@ -25,10 +25,13 @@ from etl.validate.phones import judge_phones
 from etl.validate.rules import details, rule_schema
 from etl.validate.schema import DEFAULT_SCHEMA, adapt, load_schema
 from etl.validate.suggest import suggest
+from etl.validate.zips import lost_zeros
 from schemas.columns import texts
+from schemas.consent import consent_schema, words_of
 
 _EMAIL = "email"
 _PHONE = "phone_number"
+_ZIP = "location.zip"
 _NOBODY = "identifier-missing"
 
 
@@ -77,6 +80,8 @@ class Validator:
         for schema in loaded:
             demand_fit(schema, targets)
         self._schemas = [adapt(rule_schema(mapping), targets), *loaded]
+        if mapping.asks_consent:
+            self._schemas.append(adapt(consent_schema(words_of(mapping.consent)), targets))
 
     def __reduce__(self) -> tuple[type[Validator], tuple[Mapping, tuple[str, ...]]]:
         return Validator, (self._mapping, self._headers)
@@ -92,10 +97,14 @@ class Validator:
             faults += self._found(_EMAIL, emails.findings, refused)
         if _PHONE in cells:
             countries = self._countries(frame)
-            phones = judge_phones(cells[_PHONE], countries, default=self._mapping.defaults.country)
+            texting = "consent.sms" in cells
+            phones = judge_phones(cells[_PHONE], countries, default=self._mapping.defaults.country, mobile_only=texting)
             cells[_PHONE] = phones.normal
             faults += self._found(_PHONE, phones.findings, refused)
             faults += self._unknown_countries(phones.findings, countries)
+        if _ZIP in cells:
+            zips = lost_zeros(cells[_ZIP], self._country_cells(frame), self._mapping.defaults.country)
+            faults += self._found(_ZIP, zips, refused)
         checked = pd.DataFrame({target: _series(column, frame.index) for target, column in cells.items()})
         broken: list[Issue] = []
         lost_rows = np.zeros(len(frame), dtype=bool)
@@ -111,6 +120,11 @@ class Validator:
     def _countries(self, frame: pd.DataFrame) -> str | pa.Array | None:
         column = self._mapping.defaults.country_column
         return as_trimmed(texts(frame[column])) if column else self._mapping.defaults.country
+
+    def _country_cells(self, frame: pd.DataFrame) -> pa.Array | None:
+        """Return what the rows say of their country, in the column for phones or in the profile's own."""
+        column = self._mapping.defaults.country_column or self._targets.get("location.country")
+        return as_trimmed(texts(frame[column])) if column else None
 
     def _found(self, target: str, findings: Iterable[Finding], refused: dict[str, Mask]) -> Iterator[_Fault]:
         header = self._targets[target]
