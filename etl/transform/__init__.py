@@ -1,6 +1,29 @@
 """Transform: strings become typed values, rows become records, lines of one person become one."""
 
+from etl.transform.body import fingerprint, make_record
+from etl.transform.consent import ConsentReader, by_line, consent_print, strictest
 from etl.transform.dedupe import resolve_duplicates
+from etl.transform.events import EventBuilder, merge_order, requests_of
+from etl.transform.events import add as add_amount
+from etl.transform.reshaping import Reshaper
+from etl.transform.row_rules import RowRules
 from etl.transform.transformer import Transformer
+from etl.transform.values import converter
 
-__all__ = ["Transformer", "resolve_duplicates"]
+__all__ = [
+    "ConsentReader",
+    "EventBuilder",
+    "Reshaper",
+    "RowRules",
+    "Transformer",
+    "add_amount",
+    "by_line",
+    "consent_print",
+    "converter",
+    "fingerprint",
+    "make_record",
+    "merge_order",
+    "requests_of",
+    "resolve_duplicates",
+    "strictest",
+]

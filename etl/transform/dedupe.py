@@ -8,17 +8,21 @@ because Klaviyo keeps one profile per phone.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from collections.abc import Mapping as AbstractMapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import orjson
 
 from etl.config import Mapping
-from etl.model import DedupeResolution, Issue, Record, Severity, Stage
+from etl.model import DedupeResolution, Issue, Merge, Record, Severity, Stage
 from etl.transform.body import is_too_large, make_record
+from etl.transform.merging import Member, Merger
 
 Rule = Literal["merge", "last", "first", "reject"]
+Place = Callable[[int], str]
+"""How a line is named in an issue: with its file, where there are several."""
 
 _NESTED: Final = ("location", "properties")
 _IDENTIFIERS: Final = ("email", "external_id", "phone_number")
@@ -35,46 +39,80 @@ class _Group:
         return {value for record in self.records if (value := _identifier(record, name))}
 
 
-def resolve_duplicates(records: Sequence[Record], rule: Rule, mapping: Mapping) -> DedupeResolution:
+def resolve_duplicates(
+    records: Sequence[Record],
+    rule: Rule,
+    mapping: Mapping,
+    newest: AbstractMapping[int, str] | None = None,
+    *,
+    place: Place = str,
+) -> DedupeResolution:
     """Settle records that share identifiers.
 
-    ``merge``: the first line stays and takes, field by field, the last value that is there. ``first``, ``last``: that
-    line stays as it is. ``reject``: all lines of the person are refused. ``records`` may hold some that share nothing.
+    ``merge``: the first line stays and takes, field by field, what its column's rule makes of all values. ``first``,
+    ``last``: that line stays as it is. ``reject``: all lines of the person are refused. ``records`` may hold some that
+    share nothing. ``newest``: line → cell of the column that ``newest_by`` names. ``place``: how a line is named in an
+    issue.
     """
-    ordered = sorted(records, key=lambda record: record.line)
-    groups = _groups(ordered)
-    groups, without_phone, issues = _settle_phones(groups, mapping)
-    duplicates: list[tuple[int, int, str]] = []
-    rejected: list[int] = []
-    replaced: dict[int, Record] = {}
-    for group in groups:
-        members = [_drop_phone(record, mapping) if record.line in without_phone else record for record in group.records]
-        if len(members) == 1:
-            if members[0].line in without_phone:
-                replaced[members[0].line] = members[0]
-            continue
-        if rule == "reject":
-            rejected += [record.line for record in members]
-            issues += _rejections(members)
-            continue
-        kept, code = _keep(members, rule, mapping)
-        if is_too_large(kept.body):
-            rejected += [record.line for record in members]
-            issues += [Issue(record.line, Stage.DEDUPE, "profile-too-large") for record in members]
-            continue
-        original = next(record for record in group.records if record.line == kept.line)
-        if kept != original:
-            replaced[kept.line] = kept
-        for record in members:
-            if record.line != kept.line:
-                duplicates.append((record.line, kept.line, code))
-                issues.append(_told(record.line, code, f"line {kept.line}"))
-        issues += _conflicts(members, kept.line, mapping)
+    merger = Merger(mapping, newest or {})
+    groups = _groups(sorted(records, key=lambda record: record.line))
+    refused: dict[int, Issue] = {}
+    while True:
+        settled, losers, issues = _settle_phones(groups, mapping, place)
+        fates = [_fate(group, losers, rule, merger, mapping, place=place) for group in settled]
+        gone = {issue.line: issue for fate in fates for issue in fate.refused}
+        refused |= gone
+        if not any(owner in gone for owner in losers.values()):
+            break
+        # Nobody loses a phone to a line that is not imported itself: the others are settled once more.
+        groups = [group for group in groups if not any(record.line in gone for record in group.records)]
+    issues += [issue for fate in fates for issue in fate.issues]
+    issues += refused.values()
     return DedupeResolution(
-        duplicates=tuple(sorted(duplicates)),
-        rejected=tuple(sorted(rejected)),
-        replaced=tuple(replaced[line] for line in sorted(replaced)),
+        duplicates=tuple(sorted(loser for fate in fates for loser in fate.duplicates)),
+        rejected=tuple(sorted(refused)),
+        replaced=tuple(sorted((fate.replaced for fate in fates if fate.replaced), key=lambda record: record.line)),
         issues=tuple(sorted(issues, key=lambda issue: (issue.line, issue.code))),
+        merges=tuple(sorted((fate.merge for fate in fates if fate.merge), key=lambda merge: merge.line)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Fate:
+    """What becomes of one person. ``refused``: an error per line, where all of them are."""
+
+    replaced: Record | None = None
+    duplicates: tuple[tuple[int, int, str], ...] = ()
+    merge: Merge | None = None
+    refused: tuple[Issue, ...] = ()
+    issues: tuple[Issue, ...] = ()
+
+
+def _fate(
+    group: _Group, losers: AbstractMapping[int, int], rule: Rule, merger: Merger, mapping: Mapping, *, place: Place
+) -> _Fate:
+    members = [_drop_phone(record, mapping) if record.line in losers else record for record in group.records]
+    lines = [record.line for record in members]
+    if len(members) == 1:
+        return _Fate(replaced=members[0] if lines[0] in losers else None)
+    if rule == "reject":
+        return _Fate(refused=tuple(_rejections(lines, place)))
+    kept, code, differing, told = _keep(
+        [(record, orjson.loads(record.body)) for record in members], rule, merger, mapping
+    )
+    if is_too_large(kept.body):
+        return _Fate(refused=tuple(Issue(line, Stage.DEDUPE, "profile-too-large") for line in lines))
+    others = [line for line in lines if line != kept.line]
+    original = next(record for record in group.records if record.line == kept.line)
+    return _Fate(
+        replaced=kept if kept != original else None,
+        duplicates=tuple((line, kept.line, code) for line in others),
+        merge=Merge(kept.line, tuple(others), merger.headers(differing)),
+        issues=(
+            *told,
+            *(_told(line, code, f"line {place(kept.line)}") for line in others),
+            *_conflicts(lines, kept.line, differing, mapping, place),
+        ),
     )
 
 
@@ -115,8 +153,10 @@ def _groups(ordered: list[Record]) -> list[_Group]:
     return [_Group(found) for _, found in sorted(members.items())]
 
 
-def _settle_phones(groups: list[_Group], mapping: Mapping) -> tuple[list[_Group], set[int], list[Issue]]:
-    """Join groups that a phone makes one person; name the lines that lose theirs to somebody else's earlier line."""
+def _settle_phones(
+    groups: list[_Group], mapping: Mapping, place: Place
+) -> tuple[list[_Group], dict[int, int], list[Issue]]:
+    """Join groups that a phone makes one person; return the lines that lose theirs, to whose earlier line."""
     union = _Union(len(groups))
     merged = dict(enumerate(groups))
     owner: dict[str, tuple[int, int]] = {}
@@ -143,10 +183,10 @@ def _settle_phones(groups: list[_Group], mapping: Mapping) -> tuple[list[_Group]
     lost = [(line, first) for line, position, first in contested if union.find(position) != union.find(first[1])]
     header = _header(mapping, "phone_number")
     issues = [
-        Issue(line, Stage.DEDUPE, "phone-shared", header, f"line {first}", Severity.WARNING)
+        Issue(line, Stage.DEDUPE, "phone-shared", header, f"line {place(first)}", Severity.WARNING)
         for line, (first, _) in lost
     ]
-    return [merged[position] for position in sorted(merged)], {line for line, _ in lost}, issues
+    return [merged[position] for position in sorted(merged)], {line: first for line, (first, _) in lost}, issues
 
 
 def _agree(one: _Group, other: _Group) -> bool:
@@ -158,30 +198,21 @@ def _agree(one: _Group, other: _Group) -> bool:
     return True
 
 
-def _keep(members: list[Record], rule: Rule, mapping: Mapping) -> tuple[Record, str]:
-    if rule == "first":
-        return members[0], "duplicate-dropped"
-    if rule == "last":
-        return members[-1], "duplicate-dropped"
-    document: dict[str, Any] = {"attributes": {}}
-    for record in members:
-        _merge(document["attributes"], orjson.loads(record.body)["attributes"])
-    lists = tuple(dict.fromkeys(name for record in members for name in record.lists))
-    return _rebuilt(members[0].line, document, lists, mapping), "duplicate-merged"
-
-
-def _merge(attributes: dict[str, Any], later: dict[str, Any]) -> None:
-    """Write the later line's fields over the earlier ones; what it clears or leaves out does not undo a value."""
-    _overlay(attributes, {name: value for name, value in later.items() if name not in _NESTED})
-    for name in _NESTED:
-        if name in later:
-            _overlay(attributes.setdefault(name, {}), later[name])
-
-
-def _overlay(base: dict[str, Any], later: dict[str, Any]) -> None:
-    for name, value in later.items():
-        if value not in (None, "", []) or name not in base:
-            base[name] = value
+def _keep(
+    members: list[Member], rule: Rule, merger: Merger, mapping: Mapping
+) -> tuple[Record, str, Sequence[str], Sequence[Issue]]:
+    """Return the record that stays, the code of the others, the fields in which they differ, and what is to be told."""
+    if rule in {"first", "last"}:
+        kept, _ = members[0 if rule == "first" else -1]
+        return kept, "duplicate-dropped", merger.differing(members), ()
+    line = members[0][0].line
+    merged = merger.merge(members)
+    column = mapping.profile.newest_by
+    told = [
+        *(Issue(line, Stage.DEDUPE, "sum-inexact", header, "", Severity.WARNING) for header in merged.inexact),
+        *(Issue(each, Stage.DEDUPE, "newest-unreadable", column, "", Severity.WARNING) for each in merged.undated),
+    ]
+    return _rebuilt(line, merged.document, merged.lists, mapping), "duplicate-merged", merged.differing, told
 
 
 def _drop_phone(record: Record, mapping: Mapping) -> Record:
@@ -191,7 +222,8 @@ def _drop_phone(record: Record, mapping: Mapping) -> Record:
 
 
 def _rebuilt(line: int, document: dict[str, Any], lists: tuple[str, ...], mapping: Mapping) -> Record:
-    return make_record(line, document, lists, mapping.profile.key, clears=has_null(document["attributes"]))
+    alone = has_null(document["attributes"]) or "meta" in document
+    return make_record(line, document, lists, mapping.profile.key, clears=alone)
 
 
 def has_null(attributes: dict[str, Any]) -> bool:
@@ -208,30 +240,31 @@ def _told(line: int, code: str, detail: str) -> Issue:
     return Issue(line, Stage.DEDUPE, code, None, detail, Severity.WARNING)
 
 
-def _rejections(members: list[Record]) -> list[Issue]:
-    lines = [record.line for record in members]
+def _rejections(lines: list[int], place: Callable[[int], str]) -> list[Issue]:
     return [
-        Issue(line, Stage.DEDUPE, "duplicate-rejected", detail=_others([other for other in lines if other != line]))
+        Issue(
+            line, Stage.DEDUPE, "duplicate-rejected", detail=_others([other for other in lines if other != line], place)
+        )
         for line in lines
     ]
 
 
-def _others(lines: Sequence[int]) -> str:
-    named = ", ".join(str(line) for line in lines[:_MOST_NAMED])
+def _others(lines: Sequence[int], place: Callable[[int], str]) -> str:
+    named = ", ".join(place(line) for line in lines[:_MOST_NAMED])
     more = f" and {len(lines) - _MOST_NAMED} more" if len(lines) > _MOST_NAMED else ""
     return f"line{'s' if len(lines) > 1 else ''} {named}{more}"
 
 
-def _conflicts(members: list[Record], kept: int, mapping: Mapping) -> list[Issue]:
-    differing = [name for name in _IDENTIFIERS if len({v for r in members if (v := _identifier(r, name))}) > 1]
+def _conflicts(lines: list[int], kept: int, differing: Sequence[str], mapping: Mapping, place: Place) -> list[Issue]:
     return [
         Issue(
             kept,
             Stage.DEDUPE,
             "identifier-conflict",
             _header(mapping, name),
-            _others([record.line for record in members]),
+            _others(lines, place),
             Severity.WARNING,
         )
-        for name in differing
+        for name in _IDENTIFIERS
+        if name in differing
     ]

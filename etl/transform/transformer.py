@@ -6,16 +6,31 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from etl.config import LIST_TARGET, LOCATION_PREFIX, PROPERTY_PREFIX, VALUE_TARGET, ColumnRule, Mapping
-from etl.model import Issue, Record, Severity, Stage, Transformed
-from etl.transform.body import MAX_PROFILE_BYTES, is_too_large, make_record, make_sorted_record, size
+from etl.config import (
+    CONSENT_PREFIX,
+    LIST_PATCHES,
+    LIST_TARGET,
+    LOCATION_PREFIX,
+    PROPERTY_PREFIX,
+    VALUE_TARGET,
+    ColumnRule,
+    Mapping,
+)
+from etl.model import Issue, Severity, Stage, Transformed
+from etl.records import Records
+from etl.transform import fragments
+from etl.transform.body import MAX_PROFILE_BYTES, fingerprints, identities, sizes
+from etl.transform.patches import Patches, simple_items
 from etl.transform.values import Converted, converter
 
 _COORDINATES: Final = frozenset({"location.latitude", "location.longitude"})
-_OMIT: Final = object()
-_SURELY_FITS: Final = 90_000
+_IDENTIFIERS: Final = ("email", "phone_number", "external_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,93 +44,169 @@ class _Column:
     name: str
 
 
+class _Found:
+    """What the columns of one chunk gave, so far."""
+
+    def __init__(self, lines: npt.NDArray[np.int64]) -> None:
+        self.lines = lines
+        self.issues: list[Issue] = []
+        self.rejected = np.zeros(len(lines), dtype=bool)
+        self.clears = np.zeros(len(lines), dtype=bool)
+        self.lists: Any = pa.nulls(len(lines), pa.list_(fragments.TEXT))
+        self.members: list[tuple[_Column, Any]] = []
+        self.patches = Patches()
+        self.identifiers: dict[str, Any] = {}
+
+
 class Transformer:
     """Converts chunk by chunk; keeps nothing between chunks."""
 
-    def __init__(self, mapping: Mapping) -> None:
+    def __init__(self, mapping: Mapping, now: float | None = None) -> None:
+        """Take a mapping. ``now``: epoch seconds, for ``not_in_future``."""
         self._mapping = mapping
-        columns = [_column(target, *mapping.by_target[target], mapping) for target in mapping.by_target]
-        # Built in order, a document needs no sorting; only objects out of JSON cells bring an order of their own.
+        self._now = now
+        targets = [target for target in mapping.by_target if not target.startswith(CONSENT_PREFIX)]
+        columns = [_column(target, *mapping.by_target[target], mapping) for target in targets]
+        # Members stand in the order of their names, so that equal profiles give equal bytes.
         self._columns = sorted(columns, key=lambda column: column.name)
-        self._make = _make_any if any(column.rule.type == "json" for column in columns) else make_sorted_record
 
     def transform(self, frame: pd.DataFrame) -> Transformed:
         """Convert the accepted rows. ``frame``: target columns of ``str`` dtype, index ``line``.
 
         ``""`` is an empty cell and follows the column's ``write``; a missing one was refused and writes nothing.
         """
-        lines: list[int] = frame.index.tolist()
-        lists: list[tuple[str, ...]] = [()] * len(lines)
-        rejected: set[int] = set()
-        issues: list[Issue] = []
-        clears: set[int] = set()
-        converted: list[tuple[_Column, list[Any]]] = []
+        found = _Found(frame.index.to_numpy(dtype=np.int64))
         for column in self._columns:
-            values = self._convert(column, frame[column.target], lines, issues, rejected)
+            texts = fragments.column_of(frame[column.target])
+            if column.target in _IDENTIFIERS:
+                found.identifiers[column.target] = pc.if_else(pc.not_equal(texts, ""), texts, fragments.NULL)
             if column.target == LIST_TARGET:
-                lists = [_routes(value) for value in values]
-                continue
-            if column.rule.write == "clear_if_blank":
-                clears.update(line for line, value in zip(lines, values, strict=True) if value is None)
-            converted.append((column, values))
-        key = self._mapping.profile.key
-        make = self._make
-        records = []
-        for line, document, names in zip(lines, _documents(converted, len(lines)), lists, strict=True):
-            if line in rejected:
-                continue
-            record = make(line, document, names, key, clears=line in clears)
-            if len(record.body) > _SURELY_FITS and is_too_large(record.body):
-                rejected.add(line)
-                issues.append(
-                    Issue(
-                        line,
-                        Stage.TRANSFORM,
-                        "profile-too-large",
-                        detail=f"{size(record.body):,} bytes, at most {MAX_PROFILE_BYTES:,}",
-                    )
-                )
-                continue
-            records.append(record)
-        return Transformed(tuple(records), frozenset(rejected), tuple(issues))
+                found.lists = self._routes(column, texts, found)
+            else:
+                members = found.patches.take(column.rule.write, column.name, self._members(column, texts, found))
+                found.members += [(column, members)] if members is not None else []
+        meta = found.patches.meta(len(found.lines))
+        if meta is not None:
+            found.clears |= _mask(pc.not_equal(meta, ""))
+        bodies = _bodies(found.members, len(found.lines), meta)
+        self._refuse_large(bodies, found)
+        rejected = frozenset(found.lines[found.rejected].tolist())
+        return Transformed(self._records(bodies, found), rejected, tuple(found.issues))
 
-    def _convert(
-        self, column: _Column, cells: pd.Series[str], lines: list[int], issues: list[Issue], rejected: set[int]
-    ) -> list[Any]:
-        texts: list[Any] = cells.tolist()
-        if cells.hasnans:
-            texts = [text if isinstance(text, str) else None for text in texts]
-        convert = _converter(column, self._mapping.defaults.timezone)
-        blank = _blank(column.rule)
-        if convert is None and blank is _OMIT:
-            return [text or _OMIT for text in texts]
+    def _members(self, column: _Column, texts: Any, found: _Found) -> Any:
+        """Return the JSON member of each cell, null where it is left out."""
+        clears = column.rule.write in {"clear_if_blank", "unset_if_blank"}
+        convert = _converter(column, self._mapping.defaults.timezone, self._now)
         if convert is None:
-            return [_OMIT if text is None else text or blank for text in texts]
+            filled = pc.not_equal(texts, "")
+            if column.rule.write == "always":
+                return fragments.text_members(column.name, texts)
+            written = fragments.text_members(column.name, pc.if_else(filled, texts, fragments.NULL))
+            if not clears:
+                return written
+            emptied = pc.fill_null(pc.equal(texts, ""), fill_value=False)
+            found.clears |= _mask(emptied)
+            return pc.if_else(emptied, fragments.members(column.name, pa.scalar("null", fragments.TEXT)), written)
+        settled = _settled(column.rule, texts)
         # Columns of dates, flags and amounts repeat themselves: each text is judged once per chunk.
-        become: dict[Any, Any] = {"": blank, None: _OMIT}
-        coded: dict[str, Converted] = {}
-        for text in set(texts) - become.keys():
-            result = convert(text)
-            if result.code:
-                coded[text] = result
+        left = texts if settled is None else pc.if_else(pc.is_valid(settled), fragments.NULL, texts)
+        blank = _blank(column.rule)
+        become: dict[str, str | None] = {"": blank}
+        for text, result in self._converted(column, convert, left, found).items():
             if result.code and not result.keep:
-                become[text] = _OMIT
+                become[text] = None
             else:
                 # "null", "[]" and "; ;" say no more than an empty cell does, and must not erase more.
-                become[text] = blank if result.value is None or result.value == [] else result.value
+                empty = result.value is None or result.value == []
+                become[text] = blank if empty else fragments.encode(result.value)
+        encoded = fragments.by_value(left, become)
+        if clears:
+            found.clears |= _mask(pc.fill_null(pc.equal(encoded, "null"), fill_value=False))
+        if settled is not None:
+            encoded = pc.coalesce(settled, encoded)
+        return fragments.members(column.name, encoded)
+
+    def _converted(
+        self, column: _Column, convert: Callable[[str], Converted], texts: Any, found: _Found
+    ) -> dict[str, Converted]:
+        """Convert each different text once, and tell every line whose cell was not right."""
+        results = {text: convert(text) for text in fragments.distinct(texts)}
+        coded = [text for text, result in results.items() if result.code]
         if coded:
-            for line, text in zip(lines, texts, strict=True):
-                if text in coded:
-                    _tell(column, line, coded[text], issues, rejected)
-        return [become[text] for text in texts]
+            odd = np.flatnonzero(_mask(pc.is_in(texts, value_set=pa.array(coded, fragments.TEXT))))
+            for position, text in zip(odd.tolist(), texts.take(pa.array(odd)).to_pylist(), strict=True):
+                result = results[text]
+                costs_row = column.rule.required and not result.keep
+                severity = Severity.ERROR if costs_row else Severity.WARNING
+                line = int(found.lines[position])
+                found.issues.append(Issue(line, Stage.TRANSFORM, result.code, column.header, result.detail, severity))
+                if costs_row:
+                    found.rejected[position] = True
+        return results
+
+    def _routes(self, column: _Column, texts: Any, found: _Found) -> Any:
+        """Return the names in each cell of the list column, null where there are none."""
+        convert = _converter(column, self._mapping.defaults.timezone, self._now)
+        become: dict[str | None, list[str] | None] = {"": None, None: None}
+        if convert is None:
+            become.update({text: [text] for text in fragments.distinct(texts)})
+        else:
+            for text, result in self._converted(column, convert, texts, found).items():
+                refused = bool(result.code) and not result.keep
+                become[text] = None if refused else _names(result.value)
+        encoded = texts.dictionary_encode()
+        names = [become[text] for text in encoded.dictionary.to_pylist()]
+        return pa.array(names, pa.list_(fragments.TEXT)).take(encoded.indices)
+
+    def _refuse_large(self, bodies: Any, found: _Found) -> None:
+        measured = sizes(bodies)
+        for position in np.flatnonzero((measured > MAX_PROFILE_BYTES) & ~found.rejected).tolist():
+            found.rejected[position] = True
+            detail = f"{measured[position]:,} bytes, at most {MAX_PROFILE_BYTES:,}"
+            line = int(found.lines[position])
+            found.issues.append(Issue(line, Stage.TRANSFORM, "profile-too-large", detail=detail))
+
+    def _records(self, bodies: Any, found: _Found) -> Records:
+        absent = pa.nulls(len(bodies), fragments.TEXT)
+        columns = {
+            "line": pa.array(found.lines),
+            "body": bodies,
+            "lists": found.lists,
+            "clears": pa.array(found.clears),
+            **{name: found.identifiers.get(name, absent) for name in _IDENTIFIERS},
+        }
+        if found.rejected.any():
+            kept = pa.array(~found.rejected)
+            columns = {name: column.filter(kept) for name, column in columns.items()}
+        columns["fingerprint"] = fingerprints(columns["body"], columns["lists"])
+        columns["identity"] = identities(self._mapping.profile.key, columns)
+        return Records.from_columns(columns)
 
 
-def _tell(column: _Column, line: int, result: Converted, issues: list[Issue], rejected: set[int]) -> None:
-    costs_row = column.rule.required and not result.keep
-    severity = Severity.ERROR if costs_row else Severity.WARNING
-    issues.append(Issue(line, Stage.TRANSFORM, result.code, column.header, result.detail, severity))
-    if costs_row:
-        rejected.add(line)
+def _bodies(members: Sequence[tuple[_Column, Any]], count: int, meta: Any | None) -> Any:
+    """Return the body of each row. ``meta``: what stands behind the attributes of each, if anything does."""
+    top = [(column.name, encoded) for column, encoded in members if column.section is None]
+    for section in dict.fromkeys(column.section for column, _ in members if column.section):
+        inner = [encoded for column, encoded in members if column.section == section]
+        top.append((str(section), fragments.section(str(section), fragments.objects(inner, count))))
+    attributes = fragments.objects([encoded for _, encoded in sorted(top, key=lambda each: each[0])], count)
+    if meta is None:
+        return fragments.joined('{"attributes":{', attributes, "}}").cast(pa.large_binary())
+    return fragments.joined('{"attributes":{', fragments.beside(attributes, "}", meta), "}").cast(pa.large_binary())
+
+
+def _settled(rule: ColumnRule, texts: Any) -> Any | None:
+    """Return the JSON of cells that can be read in one way only, null for others; ``None`` if there are no such rules.
+
+    Most numbers are of this kind, and repeat themselves too little for judging each text once to help.
+    """
+    if rule.min is not None or rule.max is not None:
+        return None
+    if rule.type == "integer":
+        return fragments.whole_numbers(texts)
+    if rule.type in {"decimal", "money"} and rule.decimal != ",":
+        return fragments.amounts(texts)
+    return None
 
 
 def _column(target: str, header: str, rule: ColumnRule, mapping: Mapping) -> _Column:
@@ -128,54 +219,28 @@ def _column(target: str, header: str, rule: ColumnRule, mapping: Mapping) -> _Co
     return _Column(target, header, rule, None, target)
 
 
-def _converter(column: _Column, zone: str | None) -> Callable[[str], Converted] | None:
+def _converter(column: _Column, zone: str | None, now: float | None) -> Callable[[str], Converted] | None:
     if column.target in _COORDINATES:
         # Klaviyo takes a string or a number (OpenAPI document); a number is what its geography works with.
         return lambda text: Converted(float(text.replace(",", ".")))
-    return converter(column.rule, zone)
+    convert = converter(column.rule, zone, now)
+    return simple_items(convert) if convert is not None and column.rule.write in LIST_PATCHES else convert
 
 
-def _blank(rule: ColumnRule) -> Any:
-    if rule.write == "clear_if_blank":
-        return None
+def _blank(rule: ColumnRule) -> str | None:
+    """Return the JSON that an empty cell becomes, ``None`` where it is left out."""
+    if rule.write in {"clear_if_blank", "unset_if_blank"}:
+        return "null"
     if rule.write == "always":
-        return [] if rule.type == "list" else ""
-    return _OMIT
+        return "[]" if rule.type == "list" else '""'
+    return None
 
 
-def _routes(value: Any) -> tuple[str, ...]:
-    if value is _OMIT or value is None:
-        return ()
-    return tuple(dict.fromkeys(str(name) for name in value if name)) if isinstance(value, list) else (str(value),)
+def _names(value: Any) -> list[str] | None:
+    if value is None:
+        return None
+    return list(dict.fromkeys(str(name) for name in value if name)) if isinstance(value, list) else [str(value)]
 
 
-def _make_any(
-    line: int, attributes: dict[str, Any], lists: tuple[str, ...], key: Sequence[str], *, clears: bool
-) -> Record:
-    return make_record(line, {"attributes": attributes}, lists, key, clears=clears)
-
-
-def _documents(converted: Sequence[tuple[_Column, list[Any]]], count: int) -> list[dict[str, Any]]:
-    """Return the attributes of each row, keys in order."""
-    columns = [(column.name, values) for column, values in converted if column.section is None]
-    for section in dict.fromkeys(column.section for column, _ in converted if column.section):
-        parts = [(column.name, values) for column, values in converted if column.section == section]
-        columns.append((str(section), [part or _OMIT for part in _rows(parts, count)]))
-    return _rows(sorted(columns, key=lambda column: column[0]), count)
-
-
-def _rows(columns: Sequence[tuple[str, list[Any]]], count: int) -> list[dict[str, Any]]:
-    """Return a dict per row, without what is omitted.
-
-    Whole rows become dicts at once and then lose what they lack: asking of each value whether it stays takes twice as
-    long.
-    """
-    if not columns:
-        return [{} for _ in range(count)]
-    names = [name for name, _ in columns]
-    rows = [dict(zip(names, row, strict=True)) for row in zip(*(values for _, values in columns), strict=True)]
-    for name, values in columns:
-        for place, value in enumerate(values):
-            if value is _OMIT:
-                del rows[place][name]
-    return rows
+def _mask(condition: Any) -> npt.NDArray[np.bool_]:
+    return np.asarray(condition.to_numpy(zero_copy_only=False), dtype=bool)

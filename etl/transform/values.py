@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
@@ -28,6 +28,7 @@ _DEEPEST: Final = 100
 """Levels of JSON taken; Klaviyo's own limit is not known, and a deeper cell could not be written again."""
 _PLAIN_WHOLE: Final = re.compile(r"-?[0-9]{1,12}")
 _PLAIN_AMOUNT: Final = re.compile(r"-?[0-9]{1,12}(?:\.[0-9]{1,2})?")
+_FARTHEST_AHEAD: Final = timedelta(hours=14)
 _LONG_NUMBER: Final = re.compile(r"[\d.]{16}")
 
 
@@ -45,8 +46,11 @@ Converter = Callable[[str], Converted]
 """Takes the trimmed, non-empty text of a cell."""
 
 
-def converter(rule: ColumnRule, zone: str | None) -> Converter | None:
-    """Return what converts this column, or ``None`` where text stays text. ``zone``: of datetimes without offset."""
+def converter(rule: ColumnRule, zone: str | None, now: float | None = None) -> Converter | None:
+    """Return what converts this column, or ``None`` where text stays text. ``zone``: of datetimes without offset.
+
+    ``now``: epoch seconds, for columns whose dates must not lie ahead; ``None`` lets every date pass.
+    """
     match rule.type:
         case "text":
             return None
@@ -59,9 +63,9 @@ def converter(rule: ColumnRule, zone: str | None) -> Converter | None:
         case "boolean":
             return _boolean
         case "date":
-            return lambda text: _date(text, rule)
+            return _not_ahead(lambda text: _date(text, rule), rule, now)
         case "datetime":
-            return lambda text: _datetime(text, rule, zone)
+            return _not_ahead(lambda text: _datetime(text, rule, zone), rule, now)
         case "list":
             return lambda text: _list(text, rule)
         case "json":
@@ -119,6 +123,24 @@ def _datetime(text: str, rule: ColumnRule, zone: str | None) -> Converted:
         # Fractions only where there are any: a second is what Klaviyo keeps.
         return Converted(moment.isoformat(timespec="microseconds" if moment.microsecond else "seconds"))
     return Converted(moment.isoformat())
+
+
+def _not_ahead(convert: Converter, rule: ColumnRule, now: float | None) -> Converter:
+    if not rule.not_in_future or now is None:
+        return convert
+    moment = datetime.fromtimestamp(now, UTC)
+    # Somewhere it is tomorrow already.
+    today = (moment + _FARTHEST_AHEAD).date().isoformat()
+
+    def checked(text: str) -> Converted:
+        converted = convert(text)
+        value = converted.value
+        if not isinstance(value, str):
+            return converted
+        ahead = value > today if len(value) == len(today) else datetime.fromisoformat(value) > moment
+        return Converted(None, "date-in-future") if ahead else converted
+
+    return checked
 
 
 def _list(text: str, rule: ColumnRule) -> Converted:

@@ -1,0 +1,198 @@
+"""Cells changed before they are judged: the steps of ``transform``, and the columns of ``[computed]``.
+
+Whole columns at a time; what needs Python (title case, country names, a function of the user's) is asked once per
+different cell of a chunk.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+
+from etl.config import Computed, ConfigMapping, Step, computed_header
+from etl.errors import ConfigError
+from etl.model import Issue, Severity, Stage
+
+Text = Callable[[str], str]
+
+_PARTICLES: Final = frozenset(
+    {"de", "da", "di", "du", "des", "del", "della", "la", "le", "van", "von", "der", "den", "zu", "y", "e", "af", "av"}
+)
+_MAC: Final = re.compile(r"\bMc([a-z])")
+_WORDS: Final = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)*")
+_BLANKS: Final = re.compile(r"\s+")
+
+
+class Reshaper:
+    """Changes chunks as a mapping says. ``countries``: cell → ISO code, and → English name, or ``None``."""
+
+    def __init__(
+        self, mapping: ConfigMapping, countries: tuple[Callable[[str], str | None], Callable[[str], str | None]]
+    ) -> None:
+        self._steps = {
+            header: [self._prepared(step, header, countries) for step in rule.transform]
+            for header, rule in mapping.by_target.values()
+            if rule.transform
+        }
+        self._computed = {computed_header(target): computed for target, computed in mapping.computed.items()}
+        self._required = {header for header, rule in mapping.by_target.values() if rule.required}
+
+    @property
+    def headers(self) -> tuple[str, ...]:
+        """The headers of computed columns."""
+        return tuple(self._computed)
+
+    @property
+    def changes_anything(self) -> bool:
+        """Whether the mapping asks for any of this."""
+        return bool(self._steps or self._computed)
+
+    def reshape(self, frame: pd.DataFrame) -> tuple[pd.DataFrame, tuple[Issue, ...]]:
+        """Return the frame with changed cells and computed columns; what it was given stays as it is."""
+        if not self.changes_anything:
+            return frame, ()
+        shaped = frame.copy(deep=False)
+        issues: list[Issue] = []
+        # Computed columns are made of the source's own cells, then changed by steps of their own.
+        for header, computed in self._computed.items():
+            shaped[header] = _made(computed, frame)
+        for header, steps in self._steps.items():
+            column = shaped[header].fillna("")
+            for step in steps:
+                column = step(column, issues)
+            shaped[header] = column.astype("str")
+        return shaped, tuple(issues)
+
+    def _prepared(self, step: Step, header: str, countries: Any) -> Callable[[Any, list[Issue]], Any]:
+        if step.function is not None:
+            return _safely(find_function(step.function), header)
+        change = _change(step, countries)
+        return lambda column, _issues: change(column)
+
+
+def find_function(reference: str) -> Callable[[str], object]:
+    """Return the function ``module:name``. Raise :class:`ConfigError` where there is none.
+
+    The current folder is searched too, as for a script that stands beside the mapping.
+    """
+    module_name, _, name = reference.partition(":")
+    here = str(Path.cwd())
+    added = here not in sys.path
+    if added:
+        sys.path.insert(0, here)
+    try:
+        found = getattr(importlib.import_module(module_name), name)
+    except Exception as error:  # whatever the user's module does while it is imported
+        raise ConfigError(
+            "function-not-found",
+            f"transform: {reference} cannot be loaded ({type(error).__name__})",
+            f"Try: python -c 'from {module_name} import {name}'",
+        ) from error
+    finally:
+        if added and here in sys.path:
+            sys.path.remove(here)
+    if not callable(found):
+        raise ConfigError(
+            "function-not-found", f"transform: {reference} is no function", "Name a function of one text."
+        )
+    return found  # type: ignore[no-any-return]  # what it returns is looked at when it does
+
+
+def title(text: str) -> str:
+    """Return a name with capitals as people write them: ``O'Neil``, ``McDonald``, ``Ludwig van Beethoven``."""
+
+    def word(found: re.Match[str]) -> str:
+        lowered = found[0].casefold() if found[0].isupper() else found[0].lower()
+        if lowered in _PARTICLES and found.start():
+            return lowered
+        pieces = re.split(r"(['\u2019])", lowered)
+        joined = "".join(piece[:1].upper() + piece[1:] for piece in pieces)
+        if len(pieces) > 1 and len(pieces[-1]) == 1:
+            joined = joined[:-1] + joined[-1].lower()  # "Anna's"
+        return _MAC.sub(lambda mac: f"Mc{mac[1].upper()}", joined)
+
+    return _WORDS.sub(word, text)
+
+
+def _change(step: Step, countries: Any) -> Callable[[Any], Any]:
+    if step.default is not None:
+        default = step.default
+        return lambda column: column.where(column.str.strip() != "", default)
+    if step.replace is not None:
+        table = step.replace
+        return lambda column: _each(column, lambda text: table.get(text, text))
+    if step.split is not None:
+        sign, part = step.split, step.part or 1
+        return lambda column: _each(column, lambda text: _part(text, sign, part))
+    code, name = countries
+    changes: Mapping[str, Callable[[Any], Any]] = {
+        "strip": lambda column: column.str.strip(),
+        "collapse": lambda column: _each(column, lambda text: _BLANKS.sub(" ", text).strip()),
+        "lower": lambda column: column.str.lower(),
+        "upper": lambda column: column.str.upper(),
+        "title": lambda column: _each(column, title),
+        "country_code": lambda column: _each(column, lambda text: code(text) or text),
+        "country_name": lambda column: _each(column, lambda text: name(text) or text),
+    }
+    return changes[step.do or "strip"]
+
+
+def _part(text: str, sign: str, part: int) -> str:
+    pieces = text.split(sign)
+    place = part - 1 if part > 0 else len(pieces) + part
+    return pieces[place].strip() if 0 <= place < len(pieces) else ""
+
+
+def _each(column: Any, change: Text) -> Any:
+    """Apply a function once per different cell."""
+    become = {text: change(text) for text in column.unique().tolist()}
+    return column.map(become)
+
+
+def _safely(function: Callable[[str], object], header: str) -> Callable[[Any, list[Issue]], Any]:
+    def apply(column: Any, issues: list[Issue]) -> Any:
+        become: dict[str, str] = {}
+        failed: dict[str, str] = {}
+        for text in column.unique().tolist():
+            try:
+                result = function(text)
+            except Exception as error:  # noqa: BLE001 - a function of the user's may raise anything
+                failed[text], become[text] = type(error).__name__, ""
+                continue
+            if result is None or isinstance(result, str):
+                become[text] = result or ""
+            else:
+                failed[text], become[text] = f"it returned {type(result).__name__}, not text", ""
+        if failed:
+            issues += [
+                Issue(int(line), Stage.TRANSFORM, "transform-failed", header, failed[text], Severity.WARNING)
+                for line, text in zip(column.index.tolist(), column.tolist(), strict=True)
+                if text in failed
+            ]
+        return column.map(become)
+
+    return apply
+
+
+def _made(computed: Computed, frame: pd.DataFrame) -> Any:
+    if computed.constant is not None:
+        return pd.Series(computed.constant, index=frame.index, dtype="str")
+    cells = {header: frame[header].fillna("").str.strip() for header in computed.headers}
+    if computed.join is not None:
+        rows = zip(*(cells[header].tolist() for header in computed.join), strict=True)
+        return pd.Series([computed.by.join(filter(None, row)) for row in rows], index=frame.index, dtype="str")
+    text, *rest = computed.pieces
+    made = pd.Series(text, index=frame.index, dtype="str")
+    for header, following in zip(rest[0::2], rest[1::2], strict=True):
+        made = made + cells[header] + following
+    # Where every field is empty there is nothing to say.
+    said = pd.Series(data=False, index=frame.index)
+    for column in cells.values():
+        said |= column != ""
+    return made.str.strip().where(said, "")
