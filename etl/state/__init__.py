@@ -1,8 +1,34 @@
 """The only SQL on our own state: runs, rows, issues, batches, attempts, known profiles."""
 
+from etl.state.batches import CONSENT_CHANNELS, PendingRow
+from etl.state.chunks import PackedChunk, pack_chunk
+from etl.state.consents import ConsentCount
+from etl.state.merges import MergeSummary
+from etl.state.notices import Notice, NoticeKind, Standing
 from etl.state.observing import ObservationSummary
+from etl.state.outbox import Parcel
+from etl.state.people import People, hashes_of_people
 from etl.state.reading import BatchSummary, IssueSummary, SourceRow
 from etl.state.runs import Run
 from etl.state.store import Store
 
-__all__ = ["BatchSummary", "IssueSummary", "ObservationSummary", "Run", "SourceRow", "Store"]
+__all__ = [
+    "CONSENT_CHANNELS",
+    "BatchSummary",
+    "ConsentCount",
+    "IssueSummary",
+    "MergeSummary",
+    "Notice",
+    "NoticeKind",
+    "ObservationSummary",
+    "PackedChunk",
+    "Parcel",
+    "PendingRow",
+    "People",
+    "Run",
+    "SourceRow",
+    "Standing",
+    "Store",
+    "hashes_of_people",
+    "pack_chunk",
+]

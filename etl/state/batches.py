@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,12 +11,24 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from etl.errors import InternalError
-from etl.model import Batch, BatchKind, BatchStatus, PlannedBatch
+from etl.model import Batch, BatchKind, BatchStatus, Channel, PlannedBatch
 from etl.state import schema
 from etl.state.base import Database, pack, slices, unpack
 from etl.state.engine import bulk
+from etl.state.records import read_blocks, read_bodies
 
 LIST_KINDS: Final = frozenset({BatchKind.LIST_ADD, BatchKind.LIST_REMOVE})
+CONSENT_CHANNELS: Final[Mapping[BatchKind, Channel]] = {
+    BatchKind.SUBSCRIBE_EMAIL: Channel.EMAIL,
+    BatchKind.SUBSCRIBE_SMS: Channel.SMS,
+    BatchKind.UNSUBSCRIBE_EMAIL: Channel.EMAIL,
+    BatchKind.UNSUBSCRIBE_SMS: Channel.SMS,
+    BatchKind.SUPPRESS: Channel.EMAIL,
+    BatchKind.UNSUPPRESS: Channel.EMAIL,
+}
+"""The kinds of batches that are about consent, and where it counts."""
+_COUNTED: Final = LIST_KINDS | CONSENT_CHANNELS.keys()
+"""Operations of which a row may have several at a time: they are counted, and the last one ends the step."""
 OPEN: Final = (BatchStatus.PLANNED, BatchStatus.SENDING, BatchStatus.SUBMITTED)
 _PAGE: Final = 20_000
 
@@ -46,29 +58,30 @@ class BatchTable(Database):
     """Every method that changes something is one transaction."""
 
     def pending(self, run_id: str, step: str) -> Iterator[PendingRow]:
-        """Yield the rows at ``step`` (``import`` or ``lists``) that have no outcome and no batch, in line order."""
+        """Yield the rows at ``step`` (``import``, ``lists``, ``consent``) without outcome and batch, in line order."""
         seq = self._seq(run_id)
-        rows, records = schema.rows, schema.records
+        rows = schema.rows
         after = -1
         while True:
             query = (
-                sa.select(
-                    rows.c.line, records.c.size, records.c.lists, records.c.clears, rows.c.klaviyo_id, rows.c.unchanged
-                )
-                .join(records, (records.c.run == rows.c.run) & (records.c.line == rows.c.line))
+                sa.select(rows.c.line, rows.c.klaviyo_id, rows.c.unchanged)
                 .where(rows.c.run == seq, rows.c.line > after, rows.c.step == step)
                 .where(rows.c.outcome.is_(None), rows.c.batch.is_(None))
                 .order_by(rows.c.line)
                 .limit(_PAGE)
             )
             with self._read() as connection:
-                page = connection.execute(query).all()
-            for line, size, lists, clears, klaviyo_id, unchanged in page:
-                named = tuple(orjson.loads(lists)) if lists else ()
-                yield PendingRow(line, size, named, bool(clears), klaviyo_id, bool(unchanged))
+                page = {row.line: row for row in connection.execute(query)}
+                blocks = list(read_blocks(connection, seq, ("sizes", "extras"), page))
+            for block in blocks:
+                places = block.chosen
+                for line, size in zip(block.lines[places].tolist(), block.sizes[places].tolist(), strict=True):
+                    row = page[line]
+                    named = block.lists.get(line, ())
+                    yield PendingRow(line, size, named, line in block.clears, row.klaviyo_id, bool(row.unchanged))
             if len(page) < _PAGE:
                 return
-            after = page[-1].line
+            after = max(page)
 
     def add_batches(self, run_id: str, planned: Iterable[PlannedBatch]) -> list[int]:
         """Record batches as ``planned`` and tie their rows to them; return their ids in order.
@@ -109,28 +122,30 @@ class BatchTable(Database):
 
     def routes(self, run_id: str, lines: Sequence[int]) -> dict[int, tuple[str, ...]]:
         """Return the names or ids in the list column of these lines; lines without any are left out."""
-        seq = self._seq(run_id)
-        records = schema.records
-        found: dict[int, tuple[str, ...]] = {}
+        wanted = set(lines)
         with self._read() as connection:
-            for part in slices(lines):
-                query = sa.select(records.c.line, records.c.lists).where(
-                    records.c.run == seq, records.c.line.in_(part), records.c.lists.is_not(None)
-                )
-                found.update((line, tuple(orjson.loads(lists))) for line, lists in connection.execute(query))
-        return found
+            return {
+                line: names
+                for block in read_blocks(connection, self._seq(run_id), ("extras",), wanted)
+                for line, names in block.lists.items()
+                if line in wanted
+            }
 
     def named_lists(self, run_id: str) -> list[str]:
         """Return every name or id in the list column of rows that wait to be sent, sorted."""
-        rows, records = schema.rows, schema.records
-        query = (
-            sa.select(records.c.lists)
-            .distinct()
-            .join(rows, (records.c.run == rows.c.run) & (records.c.line == rows.c.line))
-            .where(records.c.run == self._seq(run_id), records.c.lists.is_not(None), rows.c.outcome.is_(None))
-        )
+        seq = self._seq(run_id)
+        rows = schema.rows
+        found: set[str] = set()
         with self._read() as connection:
-            return sorted({name for lists in connection.execute(query).scalars() for name in orjson.loads(lists)})
+            for block in read_blocks(connection, seq, ("extras",)):
+                new = {line: names for line, names in block.lists.items() if not found.issuperset(names)}
+                if not new:
+                    continue
+                waiting = sa.select(rows.c.line).where(rows.c.run == seq, rows.c.outcome.is_(None))
+                there = rows.c.line.between(min(new), max(new))
+                for line in connection.execute(waiting.where(there)).scalars():
+                    found.update(new.get(line, ()))
+        return sorted(found)
 
     def batch(self, batch_id: int) -> Batch:
         """Return one batch. Raise :class:`InternalError` if there is none of that id."""
@@ -143,18 +158,8 @@ class BatchTable(Database):
 
     def bodies(self, run_id: str, lines: Sequence[int]) -> list[bytes]:
         """Return the records' bodies in the order of ``lines``."""
-        seq = self._seq(run_id)
-        records = schema.records
-        found: dict[int, bytes] = {}
-        mine = sa.select(records.c.line, records.c.body).where(records.c.run == seq)
         with self._read() as connection:
-            if _dense(lines):
-                query = mine.where(records.c.line.between(min(lines), max(lines)))
-                found.update((line, bytes(body)) for line, body in connection.execute(query))
-            else:
-                for part in slices(lines):
-                    query = mine.where(records.c.line.in_(part))
-                    found.update((line, bytes(body)) for line, body in connection.execute(query))
+            found = read_bodies(connection, self._seq(run_id), set(lines))
         missing = [line for line in lines if line not in found]
         if missing:
             raise InternalError("records-missing", f"{len(missing)} rows have no record, line {missing[0]} first")
@@ -184,7 +189,7 @@ def insert_batch(connection: Connection, seq: int, planned: PlannedBatch, *, aga
         parent=planned.parent,
     )
     batch_id = int(connection.execute(statement.returning(schema.batches.c.id)).scalar_one())
-    counted = ", ops = ops + 1" if planned.kind in LIST_KINDS and not again else ""
+    counted = ", ops = ops + 1" if planned.kind in _COUNTED and not again else ""
     touched = bulk(
         connection,
         f"UPDATE rows SET batch = ?{counted} WHERE run = ? AND line = ? AND outcome IS NULL",  # noqa: S608 - texts of ours
@@ -213,8 +218,3 @@ def batch_of(row: Row[Any]) -> Batch:
         resent=bool(row.resent),
         adopted=bool(row.adopted),
     )
-
-
-def _dense(lines: Sequence[int]) -> bool:
-    """Whether reading all lines from the first to the last is less work than asking for each."""
-    return bool(lines) and max(lines) - min(lines) < 4 * len(lines)

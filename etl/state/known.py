@@ -8,20 +8,28 @@ row, ten times the work at a million identities.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import orjson
+import numpy as np
+import numpy.typing as npt
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from etl.model import Outcome
 from etl.state import schema
 from etl.state.base import Database, slices
-from etl.state.engine import bulk
+from etl.state.engine import bulk, bulk_insert
+from etl.state.matching import DigestRange, DigestSet, Mask, ranges, read_digests, spans
+from etl.state.packing import Block, Lines
+from etl.state.people import People
+from etl.state.records import as_bytes, count_records, read_blocks
 
-_PAGE: Final = 20_000
+_CONFIRMED: Final = ("run", "identity", "fingerprint", "klaviyo_id", "confirmed_at")
+_JOINED: Final = ("run", "identity", "list_id", "member")
+_DONE: Final = f"outcome = '{Outcome.UNCHANGED}', step = 'done'"
+_JOINING: Final = "step = 'lists'"
 
 _FOLD_PROFILES: Final = (
     "INSERT INTO known_profiles (account, identity, fingerprint, mapping_hash, klaviyo_id, confirmed_at, run) "
@@ -91,52 +99,51 @@ class KnownTable(Database):
         """
         seq = self._seq(run_id)
         self.fold_known()
-        query = sa.text(
-            "SELECT r.line, r.lists FROM records r "
-            "JOIN rows w ON w.run = r.run AND w.line = r.line AND w.outcome IS NULL AND w.step = 'import' "
-            "JOIN known_profiles k ON k.account = :account AND k.identity = r.identity "
-            "AND k.fingerprint = r.fingerprint AND k.mapping_hash = (SELECT mapping_hash FROM runs WHERE seq = :run) "
-            "WHERE r.run = :run AND r.line > :after ORDER BY r.line LIMIT :page"
-        )
-        equal = 0
-        after = -1
         with self._write() as connection:
-            while True:
-                page = connection.execute(query, {"run": seq, "account": account, "after": after, "page": _PAGE}).all()
-                if not page:
-                    return equal
-                after = page[-1].line
-                equal += len(page)
-                wanted = {
-                    line: {*common_lists, *(list_ids.get(name, name) for name in orjson.loads(lists or "[]"))}
-                    for line, lists in page
-                }
-                on = _memberships(connection, seq, account, page[0].line, after) if any(wanted.values()) else {}
-                done = [(seq, line) for line, lists in wanted.items() if lists <= on.get(line, set())]
-                joining = [(seq, line) for line, lists in wanted.items() if not lists <= on.get(line, set())]
-                bulk(
-                    connection,
-                    f"UPDATE rows SET outcome = '{Outcome.UNCHANGED}', step = 'done', unchanged = 1 "  # noqa: S608 - an enum of ours
-                    "WHERE run = ? AND line = ?",
-                    done,
-                )
-                bulk(connection, "UPDATE rows SET step = 'lists', unchanged = 1 WHERE run = ? AND line = ?", joining)
+            equal, on_all = _compare(connection, seq, account, common_lists, list_ids)
+            done = joining = 0
+            at = 0
+            for block in read_blocks(connection, seq, ()):
+                here = slice(at, at + len(block.lines))
+                done += _settle_unchanged(connection, seq, block.lines, equal[here] & on_all[here], _DONE)
+                joining += _settle_unchanged(connection, seq, block.lines, equal[here] & ~on_all[here], _JOINING)
+                at += len(block.lines)
+            return done + joining
+
+    def keep_members(self, run_id: str, list_id: str, members: People) -> None:
+        """Forget that people of this run were known to be on a list, unless they are among its ``members``."""
+        seq = self._seq(run_id)
+        self.fold_known()
+        known, runs = schema.known_memberships, schema.runs
+        account = sa.select(runs.c.account).where(runs.c.seq == seq).scalar_subquery()
+        on_it = (known.c.account == account) & (known.c.list_id == list_id)
+        with self._write() as connection:
+            for block in read_blocks(connection, seq, ("identities", "hashes")):
+                gone = block.identities[~members.include(tuple(block.hashes))]
+                for part in slices(list(as_bytes(gone))):
+                    connection.execute(known.delete().where(on_it & known.c.identity.in_(part)))
 
     def klaviyo_ids(self, run_id: str, lines: Sequence[int]) -> dict[int, str]:
         """Return the Klaviyo ids known for these lines, from this run or an earlier confirmed one."""
         seq = self._seq(run_id)
-        rows, records, known, runs = schema.rows, schema.records, schema.known_profiles, schema.runs
+        rows, known, runs = schema.rows, schema.known_profiles, schema.runs
         found: dict[int, str] = {}
         with self._read() as connection:
             for part in slices(lines):
-                query = (
-                    sa.select(rows.c.line, sa.func.coalesce(rows.c.klaviyo_id, known.c.klaviyo_id).label("id"))
-                    .join(records, (records.c.run == rows.c.run) & (records.c.line == rows.c.line))
-                    .join(runs, runs.c.seq == rows.c.run)
-                    .outerjoin(known, (known.c.account == runs.c.account) & (known.c.identity == records.c.identity))
-                    .where(rows.c.run == seq, rows.c.line.in_(part))
+                query = sa.select(rows.c.line, rows.c.klaviyo_id).where(rows.c.run == seq, rows.c.line.in_(part))
+                found.update((row.line, row.klaviyo_id) for row in connection.execute(query) if row.klaviyo_id)
+            left = set(lines) - found.keys()
+            asked: dict[bytes, list[int]] = defaultdict(list)
+            for block in read_blocks(connection, seq, ("identities",), left):
+                for line, identity in _identities(block):
+                    asked[identity].append(line)
+            account = sa.select(runs.c.account).where(runs.c.seq == seq).scalar_subquery()
+            for some in slices(list(asked)):
+                query = sa.select(known.c.identity, known.c.klaviyo_id).where(
+                    known.c.account == account, known.c.identity.in_(some), known.c.klaviyo_id.is_not(None)
                 )
-                found.update((row.line, row.id) for row in connection.execute(query) if row.id)
+                for row in connection.execute(query):
+                    found.update(dict.fromkeys(asked[bytes(row.identity)], row.klaviyo_id))
         return found
 
     def remember_ids(self, run_id: str, ids: Mapping[int, str]) -> None:
@@ -172,34 +179,98 @@ class KnownTable(Database):
 
 def confirm(connection: Connection, seq: int, lines: Sequence[int], now: float) -> None:
     """Log what these loaded rows sent."""
+    rows = schema.rows
+    ids: dict[int, str] = {}
     for part in slices(lines):
-        statement = sa.text(
-            "INSERT INTO confirmed_profiles (run, identity, fingerprint, klaviyo_id, confirmed_at) "
-            "SELECT r.run, r.identity, r.fingerprint, w.klaviyo_id, :now FROM records r "
-            "JOIN rows w ON w.run = r.run AND w.line = r.line WHERE r.run = :run AND r.line IN :lines ORDER BY r.line"
-        ).bindparams(sa.bindparam("lines", expanding=True))
-        connection.execute(statement, {"now": now, "run": seq, "lines": list(part)})
+        query = sa.select(rows.c.line, rows.c.klaviyo_id).where(rows.c.run == seq, rows.c.line.in_(part))
+        ids.update((row.line, row.klaviyo_id) for row in connection.execute(query) if row.klaviyo_id)
+    for block in read_blocks(connection, seq, ("fingerprints", "identities"), lines):
+        prints = as_bytes(block.fingerprints[block.chosen])
+        values = [
+            (seq, identity, fingerprint, ids.get(line), now)
+            for (line, identity), fingerprint in zip(_identities(block), prints, strict=True)
+        ]
+        bulk_insert(connection, schema.confirmed_profiles, _CONFIRMED, values)
 
 
 def confirm_membership(connection: Connection, seq: int, lines: Sequence[int], list_id: str, *, member: bool) -> None:
     """Log that these rows are on a list, or no longer."""
-    for part in slices(lines):
-        statement = sa.text(
-            "INSERT INTO confirmed_memberships (run, identity, list_id, member) "
-            "SELECT run, identity, CAST(:list_id AS text), CAST(:member AS smallint) FROM records "
-            "WHERE run = :run AND line IN :lines ORDER BY line"
-        ).bindparams(sa.bindparam("lines", expanding=True))
-        connection.execute(statement, {"list_id": list_id, "member": int(member), "run": seq, "lines": list(part)})
+    for block in read_blocks(connection, seq, ("identities",), lines):
+        values = [(seq, identity, list_id, int(member)) for _, identity in _identities(block)]
+        bulk_insert(connection, schema.confirmed_memberships, _JOINED, values)
 
 
-def _memberships(connection: Connection, seq: int, account: str, first: int, last: int) -> dict[int, set[str]]:
-    records, members = schema.records, schema.known_memberships
-    query = (
-        sa.select(records.c.line, members.c.list_id)
-        .join(members, (members.c.account == account) & (members.c.identity == records.c.identity))
-        .where(records.c.run == seq, records.c.line.between(first, last))
+def _identities(block: Block) -> Iterator[tuple[int, bytes]]:
+    return zip(block.lines[block.chosen].tolist(), as_bytes(block.identities[block.chosen]), strict=True)
+
+
+def _compare(
+    connection: Connection, seq: int, account: str, common_lists: Sequence[str], list_ids: Mapping[str, str]
+) -> tuple[Mask, Mask]:
+    """Return for every record of the run whether it equals what is known, and whether it is on all of its lists."""
+    known, runs = schema.known_profiles, schema.runs
+    mapping_hash = sa.select(runs.c.mapping_hash).where(runs.c.seq == seq).scalar_subquery()
+    alike = (known.c.account == account) & (known.c.mapping_hash == mapping_hash)
+    count = connection.execute(sa.select(sa.func.count()).where(known.c.account == account)).scalar_one()
+    equal: list[Mask] = []
+    on_all: list[Mask] = []
+    parts = ranges(max(count_records(connection, seq), int(count)))
+    for part in parts:
+        there = DigestSet(read_digests(connection, (known.c.identity, known.c.fingerprint), alike, part))
+        members = _Members(connection, account, part)
+        for place, block in enumerate(read_blocks(connection, seq, ("fingerprints", "identities", "extras"))):
+            if part is parts[0]:
+                equal.append(np.zeros(len(block.lines), dtype=bool))
+                on_all.append(np.zeros(len(block.lines), dtype=bool))
+            here = np.flatnonzero(part.mask(block.identities))
+            mine = np.column_stack((block.identities[here], block.fingerprints[here]))
+            same = here[there.has(mine)]
+            equal[place][same] = True
+            on_all[place][same] = members.has(block, same, common_lists, list_ids)
+    nothing = np.zeros(0, dtype=bool)
+    return np.concatenate([nothing, *equal]), np.concatenate([nothing, *on_all])
+
+
+class _Members:
+    """Known members of lists within a range of identities, each list read when it is first asked for."""
+
+    def __init__(self, connection: Connection, account: str, part: DigestRange) -> None:
+        self._connection = connection
+        self._account = account
+        self._part = part
+        self._read: dict[str, DigestSet] = {}
+
+    def has(
+        self, block: Block, places: npt.NDArray[np.intp], common_lists: Sequence[str], list_ids: Mapping[str, str]
+    ) -> Mask:
+        """Return whether the records at these places of a block are known to be on all of their lists."""
+        identities = block.identities[places]
+        on_all = np.ones(len(places), dtype=bool)
+        for list_id in common_lists:
+            on_all &= self._of(list_id).has(identities)
+        named: dict[tuple[str, ...], list[int]] = defaultdict(list)
+        if block.lists:
+            for place, line in enumerate(block.lines[places].tolist()):
+                if line in block.lists:
+                    named[block.lists[line]].append(place)
+        for names, rows in named.items():
+            for name in names:
+                on_all[rows] &= self._of(list_ids.get(name, name)).has(identities[rows])
+        return on_all
+
+    def _of(self, list_id: str) -> DigestSet:
+        if list_id not in self._read:
+            members = schema.known_memberships
+            mine = (members.c.account == self._account) & (members.c.list_id == list_id)
+            self._read[list_id] = DigestSet(read_digests(self._connection, (members.c.identity,), mine, self._part))
+        return self._read[list_id]
+
+
+def _settle_unchanged(connection: Connection, seq: int, lines: Lines, chosen: Mask, values: str) -> int:
+    """Change the chosen lines, from one that is not to the next in one step; rows with an outcome stay as they are."""
+    return bulk(
+        connection,
+        f"UPDATE rows SET {values}, unchanged = 1 "  # noqa: S608 - texts of ours
+        "WHERE run = ? AND line BETWEEN ? AND ? AND outcome IS NULL AND step = 'import'",
+        [(seq, int(lines[first]), int(lines[last])) for first, last in spans(chosen)],
     )
-    found: dict[int, set[str]] = defaultdict(set)
-    for line, list_id in connection.execute(query):
-        found[line].add(list_id)
-    return found

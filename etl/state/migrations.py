@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection, Engine
 from etl.errors import StateError
 from etl.state import schema
 from etl.state.engine import transaction
+from etl.state.records import pack_single_records
 
 
 def _first(connection: Connection) -> None:
@@ -24,9 +25,33 @@ def _watermarks(connection: Connection) -> None:
     schema.watermarks.create(connection, checkfirst=True)
 
 
+def _consents(connection: Connection) -> None:
+    for table in (schema.consents, schema.notices, schema.outbox):
+        table.create(connection, checkfirst=True)
+
+
+def _writes(connection: Connection) -> None:
+    for table in (schema.kept_fields, schema.merges):
+        table.create(connection, checkfirst=True)
+
+
+def _packed_records(connection: Connection) -> None:
+    """Put records, which lay in a row each, into blocks."""
+    if "email_hash" not in {column["name"] for column in sa.inspect(connection).get_columns("rows")}:
+        return
+    schema.record_blocks.create(connection, checkfirst=True)
+    for run in connection.execute(sa.select(schema.records.c.run).distinct()).scalars().all():
+        pack_single_records(connection, run)
+    for name, column in [("records", "size"), *(("rows", f"{part}_hash") for part in ("email", "phone", "external"))]:
+        connection.exec_driver_sql(f"ALTER TABLE {name} DROP COLUMN {column}")
+
+
 _MIGRATIONS: Final[tuple[tuple[int, str, Callable[[Connection], None]], ...]] = (
     (1, "first schema", _first),
     (2, "watermarks", _watermarks),
+    (3, "consent", _consents),
+    (4, "records in blocks", _packed_records),
+    (5, "write rules and merges", _writes),
 )
 
 LATEST: Final = _MIGRATIONS[-1][0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import orjson
 import sqlalchemy as sa
 
@@ -12,6 +13,8 @@ from etl.model import Observation, Outcome, Verdict
 from etl.state import schema
 from etl.state.base import Database, slices
 from etl.state.engine import bulk_insert
+from etl.state.packing import HASHED, Lines
+from etl.state.records import read_blocks
 
 _PAGE = 1_000
 
@@ -40,24 +43,18 @@ class ObservationTable(Database):
         if sample is None:
             with self._read() as connection:
                 return list(connection.execute(sa.select(rows.c.line).where(mine).order_by(rows.c.line)).scalars())
-        chosen: set[int] = set()
-        for stratum in (rows.c.phone_hash.is_not(None), rows.c.phone_hash.is_(None)):
-            chosen.update(self._spread(mine & stratum, max(1, sample // 2)))
-        return sorted(chosen)
-
-    def _spread(self, condition: sa.ColumnElement[bool], most: int) -> Sequence[int]:
-        rows = schema.rows
+        phoned: list[Lines] = []
+        others: list[Lines] = []
         with self._read() as connection:
-            total = connection.execute(sa.select(sa.func.count()).select_from(rows).where(condition)).scalar_one()
-            if total <= most:
-                return list(connection.execute(sa.select(rows.c.line).where(condition)).scalars())
-            number = sa.func.row_number().over(order_by=rows.c.line).label("number")
-            numbered = sa.select(rows.c.line, number).where(condition).subquery()
-            # One of each stretch of the file: its share of the stretches before it grows at exactly this row.
-            stretch = (numbered.c.number * most) / total
-            before = ((numbered.c.number - 1) * most) / total
-            query = sa.select(numbered.c.line).where(sa.func.floor(stretch) > sa.func.floor(before))
-            return list(connection.execute(query).scalars())
+            for block in read_blocks(connection, self._seq(run_id), ("hashes",)):
+                first, last = block.lines[[0, -1]].tolist()
+                loaded = sa.select(rows.c.line).where(mine, rows.c.line.between(first, last))
+                there = np.isin(block.lines, np.fromiter(connection.execute(loaded).scalars(), np.int64))
+                has_phone = block.hashes[HASHED.index("phone_number")] != 0
+                phoned.append(block.lines[there & has_phone])
+                others.append(block.lines[there & ~has_phone])
+        most = max(1, sample // 2)
+        return sorted(line for stratum in (phoned, others) for line in _spread(stratum, most))
 
     def observe(self, run_id: str, seen: Iterable[Observation]) -> None:
         """Write what was seen, in one transaction."""
@@ -93,3 +90,12 @@ class ObservationTable(Database):
             for verdict in Verdict
             if counts[verdict]
         ]
+
+
+def _spread(lines: Sequence[Lines], most: int) -> list[int]:
+    """Return at most so many of the lines, one of each stretch of the file."""
+    together = np.concatenate([np.zeros(0, np.int64), *lines])
+    if len(together) > most:
+        share = np.arange(len(together) + 1) * most // len(together)
+        together = together[share[1:] > share[:-1]]
+    return list(together.tolist())

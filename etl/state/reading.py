@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ from sqlalchemy.engine import Row
 from etl.model import Issue, Outcome, Severity, Stage
 from etl.state import schema
 from etl.state.base import Database
-from etl.state.staging import read_cells
+from etl.state.chunks import read_cells
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +203,25 @@ class Reading(Database):
                     for line, outcome in found
                 ]
             yield from rows_found
+
+    def column_cells(self, run_id: str, header: str, lines: Sequence[int]) -> dict[int, str]:
+        """Return line → original cell of one column, for the lines of which the source has it."""
+        seq = self._seq(run_id)
+        blocks = schema.blocks
+        wanted = sorted(lines)
+        found: dict[int, str] = {}
+        spans = sa.select(blocks.c.first_line, blocks.c.last_line).where(blocks.c.run == seq)
+        with self._read() as connection:
+            for first, last in connection.execute(spans.order_by(blocks.c.first_line)).all():
+                mine = wanted[bisect_left(wanted, first) : bisect_right(wanted, last)]
+                if not mine:
+                    continue
+                block = sa.select(blocks.c.cells).where(blocks.c.run == seq, blocks.c.first_line == first)
+                frame = read_cells(bytes(connection.execute(block).scalar_one()))
+                if header in frame.columns:
+                    cells = frame.loc[frame.index.isin(mine), header].fillna("")
+                    found.update(zip(cells.index.tolist(), cells.tolist(), strict=True))
+        return found
 
 
 def _summary(kind: str, found: Sequence[Row[tuple[object, ...]]]) -> BatchSummary:

@@ -98,6 +98,12 @@ class RunTable(Database):
             query = sa.select(schema.runs).order_by(schema.runs.c.seq.desc()).limit(limit)
             return [_run(row) for row in connection.execute(query)]
 
+    def children(self, run_id: str) -> list[Run]:
+        """Return the runs whose parent a run is, newest first."""
+        with self._read() as connection:
+            query = sa.select(schema.runs).where(schema.runs.c.parent == run_id).order_by(schema.runs.c.seq.desc())
+            return [_run(row) for row in connection.execute(query)]
+
     def latest_run(
         self,
         statuses: Sequence[RunStatus] | None = None,
@@ -153,7 +159,8 @@ class RunTable(Database):
             status = connection.execute(sa.select(schema.runs.c.status).where(schema.runs.c.seq == seq)).scalar()
             if status != RunStatus.STAGING:
                 raise InternalError("run-not-staging", f"Run {run_id} has left staging and is kept")
-            for table in (schema.issues, schema.records, schema.rows, schema.blocks):
+            staged = (schema.issues, schema.merges, schema.consents, schema.records, schema.record_blocks)
+            for table in (*staged, schema.rows, schema.blocks):
                 connection.execute(table.delete().where(table.c.run == seq))
             connection.execute(schema.runs.delete().where(schema.runs.c.seq == seq))
         self._seqs.pop(run_id, None)

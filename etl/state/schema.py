@@ -52,8 +52,6 @@ blocks = sa.Table(
 )
 
 # ``ops``: list operations still open for the row; the last one to settle writes the outcome.
-# The hashes only find candidates for duplicates; equality is decided on the values. They stand here and not beside the
-# bodies, so that looking for duplicates reads a tenth of the pages.
 rows = sa.Table(
     "rows",
     metadata,
@@ -67,19 +65,29 @@ rows = sa.Table(
     sa.Column("batch", _Integer),
     sa.Column("ops", sa.SmallInteger, nullable=False, server_default="0"),
     sa.Column("klaviyo_id", sa.Text),
-    sa.Column("email_hash", _Integer),
-    sa.Column("phone_hash", _Integer),
-    sa.Column("external_hash", _Integer),
     sqlite_with_rowid=False,
 )
 
+# What is to be sent, a few thousand records in a row of packed columns; packing.py says how.
+record_blocks = sa.Table(
+    "record_blocks",
+    metadata,
+    sa.Column("run", _Integer, primary_key=True),
+    sa.Column("first_line", _Integer, primary_key=True),
+    sa.Column("last_line", _Integer, nullable=False),
+    *(
+        sa.Column(name, sa.LargeBinary, nullable=False)
+        for name in ("lines", "sizes", "fingerprints", "identities", "hashes", "extras", "bodies")
+    ),
+)
+
+# Records that were changed after their block was written (duplicates that became one); they count instead.
 records = sa.Table(
     "records",
     metadata,
     sa.Column("run", _Integer, primary_key=True),
     sa.Column("line", _Integer, primary_key=True),
     sa.Column("body", sa.LargeBinary, nullable=False),
-    sa.Column("size", _Integer, nullable=False),
     sa.Column("fingerprint", sa.LargeBinary, nullable=False),
     sa.Column("identity", sa.LargeBinary, nullable=False),
     sa.Column("lists", sa.Text),
@@ -206,6 +214,81 @@ watermarks = sa.Table(
     sa.Column("value", sa.Text, nullable=False),
     sa.Column("run", _Integer, nullable=False),
     sa.Column("moved_at", sa.Double, nullable=False),
+)
+
+# What a row asks for its person's consent; see consents.py. ``at``: ISO 8601; ``result``: once it has one.
+consents = sa.Table(
+    "consents",
+    metadata,
+    sa.Column("run", _Integer, primary_key=True),
+    sa.Column("line", _Integer, primary_key=True),
+    sa.Column("channel", sa.Text, primary_key=True),
+    sa.Column("wish", sa.Text, nullable=False),
+    sa.Column("at", sa.Text, nullable=False),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("birthday", sa.Text, nullable=False),
+    sa.Column("result", sa.Text),
+    sqlite_with_rowid=False,
+)
+
+# What Klaviyo's webhooks told us, as a log that is only ever added to; see notices.py. Addresses as they are compared.
+notices = sa.Table(
+    "notices",
+    metadata,
+    sa.Column("id", _Integer, primary_key=True, autoincrement=True),
+    sa.Column("account", sa.Text, nullable=False),
+    sa.Column("event_id", sa.Text, nullable=False),
+    sa.Column("topic", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("channel", sa.Text, nullable=False),
+    sa.Column("email", sa.Text),
+    sa.Column("phone_number", sa.Text),
+    sa.Column("profile_id", sa.Text),
+    sa.Column("happened_at", sa.Double, nullable=False),
+    sa.Column("received_at", sa.Double, nullable=False),
+    sa.UniqueConstraint("account", "event_id", name="notices_once"),
+    sa.Index("notices_by_email", "account", "email"),
+    sa.Index("notices_by_phone", "account", "phone_number"),
+    sa.Index("notices_by_profile", "account", "profile_id"),
+    sqlite_autoincrement=True,
+)
+
+# Requests of forms and checkouts that were accepted, until Klaviyo has them; see outbox.py. ``body``: what to send.
+outbox = sa.Table(
+    "outbox",
+    metadata,
+    sa.Column("id", _Integer, primary_key=True, autoincrement=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Column("accepted_at", sa.Double, nullable=False),
+    sa.Column("attempts", _Integer, nullable=False, server_default="0"),
+    sa.Column("not_before", sa.Double, nullable=False, server_default="0"),
+    sa.Column("done_at", sa.Double),
+    sa.Column("result", sa.Text),
+    sa.Index("outbox_waiting", "done_at", "not_before"),
+    sqlite_autoincrement=True,
+)
+
+# Fields of a row that were left out when it was sent, because Klaviyo had a value; names as a JSON array.
+kept_fields = sa.Table(
+    "kept_fields",
+    metadata,
+    sa.Column("run", _Integer, primary_key=True),
+    sa.Column("line", _Integer, primary_key=True),
+    sa.Column("fields", sa.Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Lines of one person that became the line named here. ``lines``: the others; ``fields``: columns in which they
+# differed; both as JSON arrays, never a value.
+merges = sa.Table(
+    "merges",
+    metadata,
+    sa.Column("run", _Integer, primary_key=True),
+    sa.Column("line", _Integer, primary_key=True),
+    sa.Column("lines", sa.Text, nullable=False),
+    sa.Column("fields", sa.Text, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 migrations = sa.Table(

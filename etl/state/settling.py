@@ -13,7 +13,8 @@ from etl.errors import InternalError
 from etl.model import Batch, BatchKind, BatchStatus, Issue, Outcome, PlannedBatch, RowResult, Stage
 from etl.state import schema
 from etl.state.base import Database, slices
-from etl.state.batches import LIST_KINDS, batch_of, insert_batch
+from etl.state.batches import CONSENT_CHANNELS, LIST_KINDS, batch_of, insert_batch
+from etl.state.consents import write_consent_results
 from etl.state.engine import bulk
 from etl.state.known import confirm, confirm_membership
 from etl.state.staging import insert_issues
@@ -61,20 +62,23 @@ class SettlingTable(Database):
     def mark_submitted(
         self,
         batch_id: int,
-        job_id: str,
+        job_id: str | None,
         expires_at: float | None,
         *,
         status: int | None = 202,
         adopted: bool = False,
     ) -> None:
-        """Record the job that Klaviyo made of a batch. ``adopted``: the answer was lost, the job was found later."""
+        """Record the job that Klaviyo made of a batch. ``adopted``: the answer was lost, the job was found later.
+
+        ``job_id`` ``None``: there is no job, what came of it is read back.
+        """
         values: dict[str, Any] = {"job_id": job_id, "expires_at": expires_at, "adopted": int(adopted)}
         if adopted:
             values["resent"] = 1
         reply = "adopted" if adopted else "ok"
         with self._write() as connection:
             _move(connection, batch_id, BatchStatus.SUBMITTED, **values)
-            _end_attempt(connection, batch_id, self._clock.now(), reply=reply, status=status, detail=job_id)
+            _end_attempt(connection, batch_id, self._clock.now(), reply=reply, status=status, detail=job_id or "")
 
     def settle(
         self,
@@ -88,8 +92,9 @@ class SettlingTable(Database):
         """Settle a batch and all of its rows in one transaction.
 
         ``results`` names every row of the batch once. A result without outcome moves its row on to the step ``lists``.
-        For list batches, ``loaded`` (or no outcome) says that this one operation succeeded: the row's outcome is
-        written when its last one has. Known profiles and memberships move forward here and nowhere else.
+        For batches about lists and consent, ``loaded`` (or no outcome) says that this one operation succeeded: the
+        row's outcome is written when its last one has. Known profiles and memberships move forward here and nowhere
+        else.
         """
         with self._write() as connection:
             stored = _stored(connection, batch_id)
@@ -133,6 +138,11 @@ class SettlingTable(Database):
         if stored.batch.kind in LIST_KINDS:
             self._write_list_results(connection, stored, results)
             return
+        if (channel := CONSENT_CHANNELS.get(stored.batch.kind)) is not None:
+            write_consent_results(connection, stored.seq, channel, results)
+            _write_outcomes(connection, stored.seq, _lost(results))
+            self._end_operation(connection, stored, _done(results))
+            return
         final = [result for result in results if result.outcome is not None]
         if _write_outcomes(connection, stored.seq, final) != len(final):
             raise InternalError("outcome-twice", f"Rows of batch {stored.batch.id} have an outcome already")
@@ -151,17 +161,25 @@ class SettlingTable(Database):
             _confirm_membership(connection, stored, joined, list_id, member=True)
 
     def _write_list_results(self, connection: Connection, stored: _Stored, results: Sequence[RowResult]) -> None:
-        seq = stored.seq
-        done = [result.line for result in results if result.outcome in {None, Outcome.LOADED}]
-        _write_outcomes(connection, seq, [result for result in results if result.outcome not in {None, Outcome.LOADED}])
+        _write_outcomes(connection, stored.seq, _lost(results))
         member = stored.batch.kind is BatchKind.LIST_ADD
+        done = _done(results)
         _confirm_membership(connection, stored, done, stored.batch.lists[0], member=member)
-        rows = schema.rows
+        self._end_operation(connection, stored, done)
+
+    def _end_operation(self, connection: Connection, stored: _Stored, done: Sequence[int]) -> None:
+        """Count an operation of these rows as done. The last one of a step ends it: consent follows lists."""
+        rows, consents = schema.rows, schema.consents
+        asking = sa.exists().where(consents.c.run == rows.c.run, consents.c.line == rows.c.line)
         finished: list[int] = []
         for part in slices(done):
-            mine = (rows.c.run == seq) & rows.c.line.in_(part) & rows.c.outcome.is_(None)
+            mine = (rows.c.run == stored.seq) & rows.c.line.in_(part) & rows.c.outcome.is_(None)
             connection.execute(rows.update().where(mine).values(ops=rows.c.ops - 1))
             last = mine & (rows.c.ops <= 0)
+            if stored.batch.kind in LIST_KINDS:
+                onward = rows.update().where(last, asking).values(step="consent", batch=None)
+                connection.execute(onward)
+                last &= rows.c.step != "consent"
             finished += connection.execute(sa.select(rows.c.line).where(last, rows.c.unchanged == 0)).scalars()
             outcome = sa.case((rows.c.unchanged == 1, Outcome.UNCHANGED.value), else_=Outcome.LOADED.value)
             connection.execute(rows.update().where(last).values(outcome=outcome, step="done"))
@@ -170,6 +188,14 @@ class SettlingTable(Database):
     def _confirm(self, connection: Connection, stored: _Stored, lines: Sequence[int]) -> None:
         if not stored.pilot:
             confirm(connection, stored.seq, lines, self._clock.now())
+
+
+def _done(results: Sequence[RowResult]) -> list[int]:
+    return [result.line for result in results if result.outcome in {None, Outcome.LOADED}]
+
+
+def _lost(results: Sequence[RowResult]) -> list[RowResult]:
+    return [result for result in results if result.outcome not in {None, Outcome.LOADED}]
 
 
 def _confirm_membership(

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Sequence
-from itertools import repeat
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import numpy as np
 import orjson
-import pandas as pd
-import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from etl.errors import InternalError
 from etl.model import Chunk, DedupeResolution, Issue, Outcome, Record, Severity, Transformed, Validated
 from etl.state import schema
 from etl.state.base import Database, slices
+from etl.state.chunks import IssueValues, PackedChunk, issue_values, pack_cells, pack_chunk, read_cells
+from etl.state.consents import copy_asks
 from etl.state.engine import bulk, bulk_insert
+from etl.state.matching import DigestSet, ranges
+from etl.state.merges import insert_merges
+from etl.state.records import count_records, insert_blocks, insert_records, read_blocks, read_records, replace_records
 
-_ROW_COLUMNS: Final = ("run", "line", "outcome", "code", "step", "email_hash", "phone_hash", "external_hash")
-_RECORD_COLUMNS: Final = ("run", "line", "body", "size", "fingerprint", "identity", "lists", "clears")
+_ROW_COLUMNS: Final = ("run", "line", "outcome", "code", "step")
 _ISSUE_COLUMNS: Final = ("run", "line", "stage", "code", "column_name", "detail", "severity", "suggestion")
-_DIGEST: Final = 16
-_HASHES: Final = ("email_hash", "phone_hash", "external_hash")
+_GROUPS: Final = 5_000
+"""Groups of rows that are read together."""
 
 
 class StagingTable(Database):
@@ -35,53 +34,46 @@ class StagingTable(Database):
 
         Raise :class:`InternalError` if a line is neither rejected nor a record, or both: it would never get an outcome.
         """
+        self.stage_packed(run_id, pack_chunk(chunk, validated, transformed))
+
+    def stage_packed(self, run_id: str, packed: PackedChunk) -> None:
+        """Do as :meth:`stage_chunk` with a chunk that was made ready elsewhere."""
         seq = self._seq(run_id)
-        records = transformed.records
-        lines = chunk.frame.index.tolist()
-        refused = validated.rejected | transformed.rejected
-        if chunk.ragged:
-            ragged = [row.line for row in chunk.ragged]
-            lines = sorted([*lines, *ragged])
-            refused = refused.union(ragged)
-        accepted = [record.line for record in records]
-        if [line for line in lines if line not in refused] != accepted if refused else lines != accepted:
-            raise InternalError(
-                "rows-not-covered",
-                f"Of {len(lines)} rows read, {len(refused)} are rejected and {len(accepted)} are records",
-                "Please report this bug.",
-            )
-        found = (*chunk.issues, *validated.issues, *transformed.issues)
-        rejected = _rejected_rows(seq, sorted(refused), found)
+        rejected = [(seq, line, Outcome.REJECTED.value, code, "done") for line, code in packed.rejected]
         with self._write() as connection:
-            if lines:
-                _insert_block(connection, seq, chunk, lines)
-            bulk_insert(connection, schema.rows, _ROW_COLUMNS, _pending_rows(seq, accepted, records))
+            if packed.lines is not None:
+                _insert_cells(connection, seq, packed.lines, packed.cells, packed.ragged)
+            _insert_pending(connection, seq, packed.pending, "import")
             bulk_insert(connection, schema.rows, _ROW_COLUMNS, rejected)
-            bulk_insert(connection, schema.records, _RECORD_COLUMNS, _record_rows(seq, accepted, records))
-            insert_issues(connection, seq, found)
+            insert_blocks(connection, seq, packed.blocks)
+            _insert_values(connection, seq, packed.issues)
 
     def lines_with(self, run_id: str, outcomes: Sequence[Outcome]) -> list[int]:
         """Return the lines of rows that have a record and ended so, in order."""
-        rows, records = schema.rows, schema.records
-        query = (
-            sa.select(rows.c.line)
-            .join(records, (records.c.run == rows.c.run) & (records.c.line == rows.c.line))
-            .where(rows.c.run == self._seq(run_id), rows.c.outcome.in_([outcome.value for outcome in outcomes]))
-            .order_by(rows.c.line)
-        )
+        seq = self._seq(run_id)
         with self._read() as connection:
-            return list(connection.execute(query).scalars())
+            ended = _lines_ended(connection, seq, outcomes)
+            recorded = [block.lines for block in read_blocks(connection, seq, (), ended)]
+        known = set(np.concatenate(recorded).tolist()) if recorded else set()
+        return [line for line in ended if line in known]
 
     def vanished_lines(self, run_id: str, earlier_id: str) -> list[int]:
         """Return the lines of an earlier run whose people were confirmed there and have no record in this run."""
-        query = sa.text(
-            "SELECT p.line FROM records p JOIN rows w ON w.run = p.run AND w.line = p.line "
-            "WHERE p.run = :earlier AND w.outcome IN ('loaded', 'unchanged') "
-            "AND p.identity NOT IN (SELECT identity FROM records WHERE run = :run) ORDER BY p.line"
-        )
+        seq, earlier = self._seq(run_id), self._seq(earlier_id)
+        gone: set[int] = set()
         with self._read() as connection:
-            found = connection.execute(query, {"run": self._seq(run_id), "earlier": self._seq(earlier_id)})
-            return list(found.scalars())
+            for part in ranges(count_records(connection, seq)):
+                mine = [
+                    block.identities[part.mask(block.identities)]
+                    for block in read_blocks(connection, seq, ("identities",))
+                ]
+                present = DigestSet(np.concatenate(mine) if mine else np.zeros((0, 2), np.uint64))
+                for block in read_blocks(connection, earlier, ("identities",)):
+                    here = part.mask(block.identities)
+                    here[here] = ~present.has(block.identities[here])
+                    gone.update(block.lines[here].tolist())
+            confirmed = _lines_ended(connection, earlier, (Outcome.LOADED, Outcome.UNCHANGED)) if gone else []
+        return [line for line in confirmed if line in gone]
 
     def stage_again(self, run_id: str, earlier_id: str, lines: Sequence[int], *, unchanged: bool = False) -> None:
         """Stage these rows of another run as they were staged there, in one transaction: nothing is judged again.
@@ -89,8 +81,7 @@ class StagingTable(Database):
         ``unchanged``: their profiles are not sent; only list operations await them.
         """
         seq, earlier = self._seq(run_id), self._seq(earlier_id)
-        rows, records, blocks = schema.rows, schema.records, schema.blocks
-        step = "lists" if unchanged else "import"
+        rows, blocks = schema.rows, schema.blocks
         wanted = set(lines)
         with self._write() as connection:
             spans = connection.execute(
@@ -99,38 +90,28 @@ class StagingTable(Database):
                 .order_by(blocks.c.first_line)
             ).all()
             for first, last in spans:
-                mine = (rows.c.run == earlier) & rows.c.line.between(first, last)
-                query = sa.select(rows.c.line, *(rows.c[name] for name in _HASHES)).where(mine).order_by(rows.c.line)
-                chosen = [row for row in connection.execute(query) if row.line in wanted]
-                if not chosen:
+                query = sa.select(rows.c.line).where(rows.c.run == earlier, rows.c.line.between(first, last))
+                here = [line for line in connection.execute(query.order_by(rows.c.line)).scalars() if line in wanted]
+                if not here:
                     continue
-                here = [row.line for row in chosen]
                 cells = connection.execute(
                     sa.select(blocks.c.cells).where(blocks.c.run == earlier, blocks.c.first_line == first)
                 ).scalar_one()
                 frame = read_cells(bytes(cells))
-                _insert_block(connection, seq, Chunk(frame=frame[frame.index.isin(here)]), here)
-                values = [(seq, row.line, None, None, step, *row[1:]) for row in chosen]
-                bulk_insert(connection, rows, _ROW_COLUMNS, values)
-                for part in slices(here):
-                    copied = [sa.literal(seq).label("run"), *(records.c[name] for name in _RECORD_COLUMNS[1:])]
-                    source = sa.select(*copied).where(records.c.run == earlier, records.c.line.in_(part))
-                    connection.execute(records.insert().from_select(list(_RECORD_COLUMNS), source))
+                kept = pack_cells(frame[frame.index.isin(here)])
+                _insert_cells(connection, seq, (here[0], here[-1]), kept, orjson.dumps([]))
+                _insert_pending(connection, seq, here, "lists" if unchanged else "import")
+                insert_records(connection, seq, read_records(connection, earlier, here))
+                copy_asks(connection, seq, earlier, here)
             if unchanged:
                 connection.execute(rows.update().where(rows.c.run == seq).values(unchanged=1))
 
-    def duplicate_candidates(self, run_id: str) -> list[Record]:
-        """Return the records that share an identifier with another one (or, rarely, a hash), in line order."""
-        seq = self._seq(run_id)
-        lines: set[int] = set()
-        with self._read() as connection:
-            for name in _HASHES:
-                query = sa.text(
-                    f"SELECT line FROM rows WHERE run = :run AND {name} IN (SELECT {name} FROM rows "  # noqa: S608 - names of ours
-                    f"WHERE run = :run AND {name} IS NOT NULL GROUP BY {name} HAVING count(*) > 1)"
-                )
-                lines.update(connection.execute(query, {"run": seq}).scalars())
-            return _read_records(connection, seq, sorted(lines))
+    def send_no_profile(self, run_id: str) -> None:
+        """Let the rows of a staged run wait for their list operations only."""
+        rows = schema.rows
+        with self._write() as connection:
+            waiting = rows.update().where(rows.c.run == self._seq(run_id), rows.c.outcome.is_(None))
+            connection.execute(waiting.values(step="lists", unchanged=1))
 
     def apply_dedupe(self, run_id: str, resolution: DedupeResolution) -> None:
         """Write what became of duplicates, in one transaction."""
@@ -148,13 +129,63 @@ class StagingTable(Database):
                 f"UPDATE rows SET outcome = '{Outcome.REJECTED}', step = 'done', code = ? WHERE run = ? AND line = ?",  # noqa: S608 - an enum of ours
                 [(codes.get(line), seq, line) for line in resolution.rejected],
             )
-            replaced = [record.line for record in resolution.replaced]
-            for part in slices(replaced):
-                records = schema.records
-                connection.execute(records.delete().where(records.c.run == seq, records.c.line.in_(part)))
-            rows = _record_rows(seq, replaced, resolution.replaced)
-            bulk_insert(connection, schema.records, _RECORD_COLUMNS, rows)
+            replace_records(connection, seq, resolution.replaced)
+            insert_merges(connection, seq, resolution.merges)
             insert_issues(connection, seq, resolution.issues)
+
+    def same_identity(self, run_id: str) -> Iterator[list[list[Record]]]:
+        """Yield the records that share an identity, group by group, several groups at a time. Memory is bounded."""
+        seq = self._seq(run_id)
+        with self._read() as connection:
+            parts = ranges(count_records(connection, seq))
+        for part in parts:
+            with self._read() as connection:
+                lines: list[Any] = []
+                digests: list[Any] = []
+                for block in read_blocks(connection, seq, ("identities",)):
+                    here = part.mask(block.identities)
+                    lines.append(block.lines[here])
+                    digests.append(block.identities[here])
+                if not lines:
+                    continue
+                every, shared = np.concatenate(lines), np.concatenate(digests)
+                order = np.lexsort((every, shared[:, 1], shared[:, 0]))
+                every, shared = every[order], shared[order]
+                breaks = np.flatnonzero(np.any(shared[1:] != shared[:-1], axis=1)) + 1
+                groups = [group.tolist() for group in np.split(every, breaks) if len(group) > 1]
+                for start in range(0, len(groups), _GROUPS):
+                    some = groups[start : start + _GROUPS]
+                    records = {
+                        record.line: record
+                        for record in read_records(connection, seq, sorted(line for group in some for line in group))
+                    }
+                    yield [[records[line] for line in group] for group in some]
+
+    def amounts(self, run_id: str) -> Iterator[tuple[Outcome | None, str, bytes]]:
+        """Yield (outcome, code, body) of every record of a run, in line order."""
+        seq = self._seq(run_id)
+        rows = schema.rows
+        with self._read() as connection:
+            for block in read_blocks(connection, seq, ("sizes", "bodies")):
+                first, last = int(block.lines[0]), int(block.lines[-1])
+                query = sa.select(rows.c.line, rows.c.outcome, rows.c.code).where(
+                    rows.c.run == seq, rows.c.line.between(first, last)
+                )
+                ended = {row.line: (row.outcome, row.code or "") for row in connection.execute(query)}
+                for line, body in block.bodies(block.chosen).items():
+                    outcome, code = ended[line]
+                    yield Outcome(outcome) if outcome else None, code, body
+
+    def open_lines(self, run_id: str, lines: Sequence[int]) -> list[int]:
+        """Return which of these lines have no outcome yet."""
+        seq = self._seq(run_id)
+        rows = schema.rows
+        found: list[int] = []
+        with self._read() as connection:
+            for part in slices(lines):
+                query = sa.select(rows.c.line).where(rows.c.run == seq, rows.c.line.in_(part), rows.c.outcome.is_(None))
+                found += connection.execute(query).scalars()
+        return found
 
     def add_issues(self, run_id: str, found: Iterable[Issue]) -> None:
         """Record issues that belong to no chunk."""
@@ -163,114 +194,34 @@ class StagingTable(Database):
             insert_issues(connection, seq, found)
 
 
-def read_cells(data: bytes) -> pd.DataFrame:
-    """Undo the encoding of a block: the frame as extracted, index ``line``. Raise ValueError if it is damaged."""
-    # Arrow trusts its bytes: a damaged block must not reach it.
-    if _digest(data[_DIGEST:]) != data[:_DIGEST]:
-        raise ValueError("a block of cells is damaged")
-    with pa.ipc.open_stream(pa.py_buffer(data[_DIGEST:])) as stream:
-        frame: pd.DataFrame = stream.read_pandas()
-    return frame
-
-
 def insert_issues(connection: Connection, seq: int, found: Iterable[Issue]) -> None:
     """Insert issues, in the order given."""
-    values = [
-        (
-            seq,
-            issue.line,
-            issue.stage.value,
-            issue.code,
-            issue.column,
-            issue.detail,
-            issue.severity.value,
-            issue.suggestion,
-        )
-        for issue in found
-    ]
-    bulk_insert(connection, schema.issues, _ISSUE_COLUMNS, values)
+    _insert_values(connection, seq, issue_values(found))
 
 
-def _insert_block(connection: Connection, seq: int, chunk: Chunk, lines: list[int]) -> None:
-    sink = pa.BufferOutputStream()
-    options = pa.ipc.IpcWriteOptions(compression="zstd")
-    table = pa.Table.from_pandas(chunk.frame, preserve_index=True)
-    with pa.ipc.new_stream(sink, table.schema, options=options) as stream:
-        stream.write_table(table)
-    cells = sink.getvalue().to_pybytes()
-    ragged = orjson.dumps([[row.line, *row.cells] for row in chunk.ragged])
-    connection.execute(
-        schema.blocks.insert().values(
-            run=seq, first_line=lines[0], last_line=lines[-1], cells=_digest(cells) + cells, ragged=ragged
-        )
-    )
+def _insert_values(connection: Connection, seq: int, values: Iterable[IssueValues]) -> None:
+    bulk_insert(connection, schema.issues, _ISSUE_COLUMNS, [(seq, *issue) for issue in values])
 
 
-def _digest(data: bytes) -> bytes:
-    return hashlib.blake2b(data, digest_size=_DIGEST).digest()
+def _insert_cells(connection: Connection, seq: int, lines: tuple[int, int], cells: bytes, ragged: bytes) -> None:
+    block = {"run": seq, "first_line": lines[0], "last_line": lines[1], "cells": cells, "ragged": ragged}
+    connection.execute(schema.blocks.insert().values(block))
 
 
-def _pending_rows(seq: int, lines: list[int], records: Sequence[Record]) -> list[tuple[Any, ...]]:
-    emails = _hashes([record.email.casefold() if record.email else None for record in records])
-    phones = _hashes([record.phone_number for record in records])
-    externals = _hashes([record.external_id for record in records])
-    nothing = repeat(None)
-    # Not strict: repeat() never ends.
-    return list(zip(repeat(seq), lines, nothing, nothing, repeat("import"), emails, phones, externals, strict=False))
-
-
-def _rejected_rows(seq: int, lines: list[int], found: Sequence[Issue]) -> list[tuple[Any, ...]]:
+def _insert_pending(connection: Connection, seq: int, lines: Sequence[int], step: str) -> None:
+    """Insert rows that wait. One statement with all lines in it: a parameter set per row takes six times as long."""
     if not lines:
-        return []
-    first_error = {issue.line: issue.code for issue in reversed(found) if issue.severity is Severity.ERROR}
-    outcome = Outcome.REJECTED.value
-    return [(seq, line, outcome, first_error.get(line), "done", None, None, None) for line in lines]
+        return
+    unpack = "CAST(value AS bigint) FROM json_array_elements_text(CAST(? AS json))"
+    if connection.engine.dialect.name == "sqlite":
+        unpack = "value FROM json_each(?)"
+    statement = f"INSERT INTO rows (run, step, line) SELECT {seq:d}, '{step}', {unpack}"
+    bulk(connection, statement, [(orjson.dumps(lines).decode(),)])
 
 
-def _record_rows(seq: int, lines: list[int], records: Sequence[Record]) -> list[tuple[Any, ...]]:
-    bodies = [record.body for record in records]
+def _lines_ended(connection: Connection, seq: int, outcomes: Sequence[Outcome]) -> list[int]:
+    rows = schema.rows
+    ended = rows.c.outcome.in_([outcome.value for outcome in outcomes])
     return list(
-        zip(
-            repeat(seq),
-            lines,
-            bodies,
-            map(len, bodies),
-            [record.fingerprint for record in records],
-            [record.identity for record in records],
-            [orjson.dumps(record.lists).decode() if record.lists else None for record in records],
-            [int(record.clears) for record in records],
-            strict=False,
-        )
+        connection.execute(sa.select(rows.c.line).where(rows.c.run == seq, ended).order_by(rows.c.line)).scalars()
     )
-
-
-def _hashes(values: list[str | None]) -> list[int | None]:
-    """Hash texts to 64 bits: collisions only make candidates, so a fast hash will do."""
-    present = [value for value in values if value]
-    hashed = pd.util.hash_array(np.array(present, dtype=object), categorize=False).view(np.int64).tolist()
-    if len(present) == len(values):
-        return list(hashed)
-    following = iter(hashed)
-    return [next(following) if value else None for value in values]
-
-
-def _read_records(connection: Connection, seq: int, lines: Sequence[int]) -> list[Record]:
-    found = []
-    for part in slices(lines):
-        query = sa.select(schema.records).where(schema.records.c.run == seq, schema.records.c.line.in_(part))
-        for row in connection.execute(query.order_by(schema.records.c.line)):
-            attributes = orjson.loads(row.body)["attributes"]
-            found.append(
-                Record(
-                    line=row.line,
-                    body=bytes(row.body),
-                    fingerprint=bytes(row.fingerprint),
-                    identity=bytes(row.identity),
-                    email=attributes.get("email"),
-                    phone_number=attributes.get("phone_number"),
-                    external_id=attributes.get("external_id"),
-                    lists=tuple(orjson.loads(row.lists)) if row.lists else (),
-                    clears=bool(row.clears),
-                )
-            )
-    return found

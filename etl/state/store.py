@@ -11,11 +11,18 @@ from sqlalchemy.engine import Engine
 
 from etl.model import Clock
 from etl.state.batches import BatchTable
+from etl.state.candidates import CandidateTable
+from etl.state.consents import ConsentTable
 from etl.state.engine import CommitHook, open_engine, parse_url
+from etl.state.kept import KeptTable
 from etl.state.known import KnownTable
 from etl.state.lock import Lock
+from etl.state.merges import MergeTable
 from etl.state.migrations import migrate
+from etl.state.notices import NoticeTable
 from etl.state.observing import ObservationTable
+from etl.state.outbox import OutboxTable
+from etl.state.people import PeopleTable
 from etl.state.reading import Reading
 from etl.state.runs import RunTable
 from etl.state.settling import SettlingTable
@@ -24,7 +31,22 @@ from etl.state.watermarks import WatermarkTable
 
 
 class Store(
-    RunTable, WatermarkTable, StagingTable, KnownTable, BatchTable, SettlingTable, ObservationTable, Reading, Lock
+    RunTable,
+    WatermarkTable,
+    StagingTable,
+    CandidateTable,
+    ConsentTable,
+    NoticeTable,
+    OutboxTable,
+    KnownTable,
+    KeptTable,
+    MergeTable,
+    PeopleTable,
+    BatchTable,
+    SettlingTable,
+    ObservationTable,
+    Reading,
+    Lock,
 ):
     """State. Open it with :meth:`open`, use it as a context manager."""
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from etl.model import Outcome, RunStatus, Watermark
 from etl.state import schema
 from etl.state.base import Database
-from etl.state.staging import read_cells
+from etl.state.chunks import read_cells
 
 _UNCONFIRMED = (Outcome.FAILED.value, Outcome.UNKNOWN.value)
 

@@ -1,0 +1,185 @@
+"""What Klaviyo's webhooks told: who opted out, who came back, whose mail bounced. A log, and the answer it gives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Final
+
+import sqlalchemy as sa
+
+from etl.model import Channel
+from etl.state import schema
+from etl.state.base import Database, slices
+
+
+class NoticeKind(StrEnum):
+    """What happened to a person's consent."""
+
+    UNSUBSCRIBED = "unsubscribed"
+    SUBSCRIBED = "subscribed"
+    SPAM = "spam"
+    BOUNCED = "bounced"
+    SUPPRESSED = "suppressed"
+    UNSUPPRESSED = "unsuppressed"
+
+
+# What each takes back. A bounce says nothing of anybody's will, so nothing but the next delivery takes it back.
+_UNDONE_BY: Final = {
+    NoticeKind.UNSUBSCRIBED: (NoticeKind.SUBSCRIBED,),
+    NoticeKind.SPAM: (NoticeKind.SUBSCRIBED,),
+    NoticeKind.SUPPRESSED: (NoticeKind.UNSUPPRESSED, NoticeKind.SUBSCRIBED),
+    NoticeKind.BOUNCED: (),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One event of a webhook. ``event_id``: Klaviyo's. Times: seconds since the epoch. ``email``: folded."""
+
+    event_id: str
+    topic: str
+    kind: NoticeKind
+    channel: Channel
+    email: str | None
+    phone_number: str | None
+    profile_id: str | None
+    happened_at: float
+    received_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What holds for one address today, and since when (epoch seconds).
+
+    ``address``: the Klaviyo id where only the profile was named (``by_profile``).
+    """
+
+    address: str
+    channel: Channel
+    kind: NoticeKind
+    since: float
+    by_profile: bool = False
+
+
+class NoticeTable(Database):
+    """Notices are added, never changed."""
+
+    def add_notices(self, account: str, notices: Sequence[Notice]) -> int:
+        """Store notices that are not known yet, in one transaction; return how many were new."""
+        if not notices:
+            return 0
+        statement = _insert_once(self._engine.dialect.name)
+        values = [
+            {
+                "account": account,
+                "event_id": notice.event_id,
+                "topic": notice.topic,
+                "kind": notice.kind.value,
+                "channel": notice.channel.value,
+                "email": notice.email.casefold() if notice.email else None,
+                "phone_number": notice.phone_number,
+                "profile_id": notice.profile_id,
+                "happened_at": notice.happened_at,
+                "received_at": notice.received_at,
+            }
+            for notice in notices
+        ]
+        with self._write() as connection:
+            before = connection.execute(sa.select(sa.func.count()).select_from(schema.notices)).scalar_one()
+            connection.execute(statement, values)
+            after = connection.execute(sa.select(sa.func.count()).select_from(schema.notices)).scalar_one()
+        return int(after - before)
+
+    def opted_out(
+        self, account: str, channel: Channel, addresses: Sequence[str], profile_ids: Sequence[str] = ()
+    ) -> dict[str, NoticeKind]:
+        """Return which of these addresses and profiles must not be subscribed, and why. E-mails are given folded.
+
+        A delivery may name the profile and not its address.
+        """
+        address = _address(channel)
+        found = self._standings(account, channel, address, addresses)
+        found += self._standings(account, channel, schema.notices.c.profile_id, profile_ids)
+        return {standing.address: standing.kind for standing in found}
+
+    def standings(self, account: str) -> Iterator[Standing]:
+        """Yield every address that must not be subscribed, by channel, in order."""
+        for channel in Channel:
+            yield from self._standings(account, channel, _address(channel), None)
+            nameless = self._standings(account, channel, schema.notices.c.profile_id, None, nameless=True)
+            yield from (replace(standing, by_profile=True) for standing in nameless)
+
+    def notices(self, account: str) -> Iterator[Notice]:
+        """Yield the log, oldest first."""
+        query = sa.select(schema.notices).where(schema.notices.c.account == account).order_by(schema.notices.c.id)
+        with self._read() as connection:
+            for row in connection.execute(query):
+                yield Notice(
+                    row.event_id,
+                    row.topic,
+                    NoticeKind(row.kind),
+                    Channel(row.channel),
+                    row.email,
+                    row.phone_number,
+                    row.profile_id,
+                    row.happened_at,
+                    row.received_at,
+                )
+
+    def notice_accounts(self) -> list[str]:
+        """Return the accounts that have a log."""
+        query = sa.select(schema.notices.c.account).distinct().order_by(schema.notices.c.account)
+        with self._read() as connection:
+            return [str(name) for name in connection.execute(query).scalars()]
+
+    def _standings(
+        self,
+        account: str,
+        channel: Channel,
+        who: sa.Column[str],
+        values: Sequence[str] | None,
+        *,
+        nameless: bool = False,
+    ) -> list[Standing]:
+        notices = schema.notices
+        mine = (notices.c.account == account) & (notices.c.channel == channel.value) & who.is_not(None)
+        if nameless:
+            mine &= _address(channel).is_(None)
+        query = sa.select(who, notices.c.kind, sa.func.max(notices.c.happened_at)).group_by(who, notices.c.kind)
+        latest: dict[str, dict[NoticeKind, float]] = {}
+        with self._read() as connection:
+            for part in [None] if values is None else slices(values):
+                here = mine if part is None else mine & who.in_(part)
+                for name, kind, at in connection.execute(query.where(here)):
+                    latest.setdefault(name, {})[NoticeKind(kind)] = at
+        standings = ((name, _standing(seen)) for name, seen in sorted(latest.items()))
+        return [Standing(name, channel, *found) for name, found in standings if found is not None]
+
+
+def _address(channel: Channel) -> sa.Column[str]:
+    return schema.notices.c.email if channel is Channel.EMAIL else schema.notices.c.phone_number
+
+
+def _standing(seen: dict[NoticeKind, float]) -> tuple[NoticeKind, float] | None:
+    """Return the opt-out that holds, the latest of several. At the same second, the opt-out wins."""
+    holding = [
+        (seen[kind], kind)
+        for kind, undoing in _UNDONE_BY.items()
+        if kind in seen and all(seen.get(other, float("-inf")) <= seen[kind] for other in undoing)
+    ]
+    if not holding:
+        return None
+    since, kind = max(holding)
+    return kind, since
+
+
+def _insert_once(dialect: str) -> sa.Insert:
+    if dialect == "postgresql":
+        from sqlalchemy.dialects.postgresql import insert as insert_postgresql  # noqa: PLC0415 - one of two is needed
+
+        return insert_postgresql(schema.notices).on_conflict_do_nothing()
+    from sqlalchemy.dialects.sqlite import insert as insert_sqlite  # noqa: PLC0415 - one of two is needed
+
+    return insert_sqlite(schema.notices).on_conflict_do_nothing()

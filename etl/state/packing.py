@@ -1,0 +1,236 @@
+"""Records in blocks: a few buffers in one row of the database instead of a thousand rows.
+
+Writing a row per record takes longer than everything else that staging does. What is asked of records is asked by line
+or of all of them, and both a block answers: it is read, cut at the lines wanted, and forgotten.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from etl.model import Record
+from etl.records import DIGEST, Records
+
+BLOCK: Final = 4_096
+"""Records in a block: enough to be written and compressed well, few enough to be read for the sake of one."""
+
+HASHED: Final = ("email", "phone_number", "external_id")
+"""Identifiers in the order of a block's hashes."""
+
+Lines = npt.NDArray[np.int64]
+Places = npt.NDArray[np.intp]
+Digests = npt.NDArray[np.uint64]
+"""Two halves of 64 bits a digest, shape (n, 2)."""
+
+_LINE: Final = np.dtype("<i8")
+_SIZE: Final = np.dtype("<i4")
+_HALF: Final = np.dtype("<u8")
+_CODEC: Final = pa.Codec("zstd", 1)
+_PHONE: Final = r"^\+[1-9][0-9]{0,17}$"
+
+
+class Block:
+    """Records that lie together in state, as far as their parts were read.
+
+    ``parts``: columns of the table of blocks. ``replaced``: records written on their own since; they count instead.
+    ``wanted``: the lines asked for, ascending, as far as the block may hold them; ``None`` for all of its own.
+    """
+
+    def __init__(self, parts: Mapping[str, Any], replaced: Mapping[int, Record], wanted: Lines | None = None) -> None:
+        self._parts = parts
+        self._replaced = replaced
+        self._wanted = wanted
+
+    @cached_property
+    def lines(self) -> Lines:
+        """Lines, ascending."""
+        return np.frombuffer(self._parts["lines"], _LINE)
+
+    @property
+    def changed(self) -> list[int]:
+        """Lines whose record was changed since."""
+        return list(self._replaced)
+
+    @cached_property
+    def sizes(self) -> npt.NDArray[np.int32]:
+        """Bytes of each body."""
+        sizes = np.frombuffer(self._parts["sizes"], _SIZE).copy()
+        for line, record in self._replaced.items():
+            sizes[self._place(line)] = len(record.body)
+        return sizes
+
+    @cached_property
+    def fingerprints(self) -> Digests:
+        """Fingerprints."""
+        return self._digests("fingerprints", {line: record.fingerprint for line, record in self._replaced.items()})
+
+    @cached_property
+    def identities(self) -> Digests:
+        """Identities."""
+        return self._digests("identities", {line: record.identity for line, record in self._replaced.items()})
+
+    @cached_property
+    def hashes(self) -> npt.NDArray[np.int64]:
+        """Hashes of the identifiers named in :data:`HASHED`, one row each; 0 where there is none."""
+        return np.frombuffer(self._parts["hashes"], _LINE).reshape(len(HASHED), -1)
+
+    @cached_property
+    def lists(self) -> dict[int, tuple[str, ...]]:
+        """Line → names in its list column; lines without any are left out."""
+        found = {
+            int(self.lines[place]): tuple(names)
+            for names, places in orjson.loads(self._parts["extras"]).get("lists", ())
+            for place in places
+        }
+        for line, record in self._replaced.items():
+            found.pop(line, None)
+            if record.lists:
+                found[line] = record.lists
+        return found
+
+    @cached_property
+    def clears(self) -> frozenset[int]:
+        """Lines whose body clears a field."""
+        found = {int(self.lines[place]) for place in orjson.loads(self._parts["extras"]).get("clears", ())}
+        found -= self._replaced.keys()
+        return frozenset(found | {line for line, record in self._replaced.items() if record.clears})
+
+    @cached_property
+    def chosen(self) -> Places:
+        """Where the lines asked for stand in the block, ascending."""
+        return np.arange(len(self.lines)) if self._wanted is None else self.places(self._wanted)
+
+    def bodies(self, places: Places) -> dict[int, bytes]:
+        """Return line → body for the records at these places. Raise ValueError if the block is damaged."""
+        sizes, packed = self._parts["sizes"], bytes(self._parts["bodies"])
+        if _checksum(self._parts["lines"], sizes, packed[DIGEST:]) != packed[:DIGEST]:
+            raise ValueError("a block of records is damaged")
+        ends = np.cumsum(np.frombuffer(sizes, _SIZE), dtype=np.int64)
+        data = _CODEC.decompress(packed[DIGEST:], int(ends[-1]) if len(ends) else 0, asbytes=True)
+        found = {
+            line: data[start:end]
+            for line, start, end in zip(
+                self.lines[places].tolist(),
+                np.concatenate(([0], ends[:-1]))[places].tolist(),
+                ends[places].tolist(),
+                strict=True,
+            )
+        }
+        found.update((line, self._replaced[line].body) for line in found.keys() & self._replaced.keys())
+        return found
+
+    def places(self, lines: Lines) -> Places:
+        """Return where those of these lines, ascending, stand that the block has."""
+        at = np.minimum(np.searchsorted(self.lines, lines), len(self.lines) - 1)
+        return np.asarray(at[self.lines[at] == lines])
+
+    def _place(self, line: int) -> int:
+        return int(np.searchsorted(self.lines, line))
+
+    def _digests(self, part: str, changed: Mapping[int, bytes]) -> Digests:
+        digests = np.frombuffer(self._parts[part], _HALF).reshape(-1, 2)
+        if changed:
+            digests = digests.copy()
+            for line, digest in changed.items():
+                digests[self._place(line)] = np.frombuffer(digest, _HALF)
+        return digests
+
+
+def pack_records(records: Records) -> Iterator[dict[str, Any]]:
+    """Yield the columns of the table of blocks for these records, block by block."""
+    hashes = _hashes(records)
+    for start in range(0, len(records), BLOCK):
+        part = Records(records.batch.slice(start, BLOCK))
+        lines = part.column("line").to_numpy()
+        sizes = pc.binary_length(part.column("body")).to_numpy().astype(_SIZE).tobytes()
+        packed_lines = lines.astype(_LINE).tobytes()
+        bodies = _CODEC.compress(_cells(part.column("body")), asbytes=True)
+        yield {
+            "first_line": int(lines[0]),
+            "last_line": int(lines[-1]),
+            "lines": packed_lines,
+            "sizes": sizes,
+            "fingerprints": _fixed(part.column("fingerprint")),
+            "identities": _fixed(part.column("identity")),
+            "hashes": hashes[:, start : start + BLOCK].tobytes(),
+            "extras": _extras(part),
+            "bodies": _checksum(packed_lines, sizes, bodies) + bodies,
+        }
+
+
+def _extras(records: Records) -> bytes:
+    """Return what few records have: their positions by what they have."""
+    extras: dict[str, Any] = {}
+    lists = records.column("lists")
+    if lists.null_count < len(lists):
+        named: dict[tuple[str, ...], list[int]] = {}
+        for place, names in enumerate(lists.to_pylist()):
+            if names:
+                named.setdefault(tuple(names), []).append(place)
+        extras["lists"] = list(named.items())
+    clears = np.flatnonzero(records.column("clears").to_numpy(zero_copy_only=False)).tolist()
+    if clears:
+        extras["clears"] = clears
+    return orjson.dumps(extras)
+
+
+def _hashes(records: Records) -> npt.NDArray[np.int64]:
+    """Hash identifiers to 64 bits: a collision only makes candidates of two lines, so a fast hash will do."""
+    hashes = np.zeros((len(HASHED), len(records)), _LINE)
+    for row, name in zip(hashes, HASHED, strict=True):
+        texts = records.column(name)
+        there = pc.fill_null(pc.not_equal(texts, ""), fill_value=False)
+        row[there.to_numpy(zero_copy_only=False)] = _hashed(name, texts.filter(there))
+    return hashes
+
+
+def _hashed(name: str, texts: Any) -> npt.NDArray[np.int64]:
+    if name == "phone_number" and pc.all(pc.match_substring_regex(texts, _PHONE)).as_py():
+        return np.asarray(pc.utf8_slice_codeunits(texts, 1).cast(pa.int64()).to_numpy())
+    return hashes_of(name, texts.to_pylist())
+
+
+def identifier_hashes(name: str, values: Sequence[str | None]) -> npt.NDArray[np.int64]:
+    """Return the hashes of any identifiers as blocks hold them; 0 where there is none."""
+    hashes = np.zeros(len(values), _LINE)
+    for place, value in enumerate(values):
+        if value:
+            (hashes[place],) = _hashed(name, pa.array([value], pa.large_string()))
+    return hashes
+
+
+def hashes_of(name: str, values: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Return the hashes of e-mails or external ids as blocks hold them."""
+    folded = [value.casefold() for value in values] if name == "email" else values
+    hashed = pd.util.hash_array(np.array(folded, dtype=object), categorize=False).view(np.int64)
+    return np.where(hashed == 0, np.int64(1), hashed)
+
+
+def _cells(column: Any) -> memoryview:
+    """Return the bytes of all cells of a column, one after the other, without copying them."""
+    _, offsets, data = column.buffers()
+    ends = np.frombuffer(offsets, np.int64)[[column.offset, column.offset + len(column)]]
+    return memoryview(data if data is not None else b"")[ends[0] : ends[1]]
+
+
+def _fixed(column: Any) -> bytes:
+    """Return a column of digests as bytes."""
+    start = column.offset * DIGEST
+    return bytes(memoryview(column.buffers()[1])[start : start + len(column) * DIGEST])
+
+
+def _checksum(*parts: bytes) -> bytes:
+    digest = hashlib.blake2b(digest_size=DIGEST)
+    for part in parts:
+        digest.update(part)
+    return digest.digest()
