@@ -1,17 +1,39 @@
 """Klaviyo's API: the only httpx of the project."""
 
 from etl.klaviyo.backoff import Backoff
-from etl.klaviyo.client import MOST_IDS_PER_LIST_CALL, MOST_IDS_PER_LOOKUP, KlaviyoClient, refusal
+from etl.klaviyo.client import MOST_IDS_PER_LIST_CALL, KlaviyoClient
+from etl.klaviyo.connection import MOST_IDS_PER_LOOKUP, refusal
+from etl.klaviyo.consents import MOST_PER_SUBSCRIBE, MOST_PER_SUPPRESSION, MOST_PER_UNSUBSCRIBE
+from etl.klaviyo.events import MOST_EVENTS
 from etl.klaviyo.reply import ApiError, Reply, ReplyKind
-from etl.klaviyo.resources import Account, ImportJob, JobError, JobStatus, KlaviyoList, Profile, job_of, profile_of
+from etl.klaviyo.resources import (
+    Account,
+    Consent,
+    Event,
+    ImportJob,
+    JobError,
+    JobStatus,
+    KlaviyoList,
+    Metric,
+    Profile,
+    Webhook,
+    job_of,
+    profile_of,
+)
 from etl.klaviyo.transport import Exchange, ExchangeHook, check_key
 
 __all__ = [
+    "MOST_EVENTS",
     "MOST_IDS_PER_LIST_CALL",
     "MOST_IDS_PER_LOOKUP",
+    "MOST_PER_SUBSCRIBE",
+    "MOST_PER_SUPPRESSION",
+    "MOST_PER_UNSUBSCRIBE",
     "Account",
     "ApiError",
     "Backoff",
+    "Consent",
+    "Event",
     "Exchange",
     "ExchangeHook",
     "ImportJob",
@@ -19,9 +41,11 @@ __all__ = [
     "JobStatus",
     "KlaviyoClient",
     "KlaviyoList",
+    "Metric",
     "Profile",
     "Reply",
     "ReplyKind",
+    "Webhook",
     "check_key",
     "job_of",
     "profile_of",

@@ -7,6 +7,7 @@ our windows lie against Klaviyo's is unknown, so ours slide: never more than ``s
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -20,8 +21,51 @@ class Limit:
 
 
 XS: Final = Limit(1, 15)
+S: Final = Limit(3, 60)
 M: Final = Limit(10, 150)
 L: Final = Limit(75, 700)  # the documentation says 700, the newer text of the specification 750: the safe one
+XL: Final = Limit(350, 3_500)
+
+JOBS: Final = "/api/profile-bulk-import-jobs"
+SUBSCRIBE: Final = "/api/profile-subscription-bulk-create-jobs"
+UNSUBSCRIBE: Final = "/api/profile-subscription-bulk-delete-jobs"
+SUPPRESS: Final = "/api/profile-suppression-bulk-create-jobs"
+UNSUPPRESS: Final = "/api/profile-suppression-bulk-delete-jobs"
+EVENT_JOBS: Final = "/api/event-bulk-create-jobs"
+
+LIMITS: Final[Mapping[str, Limit]] = {
+    "GET /api/accounts": XS,
+    "GET /api/lists": L,
+    "GET /api/lists/{id}": L,
+    "GET /api/lists/{id}?profile_count": XS,
+    "POST /api/lists": M,
+    "GET /api/lists/{id}/profiles": L,
+    "POST /api/lists/{id}/relationships/profiles": M,
+    "DELETE /api/lists/{id}/relationships/profiles": M,
+    f"POST {JOBS}": M,
+    f"GET {JOBS}": M,
+    f"GET {JOBS}/{{id}}": M,
+    f"GET {JOBS}/{{id}}/import-errors": M,
+    f"GET {JOBS}/{{id}}/profiles": M,
+    "POST /api/profile-import": L,
+    "GET /api/profiles": L,
+    "GET /api/profiles/{id}": L,
+    "PATCH /api/profiles/{id}": L,
+    f"POST {SUBSCRIBE}": L,
+    f"POST {UNSUBSCRIBE}": L,
+    f"POST {SUPPRESS}": L,
+    f"POST {UNSUPPRESS}": L,
+    "POST /api/events": XL,
+    "GET /api/events": XL,
+    f"POST {EVENT_JOBS}": M,
+    "GET /api/metrics": M,
+    "GET /api/webhooks": XS,
+    "POST /api/webhooks": XS,
+    "DELETE /api/webhooks/{id}": XS,
+    "GET /api/webhook-topics": XS,
+    "POST /api/data-privacy-deletion-jobs": S,
+}
+"""Endpoint → its limit (reference 11)."""
 
 _SECOND: Final = 1.0
 _MINUTE: Final = 60.0

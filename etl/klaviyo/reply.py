@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import orjson
 
-_ROW: Final = re.compile(r"/profiles/data/([0-9]{1,9})(?![0-9])(?:/attributes/(.+))?")
+_ROW: Final = re.compile(r"/(?:profiles|events-bulk-create)/data/([0-9]{1,9})(?![0-9])(?:/attributes/(.+))?")
 _PERSONAL: Final = re.compile(
     r"[^\s\"'<>()\[\],;:]+@[^\s\"'<>()\[\],;:]+|(?<![\d-])(?!\d{4}-\d\d-\d\d)\+?\d(?:[\s().-]?\d){6,}"
 )

@@ -85,6 +85,59 @@ class Profile:
         """The id of another system."""
         return _text(self.attributes.get("external_id"))
 
+    @property
+    def email_consent(self) -> Consent:
+        """Its consent to e-mail marketing; unknown where ``subscriptions`` were not asked for."""
+        return _consent(self.attributes, "email")
+
+    @property
+    def sms_consent(self) -> Consent:
+        """Its consent to SMS marketing."""
+        return _consent(self.attributes, "sms")
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """Consent on one channel (reference 3.2).
+
+    ``state``: ``SUBSCRIBED``, ``UNSUBSCRIBED``, ``NEVER_SUBSCRIBED``, or ``""`` where Klaviyo does not say. ``since``:
+    epoch seconds of the consent. ``suppressions``: reasons, such as ``HARD_BOUNCE`` or ``USER_SUPPRESSED``.
+    """
+
+    state: str = ""
+    since: float | None = None
+    suppressions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An event. What was sent as ``value`` is ``$value`` among ``properties`` (reference 3.9). ``at``: epoch."""
+
+    id: str
+    at: float | None
+    properties: Mapping[str, Any]
+    profile_id: str
+    metric_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A metric: the name of events of one kind."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """A webhook of the account."""
+
+    id: str
+    name: str
+    url: str
+    enabled: bool
+    topics: tuple[str, ...]
+
 
 def account_of(item: Mapping[str, Any]) -> Account:
     """Parse an account."""
@@ -146,10 +199,68 @@ def profile_of(item: Mapping[str, Any]) -> Profile:
     return Profile(str(item.get("id") or ""), attributes_of(item))
 
 
+def event_of(item: Mapping[str, Any]) -> Event:
+    """Parse an event."""
+    attributes = attributes_of(item)
+    properties = attributes.get("event_properties")
+    return Event(
+        id=str(item.get("id") or ""),
+        at=_seconds(attributes.get("datetime")),
+        properties=properties if isinstance(properties, dict) else {},
+        profile_id=_related(item, "profile"),
+        metric_id=_related(item, "metric"),
+    )
+
+
+def metric_of(item: Mapping[str, Any]) -> Metric:
+    """Parse a metric."""
+    return Metric(str(item.get("id") or ""), str(attributes_of(item).get("name") or ""))
+
+
+def webhook_of(item: Mapping[str, Any]) -> Webhook:
+    """Parse a webhook."""
+    attributes = attributes_of(item)
+    related = _relationship(item, "webhook-topics")
+    topics = related if isinstance(related, list) else []
+    return Webhook(
+        id=str(item.get("id") or ""),
+        name=str(attributes.get("name") or ""),
+        url=str(attributes.get("endpoint_url") or ""),
+        enabled=attributes.get("enabled") is not False,
+        topics=tuple(str(topic.get("id") or "") for topic in topics if isinstance(topic, dict)),
+    )
+
+
 def attributes_of(item: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the attributes, empty where they are missing."""
     attributes = item.get("attributes")
     return attributes if isinstance(attributes, dict) else {}
+
+
+def _consent(attributes: Mapping[str, Any], channel: str) -> Consent:
+    marketing: Any = attributes
+    for name in ("subscriptions", channel, "marketing"):
+        marketing = marketing.get(name)
+        if not isinstance(marketing, dict):
+            return Consent()
+    suppressions = marketing.get("suppression")
+    reasons = suppressions if isinstance(suppressions, list) else []
+    return Consent(
+        state=str(marketing.get("consent") or ""),
+        since=_seconds(marketing.get("consent_timestamp")),
+        suppressions=tuple(str(one.get("reason") or "") for one in reasons if isinstance(one, dict)),
+    )
+
+
+def _relationship(item: Mapping[str, Any], name: str) -> object:
+    relationships = item.get("relationships")
+    related = relationships.get(name) if isinstance(relationships, dict) else None
+    return related.get("data") if isinstance(related, dict) else None
+
+
+def _related(item: Mapping[str, Any], name: str) -> str:
+    data = _relationship(item, name)
+    return str(data.get("id") or "") if isinstance(data, dict) else ""
 
 
 def _text(value: object) -> str | None:

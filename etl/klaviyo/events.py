@@ -1,0 +1,60 @@
+"""Events and metrics. An event that is accepted is not yet processed (reference 3.9); it can be read back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Final
+from urllib.parse import quote
+
+from etl.klaviyo import resources
+from etl.klaviyo.connection import Connection
+from etl.klaviyo.limits import EVENT_JOBS
+from etl.klaviyo.reply import Reply
+from etl.klaviyo.resources import Event, Metric
+
+MOST_EVENTS: Final = 1_000
+"""Events in one bulk request (reference 3.9)."""
+
+
+class EventEndpoints(Connection):
+    """Single events, bulk events, what is there, and what the metrics are called."""
+
+    def create_event(self, body: bytes) -> Reply:
+        """POST one event. With a ``unique_id`` that is known already, Klaviyo keeps the first (reference 3.9)."""
+        return self._once("POST", "/api/events", "POST /api/events", body)
+
+    def create_events(self, body: bytes) -> Reply:
+        """POST a bulk event job: at most 1,000 events, 5 MB. A ``unique_id`` twice refuses it whole (reference 3.9)."""
+        return self._once("POST", EVENT_JOBS, f"POST {EVENT_JOBS}", body)
+
+    def events(
+        self,
+        *,
+        metric_id: str | None = None,
+        profile_id: str | None = None,
+        since: float | None = None,
+        until: float | None = None,
+    ) -> Iterator[Event]:
+        """Yield events, oldest first. ``since`` and ``until``: epoch seconds, both included. 1,000 a page."""
+        wanted = []
+        if metric_id is not None:
+            wanted.append(f'equals(metric_id,"{metric_id}")')
+        if profile_id is not None:
+            wanted.append(f'equals(profile_id,"{profile_id}")')
+        if since is not None:
+            wanted.append(f"greater-or-equal(datetime,{_moment(since)})")
+        if until is not None:
+            wanted.append(f"less-or-equal(datetime,{_moment(until)})")
+        query = "page%5Bsize%5D=1000&sort=datetime"
+        if wanted:
+            query += f"&filter={quote(','.join(wanted), safe='(),')}"
+        yield from map(resources.event_of, self._pages(f"/api/events?{query}", "GET /api/events"))
+
+    def metrics(self) -> Iterator[Metric]:
+        """Yield the account's metrics."""
+        yield from map(resources.metric_of, self._pages("/api/metrics", "GET /api/metrics"))
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
