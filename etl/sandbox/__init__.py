@@ -3,9 +3,10 @@
 It behaves as ``docs/sandbox.md`` says, not as would be convenient, and shares no code with the importer.
 """
 
-from etl.sandbox.core import BrokenConnection, Delayed, Result, Sandbox
+from etl.sandbox.core import Sandbox
+from etl.sandbox.damage import BrokenConnection, Delayed, Result
 from etl.sandbox.faults import Fault, FaultFile, load_faults, parse_faults
-from etl.sandbox.jsonapi import Request, Response
+from etl.sandbox.jsonapi import ProblemError, Request, Response
 from etl.sandbox.server import SandboxServer, serve
 from etl.sandbox.settings import SANDBOX_KEY, SCOPES, AccountSettings, SandboxSettings
 
@@ -17,6 +18,7 @@ __all__ = [
     "Delayed",
     "Fault",
     "FaultFile",
+    "ProblemError",
     "Request",
     "Response",
     "Result",

@@ -10,7 +10,8 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response as HttpResponse
 from starlette.types import Receive, Scope, Send
 
-from etl.sandbox.core import BrokenConnection, Delayed, Sandbox
+from etl.sandbox.core import Sandbox
+from etl.sandbox.damage import BrokenConnection, Delayed
 from etl.sandbox.jsonapi import Request, Response
 
 

@@ -63,7 +63,14 @@ class Context:
         except ValueError:
             raise ProblemError(invalid("Invalid cursor.", parameter="page[cursor]")) from None
 
-    def collection(self, items: Sequence[dict[str, Any]], *, more: bool, size: int) -> Response:
+    def collection(
+        self,
+        items: Sequence[dict[str, Any]],
+        *,
+        more: bool,
+        size: int,
+        included: Sequence[dict[str, Any]] | None = None,
+    ) -> Response:
         """Return one page; ``links.next`` is a full URL, or null on the last page."""
         following = None
         if more:
@@ -71,7 +78,10 @@ class Context:
             kept = [(name, value) for name, value in self.request.query if name != "page[cursor]"]
             following = f"{self.url}{self.request.path}?{urlencode([*kept, ('page[cursor]', cursor)])}"
         links = {"self": f"{self.url}{self.request.path}", "prev": None, "next": following}
-        return answer(200, {"data": list(items), "links": links})
+        document: dict[str, Any] = {"data": list(items), "links": links}
+        if included is not None:
+            document["included"] = list(included)
+        return answer(200, document)
 
     def identifiers(self, kind: str, most: int) -> list[str]:
         """Return the ids of a relationship body ``{"data": [{"type", "id"}]}``. Raise a 400 problem."""

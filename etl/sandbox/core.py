@@ -2,47 +2,26 @@
 
 from __future__ import annotations
 
-import re
+import contextlib
 import threading
-from dataclasses import dataclass, replace
-from typing import Any, Final, Literal, Protocol
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Final, Protocol
 
 import orjson
 
 from etl.errors import ConfigError
-from etl.sandbox import jobs, jsonapi
+from etl.sandbox import control, deliveries, dumps, gate, jsonapi, outgoing, passing
 from etl.sandbox.context import Context
+from etl.sandbox.damage import BrokenConnection, Result, damaged
 from etl.sandbox.faults import Fault, FaultFile, Faults, parse_faults
-from etl.sandbox.jsonapi import MEDIA_TYPE, Problem, ProblemError, Request, Response, invalid
+from etl.sandbox.jsonapi import Problem, ProblemError, Request, Response, invalid
 from etl.sandbox.limits import RateWindows
-from etl.sandbox.routes import EXPENSIVE_COUNT, ROUTES, Route
+from etl.sandbox.routes import EXPENSIVE_COUNT
 from etl.sandbox.settings import SandboxSettings, SystemClock
-from etl.sandbox.store import Store, profile_of
+from etl.sandbox.store import Store
 
 ADMIN: Final = "/__sandbox__"
-_REVISION: Final = re.compile(r"\d{4}-\d{2}-\d{2}(\.pre)?")
-_OLDEST_REVISION: Final = "2025-01-15"
-"""Revisions retire two years after release; 2024-10-15 ended on 2026-10-15 (reference 1.6, 1.7)."""
-_OPT_OUT: Final = "x-klaviyo-revision-fall-forward-opt-out"
-
-
-@dataclass(frozen=True, slots=True)
-class BrokenConnection:
-    """No whole answer reaches the client. ``before``: not processed; ``during``: cut off; ``after``: answer lost."""
-
-    moment: Literal["before", "during", "after"]
-    response: Response | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Delayed:
-    """An answer that takes its time, in seconds."""
-
-    seconds: float
-    response: Response
-
-
-Result = Response | BrokenConnection | Delayed
 
 
 class Now(Protocol):
@@ -52,23 +31,36 @@ class Now(Protocol):
         """Seconds since the epoch."""
 
 
+Post = Callable[[str, dict[str, str], bytes], int | None]
+"""(url, headers, body) → the answer's status, or ``None``."""
+
+
 class Sandbox:
     """A local Klaviyo. Thread-safe: one request at a time, as far as its data goes."""
 
-    def __init__(self, settings: SandboxSettings | None = None, clock: Now | None = None) -> None:
+    def __init__(
+        self, settings: SandboxSettings | None = None, clock: Now | None = None, post: Post = outgoing.post
+    ) -> None:
+        """``post`` sends webhook deliveries; tests that want no sockets give their own."""
         self.settings = settings or SandboxSettings()
         self._clock = clock or SystemClock()
         self.store = Store(self.settings.path)
         self._windows = RateWindows()
         self._faults = Faults(self.settings.faults, self.settings.fault_seed)
         self._revoked: set[str] = set()
+        self._post = post
         self._lock = threading.Lock()
+        self._delivering = threading.Lock()
         self._serial = 0
         self.requests: dict[str, int] = {}
         """Endpoint → requests that were let in."""
-        for name in self.settings.lists:
-            if not self.store.connection.execute("SELECT 1 FROM lists WHERE name = ?", (name,)).fetchone():
-                self.store.create_list(name, "single_opt_in", self._clock.now())
+        for names, process in (
+            (self.settings.lists, "single_opt_in"),
+            (self.settings.double_opt_in_lists, "double_opt_in"),
+        ):
+            for name in names:
+                if not self.store.connection.execute("SELECT 1 FROM lists WHERE name = ?", (name,)).fetchone():
+                    self.store.create_list(name, process, self._clock.now())
 
     def close(self) -> None:
         """Let go of the file."""
@@ -81,6 +73,9 @@ class Sandbox:
 
     def handle(self, request: Request) -> Result:
         """Answer one request. A fault may break the connection instead."""
+        if request.path == f"{ADMIN}/deliver" and request.method == "POST":
+            done = self.deliver()  # outside of the lock: the receiver may well ask back before it answers
+            return jsonapi.answer(200, {"events": done.events, "failures": done.failures})
         with self._lock:
             self._serial += 1
             if request.path.startswith(ADMIN):
@@ -98,8 +93,8 @@ class Sandbox:
                 self.store.connection.execute("DELETE FROM members")
                 self.store.connection.execute("DELETE FROM lists")
             case "key_revoked":
-                self._revoked.add(_key(request) or "")
-        return _damaged(fault, self._answer(request, fault.fault))
+                self._revoked.add(gate.key_of(request) or "")
+        return damaged(fault, self._answer(request, fault.fault))
 
     def _refused(self, fault: Fault) -> Result | None:
         """Return what a fault answers in place of the endpoint: the request is not processed."""
@@ -120,80 +115,20 @@ class Sandbox:
     def _answer(self, request: Request, fault: str | None) -> Response:
         headers: dict[str, str] = {}
         try:
-            route, parameters = self._route(request)
-            self._authorise(request, route.scopes)
-            self._check_headers(request)
+            route, parameters = gate.find(request)
+            gate.authorise(request, route.scopes, self.settings.keys, self._revoked)
+            gate.check_headers(request)
             now = self._clock.now()
             if self.settings.limits == "real":
                 counted = request.parameter("additional-fields[list]") == "profile_count"
                 limit = EXPENSIVE_COUNT if counted else route.limit
                 headers = self._windows.take(route.name, limit, now)
             self.requests[route.name] = self.requests.get(route.name, 0) + 1
-            context = Context(self.store, self.settings, request, now, parameters, fault)
-            response = self._in_transaction(route, context)
+            with self._moment() as now:
+                response = route.handle(Context(self.store, self.settings, request, now, parameters, fault))
         except ProblemError as error:
             return self._problem(*error.problems, headers={**headers, **error.headers})
         return replace(response, headers={**response.headers, **headers})
-
-    def _in_transaction(self, route: Route, context: Context) -> Response:
-        self.store.begin()
-        try:
-            jobs.advance(self.store, self.settings, context.now)
-            response = route.handle(context)
-        except ProblemError:
-            # A refused request changes nothing; a job that came due meanwhile stays done.
-            self.store.commit()
-            raise
-        except BaseException:
-            self.store.rollback()
-            raise
-        self.store.commit()
-        return response
-
-    def _route(self, request: Request) -> tuple[Route, dict[str, str]]:
-        methods = set()
-        for route in ROUTES:
-            found = route.pattern.fullmatch(request.path)
-            if found:
-                if route.method == request.method:
-                    return route, found.groupdict()
-                methods.add(route.method)
-        if methods:
-            raise ProblemError(
-                Problem(405, "method_not_allowed", "Method not allowed.", f"Method {request.method} not allowed."),
-                headers={"allow": ", ".join(sorted(methods))},
-            )
-        raise ProblemError(Problem(404, "not_found", "Not found.", "The path could not be found."))
-
-    def _authorise(self, request: Request, scopes: frozenset[str]) -> None:
-        key = _key(request)
-        if key is None or key not in self.settings.keys or key in self._revoked:
-            raise ProblemError(
-                Problem(
-                    401,
-                    "not_authenticated",
-                    "Authentication credentials were not provided.",
-                    "Missing or invalid private key.",
-                    "/data/",
-                )
-            )
-        lacking = scopes - self.settings.keys[key]
-        if lacking:
-            detail = f"The key lacks the scopes {', '.join(sorted(lacking))}."
-            raise ProblemError(Problem(403, "permission_denied", "Permission denied.", detail))
-
-    @staticmethod
-    def _check_headers(request: Request) -> None:
-        revision = request.headers.get("revision", "")
-        if not _REVISION.fullmatch(revision):
-            raise ProblemError(invalid("The revision header is missing or malformed.", "/data/"))
-        if revision[:10] < _OLDEST_REVISION and request.headers.get(_OPT_OUT) == "1":
-            raise ProblemError(Problem(410, "gone", "Gone.", f"The revision {revision} is retired."))
-        if request.body and request.headers.get("content-type", "").split(";")[0].strip() not in {
-            MEDIA_TYPE,
-            "application/json",  # taken in practice (reference 2.2)
-        }:
-            raise ProblemError(Problem(415, "unsupported_media_type", "Unsupported media type.", f"Use {MEDIA_TYPE}."))
 
     def _problem(self, *found: Problem, headers: dict[str, str] | None = None) -> Response:
         return jsonapi.problems(found, f"{self.settings.account.id}:{self._serial}", headers)
@@ -214,73 +149,109 @@ class Sandbox:
             return jsonapi.answer(200, {"rules": self._faults.describe()})
         if name == "requests":
             return jsonapi.answer(200, {"requests": self.requests})
-        if name == "dump":
-            return Response(200, self.dump(), {"content-type": "application/x-ndjson"})
+        if name in dumps.DUMPS and request.method == "GET":
+            return Response(200, self._dumped(dumps.DUMPS[name]), {"content-type": "application/x-ndjson"})
         if name == "reset" and request.method == "POST":
             self.store.reset()
             return Response(204)
+        if name == "month" and request.method == "POST":
+            self._new_month()
+            return Response(204)
+        if name in control.ACTS and request.method == "POST":
+            return self._acted(name, request.body)
         return self._problem(Problem(404, "not_found", "Not found.", "There is no such knob."))
 
-    def dump(self) -> bytes:
-        """Return everything in the account as JSON lines, in an order that does not depend on when it came."""
+    def _acted(self, name: str, body: bytes) -> Response:
+        try:
+            who = orjson.loads(body or b"{}")
+            with self._moment() as now:
+                return jsonapi.answer(200, {"changed": control.act(self.store, name, who, now)})
+        except orjson.JSONDecodeError as error:
+            return self._problem(invalid(str(error)))
+        except ProblemError as error:
+            return self._problem(*error.problems)
+
+    def _new_month(self) -> None:
+        self.store.connection.execute("DELETE FROM messages")
+        self._windows = RateWindows()
+
+    @contextlib.contextmanager
+    def _moment(self) -> Iterator[float]:
+        """Open a transaction on the account as it stands now; yield the time."""
+        now = self._clock.now()
         self.store.begin()
         try:
-            jobs.advance(self.store, self.settings, self._clock.now())
-        finally:
+            passing.advance(self.store, self.settings, now)
+            yield now
+        except ProblemError:
+            # A refused request changes nothing; what came due meanwhile stays done.
             self.store.commit()
-        names = {row["id"]: row["name"] for row in self.store.connection.execute("SELECT id, name FROM lists")}
-        members: dict[int, list[str]] = {}
-        for row in self.store.connection.execute("SELECT list_id, profile FROM members ORDER BY list_id"):
-            members.setdefault(row["profile"], []).append(names.get(row["list_id"], row["list_id"]))
-        lines = []
-        for row in self.store.connection.execute("SELECT * FROM profiles"):
-            profile = profile_of(row)
-            item: dict[str, Any] = {
-                "email": profile.email,
-                "phone_number": profile.phone_number,
-                "external_id": profile.external_id,
-                **profile.attributes,
-                "lists": sorted(members.get(profile.seq, [])),
-            }
-            lines.append(orjson.dumps(item, option=orjson.OPT_SORT_KEYS))
-        return b"\n".join(sorted(lines)) + b"\n"
+            raise
+        except BaseException:
+            self.store.rollback()
+            raise
+        self.store.commit()
 
+    def act(self, what: str, **who: str) -> int:
+        """Let something happen in the account that no request causes; ``what`` and ``who`` as in docs/sandbox.md.
 
-def _key(request: Request) -> str | None:
-    scheme, _, key = request.headers.get("authorization", "").partition(" ")
-    return key.strip() if scheme == "Klaviyo-API-Key" else None
+        Return how many it changed something for. Raise :class:`ProblemError` where nobody is meant.
+        """
+        with self._lock, self._moment() as now:
+            return control.act(self.store, what, who, now)
 
+    def deliver(self) -> deliveries.Delivered:
+        """Deliver to webhooks what is due to them. Each one that fails is left alone until its next try."""
+        events, failed = 0, set[int]()
+        with self._delivering:
+            while True:
+                with self._lock, self._moment() as now:
+                    delivery = deliveries.next_delivery(self.store, self.settings, now, frozenset(failed))
+                if delivery is None:
+                    return deliveries.Delivered(events, len(failed))
+                status = self._post(delivery.url, delivery.headers, delivery.body)
+                with self._lock, self._moment() as now:
+                    taken = deliveries.settle(self.store, delivery, status, now)
+                if taken:
+                    events += len(delivery.entries)
+                else:
+                    failed.add(delivery.webhook)
 
-def _damaged(fault: Fault, response: Response) -> Result:
-    """Return what becomes of the answer to a request that was processed."""
-    match fault.fault:
-        case "latency":
-            return Delayed(fault.seconds, response)
-        case "reset_during":
-            return BrokenConnection("during", response)
-        case "answer_lost":
-            return BrokenConnection("after", response)
-        case "truncated":
-            return replace(response, body=response.body[: len(response.body) // 2])
-        case "malformed":
-            return replace(response, body=b'{"data": }')
-        case "unknown_enum" | "extra_fields":
-            return _decorated(response, fault.fault)
-    return response
+    def new_month(self) -> None:
+        """Begin a month: the counts of messages and of requests start again, the account's data stays."""
+        with self._lock:
+            self._new_month()
 
+    def _dumped(self, dump: Callable[[Store], bytes]) -> bytes:
+        with self._moment():
+            return dump(self.store)
 
-def _decorated(response: Response, kind: str) -> Response:
-    try:
-        document = orjson.loads(response.body)
-    except orjson.JSONDecodeError:
-        return response
-    data = document.get("data")
-    for item in data if isinstance(data, list) else [data]:
-        if isinstance(item, dict) and isinstance(item.get("attributes"), dict):
-            if kind == "extra_fields":
-                item["attributes"]["a_field_of_next_year"] = {"nested": [1, None]}
-                item["a_member_of_next_year"] = True
-            elif "status" in item["attributes"]:
-                item["attributes"]["status"] = "a_status_of_next_year"
-    document["meta"] = {"agent_hints": {"next_steps": []}}
-    return replace(response, body=orjson.dumps(document))
+    def dump(self) -> bytes:
+        """Return every profile with its lists as JSON lines, in an order that does not depend on when it came."""
+        with self._lock:
+            return self._dumped(dumps.profiles)
+
+    def dump_consents(self) -> bytes:
+        """Return every consent and opt-out as JSON lines, sorted."""
+        with self._lock:
+            return self._dumped(dumps.consents)
+
+    def dump_suppressions(self) -> bytes:
+        """Return every suppression, of lists too, as JSON lines, sorted."""
+        with self._lock:
+            return self._dumped(dumps.suppressions)
+
+    def dump_events(self) -> bytes:
+        """Return every event that came through the API as JSON lines, sorted."""
+        with self._lock:
+            return self._dumped(dumps.events)
+
+    def dump_own_events(self) -> bytes:
+        """Return every event that Klaviyo wrote of its own accord as JSON lines, sorted."""
+        with self._lock:
+            return self._dumped(dumps.own_events)
+
+    def dump_messages(self) -> bytes:
+        """Return how many messages of which kind would have reached whom as JSON lines, sorted."""
+        with self._lock:
+            return self._dumped(dumps.messages)

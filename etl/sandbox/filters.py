@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 import orjson
@@ -17,6 +17,9 @@ import orjson
 from etl.sandbox.jsonapi import ProblemError, invalid
 
 _CONDITION: Final = re.compile(r'\s*([a-z-]+)\(\s*([\w.$]+)\s*,\s*((?:"(?:[^"\\]|\\.)*"|[^"()])*)\)\s*')
+
+OPERATORS: Final = {"greater-than": ">", "less-than": "<", "greater-or-equal": ">=", "less-or-equal": "<="}
+"""Comparisons of moments, and what they are in SQL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +64,13 @@ def as_seconds(text: str) -> float:
     return moment.timestamp()
 
 
+def as_utc(moment: datetime) -> datetime:
+    """Return a moment with its offset, UTC where it has none."""
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
 def _values(operator: str, raw: str) -> tuple[str, ...]:
-    if operator in {"greater-than", "less-than", "greater-or-equal", "less-or-equal"}:
+    if operator in OPERATORS:
         return (raw,)
     try:
         parsed = orjson.loads(raw)

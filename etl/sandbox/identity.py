@@ -91,7 +91,10 @@ def write(profile: Profile, attributes: Mapping[str, Any], now: float, *, nulls_
 
 
 def patch(profile: Profile, meta: Mapping[str, Any] | None) -> None:
-    """Apply ``meta.patch_properties``: append, unappend, unset."""
+    """Apply ``meta.patch_properties``: append, unappend, unset.
+
+    Whether an item that is there already is added once more is documented nowhere (reference 4.8): here it is.
+    """
     changes = (meta or {}).get("patch_properties") or {}
     if not changes:
         return
@@ -100,7 +103,7 @@ def patch(profile: Profile, meta: Mapping[str, Any] | None) -> None:
         present = properties.get(name)
         values = present if isinstance(present, list) else ([] if present is None else [present])
         added = value if isinstance(value, list) else [value]
-        properties[name] = [*values, *(item for item in added if item not in values)]
+        properties[name] = [*values, *added]
     for name, value in (changes.get("unappend") or {}).items():
         removed = value if isinstance(value, list) else [value]
         if isinstance(properties.get(name), list):

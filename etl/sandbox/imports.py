@@ -116,8 +116,7 @@ def imported(context: Context) -> Response:
     if "/relationships/" in context.request.path:
         items: list[dict[str, Any]] = [{"type": "profile", "id": row["id"]} for row in rows[:size]]
     else:
-        shown = profiles.wants_subscriptions(context)
-        items = [profiles.document(profile_of(row), context.url, subscriptions=shown) for row in rows[:size]]
+        items = profiles.documents(context, [profile_of(row) for row in rows[:size]])
     return context.collection(items, more=len(rows) > size, size=size)
 
 

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import orjson
 
-from etl.sandbox import jsonapi
-from etl.sandbox.identity import Directory, columns_of, key_of, patch, write
+from etl.sandbox import jsonapi, messages
+from etl.sandbox.identity import Directory, columns_of, key_of, write
 from etl.sandbox.settings import SandboxSettings
 from etl.sandbox.store import Profile, Store
 from etl.sandbox.validation import (
@@ -154,12 +154,12 @@ def _process(store: Store, settings: SandboxSettings, job: sqlite3.Row, now: flo
             next_seq += 1
         directory.leave(profile)
         write(profile, attributes, now, nulls_clear=False)
-        patch(profile, row.get("meta"))
         directory.enter(profile)
         changed[profile.seq] = profile
     store.save(changed.values())
     for list_id in store.known_lists(orjson.loads(job["lists"])):
-        store.join(list_id, changed, now)
+        # Whether a bulk job fires these flows is not documented; the worse case is rehearsed.
+        messages.to_profiles(store, store.join(list_id, changed, now), "added_to_list")
     _finish(store, job, changed, _shown(errors, rows, job["fault"]), failed=len(errors), now=now)
 
 

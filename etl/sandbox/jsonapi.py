@@ -6,7 +6,7 @@ import base64
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import orjson
@@ -96,6 +96,16 @@ def moment(seconds: float | None) -> str | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")
 
 
+def to_second(seconds: int) -> str:
+    """Return the time of an event as Klaviyo writes it."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+
+
+def day(seconds: float) -> date:
+    """Return the day of a time, in UTC."""
+    return datetime.fromtimestamp(seconds, UTC).date()
+
+
 def profile_id(number: int) -> str:
     """Return the 26 characters of a profile id."""
     return "01" + _letters(f"profile:{number}", 24)
@@ -106,9 +116,34 @@ def job_id(number: int) -> str:
     return base64.urlsafe_b64encode(f"job:{number}".encode()).decode().rstrip("=")
 
 
+def suppression_job_id(number: int) -> str:
+    """Return the id of a suppression job."""
+    return "01" + _letters(f"suppression:{number}", 24)
+
+
 def list_id(number: int) -> str:
     """Return the six characters of a list id."""
     return _letters(f"list:{number}", 6)
+
+
+def metric_id(number: int) -> str:
+    """Return the six characters of a metric id."""
+    return _letters(f"metric:{number}", 6)
+
+
+def webhook_id(number: int) -> str:
+    """Return the id of a webhook."""
+    return "01" + _letters(f"webhook:{number}", 24)
+
+
+def integration_id(name: str) -> str:
+    """Return the six characters of an integration's id."""
+    return _letters(f"integration:{name}", 6)
+
+
+def event_id(number: int) -> str:
+    """Return an event id; Klaviyo's are opaque."""
+    return _letters(f"event:{number}", 11)
 
 
 def uuid_like(seed: str) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sqlite3
 from typing import Any, Final
 
-from etl.sandbox import jsonapi, profiles
+from etl.sandbox import jsonapi, messages, profiles
 from etl.sandbox.context import Context
-from etl.sandbox.filters import as_seconds, parse_filter
+from etl.sandbox.filters import OPERATORS, as_seconds, parse_filter
 from etl.sandbox.jsonapi import Problem, ProblemError, Response, answer, invalid
 from etl.sandbox.store import profile_of
 
@@ -21,9 +21,8 @@ _FILTERS: Final = {
 _MEMBER_FILTERS: Final = {
     "email": _EXACT,
     "phone_number": _EXACT,
-    "joined_group_at": frozenset({"greater-than", "less-than", "greater-or-equal", "less-or-equal"}),
+    "joined_group_at": frozenset(OPERATORS),
 }
-_OPERATORS: Final = {"greater-than": ">", "less-than": "<", "greater-or-equal": ">=", "less-or-equal": "<="}
 _MOST_IDS: Final = 1_000
 _OPT_IN: Final = ("single_opt_in", "double_opt_in")
 
@@ -82,7 +81,7 @@ def create(context: Context) -> Response:
     name = attributes.get("name") if isinstance(attributes, dict) else None
     if not isinstance(attributes, dict) or not isinstance(name, str) or not name.strip():
         raise ProblemError(invalid("The name is required.", "/data/attributes/name"))
-    process = attributes.get("opt_in_process") or "double_opt_in"
+    process = attributes.get("opt_in_process") or context.settings.account.default_opt_in
     if process not in _OPT_IN:
         raise ProblemError(invalid("Not a valid opt-in process.", "/data/attributes/opt_in_process"))
     list_id = context.store.create_list(name, process, context.now)
@@ -98,18 +97,16 @@ def members(context: Context) -> Response:
     joined = [condition for condition in parsed if condition.field == "joined_group_at"]
     where, values = profiles.conditions([condition for condition in parsed if condition not in joined], "p.")
     for condition in joined:
-        where += f" AND m.joined_at {_OPERATORS[condition.operator]} ?"
+        where += f" AND m.joined_at {OPERATORS[condition.operator]} ?"
         values.append(as_seconds(condition.values[0]))
     rows = context.store.connection.execute(
         f"SELECT p.*, m.joined_at FROM members m JOIN profiles p ON p.seq = m.profile "  # noqa: S608 - names of ours
         f"WHERE m.list_id = ? AND {where} ORDER BY m.joined_at, p.seq LIMIT ? OFFSET ?",
         (row["id"], *values, size + 1, context.offset()),
     ).fetchall()
-    items = []
-    for member in rows[:size]:
-        item = profiles.document(profile_of(member), context.url, subscriptions=profiles.wants_subscriptions(context))
+    items = profiles.documents(context, [profile_of(member) for member in rows[:size]])
+    for item, member in zip(items, rows, strict=False):
         item["attributes"]["joined_group_at"] = jsonapi.moment(member["joined_at"])
-        items.append(item)
     return context.collection(items, more=len(rows) > size, size=size)
 
 
@@ -127,7 +124,8 @@ def member_ids(context: Context) -> Response:
 
 def add(context: Context) -> Response:
     """POST /api/lists/{id}/relationships/profiles: one unknown id refuses them all."""
-    context.store.join(_list(context)["id"], _members(context), context.now)
+    joined = context.store.join(_list(context)["id"], _members(context), context.now)
+    messages.to_profiles(context.store, joined, "added_to_list")
     return Response(204)
 
 

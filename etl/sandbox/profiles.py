@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, cast
 
-from etl.sandbox import jsonapi
+from etl.sandbox import consent, journal, jsonapi
 from etl.sandbox.context import Context
-from etl.sandbox.filters import Condition, as_seconds, parse_filter
+from etl.sandbox.filters import OPERATORS, Condition, as_seconds, parse_filter
 from etl.sandbox.identity import Directory, columns_of, conflict, patch, write
 from etl.sandbox.jsonapi import Problem, ProblemError, Response, answer, invalid
 from etl.sandbox.store import Profile, profile_of
@@ -23,6 +23,8 @@ from etl.sandbox.validation import (
 
 _EXACT: Final = frozenset({"equals", "any"})
 _TIMES: Final = frozenset({"greater-than", "less-than"})
+_MOMENTS: Final = frozenset(OPERATORS)
+_HELD: Final = "subscriptions.email.marketing."
 FILTERS: Final[Mapping[str, frozenset[str]]] = {
     "id": _EXACT,
     "email": _EXACT,
@@ -30,15 +32,41 @@ FILTERS: Final[Mapping[str, frozenset[str]]] = {
     "external_id": _EXACT,
     "created": _TIMES,
     "updated": _TIMES,
+    f"{_HELD}suppression.reason": frozenset({"equals"}),
+    f"{_HELD}suppression.timestamp": _MOMENTS,
+    f"{_HELD}list_suppressions.reason": frozenset({"equals"}),
+    f"{_HELD}list_suppressions.list_id": frozenset({"equals"}),
+    f"{_HELD}list_suppressions.timestamp": _MOMENTS,
 }
-_COLUMNS: Final = {"email": "email_key", "created": "created", "updated": "updated", "id": "id"}
-_SORTS: Final = ("id", "created", "updated", "email")
+_COLUMNS: Final = {"email": "email_key"}
+_SORTS: Final[Mapping[str, str]] = {
+    "id": "id",
+    "created": "created",
+    "updated": "updated",
+    "email": "email_key",
+    f"{_HELD}suppression.timestamp": "(SELECT max(at) FROM suppressions WHERE profile = seq AND list_id = '')",
+    f"{_HELD}list_suppressions.timestamp": "(SELECT max(at) FROM suppressions WHERE profile = seq AND list_id <> '')",
+}
 _POINTER: Final = "/data/attributes"
 _DROPPED_PHONE: Final = {"x-klaviyo-partial-failure": "phone_number"}
 
 
-def document(profile: Profile, url: str, *, subscriptions: bool = False) -> dict[str, Any]:
-    """Return a profile as JSON:API. Being on a list never shows as consent."""
+def documents(context: Context, found: Sequence[Profile]) -> list[dict[str, Any]]:
+    """Return profiles as JSON:API, with ``subscriptions`` where they were asked for."""
+    numbers = [profile.seq for profile in found]
+    consents = consent.documents(context.store, numbers) if wants_subscriptions(context) else {}
+    latest = journal.latest(context.store, numbers)
+    return [_document(profile, context.url, latest.get(profile.seq), consents.get(profile.seq)) for profile in found]
+
+
+def plain(profile: Profile, url: str) -> dict[str, Any]:
+    """Return a profile as JSON:API outside of any request."""
+    return _document(profile, url, None, None)
+
+
+def _document(
+    profile: Profile, url: str, last_event: float | None, subscriptions: dict[str, Any] | None
+) -> dict[str, Any]:
     attributes: dict[str, Any] = {name: getattr(profile, name) for name in IDENTIFIERS}
     attributes |= {name: profile.attributes.get(name) for name in PLAIN}
     location = profile.attributes.get("location") or {}
@@ -46,12 +74,9 @@ def document(profile: Profile, url: str, *, subscriptions: bool = False) -> dict
     attributes["properties"] = profile.attributes.get("properties") or {}
     attributes["created"] = jsonapi.moment(profile.created)
     attributes["updated"] = jsonapi.moment(profile.updated)
-    attributes["last_event_date"] = None
-    if subscriptions:
-        attributes["subscriptions"] = {
-            channel: {"marketing": {"can_receive_" + verb: False, "consent": "NEVER_SUBSCRIBED", "suppression": []}}
-            for channel, verb in (("email", "email_marketing"), ("sms", "sms_marketing"))
-        }
+    attributes["last_event_date"] = jsonapi.moment(last_event)
+    if subscriptions is not None:
+        attributes["subscriptions"] = subscriptions
     own = f"{url}/api/profiles/{profile.id}"
     related = {
         name: {"links": {"self": f"{own}/relationships/{name}", "related": f"{own}/{name}"}}
@@ -106,7 +131,7 @@ def get(context: Context) -> Response:
     found = context.store.find(id=[context.parameters["id"]])
     if not found:
         raise ProblemError(missing(context.parameters["id"]))
-    return answer(200, {"data": document(found[0], context.url, subscriptions=wants_subscriptions(context))})
+    return answer(200, {"data": documents(context, found)[0]})
 
 
 def search(context: Context) -> Response:
@@ -120,11 +145,10 @@ def search(context: Context) -> Response:
     direction = "DESC" if sort.startswith("-") else "ASC"
     rows = context.store.connection.execute(
         f"SELECT * FROM profiles WHERE {where} "  # noqa: S608 - names of ours
-        f"ORDER BY {_COLUMNS[field]} {direction}, seq {direction} LIMIT ? OFFSET ?",
+        f"ORDER BY {_SORTS[field]} {direction}, seq {direction} LIMIT ? OFFSET ?",
         (*values, size + 1, context.offset()),
     ).fetchall()
-    shown = wants_subscriptions(context)
-    items = [document(profile_of(row), context.url, subscriptions=shown) for row in rows[:size]]
+    items = documents(context, [profile_of(row) for row in rows[:size]])
     return context.collection(items, more=len(rows) > size, size=size)
 
 
@@ -134,14 +158,28 @@ def conditions(parsed: list[Condition], prefix: str = "") -> tuple[str, list[Any
     values: list[Any] = []
     for condition in parsed:
         column = prefix + _COLUMNS.get(condition.field, condition.field)
-        if condition.operator in _TIMES:
-            parts.append(f"{column} {'>' if condition.operator == 'greater-than' else '<'} ?")
+        if condition.field.startswith(_HELD):
+            part, value = _suppressed(condition, prefix)
+            parts.append(part)
+            values.append(value)
+        elif condition.operator in _TIMES:
+            parts.append(f"{column} {OPERATORS[condition.operator]} ?")
             values.append(as_seconds(condition.values[0]))
         else:
             wanted = [value.casefold() if condition.field == "email" else value for value in condition.values]
             parts.append(f"{column} IN ({', '.join('?' * len(wanted))})")
             values += wanted
     return " AND ".join(parts), values
+
+
+def _suppressed(condition: Condition, prefix: str) -> tuple[str, Any]:
+    kind, _, field = condition.field.removeprefix(_HELD).partition(".")
+    column, operator, value = field, "=", cast("Any", condition.values[0])
+    if field == "timestamp":
+        column, operator, value = "at", OPERATORS[condition.operator], as_seconds(condition.values[0])
+    where = "list_id = ''" if kind == "suppression" else "list_id <> ''"
+    inner = f"SELECT profile FROM suppressions WHERE {where} AND {column} {operator} ?"  # noqa: S608 - names of ours
+    return f"{prefix}seq IN ({inner})", value
 
 
 def wants_subscriptions(context: Context) -> bool:
@@ -201,4 +239,4 @@ def _written(
     patch(profile, data.get("meta"))
     store.save([profile])
     status = 200 if found else 201
-    return answer(status, {"data": document(profile, context.url)}, headers)
+    return answer(status, {"data": documents(context, [profile])[0]}, headers)

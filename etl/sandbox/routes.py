@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from etl.sandbox import imports, lists, profiles
+from etl.sandbox import event_reads, events, imports, lists, privacy, profiles, subscriptions, suppressions, webhooks
 from etl.sandbox.context import Context
 from etl.sandbox.jsonapi import Response, answer
 from etl.sandbox.limits import Limit, tier
@@ -55,7 +55,17 @@ def _route(
     return Route(method, pattern, f"{method} {path}", tier(limit, daily), frozenset(scopes.split()), handle)
 
 
+def _suppression(action: suppressions.Action, scopes: str) -> tuple[Route, ...]:
+    path = suppressions.path_of(action)
+    return (
+        _route("POST", path, suppressions.submit(action), "L", scopes),
+        _route("GET", path, suppressions.search(action), "L", "subscriptions:read"),
+        _route("GET", f"{path}/{{id}}", suppressions.get(action), "L", "subscriptions:read"),
+    )
+
+
 _JOBS: Final = "/api/profile-bulk-import-jobs"
+_CONSENT: Final = "lists:write profiles:write subscriptions:write"
 
 ROUTES: Final = (
     _route("GET", "/api/accounts", account, "XS", "accounts:read"),
@@ -81,6 +91,24 @@ ROUTES: Final = (
     _route("GET", "/api/lists/{id}/relationships/profiles", lists.member_ids, "L", "lists:read profiles:read"),
     _route("POST", "/api/lists/{id}/relationships/profiles", lists.add, "M", "lists:write profiles:write"),
     _route("DELETE", "/api/lists/{id}/relationships/profiles", lists.remove, "M", "lists:write profiles:write"),
+    _route("POST", "/api/profile-subscription-bulk-create-jobs", subscriptions.subscribe, "L", _CONSENT),
+    _route("POST", "/api/profile-subscription-bulk-delete-jobs", subscriptions.unsubscribe, "L", _CONSENT),
+    *_suppression("create", "profiles:write subscriptions:write"),
+    *_suppression("delete", "subscriptions:write"),
+    _route("POST", "/api/events", events.create, "XL", "events:write"),
+    _route("POST", "/api/event-bulk-create-jobs", events.create_many, "M", "events:write"),
+    _route("GET", "/api/events", event_reads.search, "XL", "events:read"),
+    _route("GET", "/api/events/{id}", event_reads.get, "M", "events:read"),
+    _route("POST", "/api/data-privacy-deletion-jobs", privacy.submit, "S", "data-privacy:write"),
+    _route("GET", "/api/webhooks", webhooks.search, "XS", "webhooks:read"),
+    _route("POST", "/api/webhooks", webhooks.create, "XS", "webhooks:write"),
+    _route("GET", "/api/webhooks/{id}", webhooks.get, "XS", "webhooks:read"),
+    _route("PATCH", "/api/webhooks/{id}", webhooks.update, "XS", "webhooks:write"),
+    _route("DELETE", "/api/webhooks/{id}", webhooks.delete, "XS", "webhooks:write"),
+    _route("GET", "/api/webhook-topics", webhooks.topics, "XS", "webhooks:read"),
+    _route("GET", "/api/webhook-topics/{id}", webhooks.get_topic, "XS", "webhooks:read"),
+    _route("GET", "/api/metrics", event_reads.metrics, "M", "metrics:read"),
+    _route("GET", "/api/metrics/{id}", event_reads.get_metric, "M", "metrics:read"),
 )
 
 EXPENSIVE_COUNT: Final = tier("XS")

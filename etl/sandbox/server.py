@@ -13,11 +13,14 @@ from typing import Self
 import uvicorn
 
 from etl.errors import UsageError
+from etl.sandbox import outgoing
 from etl.sandbox.app import SandboxApp
 from etl.sandbox.core import Sandbox
 from etl.sandbox.settings import SandboxSettings
 
 _START_SECONDS = 20.0
+DELIVER_SECONDS = 0.5
+"""How often the sandbox that is a process of its own looks for webhook deliveries."""
 
 
 def _config(sandbox: Sandbox) -> uvicorn.Config:
@@ -47,11 +50,43 @@ def _bind(host: str, port: int) -> socket.socket:
     return bound
 
 
+class _Courier:
+    """A thread that delivers to webhooks, every so many seconds; none at all for ``None``."""
+
+    def __init__(self, sandbox: Sandbox, seconds: float | None) -> None:
+        self._sandbox = sandbox
+        self._seconds = seconds
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def start(self) -> None:
+        if self._seconds is not None:
+            self._thread.start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=2 * outgoing.SECONDS)
+
+    def _run(self) -> None:
+        while not self._stopped.wait(self._seconds):
+            self._sandbox.deliver()
+
+
 class SandboxServer:
     """A sandbox on a free loopback port, served by a thread; a context manager."""
 
-    def __init__(self, settings: SandboxSettings | None = None, *, host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(
+        self,
+        settings: SandboxSettings | None = None,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        deliver_seconds: float | None = None,
+    ) -> None:
+        """``deliver_seconds``: how often webhooks are delivered, ``None`` for only when told to."""
         self.sandbox = Sandbox(settings)
+        self._courier = _Courier(self.sandbox, deliver_seconds)
         self._socket = _bind(host, port)
         self.url = f"http://{host}:{self._socket.getsockname()[1]}"
         self._server = uvicorn.Server(_config(self.sandbox))
@@ -60,6 +95,7 @@ class SandboxServer:
     def start(self) -> None:
         """Serve; returns once requests are answered."""
         self._thread.start()
+        self._courier.start()
         deadline = time.monotonic() + _START_SECONDS
         while not self._server.started:
             if time.monotonic() > deadline or not self._thread.is_alive():
@@ -68,6 +104,7 @@ class SandboxServer:
 
     def stop(self) -> None:
         """Stop serving and close the store."""
+        self._courier.stop()
         self._server.should_exit = True
         if self._thread.is_alive():
             self._thread.join(timeout=10)
@@ -90,4 +127,9 @@ def serve(settings: SandboxSettings, *, host: str, port: int, ready: Callable[[s
     with contextlib.closing(sandbox), contextlib.closing(_bind(host, port)) as bound:
         bound.listen()  # from here on a connection waits instead of being refused
         ready(f"http://{host}:{bound.getsockname()[1]}")
-        uvicorn.Server(_config(sandbox)).run([bound])
+        courier = _Courier(sandbox, DELIVER_SECONDS)
+        courier.start()
+        try:
+            uvicorn.Server(_config(sandbox)).run([bound])
+        finally:
+            courier.stop()

@@ -14,18 +14,40 @@ SANDBOX_KEY: Final = "pk_sandbox_0123456789abcdef0123456789"
 """The key every sandbox takes. It opens nothing else."""
 
 SCOPES: Final = frozenset(
-    {"accounts:read", "lists:read", "lists:write", "profiles:read", "profiles:write", "metrics:read"}
+    {
+        "accounts:read",
+        "data-privacy:write",
+        "events:read",
+        "events:write",
+        "lists:read",
+        "lists:write",
+        "metrics:read",
+        "profiles:read",
+        "profiles:write",
+        "subscriptions:read",
+        "subscriptions:write",
+        "webhooks:read",
+        "webhooks:write",
+    }
 )
 
 
 @dataclass(frozen=True, slots=True)
 class AccountSettings:
-    """The one account behind the sandbox. ``id`` is the six-character public key."""
+    """The one account behind the sandbox. ``id`` is the six-character public key.
+
+    ``default_opt_in``: for new lists and for subscriptions without a list; double unless changed (reference 3.7).
+    ``sms_regions``: where the account has a sending number. ``age_gate``: years that a person must have lived before an
+    SMS may reach them, ``None`` for no age-gating.
+    """
 
     id: str = "SBX001"
     name: str = "Sandbox Store"
     timezone: str = "America/New_York"
     currency: str = "USD"
+    default_opt_in: Literal["single_opt_in", "double_opt_in"] = "double_opt_in"
+    sms_regions: tuple[str, ...] = ("US", "CA")
+    age_gate: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +55,23 @@ class SandboxSettings:
     """Everything one can choose.
 
     ``path``: where profiles are kept, memory if ``None``. ``limits``: Klaviyo's rate windows or none. ``job_seconds``:
-    from submission to ``complete``. ``keys``: key → scopes. ``lists``: names of lists that exist from the start.
+    from submission to ``complete``. ``processing_seconds``: from a 202 without a job to its effect. ``keys``: key →
+    scopes. ``lists``, ``double_opt_in_lists``: names of lists that exist from the start, of either opt-in process.
+    ``deliver_profiles``: webhook payloads carry the profile beside the event; Klaviyo's are only known to name its id.
     """
 
     path: Path | None = None
     limits: Literal["real", "off"] = "real"
     job_seconds: float = 0.2
+    processing_seconds: float = 0.2
     account: AccountSettings = AccountSettings()
     keys: Mapping[str, frozenset[str]] = field(default_factory=lambda: {SANDBOX_KEY: SCOPES})
     lists: tuple[str, ...] = ()
+    double_opt_in_lists: tuple[str, ...] = ()
     faults: tuple[Fault, ...] = ()
     fault_seed: int = 0
     drop_fakes: bool = False
+    deliver_profiles: bool = False
 
 
 class SystemClock:

@@ -6,33 +6,12 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import orjson
 
 from etl.sandbox import jsonapi
-
-_SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS profiles (
-  seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, email TEXT, email_key TEXT UNIQUE, phone_number TEXT UNIQUE,
-  external_id TEXT UNIQUE, attributes BLOB NOT NULL, created REAL NOT NULL, updated REAL NOT NULL);
-CREATE TABLE IF NOT EXISTS lists (
-  seq INTEGER PRIMARY KEY, id TEXT UNIQUE, name TEXT NOT NULL, opt_in_process TEXT NOT NULL, created REAL NOT NULL,
-  updated REAL NOT NULL);
-CREATE TABLE IF NOT EXISTS members (
-  list_id TEXT NOT NULL, profile INTEGER NOT NULL, joined_at REAL NOT NULL,
-  PRIMARY KEY (list_id, profile)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS jobs (
-  seq INTEGER PRIMARY KEY, id TEXT UNIQUE, status TEXT NOT NULL, payload BLOB, lists TEXT NOT NULL,
-  created REAL NOT NULL, started REAL, completed REAL, expires REAL NOT NULL, due REAL, total INTEGER NOT NULL,
-  completed_count INTEGER, failed_count INTEGER, fault TEXT);
-CREATE TABLE IF NOT EXISTS job_errors (
-  job INTEGER NOT NULL, number INTEGER NOT NULL, code TEXT NOT NULL, title TEXT NOT NULL, detail TEXT NOT NULL,
-  pointer TEXT NOT NULL, payload BLOB, PRIMARY KEY (job, number)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS job_profiles (
-  job INTEGER NOT NULL, profile INTEGER NOT NULL, PRIMARY KEY (job, profile)) WITHOUT ROWID;
-"""
-_TABLES: Final = ("profiles", "lists", "members", "jobs", "job_errors", "job_profiles")
+from etl.sandbox.schema import SCHEMA, TABLES
 
 
 @dataclass(slots=True)
@@ -60,7 +39,7 @@ class Store:
         self.connection = sqlite3.connect(path or ":memory:", check_same_thread=False, isolation_level=None)
         self.connection.row_factory = sqlite3.Row
         # A sandbox that loses its last second in a power cut is no loss.
-        self.connection.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;" + _SCHEMA)
+        self.connection.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;" + SCHEMA)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -68,7 +47,7 @@ class Store:
 
     def reset(self) -> None:
         """Forget everything."""
-        for table in _TABLES:
+        for table in TABLES:
             self.connection.execute(f"DELETE FROM {table}")  # noqa: S608 - names of ours
 
     def begin(self) -> None:
@@ -95,8 +74,9 @@ class Store:
         return list(found.values())
 
     def next_profile(self) -> int:
-        """Return the number that the next new profile gets."""
-        return int(self.connection.execute("SELECT coalesce(max(seq), 0) + 1 FROM profiles").fetchone()[0])
+        """Return the number that the next new profile gets; the number of a deleted one never comes back."""
+        query = "SELECT coalesce(max(seq), 0) + 1 FROM (SELECT seq FROM profiles UNION ALL SELECT seq FROM deleted)"
+        return int(self.connection.execute(query).fetchone()[0])
 
     def save(self, profiles: Iterable[Profile]) -> None:
         """Insert or replace profiles. Identifiers that moved between them are let go of first."""
@@ -125,11 +105,11 @@ class Store:
             ],
         )
 
-    def join(self, list_id: str, profiles: Iterable[int], now: float) -> None:
-        """Put profiles on a list; who is there stays."""
-        self.connection.executemany(
-            "INSERT INTO members VALUES (?, ?, ?) ON CONFLICT DO NOTHING", [(list_id, seq, now) for seq in profiles]
-        )
+    def join(self, list_id: str, profiles: Iterable[int], now: float) -> list[int]:
+        """Put profiles on a list; who is there stays. Return who is new to it."""
+        joining = "INSERT INTO members SELECT ?, value, ? FROM json_each(?) WHERE true ON CONFLICT DO NOTHING"
+        values = (list_id, now, orjson.dumps(list(profiles)).decode())
+        return [int(row[0]) for row in self.connection.execute(f"{joining} RETURNING profile", values)]
 
     def leave(self, list_id: str, profiles: Iterable[int]) -> None:
         """Take profiles off a list."""

@@ -1,0 +1,26 @@
+"""Time passes: everything that has come due since the last request happens, before anyone looks."""
+
+from __future__ import annotations
+
+import orjson
+
+from etl.sandbox import jobs, pending, privacy, recording, subscribing, suppressions
+from etl.sandbox.settings import SandboxSettings
+from etl.sandbox.store import Store
+
+
+def advance(store: Store, settings: SandboxSettings, now: float) -> None:
+    """Bring the account to where it stands now. Work is dated to when it was due, not to when somebody looks."""
+    jobs.advance(store, settings, now)
+    suppressions.advance(store, settings, now)
+    for row in pending.take(store, now):
+        work = orjson.loads(row["payload"])
+        match row["kind"]:
+            case "subscribe":
+                subscribing.subscribe(store, settings, work, row["due"])
+            case "unsubscribe":
+                subscribing.unsubscribe(store, work, row["due"])
+            case "events":
+                recording.record(store, settings, work["events"], row["due"])
+            case "deletion":
+                privacy.delete(store, work, row["due"])

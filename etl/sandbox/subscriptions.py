@@ -1,0 +1,197 @@
+"""The endpoints that subscribe and unsubscribe (reference 3.7, OpenAPI document): empty answers, no job to poll."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any, Final
+
+import phonenumbers
+
+from etl.sandbox import consent, jsonapi, pending
+from etl.sandbox.context import Context
+from etl.sandbox.filters import as_utc
+from etl.sandbox.jsonapi import Problem, ProblemError, Response, invalid
+from etl.sandbox.validation import is_real_phone, malformed
+
+_MOST_SUBSCRIBED: Final = 1_000
+_MOST_UNSUBSCRIBED: Final = 100
+_ROWS: Final = "/data/attributes/profiles/data"
+_FIELDS: Final = frozenset({"email", "phone_number", "subscriptions", "age_gated_date_of_birth"})
+_BAD_PHONE: Final = "Invalid phone number format (Example of a valid format: +12345678901)"
+
+
+def subscribe(context: Context) -> Response:
+    """POST /api/profile-subscription-bulk-create-jobs: one refused profile refuses them all."""
+    return _accept(context, "profile-subscription-bulk-create-job", "subscribe", _MOST_SUBSCRIBED)
+
+
+def unsubscribe(context: Context) -> Response:
+    """POST /api/profile-subscription-bulk-delete-jobs: who is not on the list is unsubscribed from everything."""
+    return _accept(context, "profile-subscription-bulk-delete-job", "unsubscribe", _MOST_UNSUBSCRIBED)
+
+
+def _accept(context: Context, kind: str, work: pending.Kind, most: int) -> Response:
+    data = context.document()
+    if data.get("type") != kind:
+        raise ProblemError(invalid(f"The type must be '{kind}'.", "/data/type"))
+    attributes = data.get("attributes") if isinstance(data.get("attributes"), dict) else {}
+    rows = _rows(attributes or {}, most)
+    reader = _Reader(context, work == "subscribe", bool((attributes or {}).get("historical_import")))
+    read = [reader.row(row, f"{_ROWS}/{index}") for index, row in enumerate(rows)]
+    if reader.found:
+        raise ProblemError(*reader.found)
+    content = {
+        "rows": [row for row in read if row is not None],
+        "list": _list(context, data),
+        "historical": reader.historical,
+        "source": (attributes or {}).get("custom_source"),
+    }
+    pending.put(context.store, work, content, context.now + context.settings.processing_seconds)
+    # A phone that is no number is ignored beside a good e-mail, and only this header says so (reference 4.7).
+    return Response(202, b"", {"x-klaviyo-partial-failure": "phone_number"} if reader.dropped_phone else {})
+
+
+class _Reader:
+    """Reads the profiles of one request and keeps what is wrong with them."""
+
+    def __init__(self, context: Context, subscribing: bool, historical: bool) -> None:  # noqa: FBT001 - of one caller
+        self._context = context
+        self._consent = "SUBSCRIBED" if subscribing else "UNSUBSCRIBED"
+        self.historical = historical
+        self.found: list[Problem] = []
+        self.dropped_phone = False
+
+    def row(self, row: Any, pointer: str) -> dict[str, Any] | None:
+        """Return a profile as it is worked on later, or ``None`` after noting why not."""
+        attributes = row.get("attributes") if isinstance(row, dict) and row.get("type") == "profile" else None
+        if not isinstance(attributes, dict):
+            self._refuse("Every entry must be of type 'profile' with attributes.", pointer)
+            return None
+        at = f"{pointer}/attributes"
+        before = len(self.found)
+        for name in attributes.keys() - _FIELDS:
+            self._refuse(f"'{name}' is not a valid field for the resource 'profile'.", f"{at}/{name}")
+        email, phone = self._addresses(attributes, at)
+        channels = self._channels(attributes.get("subscriptions"), f"{at}/subscriptions")
+        if phone is None and attributes.get("phone_number"):
+            channels = {name: value for name, value in channels.items() if not name.startswith("sms.")}
+        for medium, address, name in (("email", email, "email"), ("sms", phone, "phone_number")):
+            if address is None and any(channel.startswith(f"{medium}.") for channel in channels):
+                self._refuse(f"'{name}' is required to change {medium} subscriptions.", f"{at}/{name}")
+        if consent.SMS in channels and len(self.found) == before and self._consent == "SUBSCRIBED":
+            self._check_sms(phone or "", attributes.get("age_gated_date_of_birth"), at)
+        if row.get("id") and not self._context.store.find(id=[str(row["id"])]):
+            self._refuse(f"A profile with id {row['id']} does not exist.", f"{pointer}/id")
+        if len(self.found) > before:
+            return None
+        return {"id": row.get("id"), "email": email, "phone_number": phone, "channels": channels}
+
+    def _addresses(self, attributes: dict[str, Any], at: str) -> tuple[str | None, str | None]:
+        given = {name: attributes.get(name) for name in ("email", "phone_number")}
+        wrong = malformed(given, at)
+        email, phone = given["email"] or None, given["phone_number"] or None
+        if phone and not any(problem.pointer == f"{at}/phone_number" for problem in wrong) and not is_real_phone(phone):
+            wrong.append(invalid(_BAD_PHONE, f"{at}/phone_number"))
+        if email and {problem.pointer for problem in wrong} == {f"{at}/phone_number"}:
+            self.dropped_phone = True
+            return email, None
+        self.found += wrong
+        if not email and not phone and not wrong:
+            self._refuse("One or more identifiers is required", at)
+        return email, phone
+
+    def _channels(self, subscriptions: Any, at: str) -> dict[str, float | None]:
+        channels: dict[str, float | None] = {}
+        if not isinstance(subscriptions, dict) or not subscriptions:
+            self._refuse("The subscriptions are required.", at)
+            return channels
+        for medium, kinds in subscriptions.items():
+            if not isinstance(kinds, dict) or not kinds:
+                self._refuse("At least one kind of subscription is required.", f"{at}/{medium}")
+                continue
+            for kind, given in kinds.items():
+                channel = f"{medium}.{kind}"
+                if channel not in consent.CHANNELS:
+                    self._refuse(f"The sandbox knows no channel '{channel}'.", f"{at}/{medium}/{kind}")
+                elif not isinstance(given, dict) or given.get("consent") != self._consent:
+                    self._refuse(f"The consent must be '{self._consent}'.", f"{at}/{medium}/{kind}/consent")
+                else:
+                    channels[channel] = self._consented_at(channel, given.get("consented_at"), f"{at}/{medium}/{kind}")
+        return channels
+
+    def _consented_at(self, channel: str, text: Any, at: str) -> float | None:
+        """Read the date of a consent: required and past in a historical import, forbidden in any other request."""
+        if self._consent == "UNSUBSCRIBED" or channel == "email.open_tracking":  # these know no date
+            return None
+        pointer = f"{at}/consented_at"
+        if not self.historical:
+            if text is not None:
+                self._refuse("consented_at is only allowed in a historical import.", pointer)
+            return None
+        moment = _moment(text)
+        if moment is None or moment >= self._context.now:
+            medium = channel.partition(".")[0]
+            # The text as captured (reference 7.5).
+            self._refuse(f"Historical {medium} subscription does not have a valid consented_at timestamp", pointer)
+            return None
+        return moment
+
+    def _check_sms(self, phone: str, birth: Any, at: str) -> None:
+        """Refuse what SMS may not reach (reference 3.7; which regions Klaviyo serves is the account's setting here)."""
+        account = self._context.settings.account
+        region = phonenumbers.region_code_for_number(phonenumbers.parse(phone))
+        if region is None or region == "001":
+            self._refuse("SMS is not supported in the region of this number.", f"{at}/phone_number")
+        elif region not in account.sms_regions:
+            self._refuse(f"The account has no sending number for the region {region}.", f"{at}/phone_number")
+        if account.age_gate is not None and not _old_enough(birth, account.age_gate, self._context.now):
+            self._refuse("A valid date of birth is required by age-gating.", f"{at}/age_gated_date_of_birth")
+
+    def _refuse(self, detail: str, pointer: str) -> None:
+        self.found.append(invalid(detail, pointer))
+
+
+def _rows(attributes: dict[str, Any], most: int) -> list[Any]:
+    profiles = attributes.get("profiles")
+    rows = profiles.get("data") if isinstance(profiles, dict) else None
+    if not isinstance(rows, list) or not rows:
+        raise ProblemError(invalid("The profiles are required.", _ROWS))
+    if len(rows) > most:
+        raise ProblemError(invalid(f"At most {most} profiles are allowed.", _ROWS))
+    return rows
+
+
+def _list(context: Context, data: dict[str, Any]) -> str | None:
+    relationships = data.get("relationships") or {}
+    if not isinstance(relationships, dict) or relationships.keys() - {"list"}:
+        # ``list`` here, ``lists`` in the bulk import: an easy slip (reference 3.7).
+        raise ProblemError(invalid("Only the relationship 'list' is allowed.", "/data/relationships"))
+    if not relationships.get("list"):
+        return None
+    try:
+        list_id = str(relationships["list"]["data"]["id"])
+    except (KeyError, TypeError):
+        raise ProblemError(invalid("The relationship is malformed.", "/data/relationships/list")) from None
+    if not context.store.known_lists([list_id]):
+        pointer = "/data/relationships/list/data/id"
+        raise ProblemError(
+            Problem(404, "not_found", "Not found.", f"A list with id {list_id} does not exist.", pointer)
+        )
+    return list_id
+
+
+def _moment(text: Any) -> float | None:
+    """Read a date-time; one without offset is taken as UTC, which puts some people's past into the future (7.5)."""
+    try:
+        return as_utc(datetime.fromisoformat(text)).timestamp()
+    except (TypeError, ValueError):
+        return None
+
+
+def _old_enough(birth: Any, years: int, now: float) -> bool:
+    try:
+        born = date.fromisoformat(birth)
+    except (TypeError, ValueError):
+        return False
+    today = jsonapi.day(now)
+    return today.year - born.year - ((today.month, today.day) < (born.month, born.day)) >= years
