@@ -1,8 +1,27 @@
 """Load: plan batches (pure), decide after each reply (pure), perform the effects (runner)."""
 
+from etl.load.consent_body import consent_body as consent_request
+from etl.load.event_loading import EventOptions, load_events
+from etl.load.event_verifying import verify_events
 from etl.load.foreseeing import Foresight, foresee
-from etl.load.options import LoadOptions, LoadSummary, Pace
+from etl.load.gate import Gate, decide
+from etl.load.options import ConsentOptions, LoadOptions, LoadSummary, Pace
 from etl.load.runner import run_load
 from etl.load.verifying import verify_rows
 
-__all__ = ["Foresight", "LoadOptions", "LoadSummary", "Pace", "foresee", "run_load", "verify_rows"]
+__all__ = [
+    "ConsentOptions",
+    "EventOptions",
+    "Foresight",
+    "Gate",
+    "LoadOptions",
+    "LoadSummary",
+    "Pace",
+    "consent_request",
+    "decide",
+    "foresee",
+    "load_events",
+    "run_load",
+    "verify_events",
+    "verify_rows",
+]

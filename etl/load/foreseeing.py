@@ -5,28 +5,39 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
-from etl.klaviyo import MOST_IDS_PER_LIST_CALL, MOST_IDS_PER_LOOKUP, KlaviyoClient, limits
+from etl.klaviyo import MOST_IDS_PER_LIST_CALL, MOST_IDS_PER_LOOKUP, KlaviyoClient, Profile, limits
+from etl.load.deciding import decide, needs_look
+from etl.load.foreseeing_consents import ConsentForeseer, ForeseenConsent
 from etl.load.lookup import can_be_asked_for, find_profiles, members_among
 from etl.load.options import LoadOptions, later_lists, wanted_lists
-from etl.load.plan import plan_imports
+from etl.load.plan import imported_by_job, plan_imports
 from etl.load.proof import differing_fields
 from etl.model import BatchKind, Progress, ProgressHook
-from etl.state import Store
+from etl.state import PendingRow, Store
 
 _WINDOW: Final = 1_000
 _IMPORTS: Final = {BatchKind.IMPORT: "bulk import jobs", BatchKind.UPSERT: "profile-import"}
+_CONSENTS: Final = {
+    BatchKind.SUBSCRIBE_EMAIL: "subscribe to e-mail",
+    BatchKind.SUBSCRIBE_SMS: "subscribe to SMS",
+    BatchKind.UNSUBSCRIBE_EMAIL: "unsubscribe from e-mail",
+    BatchKind.UNSUBSCRIBE_SMS: "unsubscribe from SMS",
+    BatchKind.SUPPRESS: "suppress",
+    BatchKind.UNSUPPRESS: "unsuppress",
+}
 _TIERS: Final[Mapping[str, limits.Limit]] = {
     "bulk import jobs": limits.M,
     "profile-import": limits.L,
     "list additions": limits.M,
     "list removals": limits.M,
     "profile look-ups": limits.L,
+    **dict.fromkeys(_CONSENTS.values(), limits.L),
 }
 
 
@@ -35,8 +46,9 @@ class Foresight:
     """What would happen to the rows that are to be sent.
 
     ``create``, ``update``, ``same``: profiles that are new, would change, would not. ``fields``: target → profiles of
-    which it would change. ``joining``: list id → profiles not on it yet. ``leaving``: profiles taken off
-    a list. ``requests``: kind → requests. ``seconds``: the least that Klaviyo's limits allow for them.
+    which it would change. ``joining``: list id → profiles not on it yet. ``leaving``: profiles taken off a list.
+    ``consents``: what would become of wishes. ``requests``: kind → requests. ``seconds``: the least that Klaviyo's
+    limits allow for them.
     """
 
     create: int
@@ -45,6 +57,7 @@ class Foresight:
     fields: tuple[tuple[str, int], ...]
     joining: tuple[tuple[str, int], ...]
     leaving: int
+    consents: tuple[ForeseenConsent, ...]
     requests: tuple[tuple[str, int], ...]
     seconds: float
 
@@ -56,60 +69,113 @@ def foresee(
     options: LoadOptions,
     *,
     total: int,
+    leaving: int = 0,
     progress: ProgressHook,
     should_stop: Callable[[], bool],
 ) -> Foresight:
-    """Look up every row that would be sent, in windows. Raise :class:`etl.errors.KlaviyoError`."""
-    create = update = same = leaving = done = 0
-    fields: Counter[str] = Counter()
-    joining: Counter[str] = Counter()
-    calls: Counter[str] = Counter()
-    late = 0
+    """Look up every row that would be sent, in windows. Raise :class:`etl.errors.KlaviyoError`.
+
+    ``leaving``: profiles that are taken off a list besides, known already.
+    """
+    seen = _Foreseer(store, client, run_id, options, leaving)
+    done = 0
     rows = itertools.chain(store.pending(run_id, "import"), store.pending(run_id, "lists"))
     while window := list(itertools.islice(rows, _WINDOW)):
-        lines = [row.line for row in window]
-        bodies = store.bodies(run_id, lines)
-        sent = {line: orjson.loads(body)["attributes"] for line, body in zip(lines, bodies, strict=True)}
-        found = find_profiles(client, sent)
-        for row in window:
-            differing = differing_fields(sent[row.line], found[row.line]) if row.line in found else []
-            if row.unchanged:
-                pass
-            elif row.line not in found:
-                create += 1
-            elif differing:
-                update += 1
-                fields.update(differing)
-            else:
-                same += 1
-            in_job = not (row.unchanged or row.clears or options.one_by_one)
-            after = later_lists(options, row.lists, in_job=in_job)
-            calls.update(after)
-            late += bool(after) or options.remove_from is not None
-        wanted = {row.line: wanted_lists(options, row.lists) for row in window}
-        for list_id in dict.fromkeys(list_id for lists in wanted.values() for list_id in lists):
-            going = [line for line, lists in wanted.items() if list_id in lists]
-            members = members_among(client, list_id, [found[line] for line in going if line in found])
-            joining[list_id] += sum(
-                line not in found or (can_be_asked_for(found[line]) and found[line].id not in members) for line in going
-            )
-        if options.remove_from is not None:
-            leaving += len(members_among(client, options.remove_from, list(found.values())))
+        seen.look(window)
         done += len(window)
         progress(Progress("plan", done, total, "rows"))
         if should_stop():
             break
-    imports = Counter(_IMPORTS[batch.kind] for batch in plan_imports(store.pending(run_id, "import"), options))
-    requests = {
-        **imports,
-        "list additions": sum(math.ceil(count / MOST_IDS_PER_LIST_CALL) for count in calls.values()),
-        "list removals": math.ceil(done / MOST_IDS_PER_LIST_CALL) if options.remove_from is not None else 0,
-        "profile look-ups": math.ceil(late / MOST_IDS_PER_LOOKUP),
-    }
-    kept = tuple((kind, count) for kind, count in requests.items() if count)
-    return Foresight(
-        create, update, same, tuple(sorted(fields.items())), tuple(joining.items()), leaving, kept, _least(kept)
-    )
+    return seen.foresight()
+
+
+class _Foreseer:
+    """Takes the rows window by window."""
+
+    def __init__(self, store: Store, client: KlaviyoClient, run_id: str, options: LoadOptions, leaving: int) -> None:
+        self._store = store
+        self._client = client
+        self._run = run_id
+        self._options = options
+        self._create = self._update = self._same = 0
+        self._fields: Counter[str] = Counter()
+        self._joining: Counter[str] = Counter()
+        self._leaving = leaving
+        self._removals = math.ceil(leaving / MOST_IDS_PER_LIST_CALL)
+        self._rows = self._late = self._looks = 0
+        self._calls: Counter[str] = Counter()
+        self._consents = ConsentForeseer(store, client, run_id, options)
+
+    def look(self, window: Sequence[PendingRow]) -> None:
+        """Read what Klaviyo has of these rows."""
+        lines = [row.line for row in window]
+        bodies = self._store.bodies(self._run, lines)
+        documents = {line: orjson.loads(body) for line, body in zip(lines, bodies, strict=True)}
+        people = {line: document["attributes"] for line, document in documents.items()}
+        found = find_profiles(self._client, people)
+        for row in window:
+            if not row.unchanged:
+                self._profile(documents[row.line], found.get(row.line))
+        self._lists(window, found)
+        if self._options.consent is not None:
+            self._consents.look(people)
+        self._rows += len(window)
+
+    def _profile(self, document: Mapping[str, Any], there: Profile | None) -> None:
+        self._looks += self._options.looks_first and needs_look(document, self._options.only_if_blank)
+        if there is None:
+            self._create += 1
+            return
+        decision = decide(document, there, self._options.only_if_blank)
+        differing = [*differing_fields(decision.document["attributes"], there), *decision.patching]
+        self._fields.update(differing)
+        self._update += bool(differing)
+        self._same += not differing
+
+    def _lists(self, window: Sequence[PendingRow], found: Mapping[int, Profile]) -> None:
+        leaving = self._options.remove_from
+        for row in window:
+            after = later_lists(self._options, row.lists, in_job=imported_by_job(row, self._options))
+            self._calls.update(after)
+            self._late += bool(after) or leaving is not None
+        wanted = {row.line: wanted_lists(self._options, row.lists) for row in window}
+        for list_id in dict.fromkeys(list_id for lists in wanted.values() for list_id in lists):
+            going = [line for line, lists in wanted.items() if list_id in lists]
+            members = members_among(self._client, list_id, [found[line] for line in going if line in found])
+            self._joining[list_id] += sum(
+                line not in found or (can_be_asked_for(found[line]) and found[line].id not in members) for line in going
+            )
+        if leaving is not None:
+            self._leaving += len(members_among(self._client, leaving, list(found.values())))
+
+    def foresight(self) -> Foresight:
+        """Return what was seen."""
+        imports = Counter(
+            _IMPORTS[batch.kind] for batch in plan_imports(self._store.pending(self._run, "import"), self._options)
+        )
+        removals = self._removals
+        if self._options.remove_from is not None:
+            removals += math.ceil(self._rows / MOST_IDS_PER_LIST_CALL)
+        looks = math.ceil(self._late / MOST_IDS_PER_LOOKUP) + math.ceil(self._looks / MOST_IDS_PER_LOOKUP)
+        requests = {
+            **imports,
+            "list additions": sum(math.ceil(count / MOST_IDS_PER_LIST_CALL) for count in self._calls.values()),
+            "list removals": removals,
+            **{_CONSENTS[kind]: count for kind, count in self._consents.requests()},
+            "profile look-ups": looks + self._consents.looks(),
+        }
+        kept = tuple((kind, count) for kind, count in requests.items() if count)
+        return Foresight(
+            create=self._create,
+            update=self._update,
+            same=self._same,
+            fields=tuple(sorted(self._fields.items())),
+            joining=tuple(self._joining.items()),
+            leaving=self._leaving,
+            consents=self._consents.foreseen(),
+            requests=kept,
+            seconds=_least(kept),
+        )
 
 
 def _least(requests: tuple[tuple[str, int], ...]) -> float:

@@ -59,6 +59,29 @@ def after_reply(kind: BatchKind, rows: int, reply: Reply) -> Step:
     return Step.STOP
 
 
+def after_consent_reply(kind: BatchKind, reply: Reply) -> Step:
+    """Return the step that follows a reply to a batch about consent.
+
+    Unsubscribing and suppressing may be repeated. Subscribing may mail a human, so in doubt the profiles are asked.
+    """
+    subscribing = kind in {BatchKind.SUBSCRIBE_EMAIL, BatchKind.SUBSCRIBE_SMS}
+    match reply.kind:
+        case ReplyKind.OK:
+            return Step.ACCEPTED
+        case ReplyKind.ROW_ERRORS:
+            return Step.STRIP
+        case ReplyKind.TOO_LARGE:
+            return Step.HALVE
+        case ReplyKind.NOT_SENT | ReplyKind.THROTTLED:
+            return Step.AGAIN
+        case ReplyKind.UNAVAILABLE | ReplyKind.IN_DOUBT | ReplyKind.MALFORMED:
+            return Step.IN_DOUBT if subscribing else Step.AGAIN
+        case ReplyKind.REFUSED if kind in {BatchKind.SUBSCRIBE_SMS, BatchKind.UNSUBSCRIBE_SMS}:
+            # An account without SMS refuses every number; its e-mail consents are none the worse for it.
+            return Step.ROW_REFUSED
+    return Step.STOP
+
+
 def _about_profile(pointer: str) -> bool:
     return pointer.rstrip("/").endswith("/attributes")
 

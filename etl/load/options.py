@@ -7,12 +7,27 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
+class ConsentOptions:
+    """How consent is sent.
+
+    ``historical``: it was given earlier, so nobody is asked to confirm. ``list``: id of the list whose opt-in process
+    decides; ``None`` leaves it to the account. ``confirms``: that process asks people to confirm.
+    """
+
+    historical: bool = True
+    list: str | None = None
+    confirms: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class LoadOptions:
     """Everything loading needs to know beside state; it is stored with the run, so that a resume does the same.
 
     ``common_lists``: ids of the lists every row goes to. ``list_ids``: name or id in a row's list column → id.
     ``remove_from``: id of the list every row is taken off. ``one_by_one``: send single profiles instead of bulk jobs.
-    ``headers``: target → source column, to name the column of Klaviyo's errors.
+    ``headers``: target → source column, to name the column of Klaviyo's errors. ``consent``: ``None`` where no row says
+    anything of it. ``account``: whose opt-outs count. ``only_if_blank``: fields, such as ``properties.plan``, that are
+    written only where Klaviyo has nothing. ``patches``: rows may add items to lists or take some away.
     """
 
     common_lists: tuple[str, ...] = ()
@@ -23,6 +38,15 @@ class LoadOptions:
     batch_bytes: int = 4_600_000
     max_failed_percent: float | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    consent: ConsentOptions | None = None
+    account: str = ""
+    only_if_blank: tuple[str, ...] = ()
+    patches: bool = False
+
+    @property
+    def looks_first(self) -> bool:
+        """Whether what is sent of a row depends on what Klaviyo has."""
+        return self.patches or bool(self.only_if_blank)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +55,8 @@ class Pace:
 
     ``failures_in_a_row``: answers of "not now" after which a process gives up, resumable. ``attempts``: requests a
     batch may cost over all processes. ``job_patience``: how long a job may stay unfinished before its rows are read
-    back instead.
+    back instead. ``consent_patience``: how long a consent that was accepted may take to show on the profile.
+    ``visible_after``: how long a write may take until a reader sees it; a lost patch is looked for no sooner.
     """
 
     first_poll: float = 0.5
@@ -40,6 +65,8 @@ class Pace:
     failures_in_a_row: int = 8
     attempts: int = 50
     job_patience: float = 3_600.0
+    consent_patience: float = 120.0
+    visible_after: float = 10.0
     clock_skew: float = 300.0
 
 

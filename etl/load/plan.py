@@ -6,12 +6,31 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, Protocol
 
+from etl.klaviyo import MOST_PER_SUBSCRIBE, MOST_PER_SUPPRESSION, MOST_PER_UNSUBSCRIBE
 from etl.load.body import envelope_size, profile_size
 from etl.load.options import LoadOptions, later_lists
-from etl.model import BatchKind, PlannedBatch
+from etl.model import BatchKind, Channel, ConsentAsk, PlannedBatch, Wish
 
 LIST_ROWS: Final = 1_000
 """Klaviyo: at most 1,000 ids per list relationship call (OpenAPI document)."""
+
+
+CONSENT_ROWS: Final = {
+    BatchKind.SUBSCRIBE_EMAIL: MOST_PER_SUBSCRIBE,
+    BatchKind.SUBSCRIBE_SMS: MOST_PER_SUBSCRIBE,
+    BatchKind.UNSUBSCRIBE_EMAIL: MOST_PER_UNSUBSCRIBE,
+    BatchKind.UNSUBSCRIBE_SMS: MOST_PER_UNSUBSCRIBE,
+    BatchKind.SUPPRESS: MOST_PER_SUPPRESSION,
+    BatchKind.UNSUPPRESS: MOST_PER_SUPPRESSION,
+}
+CONSENT_KINDS: Final = {
+    (Channel.EMAIL, Wish.SUBSCRIBE): BatchKind.SUBSCRIBE_EMAIL,
+    (Channel.EMAIL, Wish.UNSUBSCRIBE): BatchKind.UNSUBSCRIBE_EMAIL,
+    (Channel.EMAIL, Wish.SUPPRESS): BatchKind.SUPPRESS,
+    (Channel.EMAIL, Wish.UNSUPPRESS): BatchKind.UNSUPPRESS,
+    (Channel.SMS, Wish.SUBSCRIBE): BatchKind.SUBSCRIBE_SMS,
+    (Channel.SMS, Wish.UNSUBSCRIBE): BatchKind.UNSUBSCRIBE_SMS,
+}
 
 
 class Row(Protocol):
@@ -57,7 +76,7 @@ def plan_lists(rows: Sequence[Row], options: LoadOptions) -> list[PlannedBatch]:
     """Return the list calls of these rows: additions per list, then removals, at most 1,000 rows each."""
     adding: dict[str, list[int]] = defaultdict(list)
     for row in rows:
-        in_job = not (row.unchanged or row.clears or options.one_by_one)
+        in_job = imported_by_job(row, options)
         for list_id in later_lists(options, row.lists, in_job=in_job):
             adding[list_id].append(row.line)
     batches = [
@@ -69,6 +88,25 @@ def plan_lists(rows: Sequence[Row], options: LoadOptions) -> list[PlannedBatch]:
         lines = [row.line for row in rows]
         batches += [PlannedBatch(BatchKind.LIST_REMOVE, part, (options.remove_from,)) for part in _parts(lines)]
     return batches
+
+
+def plan_consents(asks: Sequence[ConsentAsk]) -> list[PlannedBatch]:
+    """Return the requests for these wishes: one kind and source each, subscribing first, in line order."""
+    groups: dict[tuple[BatchKind, str], list[int]] = defaultdict(list)
+    for ask in asks:
+        kind = CONSENT_KINDS[ask.channel, ask.wish]
+        groups[kind, ask.source].append(ask.line)
+    order = list(CONSENT_ROWS)
+    return [
+        PlannedBatch(kind, tuple(lines[start : start + CONSENT_ROWS[kind]]))
+        for (kind, _), lines in sorted(groups.items(), key=lambda group: (order.index(group[0][0]), group[0][1]))
+        for start in range(0, len(lines), CONSENT_ROWS[kind])
+    ]
+
+
+def imported_by_job(row: Row, options: LoadOptions) -> bool:
+    """Whether a row went through a bulk job, which adds it to the common lists itself."""
+    return not (row.unchanged or row.clears or options.one_by_one)
 
 
 def has_list_calls(options: LoadOptions, named: tuple[str, ...], *, in_job: bool) -> bool:

@@ -66,12 +66,12 @@ def differing_fields(sent: Mapping[str, Any], profile: Profile) -> list[str]:
         stored = profile.attributes.get(name)
         if name in {"location", "properties"} and isinstance(value, dict):
             section = stored if isinstance(stored, dict) else {}
-            same = _same_place if name == "location" else _same
-            differing += [f"{name}.{field}" for field, part in value.items() if not same(part, section.get(field))]
+            equal = _same_place if name == "location" else same
+            differing += [f"{name}.{field}" for field, part in value.items() if not equal(part, section.get(field))]
         elif name in IDENTIFIERS:
             if _fold(name, value) != _fold(name, stored):
                 differing.append(name)
-        elif not _same(value, stored):
+        elif not same(value, stored):
             differing.append(name)
     return differing
 
@@ -132,7 +132,7 @@ def _attributes(payload: Mapping[str, Any]) -> Mapping[str, Any]:
     return payload
 
 
-def _same(sent: object, stored: object) -> bool:
+def same(sent: object, stored: object) -> bool:
     """Whether a stored value is the one sent: type for type, but 20 equals 20.0 and a moment is one in any zone."""
     if sent is None or sent == "":
         return stored in (None, "")
@@ -143,17 +143,17 @@ def _same(sent: object, stored: object) -> bool:
     if isinstance(sent, str) and isinstance(stored, str):
         return sent == stored or (_moment(sent) is not None and _moment(sent) == _moment(stored))
     if isinstance(sent, list) and isinstance(stored, list):
-        return len(sent) == len(stored) and all(map(_same, sent, stored))
+        return len(sent) == len(stored) and all(map(same, sent, stored))
     if isinstance(sent, dict) and isinstance(stored, dict):
-        return sent.keys() == stored.keys() and all(_same(value, stored[name]) for name, value in sent.items())
+        return sent.keys() == stored.keys() and all(same(value, stored[name]) for name, value in sent.items())
     return False
 
 
 def _same_place(sent: object, stored: object) -> bool:
-    """As :func:`_same`, but a coordinate may come back as text: Klaviyo documents it as either."""
+    """As :func:`same`, but a coordinate may come back as text: Klaviyo documents it as either."""
     if isinstance(sent, int | float) and isinstance(stored, str):
         return _number(stored) == float(sent)
-    return _same(sent, stored)
+    return same(sent, stored)
 
 
 def _number(text: str) -> float | None:

@@ -6,23 +6,30 @@ import heapq
 import itertools
 import random
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from etl.errors import KlaviyoError, StoppedError, UnavailableError
 from etl.klaviyo import ImportJob, KlaviyoClient
+from etl.load.consenting import ConsentSettlement
 from etl.load.machine import Watch
 from etl.load.options import LoadOptions, LoadSummary, Pace
-from etl.load.plan import plan_imports, plan_lists
-from etl.load.settlement import Next, Settlement, resolve_ids
+from etl.load.plan import has_list_calls, imported_by_job, plan_consents, plan_imports, plan_lists
+from etl.load.settlement import Next, resolve_ids
 from etl.model import Batch, BatchKind, BatchStatus, Clock, Outcome, Progress, ProgressHook
-from etl.state import Store
+from etl.state import PendingRow, Store
 
 _ENDPOINTS: Final = {
     BatchKind.IMPORT: "POST /api/profile-bulk-import-jobs",
     BatchKind.UPSERT: "POST /api/profile-import",
     BatchKind.LIST_ADD: "POST /api/lists/{id}/relationships/profiles",
     BatchKind.LIST_REMOVE: "DELETE /api/lists/{id}/relationships/profiles",
+    BatchKind.SUBSCRIBE_EMAIL: "POST /api/profile-subscription-bulk-create-jobs",
+    BatchKind.SUBSCRIBE_SMS: "POST /api/profile-subscription-bulk-create-jobs",
+    BatchKind.UNSUBSCRIBE_EMAIL: "POST /api/profile-subscription-bulk-delete-jobs",
+    BatchKind.UNSUBSCRIBE_SMS: "POST /api/profile-subscription-bulk-delete-jobs",
+    BatchKind.SUPPRESS: "POST /api/profile-suppression-bulk-create-jobs",
+    BatchKind.UNSUPPRESS: "POST /api/profile-suppression-bulk-delete-jobs",
 }
 _NAP: Final = 0.25
 """Longest sleep in one piece, in seconds: a signal is answered within it."""
@@ -100,7 +107,7 @@ class _Loader:
         self._progress = progress
         self._should_stop = should_stop
         self._pace = pace
-        self._settlement = Settlement(store, client, run_id, options, clock=clock, rng=rng, pace=pace)
+        self._settlement = ConsentSettlement(store, client, run_id, options, clock=clock, rng=rng, pace=pace)
         self._ready: deque[int] = deque()
         self._later: list[tuple[float, int]] = []
         self._watches: dict[int, Watch] = {}
@@ -123,12 +130,15 @@ class _Loader:
         for batch in self._store.open_batches(self._run, [BatchStatus.SENDING]):
             self._take(batch.id, self._settlement.recover(batch))
         for batch in self._store.open_batches(self._run, [BatchStatus.SUBMITTED]):
-            if batch.id not in self._watches and batch.job_id is not None:
+            if batch.id not in self._watches:
                 now = self._clock.now()
-                self._watches[batch.id] = Watch(batch.id, batch.job_id, batch.sent_at or now, now, len(batch.lines))
+                job = batch.job_id or ""
+                self._watches[batch.id] = Watch(batch.id, job, batch.sent_at or now, now, len(batch.lines))
         self._store.add_batches(self._run, plan_imports(self._store.pending(self._run, "import"), self._options))
         self._drive("load", self._pending)
         self._drive("lists", self._plan_lists())
+        if self._options.consent is not None:
+            self._drive("consent", self._plan_consents())
 
     def _plan_lists(self) -> int:
         """Plan the list calls of the rows that wait for them; return how many row operations that makes.
@@ -140,11 +150,35 @@ class _Loader:
         rows = self._store.pending(self._run, "lists")
         while window := list(itertools.islice(rows, _WINDOW)):
             self._check_stop()
+            asking = self._asking(window)
+            self._store.go_on_to_consent(self._run, asking)
+            window = [row for row in window if row.line not in asking]
             missing = resolve_ids(self._store, self._client, self._run, [row.line for row in window])
             self._store.fail_rows(self._run, missing)
             self._count(len(missing), len(missing))
             gone = {result.line for result in missing}
             planned = plan_lists([row for row in window if row.line not in gone], self._options)
+            self._store.add_batches(self._run, planned)
+            operations += sum(len(batch.lines) for batch in planned)
+        return operations
+
+    def _asking(self, window: Sequence[PendingRow]) -> set[int]:
+        """Return the rows that wait for nothing but their consent."""
+        if self._options.consent is None:
+            return set()
+        return {
+            row.line
+            for row in window
+            if not has_list_calls(self._options, row.lists, in_job=imported_by_job(row, self._options))
+        }
+
+    def _plan_consents(self) -> int:
+        """Plan the requests about consent; return how many there are to settle. Windows as for lists."""
+        operations = 0
+        rows = self._store.pending(self._run, "consent")
+        while window := list(itertools.islice(rows, _WINDOW)):
+            self._check_stop()
+            planned = plan_consents(self._store.asks(self._run, [row.line for row in window]))
             self._store.add_batches(self._run, planned)
             operations += sum(len(batch.lines) for batch in planned)
         return operations
@@ -193,15 +227,20 @@ class _Loader:
             return False
         flying = list(self._watches.values())
         jobs: dict[str, ImportJob] = {}
-        if len(flying) > 1:
+        flying = [watch for watch in flying if watch.job or watch.next_poll <= now]
+        if sum(bool(watch.job) for watch in flying) > 1:
             since = min(watch.sent_at for watch in flying) - self._pace.clock_skew
             jobs = {job.id: job for job in self._client.recent_jobs(since)}
         for watch in flying:
             self._check_stop()
-            # One that is not among them may have expired; only its own address says so.
-            job = jobs.get(watch.job) or self._client.get_job(watch.job)
+            if not watch.job:
+                following = self._settlement.look_back(watch)
+            else:
+                # One that is not among them may have expired; only its own address says so.
+                job = jobs.get(watch.job) or self._client.get_job(watch.job)
+                following = self._settlement.look(watch, job)
             del self._watches[watch.batch]
-            self._take(watch.batch, self._settlement.look(watch, job))
+            self._take(watch.batch, following)
         return True
 
     def _take(self, batch_id: int, following: Next) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import orjson
@@ -13,6 +13,7 @@ from etl.errors import InternalError
 from etl.klaviyo import ImportJob, JobStatus, KlaviyoClient, Profile, Reply, ReplyKind, job_of, profile_of, refusal
 from etl.klaviyo.backoff import Backoff
 from etl.load.body import request_body
+from etl.load.looking import Looker, sent_documents
 from etl.load.lookup import find_profiles
 from etl.load.machine import Step, Verdict, Watch, after_poll, after_reply, poll_again
 from etl.load.options import LoadOptions, Pace
@@ -21,7 +22,7 @@ from etl.load.proof import count_job, read_back, scrub
 from etl.model import Batch, BatchKind, Clock, Outcome, PlannedBatch, RowResult, Severity
 from etl.state import Store
 
-_CRASH: Final = Reply(ReplyKind.IN_DOUBT, note="the process ended before the answer came")
+CRASH: Final = Reply(ReplyKind.IN_DOUBT, note="the process ended before the answer came")
 _MOST_CANCELLED: Final = 2
 """Requests a batch may cost when Klaviyo cancels its job each time."""
 
@@ -66,6 +67,8 @@ class Settlement:
         self._rng = rng
         self._pace = pace
         self._backoff = Backoff()
+        self._looker = Looker(store, client, run_id, options, clock)
+        self._unfit: dict[int, tuple[str, ...]] = {}
 
     def send(self, batch: Batch, failures: int) -> Next:
         """Send a batch, once, and write what the answer says. ``failures``: how many in a row went before.
@@ -80,7 +83,8 @@ class Settlement:
             call = self._client.add_to_list if batch.kind is BatchKind.LIST_ADD else self._client.remove_from_list
             reply = call(batch.lists[0], ids)
         else:
-            body = request_body(batch.kind, self._store.bodies(self._run, batch.lines), batch.lists)
+            bodies, self._unfit = self._looker.bodies(batch)
+            body = request_body(batch.kind, bodies, batch.lists)
             self._store.mark_sending(batch.id)
             submit = self._client.upsert_profile if batch.kind is BatchKind.UPSERT else self._client.submit_import_job
             reply = submit(body)
@@ -89,8 +93,8 @@ class Settlement:
     def recover(self, batch: Batch) -> Next:
         """Say what follows for a batch whose request may have left before the process ended."""
         if batch.kind is BatchKind.IMPORT:
-            return self._in_doubt(batch, _CRASH, 0)
-        return self._again(batch, _CRASH, 0, resent=True)
+            return self._in_doubt(batch, CRASH, 0)
+        return self._again(batch, CRASH, 0, resent=True)
 
     def look(self, watch: Watch, job: ImportJob | None) -> Next:
         """Say what follows from the state of a job. ``None``: it has expired."""
@@ -124,7 +128,7 @@ class Settlement:
             case Step.IN_DOUBT:
                 return self._in_doubt(batch, reply, failures)
         self._store.mark_planned_again(
-            batch.id, not_before=0.0, reply=reply.kind.value, status=reply.status, detail=_told(reply)
+            batch.id, not_before=0.0, reply=reply.kind.value, status=reply.status, detail=told(reply)
         )
         raise refusal(reply)
 
@@ -156,6 +160,10 @@ class Settlement:
                 klaviyo_id=result.klaviyo_id,
                 severity=Severity.WARNING,
             )
+        if unfit := [self._options.headers.get(field, field) for field in self._unfit.get(result.line, ())]:
+            column = unfit[0] if len(unfit) == 1 else None
+            detail = "" if column else ", ".join(unfit)
+            return replace(result, code="property-not-list", column=column, detail=detail, severity=Severity.WARNING)
         return result
 
     def _strip(self, batch: Batch, reply: Reply) -> Next:
@@ -167,7 +175,7 @@ class Settlement:
         }
         if not named:
             self._store.mark_planned_again(
-                batch.id, not_before=0.0, reply=reply.kind.value, status=reply.status, detail=_told(reply)
+                batch.id, not_before=0.0, reply=reply.kind.value, status=reply.status, detail=told(reply)
             )
             raise refusal(reply)
         sent = self._attributes(sorted(named))
@@ -186,11 +194,11 @@ class Settlement:
 
     def _row_refused(self, batch: Batch, reply: Reply) -> Next:
         if batch.kind is not BatchKind.UPSERT:
-            return self._settle(batch, [self._list_failure(batch, line, _told(reply)) for line in batch.lines], reply)
+            return self._settle(batch, [self._list_failure(batch, line, told(reply)) for line in batch.lines], reply)
         line = batch.lines[0]
         error = reply.errors[0] if reply.errors else None
         code = "klaviyo-duplicate" if reply.status == 409 else "klaviyo-invalid"  # noqa: PLR2004 - conflict
-        detail = scrub(error.detail, self._attributes([line])[line]) if error else _told(reply)
+        detail = scrub(error.detail, self._attributes([line])[line]) if error else told(reply)
         column = self._column(error.field) if error else None
         return self._settle(batch, [RowResult(line, Outcome.FAILED, code, detail, column)], reply)
 
@@ -225,16 +233,19 @@ class Settlement:
 
     def _again(self, batch: Batch, reply: Reply, failures: int, *, resent: bool) -> Next:
         delay = self._backoff.delay(failures + 1, self._rng.random(), reply.retry_after)
-        not_before = self._clock.now() + (0.0 if reply is _CRASH else delay)
+        not_before = self._clock.now() + (0.0 if reply is CRASH else delay)
+        if resent and self._options.patches and batch.kind is BatchKind.UPSERT:
+            # An item that was added is found there before it is added again; Klaviyo needs a moment to show it.
+            not_before = max(not_before, (batch.sent_at or 0.0) + self._pace.visible_after)
         self._store.mark_planned_again(
             batch.id,
             not_before=not_before,
             reply=reply.kind.value,
             status=reply.status,
-            detail=_told(reply),
+            detail=told(reply),
             resent=resent,
         )
-        return Next(later=(not_before, batch.id), trouble=reply is not _CRASH, reached=reply.kind.is_uncertain)
+        return Next(later=(not_before, batch.id), trouble=reply is not CRASH, reached=reply.kind.is_uncertain)
 
     def _in_doubt(self, batch: Batch, reply: Reply, failures: int) -> Next:
         """Look for the job among Klaviyo's recent ones; exactly one that fits is adopted, to be proved later."""
@@ -250,7 +261,7 @@ class Settlement:
             return self._again(batch, reply, failures, resent=True)
         job = fitting[0]
         self._store.mark_submitted(batch.id, job.id, job.expires_at, status=reply.status, adopted=True)
-        return Next(watch=self._watch(batch, job), trouble=reply is not _CRASH)
+        return Next(watch=self._watch(batch, job), trouble=reply is not CRASH)
 
     def _give_up(self, batch: Batch) -> Next:
         outcome = Outcome.UNKNOWN if batch.resent else Outcome.FAILED
@@ -312,25 +323,31 @@ class Settlement:
                 results,
                 reply=reply.kind.value,
                 status=reply.status,
-                detail=_told(reply) if reply.errors else "",
+                detail=told(reply) if reply.errors else "",
             )
         return Next(rows=len(results), failed=_lost(results))
 
-    def _split(self, batch: Batch, failed: Sequence[RowResult], parts: Iterable[Sequence[int]], reply: Reply) -> Next:
+    def _split(
+        self, batch: Batch, failed: Sequence[RowResult], parts: Iterable[Sequence[int]], reply: Reply | None
+    ) -> Next:
         planned = [
             PlannedBatch(
                 batch.kind, tuple(part), batch.lists, batch.size * len(part) // max(len(batch.lines), 1), batch.id
             )
             for part in parts
         ]
-        ready = self._store.split(batch.id, failed, planned, reply=reply.kind.value, status=reply.status)
+        said, status = (reply.kind.value, reply.status) if reply is not None else ("", None)
+        ready = self._store.split(batch.id, failed, planned, reply=said, status=status)
         return Next(ready=tuple(ready), rows=len(failed), failed=_lost(failed))
 
     def _done(self, lines: Sequence[int], *, in_job: bool) -> dict[int, Outcome | None]:
-        """Return ``loaded`` for rows that are done with their import, ``None`` for those with list calls ahead."""
+        """Return ``loaded`` for rows that are done with their import, ``None`` for those with calls ahead."""
         routes = self._store.routes(self._run, lines) if self._options.list_ids else {}
+        asking = self._store.asking(self._run, lines) if self._options.consent is not None else frozenset()
         return {
-            line: None if has_list_calls(self._options, routes.get(line, ()), in_job=in_job) else Outcome.LOADED
+            line: None
+            if line in asking or has_list_calls(self._options, routes.get(line, ()), in_job=in_job)
+            else Outcome.LOADED
             for line in lines
         }
 
@@ -343,8 +360,8 @@ class Settlement:
         return RowResult(line, Outcome.FAILED, code, detail)
 
     def _attributes(self, lines: Sequence[int]) -> dict[int, dict[str, Any]]:
-        bodies = self._store.bodies(self._run, lines) if lines else []
-        return {line: orjson.loads(body)["attributes"] for line, body in zip(lines, bodies, strict=True)}
+        sent = sent_documents(self._store, self._run, self._options, lines)
+        return {line: document["attributes"] for line, document in sent.items()}
 
     def _ids(self, batch: Batch) -> list[str]:
         ids = self._store.klaviyo_ids(self._run, batch.lines)
@@ -378,8 +395,8 @@ def resolve_ids(store: Store, client: KlaviyoClient, run_id: str, lines: Sequenc
     return [RowResult(line, Outcome.FAILED, "profile-not-found") for line in unknown if line not in found]
 
 
-def _told(reply: Reply) -> str:
-    """Status and codes, never Klaviyo's sentences: they may quote a cell."""
+def told(reply: Reply) -> str:
+    """Return status and codes, never Klaviyo's sentences: they may quote a cell."""
     codes = ", ".join(dict.fromkeys(error.code for error in reply.errors))
     status = f"HTTP {reply.status}" if reply.status else reply.note or reply.kind.value
     return f"{status} {codes}".strip()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-import orjson
-
 from etl.klaviyo import KlaviyoClient, Profile
+from etl.load.deciding import unpatched
+from etl.load.looking import sent_documents
 from etl.load.lookup import can_be_asked_for, find_profiles, members_among
 from etl.load.options import LoadOptions, wanted_lists
 from etl.load.proof import differing_fields
@@ -56,9 +56,8 @@ def verify_rows(
 def _look(
     store: Store, client: KlaviyoClient, run_id: str, options: LoadOptions, lines: Sequence[int]
 ) -> dict[int, Observation]:
-    bodies = store.bodies(run_id, lines)
-    sent = {line: orjson.loads(body)["attributes"] for line, body in zip(lines, bodies, strict=True)}
-    found = find_profiles(client, sent)
+    sent = sent_documents(store, run_id, options, lines)
+    found = find_profiles(client, {line: document["attributes"] for line, document in sent.items()})
     routes = store.routes(run_id, lines) if options.list_ids else {}
     wanted = {line: wanted_lists(options, routes.get(line, ())) for line in found}
     absent = _absent(client, found, wanted, options.remove_from)
@@ -68,7 +67,7 @@ def _look(
 def _judge(line: int, sent: Mapping[str, Any], profile: Profile | None, lists: Sequence[str]) -> Observation:
     if profile is None:
         return Observation(line, Verdict.MISSING)
-    fields = (*differing_fields(sent, profile), *lists)
+    fields = (*differing_fields(sent["attributes"], profile), *unpatched(sent, profile), *lists)
     if not fields:
         return Observation(line, Verdict.CONFIRMED)
     dropped = fields == ("phone_number",) and not profile.phone_number
