@@ -3,28 +3,62 @@
 Every verb returns plain results and prints nothing; errors are :class:`etl.errors.EtlError`.
 """
 
+from etl.discover import Ask, Proposal
 from etl.pipeline.beginning import MappingLike
 from etl.pipeline.context import Context, SystemClock
 from etl.pipeline.doctor import Finding, doctor
+from etl.pipeline.events import events
+from etl.pipeline.initialising import init
+from etl.pipeline.lists import all_lists, create_list, list_members, show_list
+from etl.pipeline.opt_outs import opt_outs
 from etl.pipeline.planning import Plan, plan
 from etl.pipeline.results import get_report, rejects, runs
 from etl.pipeline.running import VerifyMode, check, resume, retry, run, verify
+from etl.pipeline.single import (
+    create_webhook,
+    delete_profile,
+    delete_webhook,
+    get_profile,
+    track,
+    update_profile,
+    upsert_profile,
+    webhooks,
+)
+from etl.pipeline.suppressing import suppress
 
 __all__ = [
+    "Ask",
     "Context",
     "Finding",
     "MappingLike",
     "Plan",
+    "Proposal",
     "SystemClock",
     "VerifyMode",
+    "all_lists",
     "check",
+    "create_list",
+    "create_webhook",
+    "delete_profile",
+    "delete_webhook",
     "doctor",
+    "events",
+    "get_profile",
     "get_report",
+    "init",
+    "list_members",
+    "opt_outs",
     "plan",
     "rejects",
     "resume",
     "retry",
     "run",
     "runs",
+    "show_list",
+    "suppress",
+    "track",
+    "update_profile",
+    "upsert_profile",
     "verify",
+    "webhooks",
 ]

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from etl.config import Mapping, load_mapping, parse_mapping
-from etl.errors import ConfigError, EtlError, ExitCode, StateError
+from etl.errors import EtlError, ExitCode, StateError
 from etl.extract import Source
 from etl.klaviyo import Account
 from etl.model import RunStatus
 from etl.pipeline.context import Context
+from etl.pipeline.crew import usual_workers
 from etl.pipeline.staging import stage
 from etl.state import Store
 from etl.version import VERSION
@@ -20,7 +21,7 @@ MappingLike = Mapping | AbstractMapping[str, Any] | Path | str
 """A mapping, its data as TOML would give it, or the path of its file."""
 
 UNFINISHED = (RunStatus.STAGED, RunStatus.LOADING)
-LOADING_COMMANDS = ("run", "retry")
+LOADING_COMMANDS = ("run", "retry", "suppress", "unsuppress", "events")
 
 
 def rules_of(given: MappingLike) -> tuple[Mapping, Path | None]:
@@ -32,30 +33,9 @@ def rules_of(given: MappingLike) -> tuple[Mapping, Path | None]:
     return parse_mapping(given), None
 
 
-def source_of(source: Path | str | None, mapping: Mapping, base: Path | None) -> Path | str | None:
-    """Return the file to read; ``None`` stands for the query of the mapping."""
-    if source is not None or mapping.source.url is not None:
-        return source
-    if mapping.source.path is None:
-        raise ConfigError(
-            "source-missing", "No source is given", "Name a file, or set path or url in [source] of the mapping."
-        )
-    return base / mapping.source.path if base is not None else mapping.source.path
-
-
-def age_of(path: Path | str | None, context: Context) -> float | None:
-    """Return the seconds since a file was written, ``None`` where that is not known."""
-    if path is None:
-        return None
-    try:
-        return max(context.clock.now() - Path(path).stat().st_mtime, 0.0)
-    except OSError:
-        return None
-
-
 def begin(
     store: Store,
-    path: Path | str,
+    name: str,
     mapping: Mapping,
     *,
     command: str,
@@ -64,9 +44,9 @@ def begin(
     pilot: bool,
     parent: str | None = None,
 ) -> str:
-    """Record a new run with what it is made of."""
+    """Record a new run with what it is made of. ``name``: of the source."""
     return store.begin_run(
-        source=str(path),
+        source=name,
         mapping_hash=mapping.hash,
         mapping=mapping.model_dump(mode="json", by_alias=True),
         account=account,
@@ -100,6 +80,7 @@ def stage_source(
             limit=limit,
             should_stop=context.should_stop,
             keep=keep,
+            workers=usual_workers() if context.settings.workers is None else context.settings.workers,
         )
     except EtlError:
         # Half of a source is worth nothing, and nothing of it has left the house.
@@ -119,4 +100,7 @@ def clear_the_way(store: Store, account: Account, *, abandon: bool) -> None:
                 f"Finish it with klaviyo-etl resume {open_run.id}, or give it up with --abandon.",
                 exit_code=ExitCode.STATE,
             )
+        for child in store.children(open_run.id):
+            if child.status is RunStatus.STAGING:
+                store.discard_run(child.id)
         store.update_run(open_run.id, status=RunStatus.ABANDONED)

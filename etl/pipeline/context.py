@@ -80,6 +80,7 @@ class Context:
         state: str | Path | None = None,
         base_url: str | None = None,
         revision: str | None = None,
+        workers: int | None = None,
         **others: Any,
     ) -> Self:
         """Return a context; what is not given comes from the environment, ``.env``, or a default.
@@ -91,6 +92,7 @@ class Context:
             "state": str(state) if state is not None else None,
             "base_url": base_url,
             "revision": revision,
+            "workers": str(workers) if workers is not None else None,
         }
         return cls(load_settings(flags), **others)
 

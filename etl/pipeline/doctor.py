@@ -50,6 +50,8 @@ def doctor(*, context: Context | None = None, list: str | None = None) -> list[F
         findings.append(_look("scope lists", lambda: f"{len(client.all_lists())} lists can be read"))
         findings.append(_look("scope profiles", lambda: _profiles(client)))
         findings.append(_look("scope imports", lambda: _jobs(client, context)))
+        findings.append(_look("scope consent", lambda: _consents(client)))
+        findings.append(_look("scope events", lambda: _metrics(client)))
         findings.append(_clock(client))
         wanted = list or context.settings.list
         if wanted:
@@ -85,6 +87,17 @@ def _profiles(client: KlaviyoClient) -> str:
 def _jobs(client: KlaviyoClient, context: Context) -> str:
     client.recent_jobs(context.clock.now())
     return "import jobs can be read"
+
+
+def _consents(client: KlaviyoClient) -> str:
+    for _ in client.consents_by("email", ["nobody@klaviyo-etl.invalid"]):
+        pass
+    return "consent can be read"
+
+
+def _metrics(client: KlaviyoClient) -> str:
+    names = [metric.name for metric in client.metrics()]
+    return f"{len(names)} metrics can be read"
 
 
 def _list(client: KlaviyoClient, wanted: str) -> str:

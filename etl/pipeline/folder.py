@@ -9,9 +9,11 @@ from typing import Any, Final
 import orjson
 
 from etl.errors import UsageError
+from etl.extract import SHEET_TYPES
 from etl.model import Outcome
-from etl.report import Report, build_report, render_html, render_json, render_text
+from etl.report import Report, build_report, places_of, render_html, render_json, render_text
 from etl.report.rejects import write_rejects
+from etl.report.rejects_book import write_rejects_book
 from etl.state import Run, Store
 
 TO_FIX: Final = (Outcome.REJECTED, Outcome.FAILED, Outcome.UNKNOWN)
@@ -32,6 +34,8 @@ def write_folder(store: Store, run_id: str, output: Path) -> Report:
         to_fix = report.tally.rejected + report.tally.failed + report.tally.unknown
         if to_fix:
             write_rejects_file(store, run, folder / "rejects.csv")
+            if SHEET_TYPES in run.details.get("source_facts", {}):
+                write_rejects_file(store, run, folder / "rejects.xlsx")
     except OSError as error:
         raise UsageError(
             "folder-unwritable",
@@ -42,16 +46,25 @@ def write_folder(store: Store, run_id: str, output: Path) -> Report:
 
 
 def write_rejects_file(store: Store, run: Run, path: Path) -> int:
-    """Write the rows to fix, readable by the owner only; return their count. Raise OSError."""
+    """Write the rows to fix, readable by the owner only; return their count. Raise OSError.
+
+    As a workbook where the path ends in ``.xlsx``, else as CSV.
+    """
     headers = list(run.details.get("headers", ()))
     width = len(headers)
     overflow = any(len(row.cells) > width for row in store.rows_to_fix(run.id, TO_FIX))
     temporary = path.with_name(path.name + ".part")
     temporary.unlink(missing_ok=True)  # one that a crash left may have another mode
     descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _PRIVATE)
-    with os.fdopen(descriptor, "w", encoding="utf-8-sig", newline="") as out:
-        rows = ((row.line, row.cells, row.issues) for row in store.rows_to_fix(run.id, TO_FIX))
-        count = write_rejects(out, headers, rows, overflow=overflow)
+    rows = ((row.line, row.cells, row.issues) for row in store.rows_to_fix(run.id, TO_FIX))
+    places = places_of(run)
+    if path.suffix.lower() == ".xlsx":
+        os.close(descriptor)
+        types = run.details.get("source_facts", {}).get(SHEET_TYPES, "").split()
+        count = write_rejects_book(temporary, headers, rows, types=types, overflow=overflow, places=places)
+    else:
+        with os.fdopen(descriptor, "w", encoding="utf-8-sig", newline="") as out:
+            count = write_rejects(out, headers, rows, overflow=overflow, places=places)
     temporary.replace(path)
     return count
 
@@ -67,6 +80,7 @@ def _manifest(report: Report, run: Run) -> bytes:
         "tool_version": report.tool_version,
         "source": report.source,
         "source_facts": dict(report.source_facts),
+        "files": run.details.get("files", []),
         "mapping_hash": report.mapping_hash,
         "mapping": dict(run.mapping),
         "account": report.account,

@@ -16,7 +16,8 @@ class Staged:
 
     ``source_age``: seconds since the file was written, ``None`` where that is not known. ``incremental``: only what is
     new was asked for, so that nothing at all is as good as anything. ``vanished``: rows to be taken off the list
-    because they are gone, of the ``previous_confirmed``.
+    because they are gone, of the ``previous_confirmed``. ``strangers``: profiles on the list that are to be taken off
+    it because they are not in the source, of its ``members``.
     """
 
     read: int
@@ -26,6 +27,8 @@ class Staged:
     incremental: bool = False
     previous_confirmed: int = 0
     vanished: int = 0
+    members: int = 0
+    strangers: int = 0
 
 
 def check_guards(guards: Guards, staged: Staged) -> list[str]:
@@ -58,6 +61,12 @@ def _shares(guards: Guards, staged: Staged) -> Iterator[str]:
         yield (
             f"{staged.vanished:,} rows of the last import ({vanished:.1f} %) have vanished and would be taken off the "
             f"list, max_missing_percent is {guards.max_missing_percent:g}"
+        )
+    strangers = _percent(staged.strangers, staged.members)
+    if strangers > guards.max_missing_percent:
+        yield (
+            f"{staged.strangers:,} of the {staged.members:,} profiles on the list ({strangers:.1f} %) are not in the "
+            f"source and would be taken off it, max_missing_percent is {guards.max_missing_percent:g}"
         )
 
 

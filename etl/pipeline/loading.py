@@ -13,9 +13,11 @@ from etl.load import LoadOptions, run_load, verify_rows
 from etl.model import RunStatus
 from etl.pipeline import watermarks
 from etl.pipeline.context import Context
+from etl.pipeline.events import KIND, load_event_run, look_at_events
 from etl.pipeline.folder import write_folder
+from etl.pipeline.mirroring import compare_list, drop_mirror
 from etl.pipeline.missing import take_off
-from etl.pipeline.prepare import guard, prepare, stored_options
+from etl.pipeline.prepare import guard, note, prepare, stored_options
 from etl.report import Report
 from etl.state import Run, Store
 
@@ -28,14 +30,21 @@ _PATIENCE: Final = (2.0, 5.0)
 def load_run(context: Context, store: Store, client: KlaviyoClient, run_id: str, *, force: bool) -> Report:
     """From staged, or from half-way, to the end."""
     run = store.run(run_id)
+    if run.options.get("kind") == KIND:
+        return load_event_run(context, store, client, run_id, force=force)
     mapping = parse_mapping(run.mapping, where="the mapping of the run")
     started = context.clock.monotonic()
     try:
         if run.status is RunStatus.STAGED:
             forced = force or bool(run.options.get("force"))
-            objections = guard(store, run, mapping, source_age=run.options.get("source_age"), force=forced)
+            mirrored = compare_list(context, store, client, run, mapping, keep=True)
+            age = run.options.get("source_age")
+            objections = guard(store, run, mapping, mirrored, source_age=age, force=forced)
             if objections:
                 return _refuse(context, store, run_id, objections)
+            if mirrored is not None and mirrored.leaving:
+                context.announce(mirrored.note)
+                note(store, run_id, [mirrored.note])
             prepare(context, store, client, store.run(run_id), mapping)
             _ask_first(context, store, run)
         summary = run_load(
@@ -58,6 +67,8 @@ def load_run(context: Context, store: Store, client: KlaviyoClient, run_id: str,
     _book_time(context, store, run_id, started)
     if ended:
         watermarks.finish(store, run_id)
+        # Now, while nobody waits for it, and not when the next run begins.
+        store.fold_known()
         mode = str(run.options.get("verify", "none"))
         if mode != "none":
             look(context, store, client, run_id, full=mode == "full", patience=_PATIENCE)
@@ -69,28 +80,33 @@ def look(
 ) -> None:
     """Read loaded rows back and write what was seen into state."""
     started = context.clock.monotonic()
-    verified = verify_rows(
-        store,
-        client,
-        run_id,
-        stored_options(store.run(run_id)),
-        store.loaded_lines(run_id, None if full else _SAMPLE),
-        clock=context.clock,
-        progress=context.progress,
-        should_stop=context.should_stop,
-        patience=patience,
-    )
+    lines = store.loaded_lines(run_id, None if full else _SAMPLE)
+    run = store.run(run_id)
+    if run.options.get("kind") == KIND:
+        verified = look_at_events(context, store, client, run, lines)
+    else:
+        verified = verify_rows(
+            store,
+            client,
+            run_id,
+            stored_options(run),
+            lines,
+            clock=context.clock,
+            progress=context.progress,
+            should_stop=context.should_stop,
+            patience=patience,
+        )
     seconds = {"verify": context.clock.monotonic() - started}
     store.update_run(run_id, details={"verified": verified, "seconds": seconds})
 
 
 def _ask_first(context: Context, store: Store, run: Run) -> None:
     """Ask before the first write to an account. A no gives the run up."""
-    pending = store.counts(run.id).get(None, 0)
-    if not pending or store.has_loaded(run.account or ""):
+    if store.has_loaded(run.account or "") or not (pending := store.counts(run.id).get(None, 0)):
         return
     name = run.details.get("account_name") or "no name"
     if not context.confirm(f"Send {pending:,} rows to account {run.account} ({name}), for the first time?"):
+        drop_mirror(store, run.id)
         store.update_run(run.id, status=RunStatus.ABANDONED)
         raise UsageError("not-confirmed", "Nothing was sent", "Run it again when you are ready, or with --yes.")
 
@@ -101,6 +117,7 @@ def _options(run: Run, *, force: bool) -> LoadOptions:
 
 
 def _refuse(context: Context, store: Store, run_id: str, objections: list[str]) -> Report:
+    drop_mirror(store, run_id)
     notes = [f"guard: {objection}" for objection in objections]
     earlier = store.run(run_id).details.get("notes", ())
     store.update_run(run_id, status=RunStatus.REFUSED, details={"notes": [*earlier, *notes]})

@@ -1,7 +1,8 @@
 """Rows that were there last time and have vanished from the source: reported, or taken off the list.
 
-Taking off is a run of its own (command ``missing``) whose parent is the run that noticed: its rows are the earlier
-import's, none of their profiles is sent, and its sum ties like any other. The parent finishes after it.
+Taking off is a run of its own (command ``missing``, or ``mirror``) whose parent is the run that noticed: its rows are
+the earlier import's, or the list's, none of their profiles is sent, and its sum ties like any other. The parent
+finishes after it.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ from etl.klaviyo import KlaviyoClient
 from etl.load import LoadOptions, run_load
 from etl.model import Outcome, RunStatus
 from etl.pipeline.context import Context
+from etl.pipeline.files import files_again
 from etl.pipeline.folder import write_folder
 from etl.state import Run, Store
 from etl.version import VERSION
 
 COMMAND: Final = "missing"
+MIRROR: Final = "mirror"
 RECENT: Final = 200
 """Runs looked through for the one before."""
 
@@ -47,7 +50,7 @@ def vanished(store: Store, run: Run, mapping: Mapping) -> tuple[Run | None, list
     if earlier is None:
         return None, []
     lines = store.vanished_lines(run.id, earlier.id)
-    present = _unreadable_people(store, run, mapping) if lines else set()
+    present = unreadable_people(store, run, mapping) if lines else set()
     if not present:
         return earlier, lines
     bodies = store.bodies(earlier.id, lines)
@@ -59,18 +62,13 @@ def vanished(store: Store, run: Run, mapping: Mapping) -> tuple[Run | None, list
 def take_off(context: Context, store: Store, client: KlaviyoClient, run: Run, mapping: Mapping) -> bool:
     """Take vanished people off the list; whether that came to its end. May be asked again after a crash."""
     lists = run.details.get("load", {}).get("common_lists", ())
-    if mapping.load.missing != "remove_from_list" or not lists:
+    if mapping.load.missing == "report" or not lists:
         return True
-    child = next((one for one in store.runs(RECENT) if one.parent == run.id and one.command == COMMAND), None)
-    if child is not None and child.status is RunStatus.STAGING:
-        store.discard_run(child.id)
-        child = None
-    if child is None:
-        earlier, lines = vanished(store, run, mapping)
-        if earlier is None or not lines:
-            return True
-        child = _begin(store, run, earlier, lines, str(lists[0]))
-    if child.status is not RunStatus.FINISHED:
+    if mapping.load.missing == "mirror":
+        child = _mirror_of(store, run, str(lists[0]))
+    else:
+        child = _missing_of(store, run, mapping, str(lists[0]))
+    if child is not None and child.status is not RunStatus.FINISHED:
         options = LoadOptions(remove_from=str(lists[0]))
         summary = run_load(
             store,
@@ -90,6 +88,26 @@ def take_off(context: Context, store: Store, client: KlaviyoClient, run: Run, ma
     return True
 
 
+def _mirror_of(store: Store, run: Run, list_id: str) -> Run | None:
+    """Return the run that takes off who is not in the source; it was staged before the import began."""
+    child = next((one for one in store.children(run.id) if one.command == MIRROR), None)
+    if child is not None and child.status is RunStatus.STAGING:
+        store.update_run(child.id, status=RunStatus.LOADING, details={"load": asdict(LoadOptions(remove_from=list_id))})
+        return store.run(child.id)
+    return child
+
+
+def _missing_of(store: Store, run: Run, mapping: Mapping, list_id: str) -> Run | None:
+    """Return the run that takes off who has vanished since the last import, begun if it is not there."""
+    child = next((one for one in store.children(run.id) if one.command == COMMAND), None)
+    if child is not None and child.status is not RunStatus.STAGING:
+        return child
+    if child is not None:
+        store.discard_run(child.id)
+    earlier, lines = vanished(store, run, mapping)
+    return _begin(store, run, earlier, lines, list_id) if earlier is not None and lines else None
+
+
 def _begin(store: Store, run: Run, earlier: Run, lines: list[int], list_id: str) -> Run:
     child = store.begin_run(
         source=earlier.source,
@@ -104,6 +122,7 @@ def _begin(store: Store, run: Run, earlier: Run, lines: list[int], list_id: str)
     store.stage_again(child, earlier.id, lines, unchanged=True)
     details = {
         "headers": earlier.details.get("headers", []),
+        "files": files_again(earlier, lines),
         "records_read": len(lines),
         "account_name": run.details.get("account_name", ""),
         "load": asdict(LoadOptions(remove_from=list_id)),
@@ -113,7 +132,7 @@ def _begin(store: Store, run: Run, earlier: Run, lines: list[int], list_id: str)
     return store.run(child)
 
 
-def _unreadable_people(store: Store, run: Run, mapping: Mapping) -> set[str]:
+def unreadable_people(store: Store, run: Run, mapping: Mapping) -> set[str]:
     """Return the identifiers that stand in rejected rows, as far as they are readable."""
     headers = list(run.details.get("headers", ()))
     places = [

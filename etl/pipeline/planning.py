@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from pathlib import Path
 
 from etl.load import Foresight, foresee
 from etl.model import Outcome
 from etl.pipeline import watermarks
-from etl.pipeline.beginning import MappingLike, age_of, begin, rules_of, source_of, stage_source
+from etl.pipeline.beginning import MappingLike, begin, rules_of, stage_source
 from etl.pipeline.context import Context
+from etl.pipeline.files import SourceLike, age_of, files_of
+from etl.pipeline.mirroring import compare_list
 from etl.pipeline.prepare import check_account, guard, settle_before_loading
 from etl.pipeline.targets import describe
 
@@ -39,7 +40,7 @@ class Plan:
 
 
 def plan(
-    source: Path | str | None,
+    source: SourceLike | None,
     mapping: MappingLike,
     *,
     context: Context | None = None,
@@ -52,22 +53,23 @@ def plan(
     """
     context = context or Context.create()
     rules, base = rules_of(mapping)
-    path = source_of(source, rules, base)
+    files = files_of(source, rules, base)
     with context.open_client() as client:
         get_account = functools.cache(client.get_account)
-        with watermarks.opened(context, path, rules, lambda: get_account().id) as (opened, store):
+        with watermarks.opened(context, files, rules, lambda: get_account().id) as (opened, store):
             account = get_account()
             check_account(rules, account)
             wanted = list or context.settings.list or rules.load.list
-            named = str(path) if path is not None else opened.info.name
-            options = {"limit": limit, "list": wanted, "source_age": age_of(path, context)}
+            named = files.name if files is not None else opened.info.name
+            options = {"limit": limit, "list": wanted, "source_age": age_of(files, context)}
             run_id = begin(
                 store, named, rules, command="plan", account=account.id, options=options, pilot=limit is not None
             )
             try:
                 stage_source(context, store, run_id, opened, rules, limit=limit, keep=False)
                 run = store.run(run_id)
-                objections = guard(store, run, rules, source_age=run.options.get("source_age"), force=False)
+                mirrored = compare_list(context, store, client, run, rules, keep=False)
+                objections = guard(store, run, rules, mirrored, source_age=run.options.get("source_age"), force=False)
                 prepared = settle_before_loading(store, client, run, rules, create=False)
                 foresight = foresee(
                     store,
@@ -75,6 +77,7 @@ def plan(
                     run_id,
                     prepared.options,
                     total=prepared.pending,
+                    leaving=mirrored.leaving if mirrored is not None else 0,
                     progress=context.progress,
                     should_stop=context.should_stop,
                 )
@@ -94,7 +97,7 @@ def plan(
                     foresight=foresight,
                     lists=tuple((names[list_id], count) for list_id, count in foresight.joining),
                     missing_lists=tuple(name for name in (*asked, *store.named_lists(run_id)) if name not in known),
-                    notes=prepared.notes,
+                    notes=(*([mirrored.note] if mirrored is not None and mirrored.leaving else []), *prepared.notes),
                     objections=tuple(objections),
                 )
             finally:

@@ -5,21 +5,27 @@ Everything here may be done again: a run that died in between is prepared anew b
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from collections.abc import Mapping as AbstractMapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
-from etl.config import LIST_TARGET, Mapping
+from etl.config import LIST_TARGET, Mapping, fields_if_blank, patches_lists
 from etl.errors import GuardError
 from etl.klaviyo import Account, KlaviyoClient, KlaviyoList
-from etl.load import LoadOptions
-from etl.model import Outcome, RowResult, RunStatus
+from etl.load import ConsentOptions, LoadOptions
+from etl.model import Outcome, RowResult, RunStatus, Wish
 from etl.pipeline.context import Context
 from etl.pipeline.guards import Staged, check_guards
+from etl.pipeline.mirroring import Mirrored
 from etl.pipeline.missing import previous_run, vanished
+from etl.pipeline.opt_outs import flag_bounced
 from etl.pipeline.targets import describe, find_list, find_routes, need_list
 from etl.state import Run, Store
+
+SUPPRESSING: Final = ("suppress", "unsuppress")
+"""Commands whose rows ask for nothing but a suppression; see suppressing.py."""
 
 
 def check_account(mapping: Mapping, account: Account) -> None:
@@ -33,7 +39,9 @@ def check_account(mapping: Mapping, account: Account) -> None:
         )
 
 
-def guard(store: Store, run: Run, mapping: Mapping, *, source_age: float | None, force: bool) -> list[str]:
+def guard(
+    store: Store, run: Run, mapping: Mapping, mirrored: Mirrored | None, *, source_age: float | None, force: bool
+) -> list[str]:
     """Return what the guards object to; nothing if there is nothing, or ``force`` overrides it (which is recorded)."""
     counts = store.counts(run.id)
     earlier = previous_run(store, run)
@@ -47,10 +55,12 @@ def guard(store: Store, run: Run, mapping: Mapping, *, source_age: float | None,
         incremental=mapping.source.watermark is not None and earlier is not None,
         previous_confirmed=before.get(Outcome.LOADED, 0) + before.get(Outcome.UNCHANGED, 0),
         vanished=len(vanished(store, run, mapping)[1]) if leaving else 0,
+        members=mirrored.members if mirrored is not None else 0,
+        strangers=mirrored.leaving if mirrored is not None else 0,
     )
     objections = check_guards(mapping.guards, staged)
     if objections and force:
-        _note(store, run.id, [f"guard overridden by --force: {objection}" for objection in objections])
+        note(store, run.id, [f"guard overridden by --force: {objection}" for objection in objections])
         return []
     return objections
 
@@ -67,7 +77,8 @@ class Prepared:
 
 def prepare(context: Context, store: Store, client: KlaviyoClient, run: Run, mapping: Mapping) -> LoadOptions:
     """Settle rows that need no request, find the lists, and move the run to ``loading``."""
-    prepared = settle_before_loading(store, client, run, mapping, create=mapping.load.create_list)
+    flag_bounced(store, client, run, mapping.by_target["email"][0] if "email" in mapping.by_target else None)
+    prepared = settle_before_loading(store, client, store.run(run.id), mapping, create=mapping.load.create_list)
     for note in prepared.notes if prepared.pending else ():
         context.announce(note)
     store.update_run(
@@ -104,16 +115,27 @@ def settle_before_loading(store: Store, client: KlaviyoClient, run: Run, mapping
         batch_bytes=mapping.load.batch_bytes,
         max_failed_percent=None if run.options.get("force") else mapping.guards.max_failed_percent,
         headers={target: header for target, (header, _) in mapping.by_target.items()},
+        consent=_consent_options(common, mapping) if mapping.asks_consent or run.command in SUPPRESSING else None,
+        account=run.account or "",
+        only_if_blank=fields_if_blank(mapping),
+        patches=patches_lists(mapping),
     )
     targets = (*common, *(target for target in routes.values() if target.id not in common_ids))
-    notes = (*_list_notes(targets, removing), *_history_notes(store, run, mapping, targets))
+    notes = (
+        *_list_notes(targets, removing),
+        *_consent_notes(store, run, options.consent),
+        *_history_notes(store, run, mapping, targets),
+    )
     return Prepared(options, targets, notes, pending)
 
 
 def stored_options(run: Run) -> LoadOptions:
     """Return the options a run was prepared with."""
     stored: dict[str, Any] = dict(run.details["load"])
-    stored["common_lists"] = tuple(stored["common_lists"])
+    for name in ("common_lists", "only_if_blank"):
+        stored[name] = tuple(stored.get(name, ()))
+    if stored.get("consent") is not None:
+        stored["consent"] = ConsentOptions(**stored["consent"])
     return LoadOptions(**stored)
 
 
@@ -153,6 +175,37 @@ def _list_notes(targets: Sequence[KlaviyoList], removing: KlaviyoList | None) ->
     return notes
 
 
+def _consent_options(common: Sequence[KlaviyoList], mapping: Mapping) -> ConsentOptions:
+    historical = mapping.consent.historical
+    if not common:
+        # What the account's own default is cannot be read (reference 3.7): say that people may be asked.
+        return ConsentOptions(historical=historical, confirms=not historical)
+    confirms = not historical and common[0].opt_in_process != "single_opt_in"
+    return ConsentOptions(historical=historical, list=common[0].id, confirms=confirms)
+
+
+def _consent_notes(store: Store, run: Run, consent: ConsentOptions | None) -> Iterator[str]:
+    """Say what is about to happen to people's consent."""
+    if consent is None:
+        return
+    wishes = Counter[Wish]()
+    for count in store.consent_counts(run.id):
+        wishes[count.wish] += count.count
+    if subscribing := wishes[Wish.SUBSCRIBE]:
+        way = "as consent given earlier: nothing is mailed, no flow fires"
+        if not consent.historical:
+            way = "new consent: flows of the list may fire"
+            if consent.confirms:
+                way = "people may be mailed or texted to confirm"
+        yield f"{subscribing:,} consents are subscribed ({way}); who has opted out is left alone"
+    if leaving := wishes[Wish.UNSUBSCRIBE]:
+        yield f"{leaving:,} consents are taken back: those people get no more marketing, on any list"
+    if suppressing := wishes[Wish.SUPPRESS]:
+        yield f"{suppressing:,} addresses are suppressed: they get no marketing mail, whatever their consent"
+    if lifting := wishes[Wish.UNSUPPRESS]:
+        yield f"{lifting:,} addresses are no longer suppressed by hand; bounces, complaints and opt-outs stay"
+
+
 def _history_notes(store: Store, run: Run, mapping: Mapping, targets: Sequence[KlaviyoList]) -> Iterator[str]:
     """Say what is different from the last time."""
     earlier, lines = vanished(store, run, mapping)
@@ -160,10 +213,14 @@ def _history_notes(store: Store, run: Run, mapping: Mapping, targets: Sequence[K
         yield f"the mapping has changed since run {earlier.id}: every row is sent again"
     if earlier is not None and lines:
         rows = "1 row" if len(lines) == 1 else f"{len(lines):,} rows"
-        leaving = mapping.load.missing == "remove_from_list" and targets
-        fate = f"; they are taken off {describe(targets[0])}" if leaving else "; nothing is done about them"
+        fate = "; nothing is done about them"
+        if targets and mapping.load.missing == "remove_from_list":
+            fate = f"; they are taken off {describe(targets[0])}"
+        elif targets and mapping.load.missing == "mirror":
+            fate = f"; {describe(targets[0])} is made equal to it"
         yield f"{rows} of the last import ({earlier.id}) have vanished from the source{fate}"
 
 
-def _note(store: Store, run_id: str, notes: list[str]) -> None:
+def note(store: Store, run_id: str, notes: list[str]) -> None:
+    """Add to what the report of a run says."""
     store.update_run(run_id, details={"notes": [*store.run(run_id).details.get("notes", ()), *notes]})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, Self
@@ -15,22 +15,31 @@ from etl.errors import SourceError
 from etl.extract import Source, open_source
 from etl.model import Chunk, SourceInfo
 from etl.report.rejects import added_columns, is_rejects_header, source_columns, unguard
+from etl.report.rejects_book import SHEET
 
 REJECTS_FACT: Final = "rejects"
 """The detail of a source that says it is a rejects file."""
 
 
-def open_file(path: Path | str, rule: SourceRule) -> Source:
-    """Open a file; a rejects file gets its columns back. Raise :class:`SourceError`."""
+def open_file(path: Path | str, rule: SourceRule, environ: Mapping[str, str] | None = None) -> Source:
+    """Open a file; a rejects file gets its columns back. ``environ``: see :func:`etl.extract.open_source`.
+
+    Raise :class:`SourceError`.
+    """
     if rule.encoding or rule.delimiter:
         # They are the original's; a rejects file is written as UTF-8 with commas whatever that was.
         with contextlib.suppress(SourceError):
-            plain = open_source(path)
+            plain = open_source(path, environ=environ)
             if is_rejects_header(plain.info.columns):
                 return RepairedSource(plain)
             plain.close()
     source = open_source(
-        path, encoding=rule.encoding, delimiter=rule.delimiter, sheet=rule.sheet, header_row=rule.header_row
+        path,
+        encoding=rule.encoding,
+        delimiter=rule.delimiter,
+        sheet=rule.sheet,
+        header_row=rule.header_row,
+        environ=environ,
     )
     return RepairedSource(source) if is_rejects_header(source.info.columns) else source
 
@@ -41,6 +50,8 @@ class RepairedSource:
     def __init__(self, source: Source) -> None:
         self._source = source
         self._added = list(added_columns(source.info.columns))
+        # A workbook of ours holds no guards; a CSV of ours that somebody saved as one does.
+        self._guarded = source.info.details.get("sheet") != SHEET
 
     @property
     def info(self) -> SourceInfo:
@@ -57,7 +68,9 @@ class RepairedSource:
     def chunks(self) -> Iterator[Chunk]:
         """Yield chunks with the original cells."""
         for chunk in self._source.chunks():
-            frame = chunk.frame.drop(columns=self._added).apply(_unguarded)
+            frame = chunk.frame.drop(columns=self._added)
+            if self._guarded:
+                frame = frame.apply(_unguarded)
             frame.columns = pd.Index(self.info.columns)
             yield replace(chunk, frame=frame)
 

@@ -26,7 +26,10 @@ def get_report(run_id: str | None = None, *, context: Context | None = None, fol
 
 
 def rejects(path: Path, run_id: str | None = None, *, context: Context | None = None) -> int:
-    """Write the rows to fix of a run (the newest if none is named) as CSV, mode 0600; return their count."""
+    """Write the rows to fix of a run (the newest if none is named), mode 0600; return their count.
+
+    As a workbook where the path ends in ``.xlsx``, else as CSV.
+    """
     context = context or Context.create()
     with context.open_store(create=False) as store:
         found = _find(store, run_id)

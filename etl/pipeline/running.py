@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Literal
 
 from etl.errors import GuardError, UsageError
@@ -15,14 +14,13 @@ from etl.pipeline.beginning import (
     LOADING_COMMANDS,
     UNFINISHED,
     MappingLike,
-    age_of,
     begin,
     clear_the_way,
     rules_of,
-    source_of,
     stage_source,
 )
 from etl.pipeline.context import Context
+from etl.pipeline.files import SourceLike, age_of, files_again, files_of
 from etl.pipeline.folder import write_folder
 from etl.pipeline.loading import load_run, look
 from etl.pipeline.missing import RECENT
@@ -39,7 +37,7 @@ AGAIN = (Outcome.FAILED, Outcome.UNKNOWN)
 
 
 def check(
-    source: Path | str | None,
+    source: SourceLike | None,
     mapping: MappingLike,
     *,
     context: Context | None = None,
@@ -47,21 +45,21 @@ def check(
 ) -> Report:
     """Stage a source and report what would be sent; no network, no key.
 
-    ``source`` ``None``: the one the mapping names. ``limit``: read only so many rows. Raise ConfigError, SourceError,
-    StateError.
+    ``source``: a file, a pattern or a URL, or several; ``None``: what the mapping names. ``limit``: read only so many
+    rows. Raise ConfigError, SourceError, StateError.
     """
     context = context or Context.create()
     rules, base = rules_of(mapping)
-    path = source_of(source, rules, base)
-    with watermarks.opened(context, path, rules, lambda: None) as (opened, store):
-        named = path if path is not None else opened.info.name
+    files = files_of(source, rules, base)
+    with watermarks.opened(context, files, rules, lambda: None) as (opened, store):
+        named = files.name if files is not None else opened.info.name
         run_id = begin(store, named, rules, command="check", account=None, options={"limit": limit}, pilot=False)
         stage_source(context, store, run_id, opened, rules, limit=limit)
         return write_folder(store, run_id, context.output)
 
 
 def run(
-    source: Path | str | None,
+    source: SourceLike | None,
     mapping: MappingLike,
     *,
     context: Context | None = None,
@@ -81,11 +79,11 @@ def run(
     """
     context = context or Context.create()
     rules, base = rules_of(mapping)
-    path = source_of(source, rules, base)
+    files = files_of(source, rules, base)
     with ExitStack() as stack:
         client = stack.enter_context(context.open_client())
         get_account = functools.cache(client.get_account)
-        opened, store = stack.enter_context(watermarks.opened(context, path, rules, lambda: get_account().id))
+        opened, store = stack.enter_context(watermarks.opened(context, files, rules, lambda: get_account().id))
         account = get_account()
         check_account(rules, account)
         with store.lock(account.id, "run"):
@@ -94,13 +92,13 @@ def run(
                 "limit": limit,
                 "list": list or context.settings.list or rules.load.list,
                 "force": force,
-                "source_age": age_of(path, context),
+                "source_age": age_of(files, context),
                 "verify": verify,
             }
             parent = _parent(store, account, opened.info)
             run_id = begin(
                 store,
-                path if path is not None else opened.info.name,
+                files.name if files is not None else opened.info.name,
                 rules,
                 command="run",
                 account=account.id,
@@ -170,6 +168,7 @@ def retry(run_id: str | None = None, *, context: Context | None = None, force: b
                 store.stage_again(child, parent.id, lines)
                 kept = ("headers", "source_facts", "source_notes", "account_name")
                 details = {name: parent.details[name] for name in kept if name in parent.details}
+                details["files"] = files_again(parent, lines)
                 store.update_run(child, status=RunStatus.STAGED, details={**details, "records_read": len(lines)})
                 return load_run(context, store, client, child, force=force)
 

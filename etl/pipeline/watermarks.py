@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 from etl.config import Mapping
-from etl.extract import Source, query_key
+from etl.extract import Files, Source, query_key
 from etl.extract.sql_marks import held, later
 from etl.model import RunStatus, Watermark
 from etl.pipeline.context import Context
@@ -18,16 +17,16 @@ from etl.state import Store
 
 @contextlib.contextmanager
 def opened(
-    context: Context, path: Path | str | None, mapping: Mapping, account: Callable[[], str | None]
+    context: Context, files: Files | None, mapping: Mapping, account: Callable[[], str | None]
 ) -> Iterator[tuple[Source, Store]]:
-    """Open the source and the state. ``path`` ``None``: the query of the mapping.
+    """Open the source and the state. ``files`` ``None``: the query of the mapping.
 
     A query that goes on where an earlier run stopped needs the state, and the account, first. Any other source comes
     first: one that cannot be read leaves no trace.
     """
     now = datetime.fromtimestamp(context.clock.now(), UTC)
-    if path is not None or mapping.source.watermark is None:
-        with open_mapped(path, mapping, now=now) as source, context.open_store() as store:
+    if files is not None or mapping.source.watermark is None:
+        with open_mapped(files, mapping, now=now) as source, context.open_store() as store:
             yield source, store
         return
     with context.open_store() as store:

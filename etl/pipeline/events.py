@@ -1,0 +1,276 @@
+"""The verb that imports events: the same stages as for profiles, with events for records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from collections.abc import Mapping as AbstractMapping
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from etl.config import EventMapping, load_event_mapping, parse_event_mapping
+from etl.errors import EtlError, InterruptedRunError, UsageError
+from etl.extract import Source
+from etl.klaviyo import KlaviyoClient
+from etl.load import EventOptions, load_events, verify_events
+from etl.model import Chunk, DedupeResolution, Outcome, Progress, RunStatus, Transformed
+from etl.pipeline.beginning import clear_the_way
+from etl.pipeline.context import Context
+from etl.pipeline.files import SourceLike, files_of
+from etl.pipeline.folder import write_folder
+from etl.pipeline.guards import Staged, check_guards
+from etl.pipeline.judging import ChunkJudge
+from etl.pipeline.staging import open_mapped
+from etl.report import Report
+from etl.state import Run, Store
+from etl.transform import EventBuilder, add_amount, merge_order, requests_of
+from etl.version import VERSION
+
+KIND: Final = "events"
+"""What ``kind`` of a run's options says of a run of events."""
+
+EventMappingLike = EventMapping | AbstractMapping[str, Any] | Path | str
+
+
+def events(
+    source: SourceLike | None,
+    mapping: EventMappingLike,
+    *,
+    context: Context | None = None,
+    limit: int | None = None,
+    check: bool = False,
+    fire_flows: bool = False,
+    force: bool = False,
+    abandon: bool = False,
+) -> Report:
+    """Import events: stage, group, send, prove, report. What was confirmed before is not sent again.
+
+    ``check``: only stage and report; no network, no key. ``fire_flows``: let the events start flows. Raises as
+    :func:`etl.pipeline.run` does.
+    """
+    context = context or Context.create()
+    rules, base = _rules_of(mapping)
+    if fire_flows:
+        rules = rules.model_copy(update={"event": rules.event.model_copy(update={"backfill": False})})
+    files = files_of(source, rules.compiled, base)
+    if check:
+        with open_mapped(files, rules.compiled) as opened, context.open_store() as store:
+            run_id = _staged(context, store, opened, rules, account=None, command="check", limit=limit, force=force)
+            return write_folder(store, run_id, context.output)
+    with context.open_client() as client, context.open_store() as store:
+        account = client.get_account()
+        with store.lock(account.id, KIND), open_mapped(files, rules.compiled) as opened:
+            clear_the_way(store, account, abandon=abandon)
+            run_id = _staged(context, store, opened, rules, account=account.id, command=KIND, limit=limit, force=force)
+            store.update_run(run_id, details={"account_name": account.name})
+            return load_event_run(context, store, client, run_id, force=force)
+
+
+def load_event_run(context: Context, store: Store, client: KlaviyoClient, run_id: str, *, force: bool) -> Report:
+    """From staged, or from half-way, to the end."""
+    run = store.run(run_id)
+    mapping = parse_event_mapping(run.mapping, where="the mapping of the run")
+    started = context.clock.monotonic()
+    try:
+        if run.status is RunStatus.STAGED:
+            objections = [] if force or run.options.get("force") else _objections(store, run, mapping)
+            if objections:
+                notes = [*run.details.get("notes", ()), *(f"guard: {objection}" for objection in objections)]
+                store.update_run(run_id, status=RunStatus.REFUSED, details={"notes": notes})
+                return write_folder(store, run_id, context.output)
+            store.mark_unchanged(run_id, run.account or "", common_lists=(), list_ids={})
+            _announce(context, store, run, mapping)
+            store.update_run(run_id, status=RunStatus.LOADING, details={"load": {}})
+        summary = load_events(
+            store,
+            client,
+            run_id,
+            EventOptions(partial(requests_of, items_as=mapping.event.items_as), mapping.event.backfill),
+            clock=context.clock,
+            rng=context.rng,
+            progress=context.progress,
+            should_stop=context.should_stop,
+            pace=context.pace,
+        )
+    except EtlError:
+        write_folder(store, run_id, context.output)
+        raise
+    spent = store.run(run_id).details.get("seconds", {}).get("load", 0.0)
+    seconds = {"seconds": {"load": spent + context.clock.monotonic() - started}}
+    store.update_run(run_id, status=None if summary.interrupted else RunStatus.FINISHED, details=seconds)
+    store.fold_known()
+    return write_folder(store, run_id, context.output)
+
+
+def look_at_events(context: Context, store: Store, client: KlaviyoClient, run: Run, lines: Sequence[int]) -> int:
+    """Read the events of these rows back and write what was seen into state; return how many rows were looked at."""
+    mapping = parse_event_mapping(run.mapping, where="the mapping of the run")
+    return verify_events(
+        store,
+        client,
+        run.id,
+        partial(requests_of, items_as=mapping.event.items_as),
+        lines,
+        progress=context.progress,
+        should_stop=context.should_stop,
+    )
+
+
+def _rules_of(given: EventMappingLike) -> tuple[EventMapping, Path | None]:
+    if isinstance(given, EventMapping):
+        return given, None
+    if isinstance(given, Path | str):
+        return load_event_mapping(Path(given)), Path(given).parent
+    return parse_event_mapping(given), None
+
+
+def _staged(
+    context: Context,
+    store: Store,
+    source: Source,
+    mapping: EventMapping,
+    *,
+    account: str | None,
+    command: str,
+    limit: int | None,
+    force: bool,
+) -> str:
+    """Stage a source; a run whose source breaks half-way is forgotten."""
+    run_id = store.begin_run(
+        source=source.info.name,
+        mapping_hash=mapping.hash,
+        mapping=mapping.model_dump(mode="json", by_alias=True),
+        account=account,
+        command=command,
+        tool_version=VERSION,
+        options={"kind": KIND, "limit": limit, "force": force},
+        pilot=limit is not None,
+        parent=None,
+    )
+    try:
+        _stage(context, store, run_id, source, mapping, limit=limit)
+    except EtlError:
+        store.discard_run(run_id)
+        raise
+    return run_id
+
+
+def _stage(
+    context: Context, store: Store, run_id: str, source: Source, mapping: EventMapping, *, limit: int | None
+) -> None:
+    started = context.clock.monotonic()
+    info = source.info
+    judge = ChunkJudge(mapping.compiled, info.columns, context.clock.now())
+    builder = EventBuilder(mapping, context.clock.now())
+    read = 0
+    revenue: dict[str, Decimal] = {}
+    refused: dict[str, Decimal] = {}
+    for chunk in _first(source.chunks(), limit):
+        if context.should_stop():
+            raise InterruptedRunError("interrupted", "Stopped while reading: nothing was sent", "Run it again.")
+        validated, transformed, _ = judge.judge(chunk.frame)
+        built = builder.build(list(transformed.records))
+        rejected = transformed.rejected | built.rejected
+        issues = (*transformed.issues, *built.issues)
+        store.stage_chunk(run_id, chunk, validated, Transformed(built.records, rejected, issues))
+        for currency, amount in built.revenue.items():
+            add_amount(revenue, currency, amount)
+        for currency, amount in _refused(chunk, validated.rejected | rejected, builder, mapping):
+            add_amount(revenue, currency, amount)
+            add_amount(refused, currency, amount)
+        read += chunk.records
+        context.progress(Progress("stage", chunk.position, info.size, info.unit, f"{read:,} rows"))
+    for groups in store.same_identity(run_id):
+        merged = [merge_order(group, mapping) for group in groups]
+        for one in merged:
+            for currency, amount in one.dropped.items():
+                add_amount(revenue, currency, -amount)
+        kept = {record.line: record for group in groups for record in group}
+        store.apply_dedupe(
+            run_id,
+            DedupeResolution(
+                duplicates=tuple(
+                    (record.line, one.record.line, one.code)
+                    for one, group in zip(merged, groups, strict=True)
+                    for record in group
+                    if record.line != one.record.line
+                ),
+                replaced=tuple(one.record for one in merged if one.record != kept[one.record.line]),
+                issues=tuple(issue for one in merged for issue in one.issues),
+            ),
+        )
+    details: dict[str, Any] = {
+        "records_read": read,
+        "headers": list(info.columns),
+        "source_facts": {**info.details, "sha256": source.sha256 or "", "size": str(info.size)},
+        "source_notes": list(source.info.notes),
+        "seconds": {"stage": context.clock.monotonic() - started},
+        "revenue": {
+            "read": _texts(revenue),
+            "rejected": _texts(refused),
+            "grouped": mapping.event.group_by_order,
+        },
+    }
+    store.update_run(run_id, status=RunStatus.STAGED, details=details)
+
+
+def _refused(
+    chunk: Chunk, lines: frozenset[int], builder: EventBuilder, mapping: EventMapping
+) -> Iterator[tuple[str, Decimal]]:
+    """Yield (currency, amount) of rows that were refused, as far as they can be read."""
+    header, currencies = mapping.header_of("value"), mapping.header_of("currency")
+    if header is None or not lines:
+        return
+    mine = chunk.frame[chunk.frame.index.isin(lines)]
+    names = mine[currencies].fillna("").tolist() if currencies else [""] * len(mine)
+    for cell, name in zip(mine[header].fillna("").tolist(), names, strict=True):
+        amount = builder.amount(cell)
+        if amount is not None:
+            yield name.strip().upper() or mapping.event.currency or "", amount
+
+
+def _texts(amounts: AbstractMapping[str, Decimal]) -> dict[str, str]:
+    return {currency: format(amount, "f") for currency, amount in sorted(amounts.items())}
+
+
+def _first(chunks: Any, limit: int | None) -> Any:
+    left = limit
+    for chunk in chunks:
+        if left is None:
+            yield chunk
+            continue
+        frame = chunk.frame.iloc[:left]
+        last = int(frame.index[-1]) if len(frame) else 0
+        ragged = tuple(row for row in chunk.ragged if row.line <= last)
+        issues = tuple(issue for issue in chunk.issues if issue.line <= last)
+        yield Chunk(frame, ragged, issues, chunk.position)
+        left -= len(frame)
+        if left <= 0:
+            return
+
+
+def _objections(store: Store, run: Run, mapping: EventMapping) -> list[str]:
+    counts = store.counts(run.id)
+    staged = Staged(
+        read=sum(counts.values()),
+        rejected=counts.get(Outcome.REJECTED, 0),
+        previous_read=None,
+        source_age=None,
+        incremental=False,
+        previous_confirmed=0,
+        vanished=0,
+    )
+    return check_guards(mapping.guards, staged)
+
+
+def _announce(context: Context, store: Store, run: Run, mapping: EventMapping) -> None:
+    pending = store.counts(run.id).get(None, 0)
+    if not pending:
+        return
+    way = "recorded without starting flows" if mapping.event.backfill else "flows that wait for them WILL start"
+    context.announce(f"{pending:,} events are sent: {way}")
+    store.update_run(run.id, details={"notes": [*run.details.get("notes", ()), f"{pending:,} events: {way}"]})
+    if not context.confirm(f"Send {pending:,} events to account {run.account} ({way})?"):
+        store.update_run(run.id, status=RunStatus.ABANDONED)
+        raise UsageError("not-confirmed", "Nothing was sent", "Run it again when you are ready, or with --yes.")

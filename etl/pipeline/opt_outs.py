@@ -1,0 +1,65 @@
+"""Who must not be subscribed, by what the webhooks told: shown, exported, and flagged in imports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Final
+
+from etl.klaviyo import KlaviyoClient
+from etl.model import Channel, Issue, Severity, Stage
+from etl.pipeline.context import Context
+from etl.state import NoticeKind, Run, Store
+
+BOUNCED: Final = "email-bounced"
+
+
+def opt_outs(*, context: Context, log: bool = False) -> Iterator[dict[str, str]]:
+    """Yield what holds today per address, or the whole log (``log``). Times: ISO 8601, UTC."""
+    with context.open_store(create=False) as store:
+        for account in store.notice_accounts():
+            if log:
+                for notice in store.notices(account):
+                    yield {
+                        "account": account,
+                        "channel": notice.channel.value,
+                        "kind": notice.kind.value,
+                        "email": notice.email or "",
+                        "phone_number": notice.phone_number or "",
+                        "profile_id": notice.profile_id or "",
+                        "happened_at": _time(notice.happened_at),
+                        "received_at": _time(notice.received_at),
+                        "topic": notice.topic,
+                        "event_id": notice.event_id,
+                    }
+                continue
+            for standing in store.standings(account):
+                yield {
+                    "account": account,
+                    "channel": standing.channel.value,
+                    "address": standing.address,
+                    "reason": standing.kind.value,
+                    "since": _time(standing.since),
+                }
+
+
+def flag_bounced(store: Store, client: KlaviyoClient, run: Run, header: str | None) -> None:
+    """Warn of rows whose address has bounced. May be asked again: a run is flagged once."""
+    if run.details.get("bounced_flagged"):
+        return
+    bounced = [
+        standing
+        for standing in store.standings(run.account or "")
+        if standing.channel is Channel.EMAIL and standing.kind is NoticeKind.BOUNCED
+    ]
+    addresses = [standing.address for standing in bounced if not standing.by_profile]
+    # A delivery may name no more than the profile (reference 3.11).
+    nameless = [standing.address for standing in bounced if standing.by_profile]
+    addresses += [profile.email.casefold() for profile in client.profiles_by("id", nameless) if profile.email]
+    lines = store.lines_of_emails(run.id, addresses)
+    store.add_issues(run.id, [Issue(line, Stage.LOAD, BOUNCED, header, severity=Severity.WARNING) for line in lines])
+    store.update_run(run.id, details={"bounced_flagged": True})
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

@@ -1,0 +1,123 @@
+"""The verbs for one thing at a time: a profile, an event, a webhook. Each opens what it needs and closes it again."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from etl.errors import ConfigError, UsageError
+from etl.klaviyo import Profile, Webhook
+from etl.model import Channel
+from etl.pipeline import people, tracking
+from etl.pipeline.context import Context
+from etl.pipeline.targets import need_list
+
+OPT_OUT_TOPICS = tuple(
+    f"event:klaviyo.{name}"
+    for name in (
+        "unsubscribed_from_email_marketing",
+        "subscribed_to_email_marketing",
+        "unsubscribed_from_sms_marketing",
+        "subscribed_to_sms_marketing",
+        "bounced_email",
+        "marked_email_as_spam",
+        "manually_suppressed_from_email_marketing",
+        "manually_unsuppressed_from_email_marketing",
+    )
+)
+"""What the log of opt-outs lives on (reference 3.11)."""
+
+
+def get_profile(who: str, *, context: Context | None = None) -> Profile:
+    """Return a profile with its consents, by e-mail, phone (with +), external id or Klaviyo id. Raise UsageError."""
+    context = context or Context.create()
+    with context.open_client() as client:
+        found = people.find_person(client, who)
+    if found is None:
+        raise UsageError("profile-not-found", "Klaviyo has no such profile", "Check the address or id.")
+    return found
+
+
+def upsert_profile(
+    fields: Mapping[str, Any],
+    *,
+    context: Context | None = None,
+    lists: Sequence[str] = (),
+    subscribe: Sequence[Channel] = (),
+    country: str | None = None,
+    source: str = "",
+) -> people.Upserted:
+    """Create or update one profile, put it on lists (id or name), subscribe it where nothing speaks against it.
+
+    ``fields``: attributes by Klaviyo's names; ``location`` and ``properties`` are mappings. Raise
+    :class:`etl.pipeline.people.InvalidPersonError` naming each faulty field, and KlaviyoError.
+    """
+    context = context or Context.create()
+    person = people.read_person(fields, country=country)
+    with context.open_client() as client, context.open_store() as store:
+        ids = [need_list(client, name, create=False).id for name in lists]
+        account = client.get_account().id if subscribe else ""
+        return people.upsert_person(client, store, account, person, lists=ids, subscribe=subscribe, source=source)
+
+
+def update_profile(who: str, changes: Mapping[str, Any], *, context: Context | None = None) -> str:
+    """Change fields of a profile that is there (``None`` clears); return its Klaviyo id."""
+    context = context or Context.create()
+    found = get_profile(who, context=context)
+    with context.open_client() as client:
+        people.update_person(client, found.id, changes)
+    return found.id
+
+
+def delete_profile(who: str, *, context: Context | None = None) -> None:
+    """Ask Klaviyo to delete everything about a person, for good."""
+    context = context or Context.create()
+    with context.open_client() as client:
+        people.request_deletion(client, who)
+
+
+def track(fields: Mapping[str, Any], *, context: Context | None = None) -> str:
+    """Send one event, see :func:`etl.pipeline.tracking.read_event`; return its unique id."""
+    context = context or Context.create()
+    event = tracking.read_event(fields, context.clock.now(), unique_id=secrets.token_hex(16))
+    with context.open_client() as client:
+        tracking.track_event(client, event)
+    return event.unique_id
+
+
+def webhooks(*, context: Context | None = None) -> list[Webhook]:
+    """Return the account's webhooks."""
+    context = context or Context.create()
+    with context.open_client() as client:
+        return client.webhooks()
+
+
+def create_webhook(
+    url: str,
+    secret: str,
+    *,
+    context: Context | None = None,
+    name: str = "klaviyo-etl",
+    topics: Sequence[str] = (),
+) -> Webhook:
+    """Create a webhook for the topics of opt-outs, or those given. Raise ConfigError for topics that are not there."""
+    context = context or Context.create()
+    with context.open_client() as client:
+        there = client.webhook_topics()
+        unknown = [topic for topic in topics if topic not in there]
+        if unknown:
+            raise ConfigError(
+                "topic-unknown",
+                f"Klaviyo has no topic {unknown[0]!r}",
+                f"Topics there: {', '.join(sorted(there)[:40])}.",
+            )
+        wanted = list(topics) or [topic for topic in OPT_OUT_TOPICS if topic in there]
+        return client.create_webhook(name, url, secret, wanted)
+
+
+def delete_webhook(webhook_id: str, *, context: Context | None = None) -> bool:
+    """Delete a webhook; whether it was there."""
+    context = context or Context.create()
+    with context.open_client() as client:
+        return client.delete_webhook(webhook_id)
