@@ -9,8 +9,14 @@ from typing import NoReturn
 
 import click
 
+from etl.cli.consent import suppress, suppressions
+from etl.cli.events import events
 from etl.cli.imports import check, resume, retry, run, verify
+from etl.cli.init import init
+from etl.cli.lists import lists
+from etl.cli.people import event, profile
 from etl.cli.planning import plan
+from etl.cli.receiving import serve, webhooks
 from etl.cli.results import rejects, report, runs
 from etl.cli.tools import doctor, sandbox
 from etl.console import Console
@@ -32,6 +38,7 @@ def cli() -> None:
 
     \b
     A first import:
+      klaviyo-etl init customers.csv              look at it, write its mapping
       klaviyo-etl check customers.csv             what is in the file, what would be refused
       klaviyo-etl run customers.csv --sandbox     rehearse against a local Klaviyo
       klaviyo-etl doctor                          key, account and list
@@ -48,7 +55,29 @@ def cli() -> None:
     """
 
 
-for command in (check, plan, run, resume, retry, verify, report, rejects, runs, doctor, sandbox):
+_COMMANDS = (
+    init,
+    check,
+    plan,
+    run,
+    resume,
+    retry,
+    verify,
+    events,
+    report,
+    rejects,
+    runs,
+    lists,
+    profile,
+    event,
+    suppress,
+    suppressions,
+    serve,
+    webhooks,
+    doctor,
+    sandbox,
+)
+for command in _COMMANDS:
     cli.add_command(command)
 
 

@@ -10,6 +10,7 @@ import click
 from etl import pipeline
 from etl.cli.options import (
     common_options,
+    files_argument,
     force_option,
     format_option,
     limit_option,
@@ -17,19 +18,19 @@ from etl.cli.options import (
     mapping_option,
     run_argument,
 )
-from etl.cli.session import Common, Session, find_mapping, rehearsed, session
+from etl.cli.session import Common, Session, mapping_of, rehearsed, session
 from etl.errors import EtlError, InterruptedRunError
 from etl.report import Report, render_json, render_text
 
 
 @click.command()
-@click.argument("file", required=False)
+@files_argument
 @mapping_option
 @limit_option
 @format_option
 @common_options
-def check(*, file: str | None, mapping: Path | None, limit: int | None, format_: str, common: Common) -> NoReturn:
-    """Read, judge and convert FILE, and report what would be sent.
+def check(*, files: tuple[str, ...], mapping: Path | None, limit: int | None, format_: str, common: Common) -> NoReturn:
+    """Read, judge and convert FILE (or several), and report what would be sent.
 
     Needs no key and no network, and sends nothing. Every row that would be refused is listed with its line, its
     column, a code and the next thing to do.
@@ -39,12 +40,12 @@ def check(*, file: str | None, mapping: Path | None, limit: int | None, format_:
     klaviyo-etl check export.csv -m hubspot.toml
     """
     with session(common) as at:
-        report = pipeline.check(file, find_mapping(file, mapping), context=at.context, limit=limit)
+        report = pipeline.check(files or None, mapping_of(files, mapping), context=at.context, limit=limit)
         finish(at, report, format_)
 
 
 @click.command()
-@click.argument("file", required=False)
+@files_argument
 @mapping_option
 @list_option
 @limit_option
@@ -61,7 +62,7 @@ def check(*, file: str | None, mapping: Path | None, limit: int | None, format_:
 @common_options
 def run(
     *,
-    file: str | None,
+    files: tuple[str, ...],
     mapping: Path | None,
     list_: str | None,
     limit: int | None,
@@ -79,15 +80,16 @@ def run(
     \b
     klaviyo-etl run customers.csv --sandbox            rehearse, nothing leaves this machine
     klaviyo-etl run customers.csv --limit 100          a pilot with the first 100 rows
+    klaviyo-etl run 'exports/*.csv' -m crm.toml        several files as one source
     klaviyo-etl run customers.csv --non-interactive    for cron
 
     The key comes from KLAVIYO_PRIVATE_KEY, in the environment or in .env.
     """
-    rules, names = rehearsed(find_mapping(file, mapping), common)
+    rules, names = rehearsed(mapping_of(files, mapping), common)
     with session(common, lists=(list_,) if list_ else names) as at:
         try:
             report = pipeline.run(
-                file,
+                files or None,
                 rules,
                 context=at.context,
                 list=list_,
@@ -155,8 +157,10 @@ def finish(at: Session, report: Report, format_: str) -> NoReturn:
         click.echo(render_json(report) if format_ == "json" else render_text(report), nl=False)
     folder = at.context.output / report.run
     at.console.say(f"The whole report: {folder / 'report.html'}")
-    if (folder / "rejects.csv").exists():
-        at.console.say(f"The rows to fix:  {folder / 'rejects.csv'}")
+    for name in ("rejects.xlsx", "rejects.csv"):
+        if (folder / name).exists():
+            at.console.say(f"The rows to fix:  {folder / name}")
+            break
     if not report.complete and at.signals.exit_code is not None:
         at.console.say(f"To finish it:     klaviyo-etl resume {report.run}{at.flags}")
         raise SystemExit(at.signals.exit_code)

@@ -13,6 +13,7 @@ from etl.cli.session import Common
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
+files_argument = click.argument("files", nargs=-1, metavar="[FILE]...")
 mapping_option = click.option(
     "--mapping",
     "-m",

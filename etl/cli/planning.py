@@ -10,21 +10,22 @@ import click
 import orjson
 
 from etl import pipeline
-from etl.cli.options import common_options, format_option, limit_option, list_option, mapping_option
-from etl.cli.session import Common, find_mapping, rehearsed, session
+from etl.cli.options import common_options, files_argument, format_option, limit_option, list_option, mapping_option
+from etl.cli.session import Common, mapping_of, rehearsed, session
 from etl.errors import ExitCode
 from etl.report.plan_text import render_plan
+from etl.report.text import consent_words
 
 
 @click.command()
-@click.argument("file", required=False)
+@files_argument
 @mapping_option
 @list_option
 @limit_option
 @format_option
 @common_options
 def plan(
-    *, file: str | None, mapping: Path | None, list_: str | None, limit: int | None, format_: str, common: Common
+    *, files: tuple[str, ...], mapping: Path | None, list_: str | None, limit: int | None, format_: str, common: Common
 ) -> NoReturn:
     """Show what run would do with FILE now: create, update (which fields), leave alone; lists, requests, time.
 
@@ -34,9 +35,9 @@ def plan(
     klaviyo-etl plan customers.csv
     klaviyo-etl plan customers.csv --format json       for machines
     """
-    rules, names = rehearsed(find_mapping(file, mapping), common)
+    rules, names = rehearsed(mapping_of(files, mapping), common)
     with session(common, lists=(list_,) if list_ else names) as at:
-        found = pipeline.plan(file, rules, context=at.context, list=list_, limit=limit)
+        found = pipeline.plan(files or None, rules, context=at.context, list=list_, limit=limit)
         at.console.close()
         text = orjson.dumps(asdict(found), option=orjson.OPT_INDENT_2).decode() if format_ == "json" else _text(found)
         if not common.quiet:
@@ -61,6 +62,9 @@ def _text(found: pipeline.Plan) -> str:
         tally=[*((name, count) for name, count in tally if count), ("rows read", found.read)],
         fields=ahead.fields,
         lists=found.lists,
+        consents=[
+            (consent_words(one.channel, one.wish), one.send, one.already, one.withheld) for one in ahead.consents
+        ],
         requests=ahead.requests,
         seconds=ahead.seconds,
         closing=[

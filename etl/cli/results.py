@@ -46,11 +46,14 @@ def report(run_id: str | None, format_: str, to: Path | None, common: Common) ->
 @click.command()
 @run_argument
 @click.option(
-    "--to", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="[default: rejects-RUN.csv]"
+    "--to",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="[default: rejects-RUN.csv]; a name that ends in .xlsx makes a workbook.",
 )
 @common_options
 def rejects(run_id: str | None, to: Path | None, common: Common) -> None:
-    """Write the rows to fix of RUN, or of the newest run, as CSV.
+    """Write the rows to fix of RUN, or of the newest run, as CSV or as a workbook.
 
     The original columns stay untouched; _line, _column, _code, _reason and _suggestion stand beside them. Correct the
     cells in a spreadsheet and run that file: the added columns are ignored.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
@@ -16,6 +16,7 @@ import click
 from etl.config import Mapping, Settings, load_mapping, load_settings
 from etl.console import Console
 from etl.errors import ConfigError, ExitCode
+from etl.extract import file_name, is_remote, masked
 from etl.klaviyo import Exchange
 from etl.pipeline import Context
 from etl.sandbox import SANDBOX_KEY, SandboxServer, SandboxSettings
@@ -134,6 +135,21 @@ def find_mapping(file: str | None, given: Path | None) -> Path:
     )
 
 
+def mapping_of(files: Sequence[str], given: Path | None) -> Path:
+    """Return the mapping's path for these files, patterns or URLs. Raise ConfigError."""
+    if given is not None or not files:
+        return find_mapping(None, given)
+    if len(files) == 1 and is_remote(files[0]):
+        return find_mapping(file_name(files[0]) or masked(files[0]), None)
+    if len(files) == 1 and (Path(files[0]).exists() or not set("*?[") & set(files[0])):
+        return find_mapping(files[0], None)
+    raise ConfigError(
+        "mapping-missing",
+        "Several files have no mapping of their own",
+        "Name one with --mapping, for example -m crm.toml.",
+    )
+
+
 def rehearsed(mapping: Path, common: Common) -> tuple[Mapping | Path, tuple[str, ...]]:
     """Return the mapping to use and the lists a sandbox needs for it."""
     if not common.sandbox:
@@ -142,7 +158,7 @@ def rehearsed(mapping: Path, common: Common) -> tuple[Mapping | Path, tuple[str,
     names = tuple(name for name in (rules.load.list, rules.load.remove_from_list) if name)
     source = rules.source
     if source.path is not None:
-        source = source.model_copy(update={"path": str(mapping.parent / source.path)})
+        source = source.model_copy(update={"path": source.paths_from(mapping.parent)})
     # The sandbox is never the account that the mapping expects.
     guards = rules.guards.model_copy(update={"expect_account": None})
     return rules.model_copy(update={"guards": guards, "source": source}), names

@@ -47,7 +47,17 @@ def doctor(list_: str | None, common: Common) -> NoReturn:
     "--limits", type=click.Choice(["real", "off"]), default="real", show_default=True, help="Klaviyo's rate limits."
 )
 @click.option("--job-seconds", type=float, default=0.2, show_default=True, help="How long an import job takes.")
+@click.option(
+    "--processing-seconds",
+    type=click.FloatRange(min=0),
+    default=0.2,
+    show_default=True,
+    help="How long consents, events and deletions take to show.",
+)
 @click.option("--list", "lists", multiple=True, metavar="NAME", help="A list that exists from the start; repeatable.")
+@click.option(
+    "--double-opt-in-list", "double", multiple=True, metavar="NAME", help="The same with double opt-in; repeatable."
+)
 @click.option(
     "--faults",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -55,7 +65,16 @@ def doctor(list_: str | None, common: Common) -> NoReturn:
     help="Fault file (JSON): what goes wrong, where, how often. See docs/sandbox.md.",
 )
 def sandbox(
-    *, host: str, port: int, data: Path, limits: str, job_seconds: float, lists: tuple[str, ...], faults: Path | None
+    *,
+    host: str,
+    port: int,
+    data: Path,
+    limits: str,
+    job_seconds: float,
+    processing_seconds: float,
+    lists: tuple[str, ...],
+    double: tuple[str, ...],
+    faults: Path | None,
 ) -> None:
     """Serve a local Klaviyo for rehearsals: real HTTP, real limits, real traps.
 
@@ -70,7 +89,9 @@ def sandbox(
         path=data,
         limits="off" if limits == "off" else "real",
         job_seconds=job_seconds,
+        processing_seconds=processing_seconds,
         lists=lists,
+        double_opt_in_lists=double,
         faults=planned.rules if planned else (),
         fault_seed=planned.seed if planned else 0,
     )

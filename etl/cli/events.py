@@ -1,0 +1,65 @@
+"""The command that imports events."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from etl import pipeline
+from etl.cli.imports import finish, interrupted
+from etl.cli.options import common_options, force_option, format_option, limit_option, mapping_option
+from etl.cli.session import Common, find_mapping, session
+from etl.errors import InterruptedRunError
+
+
+@click.command()
+@click.argument("file", required=False)
+@mapping_option
+@limit_option
+@force_option
+@click.option("--check", is_flag=True, help="Only read, judge and report: no key, no network.")
+@click.option("--fire-flows", is_flag=True, help="Let the events start flows. Default: recorded without (backfill).")
+@click.option("--abandon", is_flag=True, help="Give up an unfinished earlier run into this account.")
+@format_option
+@common_options
+def events(
+    *,
+    file: str | None,
+    mapping: Path | None,
+    limit: int | None,
+    force: bool,
+    check: bool,
+    fire_flows: bool,
+    abandon: bool,
+    format_: str,
+    common: Common,
+) -> NoReturn:
+    """Import events from FILE: order history with revenue, or anything else that happened.
+
+    One row per event, or one row per line item, grouped into orders. Each event gets a unique id of its own, so running
+    a file twice sends nothing twice. The report adds up the revenue: what was read equals what was sent and what was
+    not. resume, retry, report and rejects work as for profiles.
+
+    \b
+    klaviyo-etl events orders.csv --check              what is in the file
+    klaviyo-etl events orders.csv --sandbox            rehearse
+    klaviyo-etl events orders.csv                      uses orders.toml; docs/events.md shows one
+    """
+    chosen = find_mapping(file, mapping)
+    with session(common) as at:
+        try:
+            report = pipeline.events(
+                file,
+                chosen,
+                context=at.context,
+                limit=limit,
+                check=check,
+                fire_flows=fire_flows,
+                force=force,
+                abandon=abandon,
+            )
+        except InterruptedRunError as error:
+            interrupted(at, error)
+        finish(at, report, format_)

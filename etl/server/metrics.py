@@ -1,0 +1,34 @@
+"""What the server counts, for Prometheus: never who."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Metrics:
+    """The counters of one server; a registry of its own, so that several can live in one process."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self.deliveries = Counter(
+            "klaviyo_etl_deliveries", "Webhook deliveries by what became of them", ["result"], registry=self._registry
+        )
+        self.notices = Counter("klaviyo_etl_notices", "Events of webhooks by topic", ["topic"], registry=self._registry)
+        self.seconds = Histogram(
+            "klaviyo_etl_delivery_seconds",
+            "Time until a delivery was on the disk and answered",
+            buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0),
+            registry=self._registry,
+        )
+        self.requests = Counter(
+            "klaviyo_etl_requests", "Requests of forms and checkouts", ["path", "status"], registry=self._registry
+        )
+        self.waiting = Gauge(
+            "klaviyo_etl_outbox_waiting", "Accepted requests that Klaviyo does not have yet", registry=self._registry
+        )
+
+    def render(self) -> bytes:
+        """Return the page that Prometheus reads."""
+        return bytes(generate_latest(self._registry))
