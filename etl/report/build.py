@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Final
+
+import orjson
 
 from etl.codes import CODES
 from etl.errors import InternalError
-from etl.model import Outcome, RunStatus
-from etl.report.model import BatchTotals, IssueGroup, Observed, Phase, Report, Tally
+from etl.model import Outcome, Part, Places, RunStatus
+from etl.report.model import (
+    MOST_MERGES,
+    BatchTotals,
+    ConsentTotals,
+    IssueGroup,
+    Merges,
+    Observed,
+    Phase,
+    Report,
+    Revenue,
+    SourceFile,
+    Tally,
+)
 from etl.state import Run, Store
 
 _KINDS: Final = {
@@ -16,6 +32,13 @@ _KINDS: Final = {
     "upsert": "profile-import",
     "list_add": "list additions",
     "list_remove": "list removals",
+    "subscribe_email": "subscribe to e-mail",
+    "subscribe_sms": "subscribe to SMS",
+    "unsubscribe_email": "unsubscribe from e-mail",
+    "unsubscribe_sms": "unsubscribe from SMS",
+    "suppress": "suppress",
+    "unsuppress": "unsuppress",
+    "events": "bulk events",
 }
 
 
@@ -29,7 +52,8 @@ def build_report(store: Store, run_id: str) -> Report:
             f"Run {run_id}: {tally.read} rows were read, but the outcomes add up to {sum(n for _, n in tally.parts)}",
             "Please report this with the run's manifest.json.",
         )
-    issues = _issues(store, run_id)
+    places = places_of(run)
+    issues = _issues(store, run_id, places)
     details = run.details
     return Report(
         run=run.id,
@@ -52,12 +76,27 @@ def build_report(store: Store, run_id: str) -> Report:
         jobs=tuple(store.job_ids(run_id)),
         phases=_phases(run, tally),
         observed=tuple(
-            Observed(seen.verdict.value, seen.count, seen.fields, seen.lines)
+            Observed(seen.verdict.value, seen.count, seen.fields, *_located(places, seen.lines))
             for seen in store.observation_summary(run_id)
         ),
         notes=_notes(run),
         next_steps=_next_steps(run, tally, issues),
+        merges=_merges(store, run_id),
+        consents=_consents(store, run_id),
+        revenue=_revenue(store, run),
+        files=tuple(SourceFile(str(file["name"]), int(file["rows"])) for file in details.get("files", ())),
     )
+
+
+def places_of(run: Run) -> Places:
+    """Return where the lines of a run stand."""
+    return Places(Part(str(file["name"]), int(file["offset"])) for file in run.details.get("files", ()))
+
+
+def _located(places: Places, lines: Sequence[int]) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """Return the lines in their files, and the files."""
+    found = [places.of(line) for line in lines]
+    return tuple(line for _, line in found), tuple(file for file, _ in found) if places else ()
 
 
 def _tally(run: Run, counts: Mapping[Outcome | None, int]) -> Tally:
@@ -75,10 +114,11 @@ def _tally(run: Run, counts: Mapping[Outcome | None, int]) -> Tally:
     )
 
 
-def _issues(store: Store, run_id: str) -> tuple[IssueGroup, ...]:
+def _issues(store: Store, run_id: str, places: Places) -> tuple[IssueGroup, ...]:
     groups = []
     for found in store.issue_groups(run_id):
         code = CODES.get(found.code)
+        lines, files = _located(places, found.lines)
         groups.append(
             IssueGroup(
                 code=found.code,
@@ -88,11 +128,17 @@ def _issues(store: Store, run_id: str) -> tuple[IssueGroup, ...]:
                 severity=found.severity,
                 column=found.column,
                 count=found.count,
-                lines=found.lines,
+                lines=lines,
                 detail=found.detail,
+                files=files,
             )
         )
     return tuple(groups)
+
+
+def _merges(store: Store, run_id: str) -> Merges:
+    found = store.merge_summary(run_id, MOST_MERGES)
+    return Merges(found.people, found.lines, found.fields, found.first)
 
 
 def _batches(store: Store, run_id: str) -> tuple[BatchTotals, ...]:
@@ -108,6 +154,48 @@ def _batches(store: Store, run_id: str) -> tuple[BatchTotals, ...]:
             resent=found.resent,
         )
         for found in store.batch_summary(run_id)
+    )
+
+
+def _revenue(store: Store, run: Run) -> tuple[Revenue, ...]:
+    """Return the sums of a run of events. Raise :class:`InternalError` if one does not tie."""
+    told = run.details.get("revenue")
+    if told is None:
+        return ()
+    sums: dict[str, dict[str, Decimal]] = {currency: {} for currency in told["read"]}
+    for outcome, code, body in store.amounts(run.id):
+        event = orjson.loads(body)["attributes"]["event"]
+        if "value" in event and code != "order-line":
+            counted = sums.setdefault(event.get("currency", ""), {})
+            name = outcome.value if outcome else "pending"
+            counted[name] = counted.get(name, Decimal(0)) + Decimal(event["value"])
+    found = []
+    for currency, counted in sorted(sums.items()):
+        # Rows that were refused have no record; what could be read of them was added up while they were.
+        refused = Decimal(told["rejected"].get(currency, "0"))
+        counted["rejected"] = counted.get("rejected", Decimal(0)) + refused
+        names = ("loaded", "unchanged", "duplicate", "rejected", "failed", "unknown", "pending")
+        amounts = {name: format(counted.get(name, Decimal(0)), "f") for name in names}
+        one = Revenue(currency=currency, read=told["read"].get(currency, "0"), **amounts)
+        if not one.ties:
+            raise InternalError(
+                "sum-does-not-tie",
+                f"Run {run.id}: {one.read} {currency} were read, but the outcomes add up to something else",
+                "Please report this with the run's manifest.json.",
+            )
+        found.append(one)
+    return tuple(found)
+
+
+def _consents(store: Store, run_id: str) -> tuple[ConsentTotals, ...]:
+    found: dict[tuple[str, str], Counter[str]] = {}
+    for one in store.consent_counts(run_id):
+        counted = found.setdefault((one.channel.value, one.wish.value), Counter())
+        counted[one.result.value if one.result else "open"] += one.count
+    names = ("already", "confirmed", "withheld", "pending", "refused", "unknown", "open")
+    return tuple(
+        ConsentTotals(channel, wish, sum(counted.values()), *(counted[name] for name in names))
+        for (channel, wish), counted in found.items()
     )
 
 

@@ -15,7 +15,7 @@ from markupsafe import Markup, escape
 
 from etl.model import RunStatus
 from etl.report.model import Report
-from etl.report.text import COMMAND, duration, size, speed, timestamp
+from etl.report.text import COMMAND, consent_words, duration, size, speed, timestamp
 
 _STATUS_WORDS = {
     RunStatus.STAGING: "reading",
@@ -49,6 +49,7 @@ def _template() -> Template:
     environment.filters.update(
         timestamp=timestamp, duration=duration, size=size, speed=speed, percent=percent, commands=commands
     )
+    environment.globals["consent_words"] = consent_words
     environment.filters["count"] = lambda number: f"{number:,}"
     source = files("etl.report").joinpath("report.html.jinja").read_text(encoding="utf-8")
     return environment.from_string(source)

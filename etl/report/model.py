@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final
 
 from etl.errors import ExitCode
-from etl.model import RunStatus, Severity, Stage, Verdict
+from etl.model import Merge, RunStatus, Severity, Stage, Verdict, place_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class IssueGroup:
-    """All issues of one code in one column. ``lines``: the first few."""
+    """All issues of one code in one column. ``lines``: the first few; ``files``: of each, where there are several."""
 
     code: str
     title: str
@@ -54,11 +56,17 @@ class IssueGroup:
     count: int
     lines: tuple[int, ...]
     detail: str
+    files: tuple[str, ...] = ()
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """The lines as people read them: ``17``, or ``orders-2.csv:17``."""
+        return _places(self.lines, self.files)
 
     @property
     def whole_file(self) -> bool:
         """Whether it is about the file and not about rows of it."""
-        return self.lines == (0,)
+        return self.lines == (0,) and not any(self.files)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +99,98 @@ class Phase:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What reading rows back showed, by verdict. ``fields``: name of a differing field → rows."""
+    """What reading rows back showed, by verdict. ``fields``: name of a differing field → rows; ``files`` as above."""
 
     verdict: str
     count: int
     fields: tuple[tuple[str, int], ...]
     lines: tuple[int, ...]
+    files: tuple[str, ...] = ()
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """The lines as people read them."""
+        return _places(self.lines, self.files)
+
+
+def _places(lines: tuple[int, ...], files: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(map(place_text, files or ("",) * len(lines), lines))
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """One file of a source that has several, and the rows read from it."""
+
+    name: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Merges:
+    """Lines of one person that became one. ``people``: how many have several; ``lines``: lines that went into others.
+
+    ``fields``: source column → people whose lines differ in it. ``shown``: the first :data:`MOST_MERGES` of them.
+    """
+
+    people: int = 0
+    lines: int = 0
+    fields: tuple[tuple[str, int], ...] = ()
+    shown: tuple[Merge, ...] = ()
+
+
+MOST_MERGES: Final = 1_000
+"""Merges that a report lists one by one; its counts are of all."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentTotals:
+    """What became of wishes of one kind, such as subscribing to e-mail. ``asked`` is the sum of the others.
+
+    ``open``: not settled, or the row itself came to nothing.
+    """
+
+    channel: str
+    wish: str
+    asked: int
+    already: int
+    confirmed: int
+    withheld: int
+    pending: int
+    refused: int
+    unknown: int
+    open: int
+
+    @property
+    def results(self) -> tuple[tuple[str, int], ...]:
+        """The summands that are not nothing."""
+        names = ("confirmed", "already", "withheld", "pending", "refused", "unknown", "open")
+        return tuple((name, count) for name in names if (count := getattr(self, name)))
+
+
+@dataclass(frozen=True, slots=True)
+class Revenue:
+    """Amounts of one currency, exact, as decimal text: ``read`` is the sum of all the others, always."""
+
+    currency: str
+    read: str
+    loaded: str
+    unchanged: str
+    duplicate: str
+    rejected: str
+    failed: str
+    unknown: str
+    pending: str
+
+    @property
+    def parts(self) -> tuple[tuple[str, str], ...]:
+        """The summands in the order of the addition."""
+        names = ("loaded", "unchanged", "duplicate", "rejected", "failed", "unknown", "pending")
+        return tuple((name, getattr(self, name)) for name in names)
+
+    @property
+    def ties(self) -> bool:
+        """Whether the sum is right. It is an internal error if not."""
+        return Decimal(self.read) == sum(Decimal(amount) for _, amount in self.parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +219,10 @@ class Report:
     observed: tuple[Observed, ...]
     notes: tuple[str, ...]
     next_steps: tuple[str, ...]
+    merges: Merges = Merges()
+    consents: tuple[ConsentTotals, ...] = ()
+    files: tuple[SourceFile, ...] = ()
+    revenue: tuple[Revenue, ...] = ()
 
     @property
     def errors(self) -> int:

@@ -15,11 +15,15 @@ def render_plan(
     tally: Sequence[tuple[str, int]],
     fields: Sequence[tuple[str, int]],
     lists: Sequence[tuple[str, int]],
+    consents: Sequence[tuple[str, int, int, int]],
     requests: Sequence[tuple[str, int]],
     seconds: float,
     closing: Sequence[str],
 ) -> str:
-    """Return the plan, newline at the end. ``tally``: rows by what would become of them, the sum last."""
+    """Return the plan, newline at the end. ``tally``: rows by what would become of them, the sum last.
+
+    ``consents``: wish, then how many would be sent, are so already, and are left alone.
+    """
     width = len(f"{tally[-1][1]:,}")
     rows = [f"  {count:>{width},}  {name}" for name, count in tally[:-1]]
     total = [f"  {'-' * (width + 12)}", f"  {tally[-1][1]:>{width},}  {tally[-1][0]}"]
@@ -29,6 +33,10 @@ def render_plan(
         parts.append("Fields that would change\n" + _table(("field", "profiles"), shown))
     if lists:
         parts.append("Lists\n" + _table(("list", "would join"), lists))
+    if consents:
+        header = ("wish", "would be sent", "so already", "left alone: opted out")
+        counts = [(name, *(f"{count:,}" for count in rest)) for name, *rest in consents]
+        parts.append("Consent\n" + table([header, *counts], right=frozenset({1, 2, 3})))
     if requests:
         least = f"\n  Klaviyo's limits allow for this in {duration(seconds)} at best."
         parts.append("Requests\n" + _table(("kind", "count"), requests) + least)

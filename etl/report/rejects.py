@@ -12,12 +12,17 @@ from collections.abc import Iterable, Sequence
 from typing import Final, TextIO
 
 from etl.codes import CODES
-from etl.model import Issue, Severity
+from etl.model import Issue, Places, Severity
 
 REJECT_COLUMNS: Final = ("_line", "_column", "_code", "_reason", "_suggestion")
+SINGLE: Final = Places(())
+"""Of a source that is one file."""
 _RENAMED: Final = re.compile(r" \(\d+\)$")
 OVERFLOW_COLUMN: Final = "_overflow"
 """Cells beyond the last header, joined with tabs; present only where some row had too many."""
+
+FILE_COLUMN: Final = "_file"
+"""The file that a row is from; present only where the source had several."""
 
 # OWASP's list of what spreadsheets take for the start of a formula.
 _RISKY: Final = re.compile(r"'*[=+\-@\t\r]")
@@ -39,12 +44,13 @@ def added_columns(headers: Sequence[str]) -> frozenset[str]:
 
     They stand last. A source with a ``_line`` of its own makes the reader rename ours to ``_line (2)``.
     """
-    count = len(REJECT_COLUMNS) + int(bool(headers) and _base(headers[-1]) == OVERFLOW_COLUMN)
-    last = headers[-count:]
-    if tuple(map(_base, last))[: len(REJECT_COLUMNS)] == REJECT_COLUMNS:
-        return frozenset(last)
+    for extra in ((), (OVERFLOW_COLUMN,), (FILE_COLUMN,), (FILE_COLUMN, OVERFLOW_COLUMN)):
+        added = REJECT_COLUMNS + extra
+        last = headers[-len(added) :]
+        if tuple(map(_base, last)) == added:
+            return frozenset(last)
     if set(REJECT_COLUMNS) <= set(headers):  # somebody moved the columns around
-        return frozenset({*REJECT_COLUMNS, OVERFLOW_COLUMN} & set(headers))
+        return frozenset({*REJECT_COLUMNS, FILE_COLUMN, OVERFLOW_COLUMN} & set(headers))
     return frozenset()
 
 
@@ -69,37 +75,41 @@ def write_rejects(
     rows: Iterable[tuple[int, Sequence[str], Sequence[Issue]]],
     *,
     overflow: bool = False,
+    places: Places = SINGLE,
 ) -> int:
     """Write the rows (line, original cells, issues) as CSV to ``out`` (opened with ``newline=""``); return the count.
 
-    ``overflow``: some row may have more cells than headers.
+    ``overflow``: some row may have more cells than headers. ``places``: the files of the source, if it has several.
     """
     writer = csv.writer(out)
-    extra = (OVERFLOW_COLUMN,) if overflow else ()
+    extra = ((FILE_COLUMN,) if places else ()) + ((OVERFLOW_COLUMN,) if overflow else ())
     writer.writerow([*(guard(name) for name in headers), *REJECT_COLUMNS, *extra])
     count = 0
     for line, cells, issues in rows:
         row = [guard(cell) for cell in cells[: len(headers)]]
         row += [""] * (len(headers) - len(row))
-        writer.writerow(
-            [*row, *_reasons(line, issues), *([guard("\t".join(cells[len(headers) :]))] if overflow else [])]
-        )
+        file, line_there = places.of(line)
+        beside = [guard(file)] if places else []
+        beside += [guard("\t".join(cells[len(headers) :]))] if overflow else []
+        writer.writerow([*row, *reasons(line_there, issues), *beside])
         count += 1
     return count
 
 
-def _reasons(line: int, issues: Sequence[Issue]) -> list[str]:
+def reasons(line: int, issues: Sequence[Issue], *, guarded: bool = True) -> list[str]:
+    """Return what stands in :data:`REJECT_COLUMNS` for a row. ``guarded``: kept from running as formulas."""
     told = sorted(issues, key=lambda issue: issue.severity is Severity.WARNING)
+    safe = guard if guarded else str
 
     def join(parts: Iterable[str]) -> str:
         return " | ".join(dict.fromkeys(part for part in parts if part))
 
     return [
         str(line),
-        guard(join(issue.column or "" for issue in told)),
+        safe(join(issue.column or "" for issue in told)),
         join(issue.code for issue in told),
-        guard(join(_reason(issue) for issue in told)),
-        guard(join(issue.suggestion for issue in told)),
+        safe(join(_reason(issue) for issue in told)),
+        safe(join(issue.suggestion for issue in told)),
     ]
 
 

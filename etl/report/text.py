@@ -6,11 +6,15 @@ import re
 import textwrap
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 
 from etl.model import Severity, Verdict
 from etl.report.model import IssueGroup, Report
 
 _MOST_GROUPS = 40
+_MOST_MERGES = 5
+_MOST_LINES = 5
+_MOST_FIELDS = 4
 _WIDTH = 100
 COMMAND = re.compile(r"klaviyo-etl [a-z]+(?: [0-9]{8}-[0-9]{6}-[0-9a-z]+)?")
 """A command inside a sentence of a report."""
@@ -18,7 +22,8 @@ COMMAND = re.compile(r"klaviyo-etl [a-z]+(?: [0-9]{8}-[0-9]{6}-[0-9a-z]+)?")
 
 def render_text(report: Report) -> str:
     """Return the whole report, newline at the end. It fits 100 columns unless a name of the source is longer."""
-    parts = [_head(report), _sum(report), _issues(report), _batches(report), _observed(report)]
+    parts = [_head(report), _sum(report), _issues(report), _merges(report), _consents(report), _revenue(report)]
+    parts += [_batches(report), _observed(report)]
     parts += [_phases(report), _closing(report)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -120,9 +125,67 @@ def _issues(report: Report) -> str:
 def _issue_row(group: IssueGroup) -> tuple[str, ...]:
     if group.whole_file:
         return (f"{group.count:,}", group.code, group.column or "(file)", "")
-    lines = ", ".join(str(line) for line in group.lines)
+    lines = ", ".join(group.places)
     more = ", ..." if group.count > len(group.lines) else ""
     return (f"{group.count:,}", group.code, group.column or "(row)", lines + more)
+
+
+def _merges(report: Report) -> str:
+    merges = report.merges
+    if not merges.people:
+        return ""
+    rows = [("line", "with lines", "differing in")]
+    for merge in merges.shown[:_MOST_MERGES]:
+        lines = ", ".join(map(str, merge.lines[:_MOST_LINES])) + (", ..." if len(merge.lines) > _MOST_LINES else "")
+        more = f" and {len(merge.fields) - _MOST_FIELDS} more" if len(merge.fields) > _MOST_FIELDS else ""
+        rows.append((f"{merge.line}", lines, ", ".join(merge.fields[:_MOST_FIELDS]) + more))
+    people = "1 person" if merges.people == 1 else f"{merges.people:,} people"
+    parts = [
+        f"Several lines of one person ({people}, {merges.lines:,} {'line' if merges.lines == 1 else 'lines'} more)"
+    ]
+    parts.append(table(rows, right=frozenset({0})))
+    if merges.people > _MOST_MERGES:
+        parts.append(f"  and {merges.people - _MOST_MERGES:,} more; report.html and report.json list them")
+    if merges.fields:
+        parts.append(_wrapped("differing: ", ", ".join(f"{name} ({count:,})" for name, count in merges.fields)))
+    return "\n".join(parts)
+
+
+def _revenue(report: Report) -> str:
+    if not report.revenue:
+        return ""
+    parts = []
+    for one in report.revenue:
+        shown = [(name, _amount(text)) for name, text in one.parts if Decimal(text) or name == "loaded"]
+        width = max(len(_amount(one.read)), *(len(text) for _, text in shown))
+        name = one.currency or "without a currency"
+        lines = [f"  {'+' if place else ' '} {text:>{width}}  {what}" for place, (what, text) in enumerate(shown)]
+        lines.append("  " + "-" * (width + 12))
+        verdict = "every amount is accounted for" if one.ties else "THE SUM DOES NOT TIE: please report this bug"
+        lines.append(f"  = {_amount(one.read):>{width}}  {name} in the source: {verdict}")
+        parts.append("\n".join(lines))
+    return "Revenue\n" + "\n\n".join(parts)
+
+
+def _amount(text: str) -> str:
+    return f"{Decimal(text):,}"
+
+
+def _consents(report: Report) -> str:
+    if not report.consents:
+        return ""
+    rows = [("wish", "asked", "what became of it")]
+    for one in report.consents:
+        became = ", ".join(f"{count:,} {name}" for name, count in one.results)
+        rows.append((consent_words(one.channel, one.wish), f"{one.asked:,}", became))
+    return f"Consent\n{table(rows, right=frozenset({1}))}"
+
+
+def consent_words(channel: str, wish: str) -> str:
+    """Name a wish as a person would."""
+    medium = {"email": "e-mail", "sms": "SMS"}.get(channel, channel)
+    between = {"subscribe": " to ", "unsubscribe": " from "}.get(wish, " ")
+    return f"{wish}{between}{medium}"
 
 
 def _batches(report: Report) -> str:
@@ -145,7 +208,7 @@ def _observed(report: Report) -> str:
     for seen in report.observed:
         fields = ", ".join(f"{name} ({count:,})" for name, count in seen.fields)
         told = seen.verdict == Verdict.CONFIRMED
-        lines = "" if told else ", ".join(map(str, seen.lines)) + (", ..." if seen.count > len(seen.lines) else "")
+        lines = "" if told else ", ".join(seen.places) + (", ..." if seen.count > len(seen.lines) else "")
         rows.append((seen.verdict.replace("_", " "), f"{seen.count:,}", fields, lines))
     return f"Verified in Klaviyo\n{table(rows, right=frozenset({1}))}"
 
