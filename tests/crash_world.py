@@ -79,10 +79,10 @@ class World:
         load = {"list": "News", "only_changed": True, "small_run": 0, "batch_rows": 4}
         return {"columns": COLUMNS, "load": load}
 
-    def write(self, rows: Iterable[tuple[str, ...]]) -> Path:
+    def write(self, rows: Iterable[tuple[str, ...]], header: tuple[str, ...] = HEADER) -> Path:
         path = self.folder / "people.csv"
         with path.open("w", encoding="utf-8", newline="") as out:
-            csv.writer(out).writerows([HEADER, *rows])
+            csv.writer(out).writerows([header, *rows])
         return path
 
     def prepare(self) -> None:
@@ -166,12 +166,12 @@ class World:
             return store.latest_run(UNFINISHED, commands=["run"]) is not None
 
 
-def revived(template: Path, folder: Path, *, time: float, requests: int = 0) -> World:
+def revived(template: Path, folder: Path, *, time: float, requests: int = 0, kind: type[World] = World) -> World:
     """Return a copy of a world that was taken as a snapshot, after so many writes."""
     if folder.exists():
         shutil.rmtree(folder)
     shutil.copytree(template, folder)
-    world = World(folder)
+    world = kind(folder)
     world.clock.time = time
     world.requests_before = requests
     return world

@@ -6,6 +6,7 @@ from etl.model import (
     BatchKind,
     DedupeResolution,
     Issue,
+    Merge,
     Observation,
     Outcome,
     PlannedBatch,
@@ -68,7 +69,8 @@ def every_outcome(store: Store, clock: TurnedClock, *, finish: bool = True) -> s
     store.add_issues(run, [CLIPPED, TYPO, RENAMED])
     merged = tuple((line, 2, "duplicate-merged") for line in (5, 9))
     told = tuple(Issue(line, Stage.DEDUPE, code, None, "line 2", Severity.WARNING) for line, _, code in merged)
-    store.apply_dedupe(run, DedupeResolution(duplicates=merged, issues=told))
+    differing = Merge(2, (5, 9), ("Plan",))
+    store.apply_dedupe(run, DedupeResolution(duplicates=merged, issues=told, merges=(differing,)))
     store.update_run(
         run,
         status=RunStatus.STAGED,

@@ -11,7 +11,7 @@ import pytest
 import etl
 from docs import generate
 from etl.codes import CODES
-from etl.config import parse_mapping
+from etl.config import parse_event_mapping, parse_mapping
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "sample_data/README.md")]
@@ -38,7 +38,10 @@ def test_mappings_in_examples_are_valid(page: Path) -> None:
     """Every TOML block is a mapping, or sections to add to one."""
     for block in re.findall(r"```toml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
         document = tomllib.loads(re.sub(r"(?m)^   ", "", block))
-        parse_mapping({"columns": {"Email": "email"}, **document}, where=page.name)
+        if "event" in document:
+            parse_event_mapping(document, where=page.name)
+        else:
+            parse_mapping({"columns": {"Email": "email"}, **document}, where=page.name)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -44,9 +44,21 @@ def zipped(data: bytes, *names: str) -> bytes:
     return out.getvalue()
 
 
+def zstd(*frames: bytes) -> bytes:
+    """Return each text as a frame of its own, as parallel compressors and ``cat`` write them."""
+    packed_frames = []
+    for frame in frames:
+        sink = pa.BufferOutputStream()
+        with pa.CompressedOutputStream(sink, "zstd") as out:
+            out.write(frame)
+        packed_frames.append(sink.getvalue().to_pybytes())
+    return b"".join(packed_frames)
+
+
 WRAPPINGS = {
     "people.csv.gz": gzip.compress(PLAIN.encode()),
     "people.csv.xz": lzma.compress(PLAIN.encode()),
+    "people.csv.zst": zstd(PLAIN.encode()),
     "people.zip": zipped(PLAIN.encode(), "export/people.csv", "__MACOSX/._people.csv"),
 }
 
@@ -90,22 +102,63 @@ def test_a_cut_off_archive_is_refused_and_leaves_nothing_behind(
     assert not list(no_leftovers.iterdir())
 
 
-@pytest.mark.parametrize("name", ["bomb.csv.gz", "bomb.zip"])
+@pytest.mark.parametrize("name", ["bomb.csv.gz", "bomb.csv.zst", "bomb.zip"])
 def test_a_bomb_is_refused_before_it_fills_the_disk(
     name: str, tmp_path: Path, no_leftovers: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(packed, "_HARMLESS", 1_000_000)
     bomb = b"a" * 20_000_000
-    (tmp_path / name).write_bytes(gzip.compress(bomb) if name.endswith("gz") else zipped(bomb, "bomb.csv"))
+    pack = {".gz": gzip.compress, ".zst": zstd, ".zip": lambda data: zipped(data, "bomb.csv")}[Path(name).suffix]
+    (tmp_path / name).write_bytes(pack(bomb))
     with pytest.raises(SourceError, match="far more than it should") as refused:
         open_source(tmp_path / name)
     assert refused.value.code == "archive-bomb"
     assert not list(no_leftovers.iterdir())
 
 
-def test_an_archive_of_several_files_is_not_guessed_at(tmp_path: Path) -> None:
-    (tmp_path / "two.zip").write_bytes(zipped(PLAIN.encode(), "a.csv", "b.csv"))
-    with pytest.raises(SourceError, match=r"holds 2 files: 'a\.csv', 'b\.csv'"):
+SKIPPABLE = b"\x50\x2a\x4d\x18\x05\x00\x00\x00hello"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        zstd(PLAIN[:20].encode(), PLAIN[20:].encode()),
+        SKIPPABLE + zstd(PLAIN.encode()),
+        zstd(PLAIN[:20].encode()) + SKIPPABLE + zstd(PLAIN[20:].encode()),
+    ],
+    ids=["two frames", "a skippable frame first", "a skippable frame between"],
+)
+def test_all_frames_of_zstd_are_read(data: bytes, tmp_path: Path) -> None:
+    (tmp_path / "people.csv.zst").write_bytes(data)
+    assert read(tmp_path / "people.csv.zst")[0] == read_plain(tmp_path)
+
+
+@pytest.mark.parametrize("cut", [1, 4, 30])
+def test_a_last_frame_of_zstd_that_is_cut_off_is_no_end(cut: int, tmp_path: Path, no_leftovers: Path) -> None:
+    """The rows before it would look like a whole file."""
+    (tmp_path / "people.csv.zst").write_bytes(zstd(PLAIN.encode(), PLAIN.encode())[:-cut])
+    with pytest.raises(SourceError) as refused:
+        open_source(tmp_path / "people.csv.zst")
+    assert refused.value.code == "source-damaged"
+    assert not list(no_leftovers.iterdir())
+
+
+def read_plain(folder: Path) -> dict[int, tuple[Any, ...]]:
+    (folder / "plain.csv").write_text(PLAIN, encoding="utf-8")
+    return read(folder / "plain.csv")[0]
+
+
+def test_messages_name_the_file_inside(tmp_path: Path) -> None:
+    (tmp_path / "export.zip").write_bytes(zipped(b"", "people.csv"))
+    with pytest.raises(SourceError, match=r"^people\.csv is empty"):
+        open_source(tmp_path / "export.zip")
+
+
+def test_an_archive_of_several_tables_is_not_guessed_at(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "two.zip", "w") as archive:
+        archive.writestr("a.csv", PLAIN)
+        archive.writestr("b.csv", "Order,Total\n1,2\n")
+    with pytest.raises(SourceError, match=r"holds 2 files, which are not parts of one table: 'a\.csv', 'b\.csv'"):
         open_source(tmp_path / "two.zip")
 
 

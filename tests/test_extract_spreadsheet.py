@@ -10,10 +10,10 @@ import openpyxl
 import pytest
 
 from desk import Desk
+from etl.config import SourceRule
 from etl.errors import SourceError
 from etl.extract import open_source
 from etl.model import Chunk
-from etl.source_rule import SourceRule
 
 
 def workbook(path: Path, **sheets: list[list[Any]]) -> openpyxl.Workbook:

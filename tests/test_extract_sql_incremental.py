@@ -321,10 +321,9 @@ TYPED_COLUMNS = {
 
 
 def bodies(desk: Desk) -> list[bytes]:
-    with desk.context.open_store() as store, store._read() as connection:
-        newest = connection.execute(sa.text("SELECT max(seq) FROM runs")).scalar()
-        query = sa.text("SELECT body FROM records WHERE run = :run ORDER BY line")
-        return [bytes(body) for body in connection.execute(query, {"run": newest}).scalars()]
+    with desk.context.open_store() as store:
+        newest = store.runs(1)[0].id
+        return store.bodies(newest, [line for line, _, _ in store.outcomes(newest)])
 
 
 @pytest.mark.parametrize("kind", ALL)

@@ -13,12 +13,11 @@ from hypothesis import strategies as st
 
 from etl.errors import KlaviyoError, UnavailableError
 from etl.klaviyo import Backoff, KlaviyoClient
-from etl.klaviyo.client import _LIMITS
-from etl.klaviyo.limits import Limit, Windows
+from etl.klaviyo.limits import LIMITS, Limit, Windows
 from wire import Wire, ok, problem
 
 JOBS = "/api/profile-bulk-import-jobs"
-XS, M, L = (1, 15), (10, 150), (75, 700)
+XS, S, M, L, XL = (1, 15), (3, 60), (10, 150), (75, 700), (350, 3_500)
 
 # What Klaviyo documents for each endpoint (table of the reference), and a call that uses it.
 ENDPOINTS: dict[str, tuple[tuple[int, int], Callable[[KlaviyoClient], Any]]] = {
@@ -37,7 +36,21 @@ ENDPOINTS: dict[str, tuple[tuple[int, int], Callable[[KlaviyoClient], Any]]] = {
     f"GET {JOBS}/{{id}}/profiles": (M, lambda c: list(c.job_profiles("J"))),
     "POST /api/profile-import": (L, lambda c: c.upsert_profile(b"{}")),
     "GET /api/profiles": (L, lambda c: list(c.profiles_by("email", ["a@b.co"]))),
+    "GET /api/profiles/{id}": (L, lambda c: c.get_profile("P")),
     "PATCH /api/profiles/{id}": (L, lambda c: c.patch_profile("P", b"{}")),
+    "POST /api/profile-subscription-bulk-create-jobs": (L, lambda c: c.subscribe(b"{}")),
+    "POST /api/profile-subscription-bulk-delete-jobs": (L, lambda c: c.unsubscribe(b"{}")),
+    "POST /api/profile-suppression-bulk-create-jobs": (L, lambda c: c.suppress(["a@b.co"])),
+    "POST /api/profile-suppression-bulk-delete-jobs": (L, lambda c: c.unsuppress(["a@b.co"])),
+    "POST /api/events": (XL, lambda c: c.create_event(b"{}")),
+    "GET /api/events": (XL, lambda c: list(c.events(metric_id="M"))),
+    "POST /api/event-bulk-create-jobs": (M, lambda c: c.create_events(b"{}")),
+    "GET /api/metrics": (M, lambda c: list(c.metrics())),
+    "GET /api/webhooks": (XS, lambda c: c.webhooks()),
+    "POST /api/webhooks": (XS, lambda c: c.create_webhook("w", "https://example.com", "s" * 16, ["event:x"])),
+    "DELETE /api/webhooks/{id}": (XS, lambda c: c.delete_webhook("W")),
+    "GET /api/webhook-topics": (XS, lambda c: c.webhook_topics()),
+    "POST /api/data-privacy-deletion-jobs": (S, lambda c: c.request_deletion("email", "a@b.co")),
 }
 
 
@@ -52,7 +65,7 @@ def most_within(times: list[float], seconds: float) -> int:
 
 
 def test_the_table_names_every_endpoint() -> None:
-    assert set(ENDPOINTS) == set(_LIMITS)
+    assert set(ENDPOINTS) == set(LIMITS)
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS)

@@ -17,11 +17,14 @@ from pydantic_core import PydanticUndefined
 from etl.config import (
     FIXED_TARGETS,
     ColumnRule,
+    Computed,
+    ConsentRule,
     Defaults,
     Guards,
     LoadRule,
     Mapping,
     ProfileRule,
+    RowRule,
     SourceRule,
     load_mapping,
     mapping_schema,
@@ -36,7 +39,10 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "source": SourceRule,
     "defaults": Defaults,
     "columns": ColumnRule,
+    "computed": Computed,
+    "rules": RowRule,
     "profile": ProfileRule,
+    "consent": ConsentRule,
     "load": LoadRule,
     "guards": Guards,
 }
@@ -103,6 +109,9 @@ KEY = 'columns."My col"'
         ({"columns": {**MAIL, "X": {"to": "list", "type": "json"}}}, "list holds names or ids of lists"),
         ({"columns": {"E": {"to": "email", "write": "always"}}}, 'write = "always" cannot be used on email'),
         (column(type="date", write="always"), 'write = "always" needs a type with an empty value'),
+        (column(write="append"), 'write = "append" is for lists in custom properties: set type = "list"'),
+        ({"columns": {**MAIL, "X": {"to": "title", "write": "unset_if_blank"}}}, "takes a custom property away"),
+        ({"columns": {"E": {"to": "email", "write": "only_if_existing_blank"}}}, "cannot be used on email"),
         (column(format="%Y"), f'{KEY}: format is for type = date or datetime, not "text"'),
         (column(type="date", timezone="Europe/Paris"), "timezone is for type = datetime"),
         (column(separator=";"), "separator is for type = list"),
@@ -254,7 +263,7 @@ def test_the_pages_show_examples() -> None:
 
 
 def test_the_schema_file_is_the_generated_one() -> None:
-    """Write it anew after changing etl/config.py: json.dumps(mapping_schema(), indent=2, ensure_ascii=False)."""
+    """Write it anew after changing etl/config: json.dumps(mapping_schema(), indent=2, ensure_ascii=False)."""
     written = SCHEMA_FILE.read_text(encoding="utf-8")
     assert written == json.dumps(mapping_schema(), indent=2, ensure_ascii=False) + "\n"
     jsonschema.Draft202012Validator.check_schema(json.loads(written))

@@ -61,6 +61,12 @@ Warnings (cost at most a cell)
         need it.
   text-too-long: Shorten it, or raise max_length.
 
+Several lines of one person (1 person, 2 lines more)
+  line  with lines  differing in
+  ----  ----------  ------------
+     2  5, 9        Plan
+  differing: Plan (1)
+
 Sent to Klaviyo
   requests          settled  open  replaced  rows    size  attempts  re-sent
   ----------------  -------  ----  --------  ----  ------  --------  -------
@@ -286,6 +292,7 @@ KEYS = {
     *("format", "exit_code", "complete", "ties", "errors", "warnings", "run", "command", "status", "tool_version"),
     *("source", "source_facts", "source_notes", "mapping_hash", "account", "account_name", "lists", "parent"),
     *("started_at", "finished_at", "tally", "issues", "batches", "jobs", "phases", "observed", "notes", "next_steps"),
+    *("merges", "consents", "files", "revenue"),
 }
 
 
@@ -297,7 +304,9 @@ def test_the_keys_of_the_document_are_stable(store: Store, clock: TurnedClock) -
     assert (document["errors"], document["warnings"]) == (5, 5)
     assert set(document["tally"]) == {"read", *(outcome.value for outcome in Outcome), "pending"}
     assert document["tally"]["read"] == 14
-    first = {"code", "title", "hint", "stage", "severity", "column", "count", "lines", "detail"}
+    shown = [{"line": 2, "lines": [5, 9], "fields": ["Plan"]}]
+    assert document["merges"] == {"people": 1, "lines": 2, "fields": [["Plan", 1]], "shown": shown}
+    first = {"code", "title", "hint", "stage", "severity", "column", "count", "lines", "detail", "files"}
     assert set(document["issues"][0]) == first
     assert document["issues"][0]["lines"] == [13, 14]
     counts = {"kind", "settled", "open", "superseded", "rows", "bytes", "attempts", "resent"}
@@ -308,6 +317,7 @@ def test_the_keys_of_the_document_are_stable(store: Store, clock: TurnedClock) -
         "count": 1,
         "fields": [["phone_number", 1]],
         "lines": [12],
+        "files": [],
     }
 
 

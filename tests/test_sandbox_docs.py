@@ -7,9 +7,13 @@ from pathlib import Path
 from typing import get_args
 
 import orjson
+import pytest
 
-from etl.sandbox import parse_faults
+from etl.sandbox import Sandbox, parse_faults
+from etl.sandbox.control import ACTS
+from etl.sandbox.dumps import DUMPS
 from etl.sandbox.faults import FaultKind
+from etl.sandbox.messages import Kind
 
 PAGE = (Path(__file__).resolve().parent.parent / "docs" / "sandbox.md").read_text(encoding="utf-8")
 
@@ -25,3 +29,25 @@ def test_every_fault_is_described_and_no_other() -> None:
         name for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1] if "|" in row else "")
     }
     assert named == set(get_args(FaultKind))
+
+
+def rows(header: str) -> list[list[str]]:
+    """Return the cells of a table by its header line."""
+    table = PAGE.split(header)[1].split("\n\n")[0].splitlines()[2:]
+    return [[cell.strip().strip("`") for cell in row.strip("|").split("|")] for row in table]
+
+
+def test_every_knob_is_described_and_no_other() -> None:
+    assert [row[0] for row in rows("| `POST` | what happens |")] == [*ACTS, "deliver", "month", "reset"]
+
+
+def test_every_dump_is_described_and_no_other() -> None:
+    described = rows("| `GET` | in Python | a JSON line for each |")
+    assert [row[0] for row in described] == list(DUMPS)
+    for _, method, _ in described:
+        assert callable(getattr(Sandbox, method.removesuffix("()")))
+
+
+@pytest.mark.parametrize("kind", get_args(Kind))
+def test_every_kind_of_message_is_described(kind: str) -> None:
+    assert f"`{kind}` (" in PAGE

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # the client's own, of every 
 
 @pytest.fixture
 def server() -> Iterator[SandboxServer]:
-    with SandboxServer(SandboxSettings(lists=("News",), job_seconds=0.05)) as running:
+    with SandboxServer(SandboxSettings(lists=("News",), job_seconds=0.05, processing_seconds=0.0)) as running:
         yield running
 
 
@@ -130,6 +130,149 @@ def test_lists_are_made_filled_and_emptied(client: KlaviyoAPI) -> None:
     client.Lists.remove_profiles_from_list(made.id, members)
     assert client.Lists.get_profiles_for_list(made.id).data == []
     assert refused(lambda: client.Lists.get_list("ZZZZZZ")).status == 404
+
+
+def consents(client: KlaviyoAPI, email: str) -> Any:
+    """Return what the client sees of somebody's e-mail consent."""
+    found = client.Profiles.get_profiles(
+        filter=f'equals(email,"{email}")', additional_fields_profile=["subscriptions"]
+    ).data
+    return found[0].attributes.subscriptions.email.marketing
+
+
+def test_consents_are_given_and_taken_back(client: KlaviyoAPI) -> None:
+    (news,) = client.Lists.get_lists(filter='equals(name,"News")').data
+    on_news = {"list": {"data": {"type": "list", "id": news.id}}}
+    rows = [
+        profile(
+            email=f"{name}@mapleshop.com",
+            subscriptions={"email": {"marketing": {"consent": "SUBSCRIBED", "consented_at": "2023-05-01T10:00:00Z"}}},
+        )
+        for name in ("ann", "bob")
+    ]
+    client.Profiles.bulk_subscribe_profiles(
+        {
+            "data": {
+                "type": "profile-subscription-bulk-create-job",
+                "attributes": {
+                    "profiles": {"data": rows},
+                    "historical_import": True,
+                    "custom_source": "Old shop",
+                },
+                "relationships": on_news,
+            }
+        }
+    )
+    ann = consents(client, "ann@mapleshop.com")
+    assert (ann.consent, ann.can_receive_email_marketing, ann.custom_method_detail) == ("SUBSCRIBED", True, "Old shop")
+    assert ann.consent_timestamp.isoformat() == "2023-05-01T10:00:00+00:00"
+    assert len(client.Lists.get_profiles_for_list(news.id).data) == 2
+    gone = {"email": {"marketing": {"consent": "UNSUBSCRIBED"}}}
+    client.Profiles.bulk_unsubscribe_profiles(
+        {
+            "data": {
+                "type": "profile-subscription-bulk-delete-job",
+                "attributes": {"profiles": {"data": [profile(email="ann@mapleshop.com", subscriptions=gone)]}},
+            }
+        }
+    )
+    ann = consents(client, "ann@mapleshop.com")
+    assert (ann.consent, ann.can_receive_email_marketing) == ("UNSUBSCRIBED", False)
+    assert [held.reason for held in ann.suppression] == ["UNSUBSCRIBE"]
+    assert consents(client, "bob@mapleshop.com").consent == "SUBSCRIBED"
+
+
+def test_addresses_are_suppressed_and_released(client: KlaviyoAPI) -> None:
+    client.Profiles.create_profile({"data": profile(email="ann@mapleshop.com")})
+
+    def body(kind: str) -> dict[str, Any]:
+        rows = [profile(email="ann@mapleshop.com")]
+        return {"data": {"type": f"profile-suppression-bulk-{kind}-job", "attributes": {"profiles": {"data": rows}}}}
+
+    def wait(read: Callable[[str], Any], job_id: str) -> Any:
+        for _ in range(2_000):
+            attributes = read(job_id).data.attributes
+            if attributes.status == "complete":
+                return attributes
+        raise AssertionError("the job does not end")
+
+    made = client.Profiles.bulk_suppress_profiles(body("create")).data
+    done = wait(client.Profiles.get_bulk_suppress_profiles_job, made.id)
+    assert (done.total_count, done.completed_count, done.skipped_count) == (1, 1, 0)
+    assert [held.reason for held in consents(client, "ann@mapleshop.com").suppression] == ["USER_SUPPRESSED"]
+    assert [job.id for job in client.Profiles.get_bulk_suppress_profiles_jobs().data] == [made.id]
+    found = client.Profiles.get_profiles(
+        filter='equals(subscriptions.email.marketing.suppression.reason,"USER_SUPPRESSED")'
+    ).data
+    assert [one.attributes.email for one in found] == ["ann@mapleshop.com"]
+    gone = client.Profiles.bulk_unsuppress_profiles(body("delete")).data
+    wait(client.Profiles.get_bulk_unsuppress_profiles_job, gone.id)
+    assert [job.id for job in client.Profiles.get_bulk_unsuppress_profiles_jobs().data] == [gone.id]
+    assert consents(client, "ann@mapleshop.com").suppression == []
+
+
+def test_orders_are_tracked_and_read_with_their_revenue(client: KlaviyoAPI) -> None:
+    def order(number: int, **attributes: Any) -> dict[str, Any]:
+        metric = {"data": {"type": "metric", "attributes": {"name": "Placed Order"}}}
+        given = {"unique_id": f"o-{number}", "time": f"2026-11-01T10:00:0{number}Z", "metric": metric, **attributes}
+        return {"type": "event", "attributes": {"properties": {"items": [{"sku": "A1", "qty": 2}]}, **given}}
+
+    ann = {"data": profile(email="ann@mapleshop.com", first_name="Ann")}
+    client.Events.create_event({"data": order(1, value=12.5, value_currency="EUR", profile=ann)})
+    bulk = {
+        "type": "event-bulk-create",
+        "attributes": {"profile": ann, "events": {"data": [order(2, value=7.25, backfill=True)]}},
+    }
+    job = {"data": {"type": "event-bulk-create-job", "attributes": {"events-bulk-create": {"data": [bulk]}}}}
+    client.Events.bulk_create_events(job)
+    bulk["attributes"]["events"]["data"] *= 2
+    assert refused(lambda: client.Events.bulk_create_events(job)).status == 400
+    found = client.Events.get_events(include=["metric", "profile"], sort="-datetime")
+    shown = [one.attributes.event_properties for one in found.data]
+    assert [(one["$event_id"], one["$value"]) for one in shown] == [("o-2", 7.25), ("o-1", 12.5)]
+    assert shown[1]["$value_currency"] == "EUR"
+    assert shown[1]["items"] == [{"sku": "A1", "qty": 2}]
+    assert client.Events.get_event(found.data[0].id).data.id == found.data[0].id
+    (metric,) = client.Metrics.get_metrics().data
+    assert (metric.attributes.name, metric.id) == ("Placed Order", found.data[0].relationships.metric.data.id)
+    assert client.Metrics.get_metric(metric.id).data.id == metric.id
+    (ann_again,) = client.Profiles.get_profiles().data
+    assert ann_again.attributes.last_event_date.isoformat() == "2026-11-01T10:00:02+00:00"
+
+
+def test_webhooks_are_managed(server: SandboxServer, client: KlaviyoAPI) -> None:
+    topic = "event:klaviyo.unsubscribed_from_email_marketing"
+    assert topic in {one.id for one in client.Webhooks.get_webhook_topics().data}
+    assert client.Webhooks.get_webhook_topic(topic).data.id == topic
+    body = {
+        "data": {
+            "type": "webhook",
+            "attributes": {
+                "name": "Opt-outs",
+                "endpoint_url": "https://shop.example/hooks",
+                "secret_key": "a secret of the shop",
+            },
+            "relationships": {"webhook-topics": {"data": [{"type": "webhook-topic", "id": topic}]}},
+        }
+    }
+    made = client.Webhooks.create_webhook(body).data
+    changes = {"data": {"type": "webhook", "id": made.id, "attributes": {"enabled": False}}}
+    assert client.Webhooks.update_webhook(made.id, changes).data.attributes.enabled is False
+    assert client.Webhooks.get_webhook(made.id).data.attributes.endpoint_url == "https://shop.example"
+    server.sandbox.new_month()  # so that the second list within a second is let in: one request a second (XS)
+    assert [one.id for one in client.Webhooks.get_webhooks().data] == [made.id]
+    client.Webhooks.delete_webhook(made.id)
+    server.sandbox.new_month()
+    assert client.Webhooks.get_webhooks().data == []
+
+
+def test_people_are_deleted_on_request(client: KlaviyoAPI) -> None:
+    made = client.Profiles.create_profile({"data": profile(email="ann@mapleshop.com")}).data
+    named = {"type": "profile", "attributes": {"email": "ann@mapleshop.com"}}
+    job = {"data": {"type": "data-privacy-deletion-job", "attributes": {"profile": {"data": named}}}}
+    client.Data_Privacy.request_profile_deletion(job)
+    assert client.Profiles.get_profiles().data == []
+    assert refused(lambda: client.Profiles.get_profile(made.id)).status == 404
 
 
 def test_a_key_that_is_none_is_refused(server: SandboxServer) -> None:

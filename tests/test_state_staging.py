@@ -135,7 +135,7 @@ def test_duplicate_candidates_are_the_rows_that_share_an_identifier(store: Store
             record(11, email=""),
         ],
     )
-    found = store.duplicate_candidates(run)
+    (found,) = store.duplicate_candidates(run)
     assert [each.line for each in found] == [2, 4, 5, 6, 7, 8]
     assert found[0] == record(2, email="ann@example.org")
 
@@ -144,7 +144,7 @@ def test_candidates_of_another_run_do_not_count(store: Store) -> None:
     first, second = begin(store), begin(store)
     stage(store, first, [record(2, email="ann@example.org")])
     stage(store, second, [record(2, email="ann@example.org")])
-    assert store.duplicate_candidates(second) == []
+    assert list(store.duplicate_candidates(second)) == []
 
 
 def test_duplicates_are_settled_and_the_kept_line_gets_its_merged_body(store: Store) -> None:

@@ -211,6 +211,6 @@ def test_chunks_do_not_show_in_records(cells: list[str], cut: int) -> None:
     rows = {"Id": [str(number) for number in range(len(cells))], "X": cells, "Y": cells[::-1]}
     validated, whole = both(mapping, frame(rows))
     parts = [Transformer(mapping).transform(validated.frame.iloc[span]) for span in (slice(cut), slice(cut, None))]
-    assert whole.records == tuple(parts[0].records) + tuple(parts[1].records)
+    assert tuple(whole.records) == tuple(parts[0].records) + tuple(parts[1].records)
     by_line = sorted((*parts[0].issues, *parts[1].issues), key=lambda issue: issue.line)
     assert sorted(whole.issues, key=lambda issue: issue.line) == by_line

@@ -1,0 +1,433 @@
+"""Events from rows to Klaviyo and back: one event an order, revenue that ties, nothing twice, whatever dies."""
+
+from __future__ import annotations
+
+import csv
+import json
+import random
+from collections import Counter
+from collections.abc import Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from desk import Desk
+from etl import pipeline
+from etl.config import parse_event_mapping
+from etl.errors import ConfigError, EtlError, ExitCode
+from etl.report import Report, render_html, render_text
+from etl.transform import merge_order, requests_of
+from etl.transform.events import STANDARD, event_record, near_miss
+from rehearsal import CrashError, Points, Weather
+
+COLUMNS = {
+    "Order": "order_id",
+    "Email": "email",
+    "Date": {"to": "time", "format": "%Y-%m-%d %H:%M", "timezone": "America/New_York"},
+    "Total": {"to": "value", "decimal": "."},
+    "Currency": "currency",
+    "Shop": "properties.Shop",
+}
+LINES = {**COLUMNS, "SKU": "item.SKU", "Quantity": {"to": "item.Quantity", "type": "integer"}}
+ORDERS = {"event": {"metric": "Placed Order"}, "columns": COLUMNS}
+GROUPED = {"event": {"metric": "Placed Order", "group_by_order": True, "value": "sum"}, "columns": LINES}
+HEADER = ("Order", "Email", "Date", "Total", "Currency", "Shop")
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path, processing_seconds=0.5)
+
+
+def order(number: int, total: str = "10.00", currency: str = "USD", day: str = "2024-05-01 10:00") -> tuple[str, ...]:
+    return (f"o{number}", f"person{number % 50}@mapleshop.com", day, total, currency, "Lyon")
+
+
+def imported(desk: Desk, mapping: Any = ORDERS, **options: Any) -> Report:
+    return pipeline.events(desk.source, mapping, context=desk.context, **options)
+
+
+def stored(desk: Desk) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in desk.sandbox.dump_events().splitlines() if line]
+
+
+def outcomes(report: Report) -> dict[str, int]:
+    return {name: count for name, count in report.tally.parts if count}
+
+
+def codes(report: Report) -> dict[str, int]:
+    return {group.code: group.count for group in report.issues}
+
+
+def requests(desk: Desk) -> int:
+    return sum(count for name, count in desk.sandbox.requests.items() if name.startswith("POST /api/event"))
+
+
+# --- from outside -----------------------------------------------------------------------------------------------------
+
+
+def test_orders_become_events_with_revenue(desk: Desk) -> None:
+    desk.write([order(1, "19.90"), order(2, "$1,200.05", "EUR"), order(3, "")], HEADER)
+    report = imported(desk)
+    assert outcomes(report) == {"loaded": 3}
+    first, second, third = sorted(stored(desk), key=lambda event: event["unique_id"])
+    assert (first["metric"], first["unique_id"]) == ("Placed Order", "Placed Order:o1")
+    assert (first["value"], first["value_currency"]) in {(19.9, "USD"), ("19.9", "USD")}
+    assert first["time"].startswith("2024-05-01T14:00:00"), "New York is four hours behind"
+    assert first["properties"]["OrderId"] == "o1"
+    assert first["properties"]["$value"] == 19.9
+    assert str(second["value"]) == "1200.05"
+    assert third["value"] is None
+    assert [(one.currency, one.read, one.loaded) for one in report.revenue] == [
+        ("EUR", "1200.05", "1200.05"), ("USD", "19.90", "19.90"),
+    ]  # fmt: skip
+    assert b"metric_flow" not in desk.sandbox.dump_messages(), "no flow starts unless it is asked for"
+
+
+def test_flows_start_only_where_they_are_asked_for(desk: Desk) -> None:
+    desk.write([order(1)], HEADER)
+    imported(desk, fire_flows=True)
+    assert b"metric_flow" in desk.sandbox.dump_messages()
+
+
+def test_a_second_run_sends_nothing(desk: Desk) -> None:
+    desk.write([order(number) for number in range(30)], HEADER)
+    imported(desk)
+    before = requests(desk)
+    report = imported(desk)
+    assert outcomes(report) == {"unchanged": 30}
+    assert requests(desk) == before
+    assert report.revenue[0].unchanged == "300.00"
+    assert len(stored(desk)) == 30
+
+
+def test_line_items_become_one_order(desk: Desk) -> None:
+    rows = [
+        (*order(1, "10.00"), "A", "1"),
+        (*order(2, "5.00"), "B", "2"),
+        (*order(1, "2.50"), "C", "3"),
+    ]
+    desk.write(rows, (*HEADER, "SKU", "Quantity"))
+    mapping = {**GROUPED, "event": {**GROUPED["event"], "items_as": "Ordered Product"}}
+    report = imported(desk, mapping)
+    assert outcomes(report) == {"loaded": 2, "duplicate": 1}
+    assert codes(report) == {"order-line": 1} or codes(report) == {}
+    events = {event["unique_id"]: event for event in stored(desk)}
+    assert set(events) == {
+        "Placed Order:o1", "Placed Order:o1:1", "Placed Order:o1:2", "Placed Order:o2", "Placed Order:o2:1",
+    }  # fmt: skip
+    assert events["Placed Order:o1"]["properties"]["Items"] == [
+        {"SKU": "A", "Quantity": 1},
+        {"SKU": "C", "Quantity": 3},
+    ]
+    assert str(events["Placed Order:o1"]["value"]) == "12.5"
+    assert events["Placed Order:o1:2"]["metric"] == "Ordered Product"
+    assert report.revenue[0].read == report.revenue[0].loaded == "17.50"
+
+
+def test_an_order_whose_rows_repeat_its_total_counts_it_once(desk: Desk) -> None:
+    rows = [(*order(1, "10.00"), "A", "1"), (*order(1, "10.00"), "B", "1"), (*order(2, "7.00"), "C", "1")]
+    desk.write(rows, (*HEADER, "SKU", "Quantity"))
+    report = imported(desk, {**GROUPED, "event": {"metric": "Placed Order", "group_by_order": True}})
+    assert report.revenue[0].read == report.revenue[0].loaded == "17.00"
+
+
+def test_bad_rows_are_refused_and_their_amounts_counted(desk: Desk) -> None:
+    desk.write(
+        [
+            order(1, "10.00"),
+            ("o2", "nobody", "2024-05-01 10:00", "5.00", "USD", ""),
+            ("o3", "ann@mapleshop.com", "yesterday", "7.00", "USD", ""),
+            ("o4", "ann@mapleshop.com", "1989-05-01 10:00", "1.00", "USD", ""),
+            ("o5", "ann@mapleshop.com", "2024-05-01 10:00", "much", "USD", ""),
+            ("o6", "ann@mapleshop.com", "2024-05-01 10:00", "1.00", "dollars", ""),
+            order(1, "10.00"),
+            order(1, "99.00"),
+        ],
+        HEADER,
+    )
+    report = imported(desk)
+    assert outcomes(report) == {"loaded": 1, "rejected": 5, "duplicate": 2}
+    assert {"email-invalid", "event-time-out-of-range", "money-invalid", "currency-invalid", "event-conflict"} <= set(
+        codes(report)
+    )
+    (usd,) = [one for one in report.revenue if one.currency == "USD"]
+    assert (usd.read, usd.loaded, usd.rejected, usd.duplicate) == ("132.00", "10.00", "13.00", "109.00")
+    assert usd.ties
+    text = render_text(report)
+    assert "132.00  USD in the source: every amount is accounted for" in text
+    assert "132.00" in render_html(report)
+    assert report.exit_code is ExitCode.ROWS_NOT_LOADED
+
+
+def test_rows_that_klaviyo_names_fail_and_the_rest_goes_again(desk: Desk) -> None:
+    rows = [order(number) for number in range(20)]
+    rows[7] = ("o7", "person@sandbox-refused.com", "2024-05-01 10:00", "10.00", "USD", "")
+    desk.write(rows, HEADER)
+    report = imported(desk)
+    assert len(stored(desk)) == report.tally.loaded
+    assert report.tally.read == 20
+    assert report.tally.failed + report.tally.loaded == 20
+
+
+def test_a_near_miss_of_a_standard_name_is_said(desk: Desk) -> None:
+    desk.write([order(1)], HEADER)
+    report = imported(desk, {**ORDERS, "event": {"metric": "placed order"}}, check=True)
+    (group,) = report.issues
+    assert (group.code, group.detail) == ("metric-near-miss", "did you mean 'Placed Order'?")
+    assert report.tally.pending == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "standard"),
+    [
+        ("Placed Order", None),
+        ("placed order", "Placed Order"),
+        ("Order Placed", "Placed Order"),
+        ("placed_order", "Placed Order"),
+        ("Refunded Orders", "Refunded Order"),
+        ("Visited the shop", None),
+    ],
+)
+def test_near_misses(name: str, standard: str | None) -> None:
+    assert near_miss(name) == standard
+    assert all(near_miss(known) is None for known in STANDARD)
+
+
+def test_a_whole_request_is_never_refused_for_a_repeated_id(desk: Desk) -> None:
+    desk.write([order(number % 40, f"{number}.00") for number in range(200)], HEADER)
+    report = imported(desk)
+    assert outcomes(report) == {"loaded": 40, "duplicate": 160}
+    assert report.tally.failed == 0
+    assert len(stored(desk)) == 40
+
+
+@pytest.mark.slow
+def test_twenty_thousand_orders_add_up(desk: Desk) -> None:
+    """In the source, in the report and in Klaviyo: per currency, to the cent."""
+    chance = random.Random(7)
+    truth: Counter[str] = Counter()
+    rows = []
+    for number in range(20_000):
+        amount = Decimal(chance.randrange(1, 100_000)) / 100
+        currency = chance.choice(["USD", "EUR", "GBP"])
+        truth[currency] += amount  # type: ignore[assignment]
+        day = f"2024-{chance.randrange(1, 13):02}-{chance.randrange(1, 29):02} {chance.randrange(24):02}:00"
+        rows.append((f"o{number}", f"person{number % 5_000}@mapleshop.com", day, str(amount), currency, "Lyon"))
+    desk.write(rows, HEADER)
+    report = imported(desk)
+    assert outcomes(report) == {"loaded": 20_000}
+    assert requests(desk) == 20
+    assert {one.currency: Decimal(one.loaded) for one in report.revenue} == dict(truth)
+    sent: Counter[str] = Counter()
+    for event in stored(desk):
+        sent[event["value_currency"]] += Decimal(str(event["value"]))  # type: ignore[assignment]
+    assert dict(sent) == dict(truth)
+    before = requests(desk)
+    assert outcomes(imported(desk)) == {"unchanged": 20_000}
+    assert requests(desk) == before
+
+
+def test_the_command_and_what_follows_it(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    from etl.cli import _main  # noqa: PLC0415 - only here
+
+    monkeypatch.chdir(desk.folder)
+    desk.write([order(1)], HEADER)
+    (desk.folder / "people.toml").write_text(
+        '[event]\nmetric = "Placed Order"\n[columns]\nOrder = "order_id"\nEmail = "email"\n'
+        'Date = { to = "time", format = "%Y-%m-%d %H:%M" }\nTotal = "value"\nCurrency = "currency"\n'
+    )
+    assert _main(["events", "people.csv", "--sandbox", "--yes"]) == ExitCode.OK
+    assert _main(["events", "people.csv", "--check"]) == ExitCode.OK
+    assert _main(["report"]) == ExitCode.OK
+    assert _main(["runs"]) == ExitCode.OK
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"columns": {"E": "email"}}, "no column goes to time"),
+        ({"columns": {"T": "time"}}, "who it was"),
+        ({"event": {}}, "what happened"),
+        ({"event": {"metric": "X", "group_by_order": True}, "columns": {"E": "email", "T": "time"}}, "order_id"),
+        ({"columns": {"E": "email", "T": "time", "S": "item.SKU"}}, "group_by_order"),
+        ({"columns": {"E": "email", "T": "tme"}}, "not a target of events"),
+        ({"columns": {"E": "email", "T": {"to": "time", "format": "%d"}}}, "year"),
+        ({"event": {"metric": "X", "currency": "euro"}}, "currency"),
+    ],
+)
+def test_a_mapping_that_makes_no_sense_is_refused(change: dict[str, Any], fault: str) -> None:
+    with pytest.raises(ConfigError, match=fault):
+        parse_event_mapping({**ORDERS, **change})
+
+
+# --- grouping ---------------------------------------------------------------------------------------------------------
+
+AMOUNTS = st.integers(-10_000, 10_000).map(lambda cents: format(Decimal(cents) / 100, "f"))
+GROUP = st.lists(st.tuples(AMOUNTS, st.text("ABC", min_size=1, max_size=2)), min_size=2, max_size=6)
+
+
+def record(line: int, amount: str, sku: str) -> Any:
+    event = {
+        "metric": "Placed Order", "time": f"2024-05-{line + 1:02}T00:00:00+00:00", "value": amount,
+        "currency": "USD", "unique_id": "u", "properties": {"OrderId": "o", "Items": [{"SKU": sku}]},
+    }  # fmt: skip
+    return event_record(line, {"email": "ann@mapleshop.com"}, event)
+
+
+@given(GROUP, st.randoms(use_true_random=False))
+def test_an_order_is_the_same_whatever_the_order_of_its_rows(group: Sequence[tuple[str, str]], chance: Any) -> None:
+    mapping = parse_event_mapping(GROUPED)
+    records = [record(line, *cells) for line, cells in enumerate(group)]
+    shuffled = list(records)
+    chance.shuffle(shuffled)
+    merged = merge_order(shuffled, mapping)
+    assert merged.record == merge_order(records, mapping).record
+    ((_, event),) = requests_of(merged.record.body, items_as=None)
+    assert Decimal(str(event["value"])) == sum(Decimal(amount) for amount, _ in group)
+    assert [item["SKU"] for item in event["properties"]["Items"]] == [sku for _, sku in group]
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 4), AMOUNTS), min_size=1, max_size=12), st.integers(1, 5))
+def test_the_sum_ties_however_the_file_is_cut(rows: Sequence[tuple[int, str]], size: int) -> None:
+    import tempfile  # noqa: PLC0415 - only here
+
+    from etl.pipeline import files  # noqa: PLC0415
+
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patched:
+        desk = Desk(Path(folder))
+        with desk.source.open("w", newline="") as out:
+            lines = [(*order(number, amount), "A", "1") for number, amount in rows]
+            csv.writer(out).writerows([(*HEADER, "SKU", "Quantity"), *lines])
+        whole = files.open_file
+
+        def cut(*arguments: Any) -> Any:
+            source = whole(*arguments)
+            chunks = source.chunks
+
+            def smaller() -> Any:
+                from etl.model import Chunk  # noqa: PLC0415
+
+                for chunk in chunks():
+                    for start in range(0, len(chunk.frame), size):
+                        yield Chunk(chunk.frame.iloc[start : start + size], position=chunk.position)
+
+            source.chunks = smaller  # type: ignore[method-assign]
+            return source
+
+        patched.setattr(files, "open_file", cut)
+        report = imported(desk, GROUPED)
+    assert report.tally.read == len(rows)
+    assert report.tally.loaded == len({number for number, _ in rows})
+    assert Decimal(report.revenue[0].loaded) == sum(Decimal(amount) for _, amount in rows)
+
+
+# --- dying, and bad weather -------------------------------------------------------------------------------------------
+
+SMALL = [order(number, f"{number}.50") for number in range(6)]
+
+
+def result(desk: Desk, report: Report) -> tuple[Any, ...]:
+    return report.tally, report.revenue, desk.sandbox.dump_events(), desk.sandbox.dump_messages()
+
+
+def finished(desk: Desk, report: Report | None) -> Report:
+    for _ in range(6):
+        if report is not None and report.complete:
+            return report
+        desk.clock.time += 1.0
+        try:
+            report = pipeline.resume(context=desk.process())
+        except EtlError as error:
+            if error.code != "nothing-to-resume":
+                raise
+            with desk.context.open_store() as store:
+                newest = next(iter(store.runs(1)), None)
+            ended = newest is not None and newest.finished_at is not None
+            report = pipeline.get_report(newest.id, context=desk.context) if newest and ended else imported(desk)
+    raise AssertionError("the run does not come to its end")
+
+
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory: pytest.TempPathFactory) -> tuple[tuple[Any, ...], int]:
+    desk = Desk(tmp_path_factory.mktemp("calm"), processing_seconds=0.5)
+    desk.write(SMALL, HEADER)
+    points = Points()
+    desk.context = desk.process(points)
+    return result(desk, imported(desk)), points.passed
+
+
+@pytest.mark.slow
+def test_dying_anywhere_and_resuming_gives_the_same(tmp_path: Path, calm: tuple[tuple[Any, ...], int]) -> None:
+    expected, passed = calm
+    assert passed > 20
+    for moment in range(1, passed + 1):
+        folder = tmp_path / str(moment)
+        folder.mkdir()
+        desk = Desk(folder, processing_seconds=0.5)
+        desk.write(SMALL, HEADER)
+        desk.context = desk.process(Points(frozenset({moment})))
+        with pytest.raises(CrashError):
+            imported(desk)
+        desk.context = desk.process()
+        assert result(desk, finished(desk, None)) == expected, f"died at {moment}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(15))
+def test_bad_weather_changes_nothing(tmp_path: Path, calm: tuple[tuple[Any, ...], int], seed: int) -> None:
+    expected, _ = calm
+    desk = Desk(tmp_path, processing_seconds=0.5)
+    desk.write(SMALL, HEADER)
+    desk.context = desk.process(weather=Weather(seed, 0.15))
+    report = None
+    try:
+        report = imported(desk)
+    except EtlError:
+        report = None
+    desk.context = desk.process()
+    assert result(desk, finished(desk, report)) == expected
+
+
+def test_verify_reads_events_back(desk: Desk) -> None:
+    items = [("o1", "ann@mapleshop.com", "2024-05-01 10:00", "10.00", "USD", "Lyon", f"S{n}", "2") for n in range(3)]
+    other = ("o2", "bob@mapleshop.com", "2024-05-02 10:00", "7.50", "EUR", "Lyon", "S9", "1")
+    desk.write([*items, other], (*HEADER, "SKU", "Quantity"))
+    mapping = {**GROUPED, "event": {**GROUPED["event"], "items_as": "Ordered Product"}}
+    assert outcomes(imported(desk, mapping)) == {"loaded": 2, "duplicate": 2}
+    report = pipeline.verify(context=desk.context)
+    assert [(seen.verdict, seen.count) for seen in report.observed] == [("confirmed", 2)]
+    assert report.exit_code == ExitCode.OK
+
+
+@pytest.mark.parametrize(
+    ("damage", "verdict", "fields"),
+    [
+        ("DELETE FROM events WHERE unique_id = 'Placed Order:o3'", "missing", ()),
+        ("UPDATE events SET value = '11' WHERE unique_id = 'Placed Order:o3'", "differs", ("value",)),
+        ("UPDATE events SET at = at + 0.5 WHERE unique_id = 'Placed Order:o3'", "confirmed", ()),
+        ("UPDATE events SET at = at - 60 WHERE unique_id = 'Placed Order:o3'", "differs", ("time",)),
+        (
+            "UPDATE events SET properties = replace(properties, 'Lyon', 'Paris') WHERE unique_id = 'Placed Order:o3'",
+            "differs",
+            ("properties.Shop",),
+        ),
+    ],
+)
+def test_verify_finds_the_event_that_is_not_as_sent(
+    desk: Desk, damage: str, verdict: str, fields: tuple[str, ...]
+) -> None:
+    desk.write([order(number, day=f"2024-05-{number:02} 10:00") for number in range(1, 6)], HEADER)
+    assert outcomes(imported(desk)) == {"loaded": 5}
+    assert desk.sandbox.store.connection.execute(damage).rowcount == 1
+    report = pipeline.verify(context=desk.context)
+    seen = {one.verdict: (one.count, tuple(name for name, _ in one.fields)) for one in report.observed}
+    others = 5 if verdict == "confirmed" else 4
+    assert seen.pop("confirmed") == (others, ())
+    assert seen == ({} if verdict == "confirmed" else {verdict: (1, fields)})
+    assert report.exit_code == (ExitCode.OK if verdict == "confirmed" else ExitCode.ROWS_NOT_LOADED)
