@@ -45,7 +45,7 @@ def codes_page() -> str:
         "# Codes",
         "",
         "Every issue has a code that does not change. An error costs the row, a warning at most a cell. Generated from",
-        "`etl/codes.py`.",
+        "`etl/codes/`.",
     ]
     for stage in dict.fromkeys(code.stage for code in CODES.values()):
         lines += ["", f"## {stage.value.capitalize()}", "", "| code | what | what to do |", "|---|---|---|"]
