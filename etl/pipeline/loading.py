@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
 from etl.config import parse_mapping
-from etl.errors import EtlError, UsageError
+from etl.errors import EtlError, StateError, UsageError
 from etl.klaviyo import KlaviyoClient
 from etl.load import LoadOptions, run_load, verify_rows
 from etl.model import RunStatus
@@ -67,8 +68,9 @@ def load_run(context: Context, store: Store, client: KlaviyoClient, run_id: str,
     _book_time(context, store, run_id, started)
     if ended:
         watermarks.finish(store, run_id)
-        # Now, while nobody waits for it, and not when the next run begins.
-        store.fold_known()
+        # Now, while nobody waits for it. Where that fails (a full disk), the next run does it before it asks.
+        with contextlib.suppress(StateError):
+            store.fold_known()
         mode = str(run.options.get("verify", "none"))
         if mode != "none":
             look(context, store, client, run_id, full=mode == "full", patience=_PATIENCE)
