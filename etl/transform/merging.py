@@ -29,6 +29,9 @@ _CALCULATING: Final = ("sum", "union")
 Member = tuple[Record, dict[str, Any]]
 """A record of one person, and the document that its body is."""
 
+Columns = AbstractMapping[str, AbstractMapping[int, Any]]
+"""Field → line → value, of the lines that write the field."""
+
 
 @dataclass(frozen=True, slots=True)
 class Merged:
@@ -79,13 +82,14 @@ class Merger:
         attributes: dict[str, Any] = {}
         inexact = []
         columns = _columns(members)
+        # Most fields of most people are the same on all their lines.
+        several = _several(columns)
         for field, said in columns.items():
             known = self._fields[field]
-            values = list(said.values())
-            value, exact = values[0], True
-            # Most fields of most people are the same on all their lines.
-            if known.rule in _CALCULATING or not _is_one(values):
+            if known.rule in _CALCULATING or field in several:
                 value, exact = merged_value(known.rule, known.type, said, order)
+            else:
+                value, exact = next(iter(said.values())), True
             if not exact:
                 inexact.append(known.header)
             _put(attributes, field, value)
@@ -94,20 +98,29 @@ class Merger:
         if patch := joined(patches, attributes.get("properties", {})):
             document["meta"] = {"patch_properties": patch}
         lists = tuple(dict.fromkeys(name for record, _ in members for name in record.lists))
-        return Merged(document, lists, self._differing(members, columns), tuple(inexact), tuple(undated))
+        return Merged(document, lists, _differing(members, columns, several), tuple(inexact), tuple(undated))
 
     def differing(self, members: Sequence[Member]) -> tuple[str, ...]:
         """Return the fields in which lines that have a value have different ones."""
-        return self._differing(members, _columns(members))
+        columns = _columns(members)
+        return _differing(members, columns, _several(columns))
 
-    def _differing(self, members: Sequence[Member], columns: AbstractMapping[str, dict[int, Any]]) -> tuple[str, ...]:
-        said = {field: list(values.values()) for field, values in columns.items()}
-        for record, document in members:
-            for field, items in _patched(document):
-                said.setdefault(field, []).append(items)
-            if record.lists:
-                said.setdefault(LIST_TARGET, []).append(record.lists)
-        return tuple(field for field, values in said.items() if not _is_one(values) and _differ(field, values))
+
+def _several(columns: Columns) -> dict[str, list[Any]]:
+    """Return field → values, of the fields that may have different ones."""
+    said = {field: list(values.values()) for field, values in columns.items()}
+    return {field: values for field, values in said.items() if not _is_one(values)}
+
+
+def _differing(
+    members: Sequence[Member], columns: Columns, several: AbstractMapping[str, list[Any]]
+) -> tuple[str, ...]:
+    said = dict(several)
+    for record, document in members:
+        lists = [(LIST_TARGET, record.lists)] if record.lists else []
+        for field, items in (*_patched(document), *lists):
+            said[field] = [*said.get(field, columns.get(field, {}).values()), items]
+    return tuple(field for field, values in said.items() if _differ(field, values))
 
 
 def _is_one(values: Sequence[Any]) -> bool:
@@ -189,8 +202,7 @@ def _moment(text: str) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _columns(members: Sequence[Member]) -> dict[str, dict[int, Any]]:
-    """Return field → line → value, of the lines that write the field."""
+def _columns(members: Sequence[Member]) -> Columns:
     columns: dict[str, dict[int, Any]] = defaultdict(dict)
     for record, document in members:
         for name, value in document["attributes"].items():
