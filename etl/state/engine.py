@@ -32,7 +32,7 @@ _PRAGMAS: Final = (
     "foreign_keys=ON",
     "recursive_triggers=ON",
     "temp_store=FILE",
-    "cache_size=-65536",
+    "cache_size=-8192",
 )
 
 
