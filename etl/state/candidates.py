@@ -18,7 +18,7 @@ from etl.state.base import Database, slices
 from etl.state.packing import HASHED, Lines, hashes_of
 from etl.state.records import count_records, read_blocks, read_records
 
-_TOGETHER: Final = 50_000
+_TOGETHER: Final = 20_000
 """Records handed out at once; more only where that many lines are tied to each other."""
 _COMPARED: Final = 2_000_000
 """Hashes compared at once, about."""
