@@ -20,7 +20,7 @@ from sqlalchemy.engine import Connection
 
 from etl.state.packing import Digests
 
-_RANGE: Final = 500_000
+_RANGE: Final = 1_200_000
 """Digests compared at once, about."""
 _PIECES: Final = 16
 """In so many pieces they are read."""

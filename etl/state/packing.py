@@ -7,7 +7,7 @@ or of all of them, and both a block answers: it is read, cut at the lines wanted
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Final
 
@@ -64,20 +64,21 @@ class Block:
     @cached_property
     def sizes(self) -> npt.NDArray[np.int32]:
         """Bytes of each body."""
-        sizes = np.frombuffer(self._parts["sizes"], _SIZE).copy()
-        for line, record in self._replaced.items():
-            sizes[self._place(line)] = len(record.body)
+        sizes = np.frombuffer(self._parts["sizes"], _SIZE)
+        if self._replaced:
+            sizes = sizes.copy()
+            sizes[self._changed_places] = [len(record.body) for record in self._replaced.values()]
         return sizes
 
     @cached_property
     def fingerprints(self) -> Digests:
         """Fingerprints."""
-        return self._digests("fingerprints", {line: record.fingerprint for line, record in self._replaced.items()})
+        return self._digests("fingerprints", (record.fingerprint for record in self._replaced.values()))
 
     @cached_property
     def identities(self) -> Digests:
         """Identities."""
-        return self._digests("identities", {line: record.identity for line, record in self._replaced.items()})
+        return self._digests("identities", (record.identity for record in self._replaced.values()))
 
     @cached_property
     def hashes(self) -> npt.NDArray[np.int64]:
@@ -134,15 +135,15 @@ class Block:
         at = np.minimum(np.searchsorted(self.lines, lines), len(self.lines) - 1)
         return np.asarray(at[self.lines[at] == lines])
 
-    def _place(self, line: int) -> int:
-        return int(np.searchsorted(self.lines, line))
+    @cached_property
+    def _changed_places(self) -> Places:
+        return np.searchsorted(self.lines, list(self._replaced))
 
-    def _digests(self, part: str, changed: Mapping[int, bytes]) -> Digests:
+    def _digests(self, part: str, changed: Iterable[bytes]) -> Digests:
         digests = np.frombuffer(self._parts[part], _HALF).reshape(-1, 2)
-        if changed:
+        if self._replaced:
             digests = digests.copy()
-            for line, digest in changed.items():
-                digests[self._place(line)] = np.frombuffer(digest, _HALF)
+            digests[self._changed_places] = np.frombuffer(b"".join(changed), _HALF).reshape(-1, 2)
         return digests
 
 

@@ -81,7 +81,7 @@ def read_blocks(
             if not len(wanted):
                 continue
         row = connection.execute(query, {"first": first}).one()
-        found = connection.execute(changed, {"first": first, "last": last}) if may_change else ()
+        found = connection.execute(changed, {"first": first, "last": last}).all() if may_change else ()
         yield Block(row._asdict(), {each[0]: _record_of(*each) for each in found}, wanted)
 
 
