@@ -26,6 +26,7 @@ from etl.errors import ExitCode, SourceError
 from etl.extract import open_source
 from etl.extract.sheet_xml import _pieces, oddities_of
 from etl.report.rejects_book import _typed
+from xlsb import write_xlsb
 
 HERE = Path(__file__).resolve().parent / "workbooks"
 PEOPLE = [
@@ -80,6 +81,10 @@ def by_odfpy(path: Path) -> None:
     document.save(str(path))
 
 
+def by_hand(path: Path) -> None:
+    write_xlsb(path, PEOPLE)
+
+
 def read(path: Path) -> tuple[list[list[str]], Any, list[Any]]:
     with open_source(path) as source:
         chunks = list(source.chunks())
@@ -89,7 +94,7 @@ def read(path: Path) -> tuple[list[list[str]], Any, list[Any]]:
 
 @pytest.mark.parametrize(
     ("name", "write"),
-    [("a.xlsx", by_openpyxl), ("b.xlsx", by_xlsxwriter), ("c.xls", by_xlwt), ("d.ods", by_odfpy)],
+    [("a.xlsx", by_openpyxl), ("b.xlsx", by_xlsxwriter), ("c.xls", by_xlwt), ("d.ods", by_odfpy), ("e.xlsb", by_hand)],
 )
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_every_writer_gives_the_same_rows(tmp_path: Path, name: str, write: Any) -> None:
@@ -118,6 +123,22 @@ def test_what_libreoffice_saved_is_read_right(ending: str) -> None:
         assert "1 hidden rows are read like the others" in info.notes
     if ending == "ods":
         assert "2 cells hold an error such as #N/A and count as empty" in info.notes
+
+
+@pytest.mark.parametrize("since_1904", [False, True])
+def test_a_binary_workbook_is_read_right(tmp_path: Path, *, since_1904: bool) -> None:
+    """In both date systems, below a title; an error counts as empty."""
+    early, late = dt.datetime.fromisoformat("2024-02-29T08:30"), dt.datetime.fromisoformat("2023-12-31T00:00")
+    header = ["Email", "Phone", "Joined", "Seen", "VIP", "Broken"]
+    ann = ["ann@mapleshop.com", 447911123456.0, dt.date(2024, 2, 29), early, True, "#N/A"]
+    bob = ["bob@mapleshop.com", None, dt.date(2023, 12, 31), late, False, "#DIV/0!"]
+    write_xlsb(tmp_path / "people.xlsb", [["Customers of 2024"], [], header, ann, bob], since_1904=since_1904)
+    rows, info, _ = read(tmp_path / "people.xlsb")
+    assert rows == [
+        ["ann@mapleshop.com", "447911123456", "2024-02-29", "2024-02-29 08:30:00", "true", ""],
+        ["bob@mapleshop.com", "", "2023-12-31", "2023-12-31 00:00:00", "false", ""],
+    ]
+    assert "the header is row 3 of the sheet" in info.notes
 
 
 def test_hidden_columns_and_merged_cells_are_said(tmp_path: Path) -> None:
