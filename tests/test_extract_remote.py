@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import importlib
 import io
 import sys
 import tempfile
@@ -232,6 +233,9 @@ def test_what_is_no_source_is_refused_before_anything_is_asked(url: str, code: s
     ],
 )
 def test_a_library_that_is_missing_is_named(url: str, module: str, extra: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # fsspec remembers what another test has made it load.
+    loaded = importlib.import_module("fsspec.registry")._registry
+    monkeypatch.delitem(loaded, url.partition("://")[0], raising=False)
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(SourceError) as refused:
         read(url)

@@ -7,6 +7,7 @@ columns), spreadsheets and Parquet need to jump about, and a connection that bre
 from __future__ import annotations
 
 import contextlib
+import logging
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
@@ -23,6 +24,8 @@ READ_SECONDS: Final = 60
 # scheme → the extra that brings what it needs
 _EXTRAS: Final = {"https": "remote", "http": "remote", "s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
 _TESTING: Final = "memory"
+# One part at a time: ten of 50 MB at once are no bounded memory.
+_ONE_PART: Final = {"s3": {"max_concurrency": 1}, "gs": {"concurrency": 1}}
 _WEB: Final = frozenset({"http", "https"})
 _HERE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
@@ -36,6 +39,10 @@ _NO_LOGIN: Final = frozenset(
     {"NoCredentialsError", "PartialCredentialsError", "RefreshError", "DefaultCredentialsError"}
 )
 _NO_SERVER: Final = ("ClientConnect", "EndpointConnection", "ServerDisconnected", "ConnectionRefused", "SSL")
+
+# They log what they try again, tracebacks included; whoever sets up logging still sees it, the terminal does not.
+for _talkative in ("gcsfs", "google.auth", "s3fs", "aiobotocore", "botocore"):
+    logging.getLogger(_talkative).addHandler(logging.NullHandler())
 
 
 def is_remote(path: Path | str) -> bool:
@@ -85,8 +92,7 @@ def fetch(template: str, environ: Mapping[str, str]) -> Path:
     target = private_path(file_name(str(path)))
     with deleted_on_error(target):
         with _translated(shown, "source-lost"):
-            # One part at a time: ten of 50 MB at once are no bounded memory.
-            options = {"max_concurrency": 1} if "s3" in system.protocol else {}
+            options = next((one for store, one in _ONE_PART.items() if store in system.protocol), {})
             system.get_file(path, str(target), callback=_limit(shown), **options)
         if not target.is_file():
             raise SourceError("source-is-directory", f"{shown} is a folder", "Name a file, or a pattern: folder/*.csv.")
@@ -180,7 +186,9 @@ def _translate(error: Exception, shown: str, broken: str) -> SourceError:
         return SourceError(
             "source-not-found", f"There is no file {shown}", "Check the URL; a signed one may have ended."
         )
-    if isinstance(error, PermissionError) or status in _REFUSED or name in _NO_LOGIN:
+    # gcsfs makes an OSError without a status of a 403.
+    forbidden = isinstance(error, PermissionError) or str(error).startswith("Forbidden")
+    if forbidden or status in _REFUSED or name in _NO_LOGIN:
         said = f" (status {status})" if status else ""
         return SourceError(
             "source-login", f"{shown} may not be read{said}", "Check the credentials; a signed URL may have ended."
