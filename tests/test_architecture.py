@@ -21,7 +21,7 @@ LAYERS = (
     ("state",),
     ("config",),
     ("codes",),
-    ("records",),
+    ("records", "listening", "user_code"),
     ("model", "errors", "version"),
 )
 RANK = {name: rank for rank, row in enumerate(LAYERS) for name in row}
@@ -63,7 +63,7 @@ PURE_PACKAGES = ("etl/codes/", "etl/discover/", "etl/validate/", "etl/transform/
 IMPURE = {"time", "random", "secrets", "socket", "subprocess", "httpx", "sqlite3", "sqlalchemy", "threading"}
 
 # The sandbox must not share the importer's beliefs.
-SANDBOX_MAY_IMPORT = {"sandbox", "model", "errors"}
+SANDBOX_MAY_IMPORT = {"sandbox", "model", "errors", "listening"}
 
 
 def modules() -> Iterator[Path]:

@@ -7,6 +7,7 @@ from etl.load.foreseeing import Foresight, foresee
 from etl.load.gate import Gate, decide
 from etl.load.options import ConsentOptions, LoadOptions, LoadSummary, Pace
 from etl.load.runner import run_load
+from etl.load.task import LoadTask
 from etl.load.verifying import verify_rows
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Gate",
     "LoadOptions",
     "LoadSummary",
+    "LoadTask",
     "Pace",
     "consent_request",
     "decide",

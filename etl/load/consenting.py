@@ -8,22 +8,22 @@ through the gate once more.
 
 from __future__ import annotations
 
-import random
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final
 
 from etl.errors import InternalError
-from etl.klaviyo import KlaviyoClient, Profile, Reply, refusal
+from etl.klaviyo import Profile, Reply, refusal
 from etl.load.consent_body import consent_body
 from etl.load.gate import ADDRESSES, SUBSCRIBING, Gate, decide, judge, result_of
 from etl.load.lookup import fold
 from etl.load.machine import Step, Watch, after_consent_reply, poll_again
-from etl.load.options import ConsentOptions, LoadOptions, Pace
+from etl.load.options import ConsentOptions, LoadOptions
 from etl.load.proof import scrub
 from etl.load.settlement import CRASH, Next, Settlement, told
-from etl.model import Batch, BatchKind, Clock, ConsentResult, Outcome, RowResult, Severity
-from etl.state import CONSENT_CHANNELS, Store
+from etl.load.task import LoadTask
+from etl.model import Batch, BatchKind, ConsentResult, Outcome, RowResult, Severity
+from etl.state import CONSENT_CHANNELS
 
 _MOST_DEFERRALS: Final = 3
 _DEFERRAL: Final = 5.0
@@ -33,18 +33,8 @@ _DEFERRAL: Final = 5.0
 class ConsentSettlement(Settlement):
     """Settles batches of every kind, those about consent by its own rules."""
 
-    def __init__(
-        self,
-        store: Store,
-        client: KlaviyoClient,
-        run_id: str,
-        options: LoadOptions,
-        *,
-        clock: Clock,
-        rng: random.Random,
-        pace: Pace,
-    ) -> None:
-        super().__init__(store, client, run_id, options, clock=clock, rng=rng, pace=pace)
+    def __init__(self, task: LoadTask, options: LoadOptions) -> None:
+        super().__init__(task, options)
         self._cleared: set[int] = set()  # batches of which every row passed the gate a moment ago
         self._deferred = Counter[int]()
 

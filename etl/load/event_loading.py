@@ -9,27 +9,25 @@ which its unique id makes harmless.
 from __future__ import annotations
 
 import itertools
-import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
 
-from etl.errors import KlaviyoError, StoppedError, UnavailableError
-from etl.klaviyo import MOST_EVENTS, KlaviyoClient, Reply, ReplyKind, refusal
+from etl.errors import UnavailableError
+from etl.klaviyo import MOST_EVENTS, Reply, ReplyKind, refusal
 from etl.klaviyo.backoff import Backoff
 from etl.load.event_reading import Requests, Spans, event_key, metric_of, sweep, widen
-from etl.load.options import LoadSummary, Pace
+from etl.load.options import LoadSummary
 from etl.load.proof import scrub
-from etl.model import Batch, BatchKind, BatchStatus, Clock, Outcome, PlannedBatch, Progress, ProgressHook, RowResult
-from etl.state import Store
+from etl.load.task import InterruptedLoadError, LoadTask, carry_out
+from etl.model import Batch, BatchKind, BatchStatus, Outcome, PlannedBatch, Progress, RowResult
 
 _MOST_BYTES: Final = 4_600_000
 _WINDOW: Final = 2_000
 _ENVELOPE: Final = 400
 """Bytes around each event in a request, at most."""
-_NAP: Final = 0.25
 _LONGEST_WAIT: Final = 20.0
 
 
@@ -41,75 +39,25 @@ class EventOptions:
     backfill: bool = True
 
 
-class _InterruptedError(Exception):
-    """A signal arrived; nothing is in hand."""
-
-
-def load_events(
-    store: Store,
-    client: KlaviyoClient,
-    run_id: str,
-    options: EventOptions,
-    *,
-    clock: Clock,
-    rng: random.Random,
-    progress: ProgressHook,
-    should_stop: Callable[[], bool],
-    pace: Pace | None = None,
-) -> LoadSummary:
-    """Send what a staged run of events has left to send. Raises as :func:`etl.load.run_load` does."""
-    loader = _EventLoader(
-        store,
-        client,
-        run_id,
-        options,
-        clock=clock,
-        rng=rng,
-        progress=progress,
-        should_stop=should_stop,
-        pace=pace or Pace(),
-    )
-    try:
-        loader.load()
-    except _InterruptedError:
-        return LoadSummary(loader.settled, interrupted=True)
-    except KlaviyoError as error:
-        if should_stop():
-            return LoadSummary(loader.settled, interrupted=True)
-        if loader.sent:
-            raise StoppedError(error.code, error.message, error.hint) from error
-        raise
-    return LoadSummary(loader.settled)
+def load_events(task: LoadTask, options: EventOptions) -> LoadSummary:
+    """Send what a staged run of events has left to send. Raises as :func:`carry_out` does."""
+    return carry_out(task, _EventLoader(task, options))
 
 
 class _EventLoader:
-    def __init__(
-        self,
-        store: Store,
-        client: KlaviyoClient,
-        run_id: str,
-        options: EventOptions,
-        *,
-        clock: Clock,
-        rng: random.Random,
-        progress: ProgressHook,
-        should_stop: Callable[[], bool],
-        pace: Pace,
-    ) -> None:
-        self._store = store
-        self._client = client
-        self._run = run_id
+    def __init__(self, task: LoadTask, options: EventOptions) -> None:
+        self._task = task
+        self._store = task.store
+        self._client = task.client
+        self._run = task.run_id
         self._options = options
-        self._clock = clock
-        self._rng = rng
-        self._progress = progress
-        self._should_stop = should_stop
-        self._pace = pace
+        self._clock = task.clock
+        self._pace = task.pace
         self._backoff = Backoff()
         self._failures = 0
-        self._total = store.counts(run_id).get(None, 0)
+        self._total = self._store.counts(self._run).get(None, 0)
         self.settled = 0
-        self.sent = any(kind.attempts for kind in store.batch_summary(run_id))
+        self.sent = any(kind.attempts for kind in self._store.batch_summary(self._run))
 
     def load(self) -> None:
         """Pick up what is open, send, prove, and send again what never arrived."""
@@ -169,7 +117,7 @@ class _EventLoader:
                 self._store.mark_submitted(batch.id, None, None, status=reply.status, adopted=True)
                 self._trouble()
             case ReplyKind.NOT_SENT | ReplyKind.THROTTLED:
-                delay = self._backoff.delay(self._failures + 1, self._rng.random(), reply.retry_after)
+                delay = self._backoff.delay(self._failures + 1, self._task.rng.random(), reply.retry_after)
                 self._put_back(batch, reply, self._clock.now() + delay)
                 self._trouble()
             case ReplyKind.TOO_LARGE | ReplyKind.REFUSED if len(batch.lines) > 1:
@@ -266,7 +214,7 @@ class _EventLoader:
         for count, (key, _) in enumerate(sweep(self._client, spans)):
             found.add(key)
             if not count % MOST_EVENTS:
-                self._check_stop()
+                self._task.check_stop()
         return found
 
     # --- shared -------------------------------------------------------------------------------------------------------
@@ -295,18 +243,11 @@ class _EventLoader:
 
     def _count(self, rows: int) -> None:
         self.settled += rows
-        self._progress(Progress("load", self.settled, self._total, "rows"))
+        self._task.progress(Progress("load", self.settled, self._total, "rows"))
 
     def _wait(self, seconds: float) -> None:
-        until = self._clock.monotonic() + seconds
-        self._check_stop()
-        while (left := until - self._clock.monotonic()) > 0:
-            self._clock.sleep(min(left, _NAP))
-            self._check_stop()
-
-    def _check_stop(self) -> None:
-        if self._should_stop():
-            raise _InterruptedError
+        if not self._task.pause(seconds):
+            raise InterruptedLoadError
 
 
 def _body(events: Iterator[tuple[dict[str, Any], dict[str, Any]]], *, backfill: bool) -> bytes:

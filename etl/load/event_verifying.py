@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from etl.klaviyo import Event, KlaviyoClient
+from etl.klaviyo import Event
 from etl.load.event_reading import Requests, Spans, event_key, metric_of, sweep, time_of, widen
 from etl.load.proof import same
-from etl.model import Observation, Progress, ProgressHook, Verdict
-from etl.state import Store
+from etl.load.task import LoadTask
+from etl.model import Observation, Progress, Verdict
 
 _WINDOW: Final = 2_000
 """Events compared together."""
@@ -18,16 +18,7 @@ _SECOND: Final = 1.0
 """Klaviyo keeps the time of an event to the second."""
 
 
-def verify_events(
-    store: Store,
-    client: KlaviyoClient,
-    run_id: str,
-    requests: Requests,
-    lines: Sequence[int],
-    *,
-    progress: ProgressHook,
-    should_stop: Callable[[], bool],
-) -> int:
+def verify_events(task: LoadTask, requests: Requests, lines: Sequence[int]) -> int:
     """Look at the events of these loaded rows and write what was seen; return how many rows were looked at.
 
     One sweep over each metric. An event nobody sees is missing; what differs is named, never its value. Raise
@@ -35,35 +26,34 @@ def verify_events(
     """
     owners: dict[bytes, int] = {}
     spans: Spans = {}
-    for line, events in _made(store, run_id, requests, lines):
+    for line, events in _made(task, requests, lines):
         widen(spans, events)
         owners.update((event_key(metric_of(event), event["unique_id"]), line) for event in events)
     differing: dict[int, dict[str, None]] = {}
-    found = ((key, there) for key, there in sweep(client, spans) if key in owners)
+    found = ((key, there) for key, there in sweep(task.client, spans) if key in owners)
     unseen = dict(owners)
     while window := dict(itertools.islice(found, _WINDOW)):
-        if should_stop():
+        if task.should_stop():
             return 0
         concerned = sorted({owners[key] for key in window})
-        for line, events in _made(store, run_id, requests, concerned):
+        for line, events in _made(task, requests, concerned):
             for event in events:
                 there = window.get(event_key(metric_of(event), event["unique_id"]))
                 if there is not None:
                     differing.setdefault(line, {}).update(dict.fromkeys(_differing(event, there)))
         for key in window:
             unseen.pop(key, None)
-        progress(Progress("verify", len(owners) - len(unseen), len(owners), "rows"))
+        task.progress(Progress("verify", len(owners) - len(unseen), len(owners), "rows"))
     missing = set(unseen.values())
-    store.observe(run_id, [_observed(line, tuple(differing.get(line, ())), line in missing) for line in lines])
+    seen = [_observed(line, tuple(differing.get(line, ())), line in missing) for line in lines]
+    task.store.observe(task.run_id, seen)
     return len(lines)
 
 
-def _made(
-    store: Store, run_id: str, requests: Requests, lines: Sequence[int]
-) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+def _made(task: LoadTask, requests: Requests, lines: Sequence[int]) -> Iterator[tuple[int, list[dict[str, Any]]]]:
     for start in range(0, len(lines), _WINDOW):
         window = lines[start : start + _WINDOW]
-        for line, body in zip(window, store.bodies(run_id, window), strict=True):
+        for line, body in zip(window, task.store.bodies(task.run_id, window), strict=True):
             yield line, [event for _, event in requests(body)]
 
 

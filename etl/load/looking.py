@@ -7,11 +7,12 @@ from typing import Any, Final
 
 import orjson
 
-from etl.klaviyo import MOST_IDS_PER_LOOKUP, KlaviyoClient, Profile
+from etl.klaviyo import MOST_IDS_PER_LOOKUP, Profile
 from etl.load.deciding import Decision, decide, needs_look, without
 from etl.load.lookup import find_profiles
 from etl.load.options import LoadOptions
-from etl.model import Batch, BatchKind, Clock
+from etl.load.task import LoadTask
+from etl.model import Batch, BatchKind
 from etl.state import Store
 
 _WINDOW: Final = 1_000
@@ -27,12 +28,12 @@ class Looker:
     written meanwhile, or is in doubt, is read again.
     """
 
-    def __init__(self, store: Store, client: KlaviyoClient, run_id: str, options: LoadOptions, clock: Clock) -> None:
-        self._store = store
-        self._client = client
-        self._run = run_id
+    def __init__(self, task: LoadTask, options: LoadOptions) -> None:
+        self._store = task.store
+        self._client = task.client
+        self._run = task.run_id
+        self._clock = task.clock
         self._options = options
-        self._clock = clock
         self._only_if_blank = frozenset(options.only_if_blank)
         self._ahead: dict[int, Profile | None] = {}
         self._read_at = 0.0

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import random
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
-from etl.errors import KlaviyoError, StoppedError, UnavailableError
-from etl.klaviyo import ImportJob, KlaviyoClient
+from etl.errors import StoppedError, UnavailableError
+from etl.klaviyo import ImportJob
 from etl.load.consenting import ConsentSettlement
 from etl.load.machine import Watch
-from etl.load.options import LoadOptions, LoadSummary, Pace
+from etl.load.options import LoadOptions, LoadSummary
 from etl.load.plan import has_list_calls, imported_by_job, plan_consents, plan_imports, plan_lists
 from etl.load.settlement import Next, resolve_ids
-from etl.model import Batch, BatchKind, BatchStatus, Clock, Outcome, Progress, ProgressHook
-from etl.state import PendingRow, Store
+from etl.load.task import NAP, LoadTask, carry_out
+from etl.model import Batch, BatchKind, BatchStatus, Outcome, Progress
+from etl.state import PendingRow
 
 _ENDPOINTS: Final = {
     BatchKind.IMPORT: "POST /api/profile-bulk-import-jobs",
@@ -31,83 +31,29 @@ _ENDPOINTS: Final = {
     BatchKind.SUPPRESS: "POST /api/profile-suppression-bulk-create-jobs",
     BatchKind.UNSUPPRESS: "POST /api/profile-suppression-bulk-delete-jobs",
 }
-_NAP: Final = 0.25
-"""Longest sleep in one piece, in seconds: a signal is answered within it."""
 _WINDOW: Final = 10_000
 """Rows whose list calls are planned together: the ids that are held in memory."""
 _ENOUGH_TO_JUDGE: Final = 100
 """Rows sent before their share of failures can stop the run."""
 
 
-class _InterruptedError(Exception):
-    """A signal arrived; nothing is in hand."""
-
-
-def run_load(
-    store: Store,
-    client: KlaviyoClient,
-    run_id: str,
-    options: LoadOptions,
-    *,
-    clock: Clock,
-    rng: random.Random,
-    progress: ProgressHook,
-    should_stop: Callable[[], bool],
-    pace: Pace | None = None,
-) -> LoadSummary:
-    """Send what a staged run has left to send, from wherever it stands.
-
-    Raise :class:`KlaviyoError` while nothing was sent, :class:`StoppedError` after; both leave a run to resume.
-    """
-    loader = _Loader(
-        store,
-        client,
-        run_id,
-        options,
-        clock=clock,
-        rng=rng,
-        progress=progress,
-        should_stop=should_stop,
-        pace=pace or Pace(),
-    )
-    try:
-        loader.load()
-    except _InterruptedError:
-        return LoadSummary(loader.settled, interrupted=True)
-    except KlaviyoError as error:
-        if should_stop():
-            return LoadSummary(loader.settled, interrupted=True)
-        if loader.sent:
-            raise StoppedError(error.code, error.message, error.hint) from error
-        raise
-    return LoadSummary(loader.settled)
+def run_load(task: LoadTask, options: LoadOptions) -> LoadSummary:
+    """Send what a staged run has left to send, from wherever it stands. Raises as :func:`carry_out` does."""
+    return carry_out(task, _Loader(task, options))
 
 
 class _Loader:
     """The loop and what it holds: ids of batches and jobs in flight, never rows."""
 
-    def __init__(
-        self,
-        store: Store,
-        client: KlaviyoClient,
-        run_id: str,
-        options: LoadOptions,
-        *,
-        clock: Clock,
-        rng: random.Random,
-        progress: ProgressHook,
-        should_stop: Callable[[], bool],
-        pace: Pace,
-    ) -> None:
-        self._store = store
-        self._client = client
-        self._run = run_id
+    def __init__(self, task: LoadTask, options: LoadOptions) -> None:
+        self._task = task
+        self._store = task.store
+        self._client = task.client
+        self._run = task.run_id
         self._options = options
-        self._clock = clock
-        self._progress = progress
-        self._should_stop = should_stop
-        self._pace = pace
-        self._settlement = ConsentSettlement(store, client, run_id, options, clock=clock, rng=rng, pace=pace)
+        self._clock = task.clock
+        self._pace = task.pace
+        self._settlement = ConsentSettlement(task, options)
         self._ready: deque[int] = deque()
         self._later: list[tuple[float, int]] = []
         self._watches: dict[int, Watch] = {}
@@ -117,16 +63,16 @@ class _Loader:
         self._phase = "load"
         self._phase_done = 0
         self._phase_total = 0
-        counts = store.counts(run_id)
+        counts = self._store.counts(self._run)
         self._sent_rows = sum(counts.get(name, 0) for name in (Outcome.LOADED, Outcome.FAILED, Outcome.UNKNOWN))
         self._lost_rows = counts.get(Outcome.FAILED, 0) + counts.get(Outcome.UNKNOWN, 0)
         self._pending = counts.get(None, 0)
-        self.sent = any(kind.attempts for kind in store.batch_summary(run_id))
+        self.sent = any(kind.attempts for kind in self._store.batch_summary(self._run))
         self.settled = 0
 
     def load(self) -> None:
         """Pick up what is open, then import, then the list calls."""
-        self._check_stop()
+        self._task.check_stop()
         for batch in self._store.open_batches(self._run, [BatchStatus.SENDING]):
             self._take(batch.id, self._settlement.recover(batch))
         for batch in self._store.open_batches(self._run, [BatchStatus.SUBMITTED]):
@@ -149,7 +95,7 @@ class _Loader:
         operations = 0
         rows = self._store.pending(self._run, "lists")
         while window := list(itertools.islice(rows, _WINDOW)):
-            self._check_stop()
+            self._task.check_stop()
             asking = self._asking(window)
             self._store.go_on_to_consent(self._run, asking)
             window = [row for row in window if row.line not in asking]
@@ -177,7 +123,7 @@ class _Loader:
         operations = 0
         rows = self._store.pending(self._run, "consent")
         while window := list(itertools.islice(rows, _WINDOW)):
-            self._check_stop()
+            self._task.check_stop()
             planned = plan_consents(self._store.asks(self._run, [row.line for row in window]))
             self._store.add_batches(self._run, planned)
             operations += sum(len(batch.lines) for batch in planned)
@@ -191,7 +137,7 @@ class _Loader:
         )
         self._phase, self._phase_done, self._phase_total = phase, 0, total
         while self._ready or self._later or self._watches:
-            self._check_stop()
+            self._task.check_stop()
             if self._poll_due():
                 continue
             wait = self._until_next_send()
@@ -232,7 +178,7 @@ class _Loader:
             since = min(watch.sent_at for watch in flying) - self._pace.clock_skew
             jobs = {job.id: job for job in self._client.recent_jobs(since)}
         for watch in flying:
-            self._check_stop()
+            self._task.check_stop()
             if not watch.job:
                 following = self._settlement.look_back(watch)
             else:
@@ -291,14 +237,10 @@ class _Loader:
         if self._phase_total:
             count = len(self._watches)
             flying = f"{count} job{'s' if count > 1 else ''} in flight" if count else ""
-            self._progress(Progress(self._phase, self._phase_done, self._phase_total, "rows", flying))
+            self._task.progress(Progress(self._phase, self._phase_done, self._phase_total, "rows", flying))
 
     def _sleep(self, wait: float | None) -> None:
         now = self._clock.now()
         times: Iterable[float] = (watch.next_poll - now for watch in self._watches.values())
         wakes = [*times, *([] if wait is None else [wait]), *([self._later[0][0] - now] if self._later else [])]
-        self._clock.sleep(min(max(min(wakes, default=_NAP), 0.001), _NAP))
-
-    def _check_stop(self) -> None:
-        if self._should_stop():
-            raise _InterruptedError
+        self._clock.sleep(min(max(min(wakes, default=NAP), 0.001), NAP))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -16,10 +15,11 @@ from etl.load.body import request_body
 from etl.load.looking import Looker, sent_documents
 from etl.load.lookup import find_profiles
 from etl.load.machine import Step, Verdict, Watch, after_poll, after_reply, poll_again
-from etl.load.options import LoadOptions, Pace
+from etl.load.options import LoadOptions
 from etl.load.plan import halves, has_list_calls
 from etl.load.proof import count_job, read_back, scrub
-from etl.model import Batch, BatchKind, Clock, Outcome, PlannedBatch, RowResult, Severity
+from etl.load.task import LoadTask
+from etl.model import Batch, BatchKind, Outcome, PlannedBatch, RowResult, Severity
 from etl.state import Store
 
 CRASH: Final = Reply(ReplyKind.IN_DOUBT, note="the process ended before the answer came")
@@ -48,26 +48,16 @@ class Next:
 class Settlement:
     """Knows what each answer means for the rows of a batch, and writes it."""
 
-    def __init__(
-        self,
-        store: Store,
-        client: KlaviyoClient,
-        run_id: str,
-        options: LoadOptions,
-        *,
-        clock: Clock,
-        rng: random.Random,
-        pace: Pace,
-    ) -> None:
-        self._store = store
-        self._client = client
-        self._run = run_id
+    def __init__(self, task: LoadTask, options: LoadOptions) -> None:
+        self._store = task.store
+        self._client = task.client
+        self._run = task.run_id
         self._options = options
-        self._clock = clock
-        self._rng = rng
-        self._pace = pace
+        self._clock = task.clock
+        self._rng = task.rng
+        self._pace = task.pace
         self._backoff = Backoff()
-        self._looker = Looker(store, client, run_id, options, clock)
+        self._looker = Looker(task, options)
         self._unfit: dict[int, tuple[str, ...]] = {}
 
     def send(self, batch: Batch, failures: int) -> Next:

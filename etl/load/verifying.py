@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from etl.klaviyo import KlaviyoClient, Profile
@@ -11,26 +11,14 @@ from etl.load.looking import sent_documents
 from etl.load.lookup import can_be_asked_for, find_profiles, members_among
 from etl.load.options import LoadOptions, wanted_lists
 from etl.load.proof import differing_fields
-from etl.model import Clock, Observation, Progress, ProgressHook, Verdict
-from etl.state import Store
+from etl.load.task import LoadTask
+from etl.model import Observation, Progress, Verdict
 
 _WINDOW: Final = 1_000
 """Rows looked at together: ten requests of 100 values each."""
-_NAP: Final = 0.25
 
 
-def verify_rows(
-    store: Store,
-    client: KlaviyoClient,
-    run_id: str,
-    options: LoadOptions,
-    lines: Sequence[int],
-    *,
-    clock: Clock,
-    progress: ProgressHook,
-    should_stop: Callable[[], bool],
-    patience: Sequence[float] = (),
-) -> int:
+def verify_rows(task: LoadTask, options: LoadOptions, lines: Sequence[int], *, patience: Sequence[float] = ()) -> int:
     """Look at these loaded rows and write what was seen, window by window; return how many were looked at.
 
     ``patience``: seconds to wait before looking once more at rows that are not as sent; Klaviyo shows a write to its
@@ -39,28 +27,26 @@ def verify_rows(
     done = 0
     for start in range(0, len(lines), _WINDOW):
         window = lines[start : start + _WINDOW]
-        seen = _look(store, client, run_id, options, window)
+        seen = _look(task, options, window)
         for wait in patience:
             doubtful = [one.line for one in seen.values() if one.verdict is not Verdict.CONFIRMED]
-            if not doubtful or not _pause(clock, wait, should_stop):
+            if not doubtful or not task.pause(wait):
                 break
-            seen |= _look(store, client, run_id, options, doubtful)
-        store.observe(run_id, [seen[line] for line in sorted(seen)])
+            seen |= _look(task, options, doubtful)
+        task.store.observe(task.run_id, [seen[line] for line in sorted(seen)])
         done += len(window)
-        progress(Progress("verify", done, len(lines), "rows"))
-        if should_stop():
+        task.progress(Progress("verify", done, len(lines), "rows"))
+        if task.should_stop():
             break
     return done
 
 
-def _look(
-    store: Store, client: KlaviyoClient, run_id: str, options: LoadOptions, lines: Sequence[int]
-) -> dict[int, Observation]:
-    sent = sent_documents(store, run_id, options, lines)
-    found = find_profiles(client, {line: document["attributes"] for line, document in sent.items()})
-    routes = store.routes(run_id, lines) if options.list_ids else {}
+def _look(task: LoadTask, options: LoadOptions, lines: Sequence[int]) -> dict[int, Observation]:
+    sent = sent_documents(task.store, task.run_id, options, lines)
+    found = find_profiles(task.client, {line: document["attributes"] for line, document in sent.items()})
+    routes = task.store.routes(task.run_id, lines) if options.list_ids else {}
     wanted = {line: wanted_lists(options, routes.get(line, ())) for line in found}
-    absent = _absent(client, found, wanted, options.remove_from)
+    absent = _absent(task.client, found, wanted, options.remove_from)
     return {line: _judge(line, sent[line], found.get(line), absent.get(line, ())) for line in lines}
 
 
@@ -98,13 +84,3 @@ def _absent(
             if found[line].id in members and remove_from not in wanted[line]:
                 wrong.setdefault(line, []).append(f"not list {remove_from}")
     return wrong
-
-
-def _pause(clock: Clock, seconds: float, should_stop: Callable[[], bool]) -> bool:
-    """Wait in small pieces; whether the wait was not cut short."""
-    until = clock.monotonic() + seconds
-    while (left := until - clock.monotonic()) > 0:
-        if should_stop():
-            return False
-        clock.sleep(min(left, _NAP))
-    return True

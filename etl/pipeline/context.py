@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from etl.config import Settings, load_settings
 from etl.klaviyo import ExchangeHook, KlaviyoClient, check_key
-from etl.load import Pace
+from etl.load import LoadTask, Pace
 from etl.model import Clock, Progress, ProgressHook
 from etl.state import Store
 from etl.version import VERSION
@@ -113,3 +113,7 @@ class Context:
             on_exchange=self.on_exchange,
             should_stop=self.should_stop,
         )
+
+    def task(self, store: Store, client: KlaviyoClient, run_id: str) -> LoadTask:
+        """Return a run to be loaded, or looked at, in this context."""
+        return LoadTask(store, client, run_id, self.clock, self.rng, self.progress, self.should_stop, self.pace)

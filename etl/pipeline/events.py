@@ -84,15 +84,8 @@ def load_event_run(context: Context, store: Store, client: KlaviyoClient, run_id
             _announce(context, store, run, mapping)
             store.update_run(run_id, status=RunStatus.LOADING, details={"load": {}})
         summary = load_events(
-            store,
-            client,
-            run_id,
+            context.task(store, client, run_id),
             EventOptions(partial(requests_of, items_as=mapping.event.items_as), mapping.event.backfill),
-            clock=context.clock,
-            rng=context.rng,
-            progress=context.progress,
-            should_stop=context.should_stop,
-            pace=context.pace,
         )
     except EtlError:
         write_folder(store, run_id, context.output)
@@ -110,13 +103,7 @@ def look_at_events(context: Context, store: Store, client: KlaviyoClient, run: R
     """Read the events of these rows back and write what was seen into state; return how many rows were looked at."""
     mapping = parse_event_mapping(run.mapping, where="the mapping of the run")
     return verify_events(
-        store,
-        client,
-        run.id,
-        partial(requests_of, items_as=mapping.event.items_as),
-        lines,
-        progress=context.progress,
-        should_stop=context.should_stop,
+        context.task(store, client, run.id), partial(requests_of, items_as=mapping.event.items_as), lines
     )
 
 

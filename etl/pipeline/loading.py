@@ -48,17 +48,7 @@ def load_run(context: Context, store: Store, client: KlaviyoClient, run_id: str,
                 note(store, run_id, [mirrored.note])
             prepare(context, store, client, store.run(run_id), mapping)
             _ask_first(context, store, run)
-        summary = run_load(
-            store,
-            client,
-            run_id,
-            _options(store.run(run_id), force=force),
-            clock=context.clock,
-            rng=context.rng,
-            progress=context.progress,
-            should_stop=context.should_stop,
-            pace=context.pace,
-        )
+        summary = run_load(context.task(store, client, run_id), _options(store.run(run_id), force=force))
         ended = not summary.interrupted and take_off(context, store, client, store.run(run_id), mapping)
     except EtlError:
         # What is known so far is worth a report; the error itself goes on to the caller.
@@ -87,17 +77,7 @@ def look(
     if run.options.get("kind") == KIND:
         verified = look_at_events(context, store, client, run, lines)
     else:
-        verified = verify_rows(
-            store,
-            client,
-            run_id,
-            stored_options(run),
-            lines,
-            clock=context.clock,
-            progress=context.progress,
-            should_stop=context.should_stop,
-            patience=patience,
-        )
+        verified = verify_rows(context.task(store, client, run_id), stored_options(run), lines, patience=patience)
     seconds = {"verify": context.clock.monotonic() - started}
     store.update_run(run_id, details={"verified": verified, "seconds": seconds})
 

@@ -70,17 +70,7 @@ def take_off(context: Context, store: Store, client: KlaviyoClient, run: Run, ma
         child = _missing_of(store, run, mapping, str(lists[0]))
     if child is not None and child.status is not RunStatus.FINISHED:
         options = LoadOptions(remove_from=str(lists[0]))
-        summary = run_load(
-            store,
-            client,
-            child.id,
-            options,
-            clock=context.clock,
-            rng=context.rng,
-            progress=context.progress,
-            should_stop=context.should_stop,
-            pace=context.pace,
-        )
+        summary = run_load(context.task(store, client, child.id), options)
         if summary.interrupted:
             return False
         store.update_run(child.id, status=RunStatus.FINISHED)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 import threading
 import time
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from typing import Self
 import uvicorn
 
 from etl.errors import UsageError
+from etl.listening import bind
 from etl.sandbox import outgoing
 from etl.sandbox.app import SandboxApp
 from etl.sandbox.core import Sandbox
@@ -35,19 +35,6 @@ def _config(sandbox: Sandbox) -> uvicorn.Config:
         server_header=False,
         timeout_graceful_shutdown=1,
     )
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind((host, port))
-    except OSError as error:
-        bound.close()
-        raise UsageError(
-            "port-taken", f"Port {port} on {host} cannot be used: {error.strerror}", "Choose another with --port."
-        ) from None
-    return bound
 
 
 class _Courier:
@@ -87,7 +74,7 @@ class SandboxServer:
         """``deliver_seconds``: how often webhooks are delivered, ``None`` for only when told to."""
         self.sandbox = Sandbox(settings)
         self._courier = _Courier(self.sandbox, deliver_seconds)
-        self._socket = _bind(host, port)
+        self._socket = bind(host, port)
         self.url = f"http://{host}:{self._socket.getsockname()[1]}"
         self._server = uvicorn.Server(_config(self.sandbox))
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],), daemon=True)
@@ -124,7 +111,7 @@ class SandboxServer:
 def serve(settings: SandboxSettings, *, host: str, port: int, ready: Callable[[str], None]) -> None:
     """Serve until a signal ends it. ``ready`` is told the URL once connections are taken."""
     sandbox = Sandbox(settings)
-    with contextlib.closing(sandbox), contextlib.closing(_bind(host, port)) as bound:
+    with contextlib.closing(sandbox), contextlib.closing(bind(host, port)) as bound:
         bound.listen()  # from here on a connection waits instead of being refused
         ready(f"http://{host}:{bound.getsockname()[1]}")
         courier = _Courier(sandbox, DELIVER_SECONDS)

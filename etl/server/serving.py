@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 from collections.abc import Callable
 
 import uvicorn
 
-from etl.errors import ConfigError, UsageError
+from etl.errors import ConfigError
+from etl.listening import bind
 from etl.pipeline import Context
 from etl.server.app import ServerOptions, create_app
 from etl.server.signature import LEAST_SECRET
@@ -17,7 +17,7 @@ from etl.server.signature import LEAST_SECRET
 def serve(context: Context, options: ServerOptions, *, host: str, port: int, ready: Callable[[str], None]) -> None:
     """Serve. ``ready`` is told the URL once connections are taken. Raise :class:`ConfigError`, :class:`UsageError`."""
     check_options(options)
-    with contextlib.closing(_bind(host, port)) as bound:
+    with contextlib.closing(bind(host, port)) as bound:
         bound.listen(1_024)
         ready(f"http://{host}:{bound.getsockname()[1]}")
         config = uvicorn.Config(
@@ -47,16 +47,3 @@ def check_options(options: ServerOptions) -> None:
             raise ConfigError(
                 "secret-too-short", f"{name} has fewer than {LEAST_SECRET} characters", "Use a long random one."
             )
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind((host, port))
-    except OSError as error:
-        bound.close()
-        raise UsageError(
-            "port-taken", f"Port {port} on {host} cannot be used: {error.strerror}", "Choose another with --port."
-        ) from None
-    return bound

@@ -6,11 +6,8 @@ different cell of a chunk.
 
 from __future__ import annotations
 
-import importlib
 import re
-import sys
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
@@ -18,6 +15,7 @@ import pandas as pd
 from etl.config import Computed, ConfigMapping, Step, computed_header
 from etl.errors import ConfigError
 from etl.model import Issue, Severity, Stage
+from etl.user_code import user_module
 
 Text = Callable[[str], str]
 
@@ -77,26 +75,16 @@ class Reshaper:
 
 
 def find_function(reference: str) -> Callable[[str], object]:
-    """Return the function ``module:name``. Raise :class:`ConfigError` where there is none.
-
-    The current folder is searched too, as for a script that stands beside the mapping.
-    """
+    """Return the function ``module:name``. Raise :class:`ConfigError` where there is none."""
     module_name, _, name = reference.partition(":")
-    here = str(Path.cwd())
-    added = here not in sys.path
-    if added:
-        sys.path.insert(0, here)
     try:
-        found = getattr(importlib.import_module(module_name), name)
+        found = getattr(user_module(module_name), name)
     except Exception as error:  # whatever the user's module does while it is imported
         raise ConfigError(
             "function-not-found",
             f"transform: {reference} cannot be loaded ({type(error).__name__})",
             f"Try: python -c 'from {module_name} import {name}'",
         ) from error
-    finally:
-        if added and here in sys.path:
-            sys.path.remove(here)
     if not callable(found):
         raise ConfigError(
             "function-not-found", f"transform: {reference} is no function", "Name a function of one text."

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import copy
-import importlib
-import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
@@ -16,6 +13,7 @@ from pandera import dtypes
 from pandera.errors import SchemaDefinitionError, SchemaInitError
 
 from etl.errors import ConfigError
+from etl.user_code import user_module
 from schemas.profile import Profile
 
 DEFAULT_SCHEMA: Final = "schemas.profile:Profile"
@@ -64,12 +62,8 @@ def load_schema(reference: str, targets: Iterable[str]) -> CellSchema:
 
 def _find(reference: str) -> Any:
     module_name, _, name = reference.partition(":")
-    here = str(Path.cwd())
-    added = here not in sys.path
-    if added:
-        sys.path.insert(0, here)
     try:
-        module = importlib.import_module(module_name)
+        module = user_module(module_name)
     except ModuleNotFoundError as error:
         absent = error.name or module_name
         itself = module_name == absent or module_name.startswith(f"{absent}.")
@@ -84,9 +78,6 @@ def _find(reference: str) -> Any:
             f"profile.schema: {module_name} cannot be imported ({type(error).__name__})",
             f"Try: python -c 'import {module_name}'",
         ) from error
-    finally:
-        if added and here in sys.path:
-            sys.path.remove(here)
     try:
         return getattr(module, name)
     except AttributeError:
