@@ -49,3 +49,15 @@ def text_frame(lines: Sequence[int], columns: Mapping[str, Sequence[str | None]]
     index = pd.Index(np.array(lines, dtype=np.int64), name="line")
     cells = {name: pd.Series(list(texts), index=index, dtype=_TEXT) for name, texts in columns.items()}
     return pd.DataFrame(cells, index=index)
+
+
+def dirt_in(cells: Sequence[str | None]) -> str:
+    """Return the code of what no row may hold, a NUL or half a character; ``""`` where there is none."""
+    text = "".join(cell for cell in cells if cell is not None)
+    if "\0" in text:
+        return "cell-has-nul"
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "row-undecodable"
+    return ""

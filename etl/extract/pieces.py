@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from etl.extract.cells import dirt_in
 from etl.extract.records import BadRecord
 from etl.model import Issue, RaggedRow, Stage
 
@@ -71,7 +72,7 @@ def from_records(batch: Sequence[tuple[int, list[str]] | BadRecord], width: int)
         kept_lines: list[int] = []
         kept_rows: list[list[str]] = []
         for line, cells in zip(lines, rows, strict=True):
-            code = _dirt(cells)
+            code = dirt_in(cells)
             if code:
                 ragged.append(RaggedRow(line, tuple(map(printable, cells))))
                 issues.append(Issue(line, Stage.EXTRACT, code))
@@ -147,14 +148,3 @@ def _cut(piece: Piece, records: int) -> tuple[Piece, Piece]:
 def _columns(rows: list[list[str]], width: int) -> tuple[Any, ...]:
     columns = zip(*rows, strict=True) if rows else ((),) * width
     return tuple(pa.array(column, TEXT) for column in columns)
-
-
-def _dirt(cells: Sequence[str]) -> str:
-    text = "".join(cells)
-    if "\0" in text:
-        return "cell-has-nul"
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return "row-undecodable"
-    return ""

@@ -19,6 +19,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from etl.extract.cells import dirt_in
 from etl.model import Chunk, Issue, RaggedRow, Stage
 
 Special = Callable[[Any], str]
@@ -48,7 +49,7 @@ def chunk_of(
     if dirty:
         kept: list[int] = []
         for place, cells in enumerate(zip(*texts, strict=True)):
-            code = _dirt(cells)
+            code = dirt_in(cells)
             if not code:
                 kept.append(place)
                 continue
@@ -190,17 +191,6 @@ _WRITERS: Final[dict[type, Special]] = {
     set: _json,
     frozenset: _json,
 }
-
-
-def _dirt(cells: Sequence[str | None]) -> str:
-    text = "".join(cell for cell in cells if cell is not None)
-    if "\0" in text:
-        return "cell-has-nul"
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return "row-undecodable"
-    return ""
 
 
 def _printable(text: str) -> str:
