@@ -134,6 +134,16 @@ def test_an_order_whose_rows_repeat_its_total_counts_it_once(desk: Desk) -> None
     desk.write(rows, (*HEADER, "SKU", "Quantity"))
     report = imported(desk, {**GROUPED, "event": {"metric": "Placed Order", "group_by_order": True}})
     assert report.revenue[0].read == report.revenue[0].loaded == "17.00"
+    assert "1 rows are further line items: they are in the event of their order" in report.notes
+
+
+def test_a_refused_order_whose_rows_repeat_its_total_counts_once(desk: Desk) -> None:
+    bad = ("o1", "nobody", "2024-05-01 10:00", "1000.00", "USD", "")
+    desk.write([(*bad, "A", "1"), (*bad, "B", "1"), (*order(2, "7.00"), "C", "1")], (*HEADER, "SKU", "Quantity"))
+    report = imported(desk, {**GROUPED, "event": {"metric": "Placed Order", "group_by_order": True}})
+    (usd,) = report.revenue
+    assert (usd.read, usd.rejected, usd.loaded) == ("1007.00", "1000.00", "7.00")
+    assert "1,007.00" in render_html(report)
 
 
 def test_bad_rows_are_refused_and_their_amounts_counted(desk: Desk) -> None:

@@ -270,7 +270,7 @@ def test_one_row_is_not_rows(store: Store) -> None:
         (duration(3_599.4), "59 min 59 s"),
         (duration(3_600), "1 h 00 min"),
         (duration(90_061), "25 h 01 min"),
-        (size(0), "0 B"),
+        (size(0), "-"),
         (size(999), "999 B"),
         (size(1_000), "1.0 kB"),
         (size(4_600_000), "4.6 MB"),

@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+import pandas as pd
+
 from etl.config import EventMapping, load_event_mapping, parse_event_mapping
 from etl.errors import EtlError, InterruptedRunError, StateError, UsageError
 from etl.extract import Source
@@ -156,6 +158,7 @@ def _stage(
     read = 0
     revenue: dict[str, Decimal] = {}
     refused: dict[str, Decimal] = {}
+    refusals = _Refusals(builder, mapping)
     for chunk in _first(source.chunks(), limit):
         if context.should_stop():
             raise InterruptedRunError("interrupted", "Stopped while reading: nothing was sent", "Run it again.")
@@ -166,7 +169,7 @@ def _stage(
         store.stage_chunk(run_id, chunk, validated, Transformed(built.records, rejected, issues))
         for currency, amount in built.revenue.items():
             add_amount(revenue, currency, amount)
-        for currency, amount in _refused(chunk, validated.rejected | rejected, builder, mapping):
+        for currency, amount in refusals.amounts(chunk, validated.rejected | rejected):
             add_amount(revenue, currency, amount)
             add_amount(refused, currency, amount)
         read += chunk.records
@@ -190,6 +193,7 @@ def _stage(
                 issues=tuple(issue for one in merged for issue in one.issues),
             ),
         )
+    items = store.counts(run_id).get(Outcome.DUPLICATE, 0) if mapping.event.group_by_order else 0
     details: dict[str, Any] = {
         "records_read": read,
         "headers": list(info.columns),
@@ -201,23 +205,40 @@ def _stage(
             "rejected": _texts(refused),
             "grouped": mapping.event.group_by_order,
         },
+        "notes": [f"{items:,} rows are further line items: they are in the event of their order"] if items else [],
     }
     store.update_run(run_id, status=RunStatus.STAGED, details=details)
 
 
-def _refused(
-    chunk: Chunk, lines: frozenset[int], builder: EventBuilder, mapping: EventMapping
-) -> Iterator[tuple[str, Decimal]]:
-    """Yield (currency, amount) of rows that were refused, as far as they can be read."""
-    header, currencies = mapping.header_of("value"), mapping.header_of("currency")
-    if header is None or not lines:
-        return
-    mine = chunk.frame[chunk.frame.index.isin(lines)]
-    names = mine[currencies].fillna("").tolist() if currencies else [""] * len(mine)
-    for cell, name in zip(mine[header].fillna("").tolist(), names, strict=True):
-        amount = builder.amount(cell)
-        if amount is not None:
-            yield name.strip().upper() or mapping.event.currency or "", amount
+class _Refusals:
+    """Amounts of rows that were refused, as far as they can be read."""
+
+    def __init__(self, builder: EventBuilder, mapping: EventMapping) -> None:
+        self._builder = builder
+        self._value, self._currency = mapping.header_of("value"), mapping.header_of("currency")
+        self._usual = mapping.event.currency or ""
+        # Where the first row's amount counts, the others may repeat it.
+        once = mapping.event.group_by_order and mapping.event.value == "first"
+        self._order = mapping.header_of("order_id") if once else None
+        self._seen: set[str] = set()
+
+    def amounts(self, chunk: Chunk, lines: frozenset[int]) -> Iterator[tuple[str, Decimal]]:
+        """Yield (currency, amount) of these rows."""
+        if self._value is None or not lines:
+            return
+        mine = chunk.frame[chunk.frame.index.isin(lines)]
+        cells = [_cells(mine, header) for header in (self._value, self._currency, self._order)]
+        for value, currency, order in zip(*cells, strict=True):
+            amount = self._builder.amount(value)
+            if amount is None or order in self._seen:
+                continue
+            if order:
+                self._seen.add(order)
+            yield currency.upper() or self._usual, amount
+
+
+def _cells(frame: pd.DataFrame, header: str | None) -> list[str]:
+    return [cell.strip() for cell in frame[header].fillna("")] if header else [""] * len(frame)
 
 
 def _texts(amounts: AbstractMapping[str, Decimal]) -> dict[str, str]:

@@ -15,7 +15,7 @@ from markupsafe import Markup, escape
 
 from etl.model import RunStatus
 from etl.report.model import Report
-from etl.report.text import COMMAND, consent_words, duration, size, speed, timestamp
+from etl.report.text import COMMAND, amount, consent_words, duration, size, speed, timestamp
 
 _STATUS_WORDS = {
     RunStatus.STAGING: "reading",
@@ -47,7 +47,13 @@ def commands(text: str) -> Markup:
 def _template() -> Template:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters.update(
-        timestamp=timestamp, duration=duration, size=size, speed=speed, percent=percent, commands=commands
+        amount=amount,
+        timestamp=timestamp,
+        duration=duration,
+        size=size,
+        speed=speed,
+        percent=percent,
+        commands=commands,
     )
     environment.globals["consent_words"] = consent_words
     environment.filters["count"] = lambda number: f"{number:,}"

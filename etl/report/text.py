@@ -46,12 +46,14 @@ def duration(seconds: float) -> str:
 
 def size(count: int) -> str:
     """Return a number of bytes in decimal units, as Klaviyo's limits are given."""
-    amount = float(count)
+    if not count:
+        return "-"  # requests about consent are not measured
+    number = float(count)
     for unit in ("B", "kB", "MB"):
-        if amount < 1000:  # noqa: PLR2004 - a step of decimal units
-            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1000
-    return f"{amount:.1f} GB"
+        if number < 1000:  # noqa: PLR2004 - a step of decimal units
+            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
+        number /= 1000
+    return f"{number:.1f} GB"
 
 
 def speed(rate: float) -> str:
@@ -156,18 +158,19 @@ def _revenue(report: Report) -> str:
         return ""
     parts = []
     for one in report.revenue:
-        shown = [(name, _amount(text)) for name, text in one.parts if Decimal(text) or name == "loaded"]
-        width = max(len(_amount(one.read)), *(len(text) for _, text in shown))
+        shown = [(name, amount(text)) for name, text in one.parts if Decimal(text) or name == "loaded"]
+        width = max(len(amount(one.read)), *(len(text) for _, text in shown))
         name = one.currency or "without a currency"
         lines = [f"  {'+' if place else ' '} {text:>{width}}  {what}" for place, (what, text) in enumerate(shown)]
         lines.append("  " + "-" * (width + 12))
         verdict = "every amount is accounted for" if one.ties else "THE SUM DOES NOT TIE: please report this bug"
-        lines.append(f"  = {_amount(one.read):>{width}}  {name} in the source: {verdict}")
+        lines.append(f"  = {amount(one.read):>{width}}  {name} in the source: {verdict}")
         parts.append("\n".join(lines))
     return "Revenue\n" + "\n\n".join(parts)
 
 
-def _amount(text: str) -> str:
+def amount(text: str) -> str:
+    """Return an exact amount with its thousands set apart."""
     return f"{Decimal(text):,}"
 
 
