@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import random
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -18,11 +20,12 @@ from hypothesis import strategies as st
 from desk import Desk
 from etl import pipeline
 from etl.config import parse_event_mapping
-from etl.errors import ConfigError, EtlError, ExitCode
+from etl.errors import ConfigError, EtlError, ExitCode, GuardError
 from etl.report import Report, render_html, render_text
 from etl.transform import merge_order, requests_of
 from etl.transform.events import STANDARD, event_record, near_miss
 from rehearsal import CrashError, Points, Weather
+from sql_servers import opened
 
 COLUMNS = {
     "Order": "order_id",
@@ -273,6 +276,77 @@ def test_the_command_and_what_follows_it(desk: Desk, monkeypatch: pytest.MonkeyP
 def test_a_mapping_that_makes_no_sense_is_refused(change: dict[str, Any], fault: str) -> None:
     with pytest.raises(ConfigError, match=fault):
         parse_event_mapping({**ORDERS, **change})
+
+
+# --- guards, several files, only what is new --------------------------------------------------------------------------
+
+
+def test_a_guard_stops_a_bad_export_of_orders(desk: Desk) -> None:
+    guarded = {**ORDERS, "guards": {"max_row_count_change_percent": 20}}
+    desk.write([order(number) for number in range(10)], HEADER)
+    assert imported(desk, guarded).complete
+    desk.write([order(number) for number in range(3)], HEADER)
+    refused = imported(desk, guarded)
+    assert refused.exit_code is ExitCode.GUARD
+    assert any("3 rows against 10 last time" in note for note in refused.notes)
+    forced = imported(desk, guarded, force=True)
+    assert outcomes(forced) == {"unchanged": 3}
+    assert any("guard overridden by --force" in note for note in forced.notes)
+
+
+def test_orders_do_not_go_to_an_account_that_is_not_expected(desk: Desk) -> None:
+    desk.write([order(1)], HEADER)
+    with pytest.raises(GuardError) as refused:
+        imported(desk, {**ORDERS, "guards": {"expect_account": "OTHER1"}})
+    assert refused.value.code == "account-unexpected"
+    assert not requests(desk)
+
+
+def test_orders_from_an_old_file_are_stopped(desk: Desk) -> None:
+    desk.write([order(1)], HEADER)
+    os.utime(desk.source, (desk.clock.now() - 7_200,) * 2)
+    refused = imported(desk, {**ORDERS, "guards": {"max_source_age_hours": 1}})
+    assert refused.exit_code is ExitCode.GUARD
+    assert not requests(desk)
+
+
+def test_orders_of_several_files_keep_their_lines(desk: Desk) -> None:
+    for name, rows in (("day-1.csv", [order(1), order(2)]), ("day-2.csv", [order(3), ("o4", "nobody", *order(4)[2:])])):
+        with (desk.folder / name).open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerows([HEADER, *rows])
+    report = pipeline.events(str(desk.folder / "day-*.csv"), ORDERS, context=desk.context)
+    assert outcomes(report) == {"loaded": 3, "rejected": 1}
+    assert "day-2.csv:3" in render_text(report)
+
+
+def test_a_query_of_orders_goes_on_where_it_stopped(desk: Desk) -> None:
+    (database,) = opened("sqlite", desk.folder)
+    database.execute("CREATE TABLE {t} (number TEXT, email TEXT, at TEXT, total TEXT, moved TEXT)")
+
+    def put(number: int, minute: int) -> None:
+        values = (
+            f"'o{number}', 'person{number}@mapleshop.com', '2024-05-01 10:00', '10.00', '2026-03-01 10:{minute:02}'"
+        )
+        database.execute(f"INSERT INTO {{t}} VALUES ({values})")
+
+    source = {
+        "url": database.url,
+        "query": f"SELECT * FROM {database.table} WHERE moved > :since ORDER BY moved, number",
+        "watermark": "moved",
+        "parameters": {"since": "1970-01-02 00:00"},
+    }
+    columns = {"number": "order_id", "email": "email", "at": COLUMNS["Date"], "total": "value"}
+    mapping = {"source": source, "event": {"metric": "Placed Order", "currency": "USD"}, "columns": columns}
+    for number in range(3):
+        put(number, number)
+    told: list[str] = []
+    context = replace(desk.context, announce=told.append)
+    assert pipeline.events(None, mapping, context=context).tally.loaded == 3
+    put(9, 30)
+    again = pipeline.events(None, mapping, context=context)
+    assert (again.tally.read, again.tally.loaded) == (1, 1)
+    assert not any("mapping has changed" in sentence for sentence in told)
+    assert len(stored(desk)) == 4
 
 
 # --- grouping ---------------------------------------------------------------------------------------------------------

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from collections.abc import Mapping as AbstractMapping
+from contextlib import ExitStack
 from decimal import Decimal
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,14 +18,15 @@ from etl.errors import EtlError, InterruptedRunError, StateError, UsageError
 from etl.extract import Source
 from etl.klaviyo import KlaviyoClient
 from etl.load import EventOptions, load_events, verify_events
-from etl.model import Chunk, DedupeResolution, Outcome, Progress, RunStatus, Transformed
+from etl.model import Chunk, DedupeResolution, Outcome, Part, Progress, RunStatus, Transformed
+from etl.pipeline import watermarks
 from etl.pipeline.beginning import clear_the_way
 from etl.pipeline.context import Context
-from etl.pipeline.files import SourceLike, files_of
+from etl.pipeline.files import SourceLike, age_of, files_of
 from etl.pipeline.folder import write_folder
-from etl.pipeline.guards import Staged, check_guards
 from etl.pipeline.judging import ChunkJudge
-from etl.pipeline.staging import open_mapped
+from etl.pipeline.prepare import check_account, guard
+from etl.pipeline.staging import chunks_of, facts_of
 from etl.report import Report
 from etl.state import Run, Store
 from etl.transform import EventBuilder, add_amount, merge_order, requests_of
@@ -57,15 +59,21 @@ def events(
     if fire_flows:
         rules = rules.model_copy(update={"event": rules.event.model_copy(update={"backfill": False})})
     files = files_of(source, rules.compiled, base)
+    options = {"kind": KIND, "limit": limit, "force": force, "source_age": age_of(files, context)}
+    open_source = partial(watermarks.opened, context, files, rules.compiled, hash_=rules.hash)
     if check:
-        with open_mapped(files, rules.compiled) as opened, context.open_store() as store:
-            run_id = _staged(context, store, opened, rules, account=None, command="check", limit=limit, force=force)
+        with open_source(account=lambda: None) as (opened, store):
+            run_id = _staged(context, store, opened, rules, account=None, command="check", options=options)
             return write_folder(store, run_id, context.output)
-    with context.open_client() as client, context.open_store() as store:
-        account = client.get_account()
-        with store.lock(account.id, KIND), open_mapped(files, rules.compiled) as opened:
+    with ExitStack() as stack:
+        client = stack.enter_context(context.open_client())
+        get_account = cache(client.get_account)
+        opened, store = stack.enter_context(open_source(account=lambda: get_account().id))
+        account = get_account()
+        check_account(rules.compiled, account)
+        with store.lock(account.id, KIND):
             clear_the_way(store, account, abandon=abandon)
-            run_id = _staged(context, store, opened, rules, account=account.id, command=KIND, limit=limit, force=force)
+            run_id = _staged(context, store, opened, rules, account=account.id, command=KIND, options=options)
             store.update_run(run_id, details={"account_name": account.name})
             return load_event_run(context, store, client, run_id, force=force)
 
@@ -77,7 +85,9 @@ def load_event_run(context: Context, store: Store, client: KlaviyoClient, run_id
     started = context.clock.monotonic()
     try:
         if run.status is RunStatus.STAGED:
-            objections = [] if force or run.options.get("force") else _objections(store, run, mapping)
+            forced = force or bool(run.options.get("force"))
+            age = run.options.get("source_age")
+            objections = guard(store, run, mapping.compiled, None, source_age=age, force=forced)
             if objections:
                 notes = [*run.details.get("notes", ()), *(f"guard: {objection}" for objection in objections)]
                 store.update_run(run_id, status=RunStatus.REFUSED, details={"notes": notes})
@@ -93,8 +103,10 @@ def load_event_run(context: Context, store: Store, client: KlaviyoClient, run_id
         write_folder(store, run_id, context.output)
         raise
     spent = store.run(run_id).details.get("seconds", {}).get("load", 0.0)
-    seconds = {"seconds": {"load": spent + context.clock.monotonic() - started}}
-    store.update_run(run_id, status=None if summary.interrupted else RunStatus.FINISHED, details=seconds)
+    store.update_run(run_id, details={"seconds": {"load": spent + context.clock.monotonic() - started}})
+    if summary.interrupted:
+        return write_folder(store, run_id, context.output)
+    watermarks.finish(store, run_id)
     # As after an import: what fails here (a full disk), the next run does before it asks.
     with contextlib.suppress(StateError):
         store.fold_known()
@@ -125,8 +137,7 @@ def _staged(
     *,
     account: str | None,
     command: str,
-    limit: int | None,
-    force: bool,
+    options: dict[str, Any],
 ) -> str:
     """Stage a source; a run whose source breaks half-way is forgotten."""
     run_id = store.begin_run(
@@ -136,12 +147,12 @@ def _staged(
         account=account,
         command=command,
         tool_version=VERSION,
-        options={"kind": KIND, "limit": limit, "force": force},
-        pilot=limit is not None,
+        options=options,
+        pilot=options["limit"] is not None,
         parent=None,
     )
     try:
-        _stage(context, store, run_id, source, mapping, limit=limit)
+        _stage(context, store, run_id, source, mapping, limit=options["limit"])
     except EtlError:
         store.discard_run(run_id)
         raise
@@ -156,10 +167,11 @@ def _stage(
     judge = ChunkJudge(mapping.compiled, info.columns, context.clock.now())
     builder = EventBuilder(mapping, context.clock.now())
     read = 0
+    parts: dict[Part, int] = {}
     revenue: dict[str, Decimal] = {}
     refused: dict[str, Decimal] = {}
     refusals = _Refusals(builder, mapping)
-    for chunk in _first(source.chunks(), limit):
+    for chunk in chunks_of(source, limit):
         if context.should_stop():
             raise InterruptedRunError("interrupted", "Stopped while reading: nothing was sent", "Run it again.")
         validated, transformed, _ = judge.judge(chunk.frame)
@@ -173,6 +185,8 @@ def _stage(
             add_amount(revenue, currency, amount)
             add_amount(refused, currency, amount)
         read += chunk.records
+        if chunk.part is not None:
+            parts[chunk.part] = parts.get(chunk.part, 0) + chunk.records
         context.progress(Progress("stage", chunk.position, info.size, info.unit, f"{read:,} rows"))
     for groups in store.same_identity(run_id):
         merged = [merge_order(group, mapping) for group in groups]
@@ -194,11 +208,8 @@ def _stage(
             ),
         )
     items = store.counts(run_id).get(Outcome.DUPLICATE, 0) if mapping.event.group_by_order else 0
-    details: dict[str, Any] = {
-        "records_read": read,
-        "headers": list(info.columns),
-        "source_facts": {**info.details, "sha256": source.sha256 or "", "size": str(info.size)},
-        "source_notes": list(source.info.notes),
+    details = {
+        **facts_of(source, mapping.compiled, parts, read=read, limit=limit),
         "seconds": {"stage": context.clock.monotonic() - started},
         "revenue": {
             "read": _texts(revenue),
@@ -243,36 +254,6 @@ def _cells(frame: pd.DataFrame, header: str | None) -> list[str]:
 
 def _texts(amounts: AbstractMapping[str, Decimal]) -> dict[str, str]:
     return {currency: format(amount, "f") for currency, amount in sorted(amounts.items())}
-
-
-def _first(chunks: Any, limit: int | None) -> Any:
-    left = limit
-    for chunk in chunks:
-        if left is None:
-            yield chunk
-            continue
-        frame = chunk.frame.iloc[:left]
-        last = int(frame.index[-1]) if len(frame) else 0
-        ragged = tuple(row for row in chunk.ragged if row.line <= last)
-        issues = tuple(issue for issue in chunk.issues if issue.line <= last)
-        yield Chunk(frame, ragged, issues, chunk.position)
-        left -= len(frame)
-        if left <= 0:
-            return
-
-
-def _objections(store: Store, run: Run, mapping: EventMapping) -> list[str]:
-    counts = store.counts(run.id)
-    staged = Staged(
-        read=sum(counts.values()),
-        rejected=counts.get(Outcome.REJECTED, 0),
-        previous_read=None,
-        source_age=None,
-        incremental=False,
-        previous_confirmed=0,
-        vanished=0,
-    )
-    return check_guards(mapping.guards, staged)
 
 
 def _announce(context: Context, store: Store, run: Run, mapping: EventMapping) -> None:

@@ -33,7 +33,8 @@ def previous_run(store: Store, run: Run) -> Run | None:
     for earlier in store.runs(RECENT):
         same = run.source == earlier.source or run.mapping_hash == earlier.mapping_hash
         whole = earlier.status is RunStatus.FINISHED and not earlier.pilot and earlier.parent is None
-        if earlier.id != run.id and same and whole and earlier.account == run.account:
+        alike = earlier.account == run.account and earlier.options.get("kind") == run.options.get("kind")
+        if earlier.id != run.id and same and whole and alike:
             return earlier
     return None
 

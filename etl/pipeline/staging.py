@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from collections.abc import Mapping as AbstractMapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -71,7 +72,7 @@ def stage(
     read = 0
     parts: dict[Part, int] = {}
     with lean_memory(), Crew(judge, workers) as crew:
-        for step, judged in crew.judged(_limited(_chunks_of(source), limit), info.size):
+        for step, judged in crew.judged(chunks_of(source, limit), info.size):
             if should_stop():
                 raise InterruptedRunError("interrupted", "Stopped while reading: nothing was sent", "Run it again.")
             store.stage_consents(run_id, judged.asks)
@@ -95,28 +96,42 @@ def stage(
     unique.settle(store, run_id, places.text)
     if mapping.asks_consent:
         merge_consents(store, run_id, replaced)
-    details: dict[str, Any] = {
+    details = {
+        **facts_of(source, mapping, parts, read=read, limit=limit),
+        "seconds": {"stage": clock.monotonic() - started},
+    }
+    store.update_run(run_id, status=RunStatus.STAGED if keep else None, details=details)
+
+
+def facts_of(
+    source: Source, mapping: Mapping, parts: AbstractMapping[Part, int], *, read: int, limit: int | None
+) -> dict[str, Any]:
+    """Return what a run's details keep of a source that was read to its end. ``parts``: the rows of each file."""
+    info = source.info
+    facts: dict[str, Any] = {
         "records_read": read,
         "headers": list(info.columns),
         "source_facts": {**info.details, "sha256": source.sha256 or "", "size": str(info.size)},
-        "source_notes": list(source.info.notes),
-        "seconds": {"stage": clock.monotonic() - started},
+        "source_notes": list(info.notes),
     }
     if isinstance(source, SqlSource) and source.mark is not None:
         # With the status, not after it: a crash in between would lose how far the source went.
         reached = {"source": query_key(mapping.source), "column": mapping.source.watermark}
-        details["watermark"] = {**reached, "kind": source.mark.kind, "value": source.mark.value}
+        facts["watermark"] = {**reached, "kind": source.mark.kind, "value": source.mark.value}
     if parts:
-        details["files"] = [{**part._asdict(), "rows": rows} for part, rows in parts.items()]
+        facts["files"] = [{**part._asdict(), "rows": rows} for part, rows in parts.items()]
     if limit is not None and read >= limit:
-        details["source_notes"].append(f"only the first {limit:,} rows were read (--limit)")
-    store.update_run(run_id, status=RunStatus.STAGED if keep else None, details=details)
+        facts["source_notes"].append(f"only the first {limit:,} rows were read (--limit)")
+    return facts
 
 
-def _chunks_of(source: Source) -> Iterator[Chunk]:
-    """Yield the chunks; a file whose drive goes away while it is read is the source's fault, not ours."""
+def chunks_of(source: Source, limit: int | None) -> Iterator[Chunk]:
+    """Yield the chunks of the first ``limit`` rows, or of all.
+
+    A file whose drive goes away while it is read is the source's fault, not ours.
+    """
     try:
-        yield from source.chunks()
+        yield from _limited(source.chunks(), limit)
     except OSError as error:
         raise SourceError(
             "source-unreadable",

@@ -17,12 +17,18 @@ from etl.state import Store
 
 @contextlib.contextmanager
 def opened(
-    context: Context, files: Files | None, mapping: Mapping, account: Callable[[], str | None]
+    context: Context,
+    files: Files | None,
+    mapping: Mapping,
+    account: Callable[[], str | None],
+    *,
+    hash_: str | None = None,
 ) -> Iterator[tuple[Source, Store]]:
     """Open the source and the state. ``files`` ``None``: the query of the mapping.
 
     A query that goes on where an earlier run stopped needs the state, and the account, first. Any other source comes
-    first: one that cannot be read leaves no trace.
+    first: one that cannot be read leaves no trace. ``hash_``: of the mapping that was given, where this one was made
+    from another.
     """
     now = datetime.fromtimestamp(context.clock.now(), UTC)
     if files is not None or mapping.source.watermark is None:
@@ -31,7 +37,7 @@ def opened(
         return
     with context.open_store() as store:
         stored = store.watermark(account(), query_key(mapping.source))
-        if stored is not None and stored.mapping_hash != mapping.hash:
+        if stored is not None and stored.mapping_hash != (hash_ or mapping.hash):
             context.announce(
                 "The mapping has changed since the watermark was set: rows before it are not read again. "
                 "A change to the query, such as a comment, makes it begin anew."
