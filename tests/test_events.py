@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
 import random
+import sqlite3
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -255,6 +257,9 @@ def test_the_command_and_what_follows_it(desk: Desk, monkeypatch: pytest.MonkeyP
         'Date = { to = "time", format = "%Y-%m-%d %H:%M" }\nTotal = "value"\nCurrency = "currency"\n'
     )
     assert _main(["events", "people.csv", "--sandbox", "--yes"]) == ExitCode.OK
+    with (desk.folder / "people.toml").open("a", encoding="utf-8") as mapping:
+        mapping.write('[guards]\nexpect_account = "REAL01"\n')
+    assert _main(["events", "people.csv", "--sandbox", "--yes"]) == ExitCode.OK, "a rehearsal is in no real account"
     assert _main(["events", "people.csv", "--check"]) == ExitCode.OK
     assert _main(["report"]) == ExitCode.OK
     assert _main(["runs"]) == ExitCode.OK
@@ -294,6 +299,27 @@ def test_a_guard_stops_a_bad_export_of_orders(desk: Desk) -> None:
     assert any("guard overridden by --force" in note for note in forced.notes)
 
 
+def test_the_rows_of_a_rejects_file_are_a_repair(desk: Desk) -> None:
+    guarded = {**ORDERS, "guards": {"max_row_count_change_percent": 20, "min_rows": 5}}
+    desk.write([*map(order, range(9)), ("o9", "nobody", *order(9)[2:])], HEADER)
+    first = imported(desk, guarded)
+    rejects = desk.folder / "runs" / first.run / "rejects.csv"
+    rejects.write_text(rejects.read_text(encoding="utf-8-sig").replace("nobody", "bea@mapleshop.com"), encoding="utf-8")
+    repaired = pipeline.events(rejects, guarded, context=desk.context)
+    assert (repaired.parent, outcomes(repaired)) == (first.run, {"loaded": 1})
+    assert len(stored(desk)) == 10
+
+
+def test_what_failed_is_sent_again(desk: Desk) -> None:
+    desk.write([*map(order, range(3)), ("o9", "ann@sandbox-refused.com", *order(9)[2:])], HEADER)
+    first = imported(desk)
+    assert outcomes(first) == {"loaded": 3, "failed": 1}
+    before = requests(desk)
+    again = pipeline.retry(context=desk.context)
+    assert (again.parent, outcomes(again)) == (first.run, {"failed": 1})
+    assert requests(desk) == before + 1
+
+
 def test_orders_do_not_go_to_an_account_that_is_not_expected(desk: Desk) -> None:
     desk.write([order(1)], HEADER)
     with pytest.raises(GuardError) as refused:
@@ -317,6 +343,21 @@ def test_orders_of_several_files_keep_their_lines(desk: Desk) -> None:
     report = pipeline.events(str(desk.folder / "day-*.csv"), ORDERS, context=desk.context)
     assert outcomes(report) == {"loaded": 3, "rejected": 1}
     assert "day-2.csv:3" in render_text(report)
+
+
+def test_a_database_beside_the_mapping_is_found_from_anywhere(desk: Desk) -> None:
+    beside = desk.folder / "shop"
+    beside.mkdir()
+    with contextlib.closing(sqlite3.connect(beside / "shop.db")) as shop:
+        shop.execute("CREATE TABLE orders AS SELECT 'o1' AS number, 'ann@mapleshop.com' AS email, '2024-05-01' AS at")
+        shop.commit()
+    (beside / "orders.toml").write_text(
+        '[source]\nurl = "sqlite:///shop.db"\nquery = "SELECT * FROM orders ORDER BY number"\n'
+        '[event]\nmetric = "Placed Order"\n'
+        '[columns]\nnumber = "order_id"\nemail = "email"\nat = { to = "time", timezone = "UTC" }\n',
+        encoding="utf-8",
+    )
+    assert outcomes(pipeline.events(None, beside / "orders.toml", context=desk.context)) == {"loaded": 1}
 
 
 def test_a_query_of_orders_goes_on_where_it_stopped(desk: Desk) -> None:

@@ -105,3 +105,15 @@ def test_a_pilot_and_a_repair_are_no_last_time(desk: Desk) -> None:
     assert desk.run(limit=10).complete
     desk.guards(max_row_count_change_percent=5)
     assert desk.run().exit_code == ExitCode.OK
+
+
+def test_how_many_rows_a_pilot_or_a_rejects_file_has_says_nothing(desk: Desk) -> None:
+    desk.guards(min_rows=50, max_row_count_change_percent=5)
+    desk.write([*((f"c{number}", f"person{number}@mapleshop.com", "Ann") for number in range(99)), ("", "bea", "Bea")])
+    assert desk.run(limit=10).complete
+    report = desk.run()
+    assert (report.tally.loaded + report.tally.unchanged, report.tally.rejected) == (99, 1)
+    rejects = desk.folder / "runs" / report.run / "rejects.csv"
+    rejects.write_text(rejects.read_text(encoding="utf-8-sig").replace("bea,", "bea@mapleshop.com,"), encoding="utf-8")
+    repaired = pipeline.run(rejects, desk.mapping, context=desk.context, verify="none")
+    assert (repaired.parent, repaired.tally.loaded) == (report.run, 1)

@@ -286,3 +286,12 @@ def test_the_schema_refuses_what_the_program_refuses(document: dict[str, Any]) -
     """At least unknown keys, wrong types and values out of bounds."""
     assert not jsonschema.Draft202012Validator(mapping_schema()).is_valid(document)
     fault(document)
+
+
+def test_a_changed_copy_works_out_its_own() -> None:
+    """What pydantic copies includes what was cached from the old values."""
+    mapping = parse_mapping({"columns": {"Email": "email"}})
+    assert list(mapping.by_target) == ["email"]
+    other = parse_mapping({"columns": {"Id": "external_id"}})
+    assert list(mapping.model_copy(update={"columns": other.columns}).by_target) == ["external_id"]
+    assert list(mapping.by_target) == ["email"]

@@ -10,7 +10,7 @@ import click
 from etl import pipeline
 from etl.cli.imports import finish, interrupted
 from etl.cli.options import common_options, force_option, format_option, limit_option, mapping_option
-from etl.cli.session import Common, find_mapping, session
+from etl.cli.session import Common, find_mapping, rehearsed_events, session
 from etl.errors import InterruptedRunError
 
 
@@ -47,12 +47,12 @@ def events(
     klaviyo-etl events orders.csv --sandbox            rehearse
     klaviyo-etl events orders.csv                      uses orders.toml; docs/events.md shows one
     """
-    chosen = find_mapping(file, mapping)
+    rules = rehearsed_events(find_mapping(file, mapping), common)
     with session(common) as at:
         try:
             report = pipeline.events(
                 file,
-                chosen,
+                rules,
                 context=at.context,
                 limit=limit,
                 check=check,

@@ -9,11 +9,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import click
 
-from etl.config import Mapping, Settings, load_mapping, load_settings
+from etl.config import EventMapping, Mapping, Settings, load_event_mapping, load_mapping, load_settings
 from etl.console import Console
 from etl.errors import ConfigError, ExitCode
 from etl.extract import file_name, is_remote, masked
@@ -156,12 +156,24 @@ def rehearsed(mapping: Path, common: Common) -> tuple[Mapping | Path, tuple[str,
         return mapping, ()
     rules = load_mapping(mapping)
     names = tuple(name for name in (rules.load.list, rules.load.remove_from_list) if name)
+    return _for_sandbox(rules, mapping.parent), names
+
+
+_Rules = TypeVar("_Rules", Mapping, EventMapping)
+
+
+def rehearsed_events(mapping: Path, common: Common) -> EventMapping | Path:
+    """Return the mapping of events to use."""
+    return _for_sandbox(load_event_mapping(mapping), mapping.parent) if common.sandbox else mapping
+
+
+def _for_sandbox(rules: _Rules, folder: Path) -> _Rules:
     source = rules.source
     if source.path is not None:
-        source = source.model_copy(update={"path": source.paths_from(mapping.parent)})
+        source = source.model_copy(update={"path": source.paths_from(folder)})
     # The sandbox is never the account that the mapping expects.
     guards = rules.guards.model_copy(update={"expect_account": None})
-    return rules.model_copy(update={"guards": guards, "source": source}), names
+    return rules.model_copy(update={"guards": guards, "source": source})
 
 
 def with_list(session_context: Context, wanted: str | None) -> Context:

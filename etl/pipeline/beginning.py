@@ -6,13 +6,15 @@ from collections.abc import Mapping as AbstractMapping
 from pathlib import Path
 from typing import Any
 
-from etl.config import Mapping, load_mapping, parse_mapping
+from etl.config import EventMapping, Mapping, load_mapping, parse_mapping
 from etl.errors import EtlError, ExitCode, StateError
 from etl.extract import Source
 from etl.klaviyo import Account
-from etl.model import RunStatus
+from etl.model import RunStatus, SourceInfo
 from etl.pipeline.context import Context
 from etl.pipeline.crew import usual_workers
+from etl.pipeline.missing import RECENT
+from etl.pipeline.repaired import REJECTS_FACT
 from etl.pipeline.staging import stage
 from etl.state import Store
 from etl.version import VERSION
@@ -36,7 +38,7 @@ def rules_of(given: MappingLike) -> tuple[Mapping, Path | None]:
 def begin(
     store: Store,
     name: str,
-    mapping: Mapping,
+    mapping: Mapping | EventMapping,
     *,
     command: str,
     account: str | None,
@@ -56,6 +58,17 @@ def begin(
         pilot=pilot,
         parent=parent,
     )
+
+
+def parent_of(store: Store, account: Account, info: SourceInfo, *, kind: str | None = None) -> str | None:
+    """Return the run whose rejects file this source is, if it is one. ``kind``: see a run's options."""
+    if REJECTS_FACT not in info.details:
+        return None
+    for earlier in store.runs(RECENT):
+        alike = earlier.account in {account.id, None} and earlier.options.get("kind") == kind
+        if alike and tuple(earlier.details.get("headers", ())) == info.columns:
+            return earlier.id
+    return None
 
 
 def stage_source(

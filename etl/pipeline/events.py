@@ -15,12 +15,12 @@ import pandas as pd
 
 from etl.config import EventMapping, load_event_mapping, parse_event_mapping
 from etl.errors import EtlError, InterruptedRunError, StateError, UsageError
-from etl.extract import Source
-from etl.klaviyo import KlaviyoClient
+from etl.extract import Files, Source
+from etl.klaviyo import Account, KlaviyoClient
 from etl.load import EventOptions, load_events, verify_events
 from etl.model import Chunk, DedupeResolution, Outcome, Part, Progress, RunStatus, Transformed
 from etl.pipeline import watermarks
-from etl.pipeline.beginning import clear_the_way
+from etl.pipeline.beginning import begin, clear_the_way, parent_of
 from etl.pipeline.context import Context
 from etl.pipeline.files import SourceLike, age_of, files_of
 from etl.pipeline.folder import write_folder
@@ -30,7 +30,6 @@ from etl.pipeline.staging import chunks_of, facts_of
 from etl.report import Report
 from etl.state import Run, Store
 from etl.transform import EventBuilder, add_amount, merge_order, requests_of
-from etl.version import VERSION
 
 KIND: Final = "events"
 """What ``kind`` of a run's options says of a run of events."""
@@ -63,7 +62,7 @@ def events(
     open_source = partial(watermarks.opened, context, files, rules.compiled, hash_=rules.hash)
     if check:
         with open_source(account=lambda: None) as (opened, store):
-            run_id = _staged(context, store, opened, rules, account=None, command="check", options=options)
+            run_id = _staged(context, store, opened, files, rules, account=None, options=options)
             return write_folder(store, run_id, context.output)
     with ExitStack() as stack:
         client = stack.enter_context(context.open_client())
@@ -73,7 +72,7 @@ def events(
         check_account(rules.compiled, account)
         with store.lock(account.id, KIND):
             clear_the_way(store, account, abandon=abandon)
-            run_id = _staged(context, store, opened, rules, account=account.id, command=KIND, options=options)
+            run_id = _staged(context, store, opened, files, rules, account=account, options=options)
             store.update_run(run_id, details={"account_name": account.name})
             return load_event_run(context, store, client, run_id, force=force)
 
@@ -133,23 +132,22 @@ def _staged(
     context: Context,
     store: Store,
     source: Source,
+    files: Files | None,
     mapping: EventMapping,
     *,
-    account: str | None,
-    command: str,
+    account: Account | None,
     options: dict[str, Any],
 ) -> str:
-    """Stage a source; a run whose source breaks half-way is forgotten."""
-    run_id = store.begin_run(
-        source=source.info.name,
-        mapping_hash=mapping.hash,
-        mapping=mapping.model_dump(mode="json", by_alias=True),
-        account=account,
-        command=command,
-        tool_version=VERSION,
+    """Stage a source; a run whose source breaks half-way is forgotten. Without an account it is only looked at."""
+    run_id = begin(
+        store,
+        files.name if files is not None else source.info.name,
+        mapping,
+        command="check" if account is None else KIND,
+        account=account.id if account is not None else None,
         options=options,
         pilot=options["limit"] is not None,
-        parent=None,
+        parent=parent_of(store, account, source.info, kind=KIND) if account is not None else None,
     )
     try:
         _stage(context, store, run_id, source, mapping, limit=options["limit"])

@@ -17,7 +17,8 @@ class Staged:
     ``source_age``: seconds since the file was written, ``None`` where that is not known. ``incremental``: only what is
     new was asked for, so that nothing at all is as good as anything. ``vanished``: rows to be taken off the list
     because they are gone, of the ``previous_confirmed``. ``strangers``: profiles on the list that are to be taken off
-    it because they are not in the source, of its ``members``.
+    it because they are not in the source, of its ``members``. ``part``: a pilot, or a rejects file: how many rows it
+    has says nothing.
     """
 
     read: int
@@ -29,6 +30,7 @@ class Staged:
     vanished: int = 0
     members: int = 0
     strangers: int = 0
+    part: bool = False
 
 
 def check_guards(guards: Guards, staged: Staged) -> list[str]:
@@ -39,7 +41,7 @@ def check_guards(guards: Guards, staged: Staged) -> list[str]:
 def _counts(guards: Guards, staged: Staged) -> Iterator[str]:
     if staged.read == 0 and guards.min_rows != 0 and not (staged.incremental and guards.min_rows is None):
         yield "the source has no rows (set min_rows = 0 to allow that)"
-    if guards.min_rows is not None and 0 < staged.read < guards.min_rows:
+    if guards.min_rows is not None and 0 < staged.read < guards.min_rows and not staged.part:
         yield f"{staged.read:,} rows were read, min_rows is {guards.min_rows:,}"
     if guards.max_rows is not None and staged.read > guards.max_rows:
         yield f"{staged.read:,} rows were read, max_rows is {guards.max_rows:,}"
@@ -49,7 +51,7 @@ def _shares(guards: Guards, staged: Staged) -> Iterator[str]:
     rejected = _percent(staged.rejected, staged.read)
     if guards.max_rejected_percent is not None and rejected > guards.max_rejected_percent:
         yield f"{rejected:.1f} % of the rows were rejected, max_rejected_percent is {guards.max_rejected_percent:g}"
-    previous = staged.previous_read
+    previous = None if staged.part else staged.previous_read
     change = _percent(abs(staged.read - previous), previous) if previous else 0.0
     if guards.max_row_count_change_percent is not None and change > guards.max_row_count_change_percent:
         yield (

@@ -57,6 +57,7 @@ def guard(
         vanished=len(vanished(store, run, mapping)[1]) if leaving else 0,
         members=mirrored.members if mirrored is not None else 0,
         strangers=mirrored.leaving if mirrored is not None else 0,
+        part=run.pilot or run.parent is not None,
     )
     objections = check_guards(mapping.guards, staged)
     if objections and force:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from etl.errors import GuardError, UsageError
 from etl.klaviyo import Account
-from etl.model import Outcome, RunStatus, SourceInfo
+from etl.model import Outcome, RunStatus
 from etl.pipeline import watermarks
 from etl.pipeline.beginning import (
     LOADING_COMMANDS,
@@ -16,6 +16,7 @@ from etl.pipeline.beginning import (
     MappingLike,
     begin,
     clear_the_way,
+    parent_of,
     rules_of,
     stage_source,
 )
@@ -23,11 +24,9 @@ from etl.pipeline.context import Context
 from etl.pipeline.files import SourceLike, age_of, files_again, files_of
 from etl.pipeline.folder import write_folder
 from etl.pipeline.loading import load_run, look
-from etl.pipeline.missing import RECENT
 from etl.pipeline.prepare import check_account
-from etl.pipeline.repaired import REJECTS_FACT
 from etl.report import Report
-from etl.state import Run, Store
+from etl.state import Run
 from etl.version import VERSION
 
 VerifyMode = Literal["none", "sample", "full"]
@@ -95,7 +94,7 @@ def run(
                 "source_age": age_of(files, context),
                 "verify": verify,
             }
-            parent = _parent(store, account, opened.info)
+            parent = parent_of(store, account, opened.info)
             run_id = begin(
                 store,
                 files.name if files is not None else opened.info.name,
@@ -199,13 +198,3 @@ def _same_account(run: Run, account: Account) -> None:
             f"Run {run.id} belongs to account {run.account}, the key to {account.id}",
             "Use the key the run was begun with (for a rehearsal: --sandbox).",
         )
-
-
-def _parent(store: Store, account: Account, info: SourceInfo) -> str | None:
-    """Return the run whose rejects file this source is, if it is one."""
-    if REJECTS_FACT not in info.details:
-        return None
-    for earlier in store.runs(RECENT):
-        if earlier.account in {account.id, None} and tuple(earlier.details.get("headers", ())) == info.columns:
-            return earlier.id
-    return None
