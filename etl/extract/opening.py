@@ -18,7 +18,7 @@ from etl.extract.private import PrivateFileSource, deleted_on_error, discard
 from etl.extract.several import Member, SeveralSource
 from etl.extract.spreadsheet import MAGICS, SpreadsheetSource
 
-CHUNK_ROWS: Final = 20_000
+CHUNK_ROWS: Final = 18_000
 STANDARD_INPUT: Final = "-"
 
 # first bytes → what it is, what to do

@@ -29,7 +29,7 @@ from etl.model import Chunk, SourceInfo, Watermark
 SINCE: Final = "since"
 """The parameter that an incremental query compares its watermark with."""
 
-CHUNK_ROWS: Final = 20_000
+CHUNK_ROWS: Final = 18_000
 _FETCH_ROWS: Final = 10_000  # what a driver holds on top of a chunk
 
 

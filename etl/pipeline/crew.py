@@ -22,7 +22,7 @@ MOST_WORKERS: Final = 3
 _WORKER: Final = "etl.pipeline.worker"
 _WAITING: Final = 3
 """Chunks given to a worker at a time: one in hand, others to go on with while this process is busy with its own."""
-_AHEAD: Final = 6
+_AHEAD: Final = 4
 """Chunks judged here that may wait for one given to a worker before them: small once they are packed."""
 _WORTHWHILE: Final = 200_000
 """Rows to come: for fewer, starting a worker takes as long as it saves."""
