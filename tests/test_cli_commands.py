@@ -187,8 +187,10 @@ def test_doctor_names_a_public_key_and_a_retired_revision(
     assert ("public API key" in said) == (name == "key")
 
 
-def test_the_first_write_to_an_account_is_asked_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a terminal, once; a no sends nothing and gives the run up."""
+def test_the_first_write_to_an_account_is_asked_for(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On a terminal, once, after what plan would print; a no sends nothing and gives the run up."""
     asked: list[str] = []
 
     def no(question: str, **_: object) -> bool:
@@ -203,9 +205,11 @@ def test_the_first_write_to_an_account_is_asked_for(folder: Path, monkeypatch: p
     assert _main(["run", "people.csv"]) == ExitCode.USAGE
     assert len(asked) == 1
     assert "Send 2 rows to account SBX001 (Sandbox Store)" in asked[0]
+    assert "2  would be created" in capsys.readouterr().err
     assert _main(["run", "people.csv", "--yes", "--quiet"]) == ExitCode.ROWS_NOT_LOADED
     assert _main(["run", "people.csv"]) == ExitCode.ROWS_NOT_LOADED
     assert len(asked) == 1
+    assert "would be created" not in capsys.readouterr().err
     assert len(list((folder / "runs").iterdir())) >= 2
 
 

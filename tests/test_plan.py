@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -11,7 +12,7 @@ import pytest
 from desk import Desk
 from etl import pipeline
 from etl.cli import _main
-from etl.errors import ConfigError, ExitCode
+from etl.errors import ConfigError, ExitCode, UsageError
 from etl.sandbox import SANDBOX_KEY, SandboxServer, SandboxSettings
 
 
@@ -68,6 +69,24 @@ def test_a_list_that_run_would_make_is_said_and_not_made(desk: Desk) -> None:
     desk.mapping["load"]["create_list"] = False
     with pytest.raises(ConfigError, match="no list 'Brand new'"):
         pipeline.plan(desk.source, desk.mapping, context=desk.context)
+
+
+def test_run_shows_the_same_before_it_first_writes_to_an_account(desk: Desk, tmp_path: Path) -> None:
+    half_known(desk)
+    told: list[pipeline.Plan] = []
+    # Another state: as far as this one knows, nothing was ever written to the account.
+    fresh = replace(desk.context, settings=desk.context.settings.model_copy(update={"state": str(tmp_path / "new.db")}))
+    planned = pipeline.plan(desk.source, desk.mapping, context=fresh)
+    writes = desk.writes
+    with pytest.raises(UsageError, match="Nothing was sent"):
+        pipeline.run(
+            desk.source,
+            desk.mapping,
+            context=replace(fresh, foretell=told.append, confirm=lambda _question: False),
+        )
+    assert told == [planned]
+    assert desk.writes == writes
+    assert pipeline.run(desk.source, desk.mapping, context=fresh, verify="none").tally.loaded == planned.send
 
 
 def test_the_least_time_follows_from_klaviyo_s_limits(desk: Desk) -> None:

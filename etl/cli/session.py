@@ -13,12 +13,13 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from etl.cli.foretold import plan_text
 from etl.config import EventMapping, Mapping, Settings, load_event_mapping, load_mapping, load_settings
 from etl.console import Console
 from etl.errors import ConfigError, ExitCode
 from etl.extract import file_name, is_remote, masked
 from etl.klaviyo import Exchange
-from etl.pipeline import Context
+from etl.pipeline import Context, Plan
 from etl.sandbox import SANDBOX_KEY, SandboxServer, SandboxSettings
 
 SANDBOX_DATA: Final = "klaviyo-sandbox.db"
@@ -103,7 +104,7 @@ def session(common: Common, *, lists: tuple[str, ...] = ()) -> Iterator[Session]
             settings,
             progress=console.progress,
             announce=console.say,
-            confirm=_confirmer(common, console),
+            **_asking(common, console),
             should_stop=signals.should_stop,
             output=common.output,
             on_exchange=_exchange_logger(console) if common.debug else None,
@@ -183,14 +184,20 @@ def with_list(session_context: Context, wanted: str | None) -> Context:
     return replace(session_context, settings=session_context.settings.model_copy(update={"list": wanted}))
 
 
-def _confirmer(common: Common, console: Console) -> Any:
+def _asking(common: Common, console: Console) -> dict[str, Any]:
+    """Return how a context asks, where there is somebody to answer."""
+    if common.yes or not console.interactive or not sys.stdin.isatty():
+        return {}
+
     def confirm(question: str) -> bool:
-        if common.yes or not console.interactive or not sys.stdin.isatty():
-            return True
         console.close()
         return click.confirm(question, err=True)
 
-    return confirm
+    def foretell(found: Plan) -> None:
+        console.close()
+        click.echo(plan_text(found), err=True)
+
+    return {"confirm": confirm, "foretell": foretell}
 
 
 def _exchange_logger(console: Console) -> Any:

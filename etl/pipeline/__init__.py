@@ -8,10 +8,11 @@ from etl.pipeline.beginning import MappingLike
 from etl.pipeline.context import Context, SystemClock
 from etl.pipeline.doctor import Finding, doctor
 from etl.pipeline.events import events
+from etl.pipeline.foretold import Plan
 from etl.pipeline.initialising import init
 from etl.pipeline.lists import all_lists, create_list, list_members, show_list
 from etl.pipeline.opt_outs import opt_outs
-from etl.pipeline.planning import Plan, plan
+from etl.pipeline.planning import plan
 from etl.pipeline.results import get_report, rejects, runs
 from etl.pipeline.running import VerifyMode, check, resume, retry, run, verify
 from etl.pipeline.single import (

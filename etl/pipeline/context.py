@@ -13,6 +13,7 @@ from etl.config import Settings, load_settings
 from etl.klaviyo import ExchangeHook, KlaviyoClient, check_key
 from etl.load import LoadTask, Pace
 from etl.model import Clock, Progress, ProgressHook
+from etl.pipeline.foretold import Plan
 from etl.state import Store
 from etl.version import VERSION
 
@@ -54,7 +55,8 @@ class Context:
     """Make one with :meth:`create`; every field has a sensible default.
 
     ``progress`` is told how far a phase is, ``announce`` a sentence before something happens that a person may want to
-    know; ``confirm`` is asked before the first write to an account; ``should_stop`` is asked between transactions.
+    know; ``confirm`` is asked before the first write to an account, and ``foretell`` shown before that what the import
+    would do (``None``: nobody looks, so Klaviyo is not read for it); ``should_stop`` is asked between transactions.
     ``output``: where each run leaves its folder. ``transport``: an httpx transport instead of the network.
     ``on_exchange`` is told of every request. ``on_commit``: see :meth:`etl.state.Store.open`.
     """
@@ -65,6 +67,7 @@ class Context:
     progress: ProgressHook = _silent
     announce: Callable[[str], None] = _unheard
     confirm: Callable[[str], bool] = _assent
+    foretell: Callable[[Plan], None] | None = None
     should_stop: Callable[[], bool] = _never
     output: Path = Path("runs")
     pace: Pace = field(default_factory=Pace)

@@ -16,9 +16,10 @@ from etl.pipeline import watermarks
 from etl.pipeline.context import Context
 from etl.pipeline.events import KIND, load_event_run, look_at_events
 from etl.pipeline.folder import write_folder
-from etl.pipeline.mirroring import compare_list, drop_mirror
+from etl.pipeline.mirroring import Mirrored, compare_list, drop_mirror
 from etl.pipeline.missing import take_off
-from etl.pipeline.prepare import guard, note, prepare, stored_options
+from etl.pipeline.planning import foretold
+from etl.pipeline.prepare import Prepared, guard, note, prepare, stored_options
 from etl.report import Report
 from etl.state import Run, Store
 
@@ -46,8 +47,8 @@ def load_run(context: Context, store: Store, client: KlaviyoClient, run_id: str,
             if mirrored is not None and mirrored.leaving:
                 context.announce(mirrored.note)
                 note(store, run_id, [mirrored.note])
-            prepare(context, store, client, store.run(run_id), mapping)
-            _ask_first(context, store, run)
+            prepared = prepare(context, store, client, store.run(run_id), mapping)
+            _ask_first(context, store, client, store.run(run_id), prepared=prepared, mirrored=mirrored)
         summary = run_load(context.task(store, client, run_id), _options(store.run(run_id), force=force))
         ended = not summary.interrupted and take_off(context, store, client, store.run(run_id), mapping)
     except EtlError:
@@ -82,10 +83,15 @@ def look(
     store.update_run(run_id, details={"verified": verified, "seconds": seconds})
 
 
-def _ask_first(context: Context, store: Store, run: Run) -> None:
-    """Ask before the first write to an account. A no gives the run up."""
-    if store.has_loaded(run.account or "") or not (pending := store.counts(run.id).get(None, 0)):
+def _ask_first(
+    context: Context, store: Store, client: KlaviyoClient, run: Run, *, prepared: Prepared, mirrored: Mirrored | None
+) -> None:
+    """Show what is about to happen, and ask, before the first write to an account. A no gives the run up."""
+    pending = prepared.pending
+    if store.has_loaded(run.account or "") or not pending:
         return
+    if context.foretell is not None:
+        context.foretell(foretold(context, store, client, run, prepared=prepared, mirrored=mirrored))
     name = run.details.get("account_name") or "no name"
     if not context.confirm(f"Send {pending:,} rows to account {run.account} ({name}), for the first time?"):
         drop_mirror(store, run.id)

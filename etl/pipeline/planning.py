@@ -3,40 +3,20 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from collections.abc import Sequence
 
-from etl.load import Foresight, foresee
+from etl.klaviyo import KlaviyoClient
+from etl.load import foresee
 from etl.model import Outcome
 from etl.pipeline import watermarks
 from etl.pipeline.beginning import MappingLike, begin, rules_of, stage_source
 from etl.pipeline.context import Context
 from etl.pipeline.files import SourceLike, age_of, files_of
-from etl.pipeline.mirroring import compare_list
-from etl.pipeline.prepare import check_account, guard, settle_before_loading
+from etl.pipeline.foretold import Plan
+from etl.pipeline.mirroring import Mirrored, compare_list
+from etl.pipeline.prepare import Prepared, check_account, guard, settle_before_loading
 from etl.pipeline.targets import describe
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a run would do now.
-
-    ``send``: rows that would be sent or put on a list. ``objections``: of the guards; they would stop the run.
-    ``lists``: list, as people know it, → profiles that would join it. ``missing_lists``: to be made by the run.
-    """
-
-    source: str
-    account: str
-    account_name: str
-    read: int
-    rejected: int
-    duplicate: int
-    unchanged: int
-    send: int
-    foresight: Foresight
-    lists: tuple[tuple[str, int], ...]
-    missing_lists: tuple[str, ...]
-    notes: tuple[str, ...]
-    objections: tuple[str, ...]
+from etl.state import Run, Store
 
 
 def plan(
@@ -67,38 +47,56 @@ def plan(
             )
             try:
                 stage_source(context, store, run_id, opened, rules, limit=limit, keep=False)
+                store.update_run(run_id, details={"account_name": account.name})
                 run = store.run(run_id)
                 mirrored = compare_list(context, store, client, run, rules, keep=False)
                 objections = guard(store, run, rules, mirrored, source_age=run.options.get("source_age"), force=False)
                 prepared = settle_before_loading(store, client, run, rules, create=False)
-                foresight = foresee(
-                    store,
-                    client,
-                    run_id,
-                    prepared.options,
-                    total=prepared.pending,
-                    leaving=mirrored.leaving if mirrored is not None else 0,
-                    progress=context.progress,
-                    should_stop=context.should_stop,
-                )
-                counts = store.counts(run_id)
-                names = {target.id: describe(target) for target in prepared.targets}
-                known = {target.name for target in prepared.targets} | {target.id for target in prepared.targets}
-                asked = [wanted] if wanted else []
-                return Plan(
-                    source=named,
-                    account=account.id,
-                    account_name=account.name,
-                    read=sum(counts.values()),
-                    rejected=counts.get(Outcome.REJECTED, 0),
-                    duplicate=counts.get(Outcome.DUPLICATE, 0),
-                    unchanged=counts.get(Outcome.UNCHANGED, 0),
-                    send=counts.get(None, 0),
-                    foresight=foresight,
-                    lists=tuple((names[list_id], count) for list_id, count in foresight.joining),
-                    missing_lists=tuple(name for name in (*asked, *store.named_lists(run_id)) if name not in known),
-                    notes=(*([mirrored.note] if mirrored is not None and mirrored.leaving else []), *prepared.notes),
-                    objections=tuple(objections),
+                return foretold(
+                    context, store, client, run, prepared=prepared, mirrored=mirrored, objections=objections
                 )
             finally:
                 store.discard_run(run_id)
+
+
+def foretold(
+    context: Context,
+    store: Store,
+    client: KlaviyoClient,
+    run: Run,
+    *,
+    prepared: Prepared,
+    mirrored: Mirrored | None,
+    objections: Sequence[str] = (),
+) -> Plan:
+    """Read what Klaviyo has of the rows of a prepared run, and return what loading it would do. Writes nothing."""
+    foresight = foresee(
+        store,
+        client,
+        run.id,
+        prepared.options,
+        total=prepared.pending,
+        leaving=mirrored.leaving if mirrored is not None else 0,
+        progress=context.progress,
+        should_stop=context.should_stop,
+    )
+    counts = store.counts(run.id)
+    names = {target.id: describe(target) for target in prepared.targets}
+    known = {target.name for target in prepared.targets} | {target.id for target in prepared.targets}
+    wanted = run.options.get("list")
+    asked = [str(wanted)] if wanted else []
+    return Plan(
+        source=run.source,
+        account=run.account or "",
+        account_name=run.details.get("account_name", ""),
+        read=sum(counts.values()),
+        rejected=counts.get(Outcome.REJECTED, 0),
+        duplicate=counts.get(Outcome.DUPLICATE, 0),
+        unchanged=counts.get(Outcome.UNCHANGED, 0),
+        send=counts.get(None, 0),
+        foresight=foresight,
+        lists=tuple((names[list_id], count) for list_id, count in foresight.joining),
+        missing_lists=tuple(name for name in (*asked, *store.named_lists(run.id)) if name not in known),
+        notes=(*([mirrored.note] if mirrored is not None and mirrored.leaving else []), *prepared.notes),
+        objections=tuple(objections),
+    )

@@ -76,7 +76,7 @@ class Prepared:
     pending: int
 
 
-def prepare(context: Context, store: Store, client: KlaviyoClient, run: Run, mapping: Mapping) -> LoadOptions:
+def prepare(context: Context, store: Store, client: KlaviyoClient, run: Run, mapping: Mapping) -> Prepared:
     """Settle rows that need no request, find the lists, and move the run to ``loading``."""
     flag_bounced(store, client, run, mapping.by_target["email"][0] if "email" in mapping.by_target else None)
     prepared = settle_before_loading(store, client, store.run(run.id), mapping, create=mapping.load.create_list)
@@ -91,7 +91,7 @@ def prepare(context: Context, store: Store, client: KlaviyoClient, run: Run, map
             "notes": [*run.details.get("notes", ()), *prepared.notes],
         },
     )
-    return prepared.options
+    return prepared
 
 
 def settle_before_loading(store: Store, client: KlaviyoClient, run: Run, mapping: Mapping, *, create: bool) -> Prepared:

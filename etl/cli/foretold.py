@@ -1,0 +1,38 @@
+"""What a run would do, as text: printed by plan, and shown before the first write to an account."""
+
+from __future__ import annotations
+
+from etl import pipeline
+from etl.report.plan_text import render_plan
+from etl.report.text import consent_words
+
+
+def plan_text(found: pipeline.Plan) -> str:
+    """Return the plan as it is printed."""
+    ahead = found.foresight
+    listed = found.send - ahead.create - ahead.update - ahead.same
+    tally = [
+        ("would be created", ahead.create),
+        ("would be updated", ahead.update),
+        ("would be sent, but change nothing", ahead.same),
+        ("unchanged since the last import, but not on every list yet", listed),
+        ("unchanged since the last import", found.unchanged),
+        ("duplicates", found.duplicate),
+        ("rejected", found.rejected),
+    ]
+    return render_plan(
+        head=[f"Plan for {found.source}", f"  account  {found.account} ({found.account_name})"],
+        tally=[*((name, count) for name, count in tally if count), ("rows read", found.read)],
+        fields=ahead.fields,
+        lists=found.lists,
+        consents=[
+            (consent_words(one.channel, one.wish), one.send, one.already, one.withheld) for one in ahead.consents
+        ],
+        requests=ahead.requests,
+        seconds=ahead.seconds,
+        closing=[
+            *(f"note: {note}" for note in found.notes),
+            *(f"note: list {name!r} does not exist and would be made" for name in found.missing_lists),
+            *(f"guard: {objection}: the run would stop here" for objection in found.objections),
+        ],
+    ).rstrip("\n")
