@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import json
 import os
 import random
 import sqlite3
@@ -22,54 +21,17 @@ from hypothesis import strategies as st
 from desk import Desk
 from etl import pipeline
 from etl.config import parse_event_mapping
-from etl.errors import ConfigError, EtlError, ExitCode, GuardError
-from etl.report import Report, render_html, render_text
+from etl.errors import ConfigError, ExitCode, GuardError
+from etl.report import render_html, render_text
 from etl.transform import merge_order, requests_of
 from etl.transform.events import STANDARD, event_record, near_miss
-from rehearsal import CrashError, Points, Weather
+from event_world import COLUMNS, GROUPED, HEADER, ORDERS, codes, imported, order, outcomes, requests, stored
 from sql_servers import opened
-
-COLUMNS = {
-    "Order": "order_id",
-    "Email": "email",
-    "Date": {"to": "time", "format": "%Y-%m-%d %H:%M", "timezone": "America/New_York"},
-    "Total": {"to": "value", "decimal": "."},
-    "Currency": "currency",
-    "Shop": "properties.Shop",
-}
-LINES = {**COLUMNS, "SKU": "item.SKU", "Quantity": {"to": "item.Quantity", "type": "integer"}}
-ORDERS = {"event": {"metric": "Placed Order"}, "columns": COLUMNS}
-GROUPED = {"event": {"metric": "Placed Order", "group_by_order": True, "value": "sum"}, "columns": LINES}
-HEADER = ("Order", "Email", "Date", "Total", "Currency", "Shop")
 
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Desk:
     return Desk(tmp_path, processing_seconds=0.5)
-
-
-def order(number: int, total: str = "10.00", currency: str = "USD", day: str = "2024-05-01 10:00") -> tuple[str, ...]:
-    return (f"o{number}", f"person{number % 50}@mapleshop.com", day, total, currency, "Lyon")
-
-
-def imported(desk: Desk, mapping: Any = ORDERS, **options: Any) -> Report:
-    return pipeline.events(desk.source, mapping, context=desk.context, **options)
-
-
-def stored(desk: Desk) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in desk.sandbox.dump_events().splitlines() if line]
-
-
-def outcomes(report: Report) -> dict[str, int]:
-    return {name: count for name, count in report.tally.parts if count}
-
-
-def codes(report: Report) -> dict[str, int]:
-    return {group.code: group.count for group in report.issues}
-
-
-def requests(desk: Desk) -> int:
-    return sum(count for name, count in desk.sandbox.requests.items() if name.startswith("POST /api/event"))
 
 
 # --- from outside -----------------------------------------------------------------------------------------------------
@@ -450,109 +412,3 @@ def test_the_sum_ties_however_the_file_is_cut(rows: Sequence[tuple[int, str]], s
     assert report.tally.read == len(rows)
     assert report.tally.loaded == len({number for number, _ in rows})
     assert Decimal(report.revenue[0].loaded) == sum(Decimal(amount) for _, amount in rows)
-
-
-# --- dying, and bad weather -------------------------------------------------------------------------------------------
-
-SMALL = [order(number, f"{number}.50") for number in range(6)]
-
-
-def result(desk: Desk, report: Report) -> tuple[Any, ...]:
-    return report.tally, report.revenue, desk.sandbox.dump_events(), desk.sandbox.dump_messages()
-
-
-def finished(desk: Desk, report: Report | None) -> Report:
-    for _ in range(6):
-        if report is not None and report.complete:
-            return report
-        desk.clock.time += 1.0
-        try:
-            report = pipeline.resume(context=desk.process())
-        except EtlError as error:
-            if error.code != "nothing-to-resume":
-                raise
-            with desk.context.open_store() as store:
-                newest = next(iter(store.runs(1)), None)
-            ended = newest is not None and newest.finished_at is not None
-            report = pipeline.get_report(newest.id, context=desk.context) if newest and ended else imported(desk)
-    raise AssertionError("the run does not come to its end")
-
-
-@pytest.fixture(scope="module")
-def calm(tmp_path_factory: pytest.TempPathFactory) -> tuple[tuple[Any, ...], int]:
-    desk = Desk(tmp_path_factory.mktemp("calm"), processing_seconds=0.5)
-    desk.write(SMALL, HEADER)
-    points = Points()
-    desk.context = desk.process(points)
-    return result(desk, imported(desk)), points.passed
-
-
-@pytest.mark.slow
-def test_dying_anywhere_and_resuming_gives_the_same(tmp_path: Path, calm: tuple[tuple[Any, ...], int]) -> None:
-    expected, passed = calm
-    assert passed > 20
-    for moment in range(1, passed + 1):
-        folder = tmp_path / str(moment)
-        folder.mkdir()
-        desk = Desk(folder, processing_seconds=0.5)
-        desk.write(SMALL, HEADER)
-        desk.context = desk.process(Points(frozenset({moment})))
-        with pytest.raises(CrashError):
-            imported(desk)
-        desk.context = desk.process()
-        assert result(desk, finished(desk, None)) == expected, f"died at {moment}"
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(15))
-def test_bad_weather_changes_nothing(tmp_path: Path, calm: tuple[tuple[Any, ...], int], seed: int) -> None:
-    expected, _ = calm
-    desk = Desk(tmp_path, processing_seconds=0.5)
-    desk.write(SMALL, HEADER)
-    desk.context = desk.process(weather=Weather(seed, 0.15))
-    report = None
-    try:
-        report = imported(desk)
-    except EtlError:
-        report = None
-    desk.context = desk.process()
-    assert result(desk, finished(desk, report)) == expected
-
-
-def test_verify_reads_events_back(desk: Desk) -> None:
-    items = [("o1", "ann@mapleshop.com", "2024-05-01 10:00", "10.00", "USD", "Lyon", f"S{n}", "2") for n in range(3)]
-    other = ("o2", "bob@mapleshop.com", "2024-05-02 10:00", "7.50", "EUR", "Lyon", "S9", "1")
-    desk.write([*items, other], (*HEADER, "SKU", "Quantity"))
-    mapping = {**GROUPED, "event": {**GROUPED["event"], "items_as": "Ordered Product"}}
-    assert outcomes(imported(desk, mapping)) == {"loaded": 2, "duplicate": 2}
-    report = pipeline.verify(context=desk.context)
-    assert [(seen.verdict, seen.count) for seen in report.observed] == [("confirmed", 2)]
-    assert report.exit_code == ExitCode.OK
-
-
-@pytest.mark.parametrize(
-    ("damage", "verdict", "fields"),
-    [
-        ("DELETE FROM events WHERE unique_id = 'Placed Order:o3'", "missing", ()),
-        ("UPDATE events SET value = '11' WHERE unique_id = 'Placed Order:o3'", "differs", ("value",)),
-        ("UPDATE events SET at = at + 0.5 WHERE unique_id = 'Placed Order:o3'", "confirmed", ()),
-        ("UPDATE events SET at = at - 60 WHERE unique_id = 'Placed Order:o3'", "differs", ("time",)),
-        (
-            "UPDATE events SET properties = replace(properties, 'Lyon', 'Paris') WHERE unique_id = 'Placed Order:o3'",
-            "differs",
-            ("properties.Shop",),
-        ),
-    ],
-)
-def test_verify_finds_the_event_that_is_not_as_sent(
-    desk: Desk, damage: str, verdict: str, fields: tuple[str, ...]
-) -> None:
-    desk.write([order(number, day=f"2024-05-{number:02} 10:00") for number in range(1, 6)], HEADER)
-    assert outcomes(imported(desk)) == {"loaded": 5}
-    assert desk.sandbox.store.connection.execute(damage).rowcount == 1
-    report = pipeline.verify(context=desk.context)
-    seen = {one.verdict: (one.count, tuple(name for name, _ in one.fields)) for one in report.observed}
-    others = 5 if verdict == "confirmed" else 4
-    assert seen.pop("confirmed") == (others, ())
-    assert seen == ({} if verdict == "confirmed" else {verdict: (1, fields)})
-    assert report.exit_code == (ExitCode.OK if verdict == "confirmed" else ExitCode.ROWS_NOT_LOADED)

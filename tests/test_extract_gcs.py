@@ -8,9 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -19,17 +17,12 @@ import pytest
 
 from etl.errors import SourceError
 from etl.extract import find_files, open_files, open_source
+from small_store import EXPORTS, StoreHandler, serving, split
 
 if importlib.util.find_spec("gcsfs") is None:
     if os.environ.get("CI"):
         pytest.fail("gcsfs is not installed; CI must test it")
     pytest.skip("gcsfs is not installed", allow_module_level=True)
-
-PLAIN = "Id,Email,Name\nc{0},person{0}@mapleshop.com,José\n"
-OBJECTS = {
-    **{f"exports/day-{number}.csv": PLAIN.format(number).encode() for number in (2, 9, 10)},
-    "exports/readme.txt": b"no table",
-}
 
 
 @contextlib.contextmanager
@@ -37,43 +30,24 @@ def bucket() -> Iterator[tuple[str, list[str]]]:
     """Serve the objects of bucket ``crm``; ``closed`` may not be read. Yield the address, and what is asked for."""
     asked: list[str] = []
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
+    class Handler(StoreHandler):
+        def get(self) -> None:
             asked.append(self.path)
             parts = urlsplit(self.path)
             about = {name: values[0] for name, values in parse_qs(parts.query).items()}
             name, _, key = parts.path.partition("/b/")[2].partition("/o")
             key = unquote(key.lstrip("/"))
             if name != "crm":
-                self._answer(403, b'{"error": {"code": 403, "message": "Forbidden"}}')
+                self.answer(403, b'{"error": {"code": 403, "message": "Forbidden"}}')
             elif not key:
-                self._answer(200, _listed(about.get("prefix", ""), about.get("delimiter", "")))
-            elif key not in OBJECTS:
-                self._answer(404, b'{"error": {"code": 404, "message": "none"}}')
+                self.answer(200, _listed(about.get("prefix", ""), about.get("delimiter", "")))
+            elif key not in EXPORTS:
+                self.answer(404, b'{"error": {"code": 404, "message": "none"}}')
             else:
-                self._answer(200, OBJECTS[key] if about.get("alt") == "media" else orjson.dumps(_described(key)))
+                self.answer(200, EXPORTS[key] if about.get("alt") == "media" else orjson.dumps(_described(key)))
 
-        def _answer(self, status: int, body: bytes) -> None:
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}", asked
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with serving(Handler) as address:
+        yield address, asked
 
 
 def _described(key: str) -> dict[str, str]:
@@ -82,7 +56,7 @@ def _described(key: str) -> dict[str, str]:
         "kind": "storage#object",
         "bucket": "crm",
         "name": key,
-        "size": str(len(OBJECTS[key])),
+        "size": str(len(EXPORTS[key])),
         "generation": "1",
         "timeCreated": moment,
         "updated": moment,
@@ -90,11 +64,7 @@ def _described(key: str) -> dict[str, str]:
 
 
 def _listed(prefix: str, delimiter: str) -> bytes:
-    keys = sorted(key for key in OBJECTS if key.startswith(prefix))
-    folders = sorted(
-        {key[: key.index(delimiter, len(prefix)) + 1] for key in keys if delimiter and "/" in key[len(prefix) :]}
-    )
-    files = [key for key in keys if not folders or not key.startswith(tuple(folders))]
+    files, folders = split(EXPORTS, prefix, delimiter)
     return orjson.dumps({"kind": "storage#objects", "items": [_described(key) for key in files], "prefixes": folders})
 
 

@@ -6,9 +6,7 @@ import contextlib
 import importlib.util
 import os
 import tempfile
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
@@ -17,76 +15,45 @@ import pytest
 
 from etl.errors import SourceError
 from etl.extract import find_files, open_files, open_source
+from small_store import EXPORTS, PLAIN, StoreHandler, serving, split
 
 if importlib.util.find_spec("s3fs") is None:
     if os.environ.get("CI"):
         pytest.fail("s3fs is not installed; CI must test it")
     pytest.skip("s3fs is not installed", allow_module_level=True)
 
-PLAIN = "Id,Email,Name\nc{0},person{0}@mapleshop.com,José\n"
-OBJECTS = {
-    **{f"exports/day-{number}.csv": PLAIN.format(number).encode() for number in (2, 9, 10)},
-    "exports/readme.txt": b"no table",
-    "cut.csv": PLAIN.format(1).encode() * 1_000,
-}
+OBJECTS = {**EXPORTS, "cut.csv": PLAIN.format(1).encode() * 1_000}
 
 
 @contextlib.contextmanager
 def bucket() -> Iterator[str]:
     """Serve the objects as ``/crm/KEY``; ``/closed/`` may not be read."""
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+    class Handler(StoreHandler):
+        always = (("Last-Modified", "Thu, 01 Jan 2026 00:00:00 GMT"), ("ETag", '"1"'))
 
-        def do_HEAD(self) -> None:
-            self.do_GET()
-
-        def do_GET(self) -> None:
+        def get(self) -> None:
             parts = urlsplit(self.path)
             name, _, key = unquote(parts.path).lstrip("/").partition("/")
             asked = {name: values[0] for name, values in parse_qs(parts.query).items()}
             if name != "crm":
-                self._answer(403, b"<Error><Code>AccessDenied</Code><Message>no</Message></Error>")
+                self.answer(403, b"<Error><Code>AccessDenied</Code><Message>no</Message></Error>")
             elif not key:
-                self._answer(200, _listed(asked.get("prefix", ""), asked.get("delimiter", "")))
+                self.answer(200, _listed(asked.get("prefix", ""), asked.get("delimiter", "")))
             elif key not in OBJECTS:
-                self._answer(404, b"<Error><Code>NoSuchKey</Code><Message>none</Message></Error>")
+                self.answer(404, b"<Error><Code>NoSuchKey</Code><Message>none</Message></Error>")
             elif key == "cut.csv" and self.command == "GET":
-                self._answer(200, OBJECTS[key][:100], length=len(OBJECTS[key]))
+                self.answer(200, OBJECTS[key][:100], length=len(OBJECTS[key]))
                 self.close_connection = True
             else:
-                self._answer(200, OBJECTS[key])
+                self.answer(200, OBJECTS[key])
 
-        def _answer(self, status: int, body: bytes, length: int | None = None) -> None:
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body) if length is None else length))
-            self.send_header("Last-Modified", "Thu, 01 Jan 2026 00:00:00 GMT")
-            self.send_header("ETag", '"1"')
-            self.end_headers()
-            if self.command == "GET":
-                self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with serving(Handler) as address:
+        yield address
 
 
 def _listed(prefix: str, delimiter: str) -> bytes:
-    keys = sorted(key for key in OBJECTS if key.startswith(prefix))
-    folders = sorted(
-        {key[: key.index(delimiter, len(prefix)) + 1] for key in keys if delimiter and "/" in key[len(prefix) :]}
-    )
-    files = [key for key in keys if not key.startswith(tuple(folders))] if folders else keys
+    files, folders = split(OBJECTS, prefix, delimiter)
     told = "".join(
         f"<Contents><Key>{escape(key)}</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified>"
         f"<ETag>1</ETag><Size>{len(OBJECTS[key])}</Size><StorageClass>STANDARD</StorageClass></Contents>"
