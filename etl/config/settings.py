@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping as AbstractMapping
+from datetime import date
 from pathlib import Path
 from typing import Final
 
 from dotenv import dotenv_values
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from etl.config.base import Model
 from etl.errors import ConfigError
@@ -27,6 +28,12 @@ class Settings(Model):
     list: str | None = None
     workers: int | None = Field(None, ge=0, le=16)
     """Processes that judge rows beside the main one; ``None``: one less than cores, at most three."""
+
+    @field_validator("revision")
+    @classmethod
+    def _day_of_the_calendar(cls, revision: str) -> str:
+        date.fromisoformat(revision.removesuffix(".pre"))
+        return revision
 
 
 def environment(

@@ -20,9 +20,11 @@ from etl.klaviyo.resources import (
     job_of,
     profile_of,
 )
+from etl.klaviyo.revisions import EVERY_REQUEST, Age, Feature, Standing, check_features, standing
 from etl.klaviyo.transport import Exchange, ExchangeHook, check_key
 
 __all__ = [
+    "EVERY_REQUEST",
     "MOST_EVENTS",
     "MOST_IDS_PER_LIST_CALL",
     "MOST_IDS_PER_LOOKUP",
@@ -30,12 +32,14 @@ __all__ = [
     "MOST_PER_SUPPRESSION",
     "MOST_PER_UNSUBSCRIBE",
     "Account",
+    "Age",
     "ApiError",
     "Backoff",
     "Consent",
     "Event",
     "Exchange",
     "ExchangeHook",
+    "Feature",
     "ImportJob",
     "JobError",
     "JobStatus",
@@ -45,9 +49,12 @@ __all__ = [
     "Profile",
     "Reply",
     "ReplyKind",
+    "Standing",
     "Webhook",
+    "check_features",
     "check_key",
     "job_of",
     "profile_of",
     "refusal",
+    "standing",
 ]

@@ -19,6 +19,7 @@ from etl.klaviyo.events import EventEndpoints
 from etl.klaviyo.limits import JOBS
 from etl.klaviyo.reply import Reply
 from etl.klaviyo.resources import Account, ImportJob, JobError, KlaviyoList, Profile
+from etl.klaviyo.revisions import Feature
 from etl.klaviyo.webhooks import WebhookEndpoints
 
 MOST_IDS_PER_LIST_CALL: Final = 1_000
@@ -91,7 +92,9 @@ class KlaviyoClient(ConsentEndpoints, EventEndpoints, WebhookEndpoints):
         return [resources.list_of(item) for item in self._pages("/api/lists", "GET /api/lists")]
 
     def create_list(self, name: str, opt_in_process: str | None = None) -> KlaviyoList:
-        """Create a list (150 a day)."""
+        """Create a list (150 a day). Raise ConfigError if the revision does not know ``opt_in_process``."""
+        if opt_in_process:
+            self.require(Feature.OPT_IN_PROCESS, option="--double-opt-in or --single-opt-in")
         attributes = {"name": name} | ({"opt_in_process": opt_in_process} if opt_in_process else {})
         body = orjson.dumps({"data": {"type": "list", "attributes": attributes}})
         # Not idempotent: Klaviyo would make a second list. Only what surely did not arrive is sent again.

@@ -16,6 +16,7 @@ from etl.errors import AuthError, KlaviyoError, RequestRefusedError, Unavailable
 from etl.klaviyo.backoff import Backoff
 from etl.klaviyo.limits import LIMITS, Windows
 from etl.klaviyo.reply import Reply, ReplyKind
+from etl.klaviyo.revisions import Feature, check_features
 from etl.klaviyo.transport import ExchangeHook, Transport
 from etl.model import Clock
 
@@ -58,11 +59,16 @@ class Connection:
             transport=transport,
             on_exchange=on_exchange,
         )
+        self.revision = revision
         self._clock = clock
         self._rng = rng or random.Random()  # noqa: S311 - jitter
         self._backoff = backoff or Backoff()
         self._windows = {name: Windows(limit) for name, limit in LIMITS.items()}
         self._should_stop = should_stop or (lambda: False)
+
+    def require(self, *features: Feature, option: str = "") -> None:
+        """Raise :class:`ConfigError` if the revision does not know one of these. ``option``: where it is asked for."""
+        check_features(self.revision, features, option=option)
 
     def wait_for(self, endpoint: str) -> float:
         """Return the seconds until a request to this endpoint may leave."""
@@ -165,9 +171,8 @@ def refusal(reply: Reply) -> KlaviyoError:
             return AuthError("key-lacks-scope", f"The key may not do this ({reply.says})", hint)
         return AuthError("key-refused", f"Klaviyo does not know this key ({reply.says})", "Check KLAVIYO_PRIVATE_KEY.")
     if reply.kind is ReplyKind.GONE:
-        return RequestRefusedError(
-            "revision-retired", f"Klaviyo has retired this API revision ({reply.says})", "Set KLAVIYO_REVISION."
-        )
+        hint = "Set KLAVIYO_REVISION to a newer one, or unset it: the default is known to work."
+        return RequestRefusedError("revision-retired", f"Klaviyo has retired this API revision ({reply.says})", hint)
     if reply.kind.is_retryable:
         hint = "Check the network and Klaviyo's status page, then resume the run."
         return UnavailableError("klaviyo-unavailable", f"Klaviyo could not be reached ({reply.says})", hint)

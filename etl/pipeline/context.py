@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from etl.config import Settings, load_settings
-from etl.klaviyo import ExchangeHook, KlaviyoClient, check_key
+from etl.klaviyo import EVERY_REQUEST, ExchangeHook, KlaviyoClient, check_features, check_key
 from etl.load import LoadTask, Pace
 from etl.model import Clock, Progress, ProgressHook
 from etl.pipeline.foretold import Plan
@@ -104,7 +104,11 @@ class Context:
         return Store.open(self.settings.state, clock=self.clock, create=create, rng=self.rng, on_commit=self.on_commit)
 
     def open_client(self) -> KlaviyoClient:
-        """Return a client. Raise :class:`etl.errors.AuthError` for a key that is missing or cannot be one."""
+        """Return a client. Raise :class:`etl.errors.AuthError` for a key that is missing or cannot be one.
+
+        Raise :class:`etl.errors.ConfigError` for an API revision that does not know what every request needs.
+        """
+        check_features(self.settings.revision, EVERY_REQUEST)
         return KlaviyoClient(
             key=check_key(self.settings.private_key),
             revision=self.settings.revision,

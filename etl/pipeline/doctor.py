@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 from etl.errors import ConfigError, EtlError
-from etl.klaviyo import Account, KlaviyoClient
+from etl.klaviyo import Account, Age, Feature, KlaviyoClient
 from etl.pipeline.context import Context
+from etl.pipeline.revision import standing_of
 from etl.pipeline.targets import describe, find_list
 
-_STABLE: Final = timedelta(days=365)
-"""A revision is stable for a year, then deprecated for one more before it is retired (reference 1.2)."""
-_RETIRED: Final = timedelta(days=730)
-_WARNING: Final = timedelta(days=60)
 _MOST_SKEW: Final = 60.0
 
 
@@ -37,7 +33,8 @@ def doctor(*, context: Context | None = None, list: str | None = None) -> list[F
     try:
         client = context.open_client()
     except EtlError as error:
-        return [_bad("key", error), *findings]
+        # What is wrong with the revision is said already.
+        return findings if error.code == "revision-lacks" else [_bad("key", error), *findings]
     with client:
         account: Account | None = None
         try:
@@ -110,15 +107,12 @@ def _list(client: KlaviyoClient, wanted: str) -> str:
 
 
 def _revision(context: Context) -> Finding:
-    name = context.settings.revision
-    day = date.fromisoformat(name[:10])
-    today = datetime.fromtimestamp(context.clock.now(), UTC).date()
-    hint = "Read Klaviyo's changelog, then set KLAVIYO_REVISION."
-    if today > day + _RETIRED:
-        return Finding("revision", False, f"{name} is over two years old: Klaviyo has retired it", hint)
-    if today > day + _STABLE - _WARNING:
-        return Finding("revision", False, f"{name} is deprecated a year after its date, or will be soon", hint)
-    return Finding("revision", True, f"{name}, stable until {day + _STABLE}")
+    found = standing_of(context)
+    lacking = [feature for feature in Feature if not feature.known_to(found.revision)]
+    without = f"; it does not know {', '.join(feature.title for feature in lacking)}" if lacking else ""
+    hint = "Read Klaviyo's changelog, then set KLAVIYO_REVISION (unset: the default)."
+    ok = found.age is Age.STABLE and not found.beta
+    return Finding("revision", ok, f"{found.says}{without}", "" if ok else hint)
 
 
 def _clock(client: KlaviyoClient) -> Finding:

@@ -26,6 +26,7 @@ from etl.pipeline.files import SourceLike, age_of, files_of
 from etl.pipeline.folder import write_folder
 from etl.pipeline.judging import ChunkJudge
 from etl.pipeline.prepare import check_account, guard
+from etl.pipeline.revision import revision_notes
 from etl.pipeline.staging import chunks_of, facts_of
 from etl.report import Report
 from etl.state import Run, Store
@@ -66,6 +67,8 @@ def events(
             return write_folder(store, run_id, context.output)
     with ExitStack() as stack:
         client = stack.enter_context(context.open_client())
+        for note in revision_notes(context):
+            context.announce(note)
         get_account = cache(client.get_account)
         opened, store = stack.enter_context(open_source(account=lambda: get_account().id))
         account = get_account()

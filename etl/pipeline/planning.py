@@ -15,6 +15,7 @@ from etl.pipeline.files import SourceLike, age_of, files_of
 from etl.pipeline.foretold import Plan
 from etl.pipeline.mirroring import Mirrored, compare_list
 from etl.pipeline.prepare import Prepared, check_account, guard, settle_before_loading
+from etl.pipeline.revision import revision_notes
 from etl.pipeline.targets import describe
 from etl.state import Run, Store
 
@@ -97,6 +98,10 @@ def foretold(
         foresight=foresight,
         lists=tuple((names[list_id], count) for list_id, count in foresight.joining),
         missing_lists=tuple(name for name in (*asked, *store.named_lists(run.id)) if name not in known),
-        notes=(*([mirrored.note] if mirrored is not None and mirrored.leaving else []), *prepared.notes),
+        notes=(
+            *revision_notes(context),
+            *([mirrored.note] if mirrored is not None and mirrored.leaving else []),
+            *prepared.notes,
+        ),
         objections=tuple(objections),
     )

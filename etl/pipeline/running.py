@@ -25,6 +25,7 @@ from etl.pipeline.files import SourceLike, age_of, files_again, files_of
 from etl.pipeline.folder import write_folder
 from etl.pipeline.loading import load_run, look
 from etl.pipeline.prepare import check_account
+from etl.pipeline.revision import revision_notes
 from etl.report import Report
 from etl.state import Run
 from etl.version import VERSION
@@ -81,6 +82,8 @@ def run(
     files = files_of(source, rules, base)
     with ExitStack() as stack:
         client = stack.enter_context(context.open_client())
+        for note in revision_notes(context):
+            context.announce(note)
         get_account = functools.cache(client.get_account)
         opened, store = stack.enter_context(watermarks.opened(context, files, rules, lambda: get_account().id))
         account = get_account()

@@ -1,0 +1,20 @@
+"""The revision of the API: what the mapping asks of it, and how it stands by Klaviyo's policy."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from etl.klaviyo import Age, Standing, standing
+from etl.pipeline.context import Context
+
+
+def standing_of(context: Context) -> Standing:
+    """Return how the revision that is set stands today."""
+    return standing(context.settings.revision, datetime.fromtimestamp(context.clock.now(), UTC).date())
+
+
+def revision_notes(context: Context) -> list[str]:
+    """Return what is to be said of the revision before it is used; nothing of a stable one."""
+    found = standing_of(context)
+    usual = found.age in {Age.STABLE, Age.ENDING} and not found.beta
+    return [] if usual else [f"API revision {found.says}"]
