@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import pandas as pd
 
@@ -183,10 +183,22 @@ class Record(NamedTuple):
 
 
 class Channel(StrEnum):
-    """Where consent counts: each has its own."""
+    """Where consent counts: each has its own. E-mail and SMS stand for marketing."""
 
     EMAIL = "email"
     SMS = "sms"
+    SMS_TRANSACTIONAL = "sms_transactional"
+
+    @property
+    def address(self) -> Literal["email", "phone_number"]:
+        """By what a person is reached."""
+        return "email" if self is Channel.EMAIL else "phone_number"
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Where Klaviyo's ``subscriptions`` keep it: the medium, and the kind of messages."""
+        medium, _, kind = self.value.partition("_")
+        return medium, kind or "marketing"
 
 
 class Wish(StrEnum):
@@ -265,8 +277,10 @@ class BatchKind(StrEnum):
     LIST_REMOVE = "list_remove"
     SUBSCRIBE_EMAIL = "subscribe_email"  # up to 1,000 profiles; nothing to poll
     SUBSCRIBE_SMS = "subscribe_sms"
+    SUBSCRIBE_SMS_TRANSACTIONAL = "subscribe_sms_transactional"
     UNSUBSCRIBE_EMAIL = "unsubscribe_email"  # up to 100
     UNSUBSCRIBE_SMS = "unsubscribe_sms"
+    UNSUBSCRIBE_SMS_TRANSACTIONAL = "unsubscribe_sms_transactional"
     SUPPRESS = "suppress"  # up to 100 addresses
     UNSUPPRESS = "unsuppress"
     EVENTS = "events"  # up to 1,000 events; nothing to poll

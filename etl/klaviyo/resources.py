@@ -88,12 +88,16 @@ class Profile:
     @property
     def email_consent(self) -> Consent:
         """Its consent to e-mail marketing; unknown where ``subscriptions`` were not asked for."""
-        return _consent(self.attributes, "email")
+        return self.consent("email", "marketing")
 
     @property
     def sms_consent(self) -> Consent:
         """Its consent to SMS marketing."""
-        return _consent(self.attributes, "sms")
+        return self.consent("sms", "marketing")
+
+    def consent(self, medium: str, messages: str) -> Consent:
+        """Its consent to some kind of messages, such as transactional ones by SMS."""
+        return _consent(self.attributes, medium, messages)
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,9 +241,9 @@ def attributes_of(item: Mapping[str, Any]) -> Mapping[str, Any]:
     return attributes if isinstance(attributes, dict) else {}
 
 
-def _consent(attributes: Mapping[str, Any], channel: str) -> Consent:
+def _consent(attributes: Mapping[str, Any], medium: str, messages: str) -> Consent:
     marketing: Any = attributes
-    for name in ("subscriptions", channel, "marketing"):
+    for name in ("subscriptions", medium, messages):
         marketing = marketing.get(name)
         if not isinstance(marketing, dict):
             return Consent()

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import orjson
 
+from etl.load.gate import SUBSCRIBING
 from etl.load.options import ConsentOptions
 from etl.model import BatchKind, Channel, ConsentAsk
 from etl.state import CONSENT_CHANNELS
@@ -25,7 +26,7 @@ def consent_body(
     Only the address of the channel is named: a second one that Klaviyo dislikes would refuse the whole call.
     """
     channel = CONSENT_CHANNELS[kind]
-    subscribing = kind in {BatchKind.SUBSCRIBE_EMAIL, BatchKind.SUBSCRIBE_SMS}
+    subscribing = kind in SUBSCRIBING
     profiles = [_profile(channel, ask, people[ask.line], subscribing=subscribing) for ask in asks]
     attributes: dict[str, Any] = {"profiles": {"data": profiles}}
     data: dict[str, Any] = {"type": _JOB[subscribing], "attributes": attributes}
@@ -39,13 +40,13 @@ def consent_body(
 
 
 def _profile(channel: Channel, ask: ConsentAsk, person: Mapping[str, Any], *, subscribing: bool) -> dict[str, Any]:
-    address = "email" if channel is Channel.EMAIL else "phone_number"
-    marketing = {"consent": "SUBSCRIBED" if subscribing else "UNSUBSCRIBED"}
+    medium, messages = channel.place
+    said = {"consent": "SUBSCRIBED" if subscribing else "UNSUBSCRIBED"}
     if ask.at:
-        marketing["consented_at"] = ask.at
+        said["consented_at"] = ask.at
     attributes: dict[str, Any] = {
-        address: person[address],
-        "subscriptions": {channel.value: {"marketing": marketing}},
+        channel.address: person[channel.address],
+        "subscriptions": {medium: {messages: said}},
     }
     if ask.birthday:
         attributes["age_gated_date_of_birth"] = ask.birthday

@@ -26,8 +26,10 @@ _IMPORTS: Final = {BatchKind.IMPORT: "bulk import jobs", BatchKind.UPSERT: "prof
 _CONSENTS: Final = {
     BatchKind.SUBSCRIBE_EMAIL: "subscribe to e-mail",
     BatchKind.SUBSCRIBE_SMS: "subscribe to SMS",
+    BatchKind.SUBSCRIBE_SMS_TRANSACTIONAL: "subscribe to transactional SMS",
     BatchKind.UNSUBSCRIBE_EMAIL: "unsubscribe from e-mail",
     BatchKind.UNSUBSCRIBE_SMS: "unsubscribe from SMS",
+    BatchKind.UNSUBSCRIBE_SMS_TRANSACTIONAL: "unsubscribe from transactional SMS",
     BatchKind.SUPPRESS: "suppress",
     BatchKind.UNSUPPRESS: "unsuppress",
 }

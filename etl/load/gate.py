@@ -23,10 +23,13 @@ _USER_SUPPRESSED = "USER_SUPPRESSED"
 ADDRESSES: Final[Mapping[Channel, Literal["email", "phone_number"]]] = {
     Channel.EMAIL: "email",
     Channel.SMS: "phone_number",
+    Channel.SMS_TRANSACTIONAL: "phone_number",
 }
 """By what a person is reached on a channel."""
 
-SUBSCRIBING = frozenset({BatchKind.SUBSCRIBE_EMAIL, BatchKind.SUBSCRIBE_SMS})
+SUBSCRIBING: Final = frozenset(
+    {BatchKind.SUBSCRIBE_EMAIL, BatchKind.SUBSCRIBE_SMS, BatchKind.SUBSCRIBE_SMS_TRANSACTIONAL}
+)
 
 
 class Gate(StrEnum):
@@ -77,7 +80,7 @@ def shows(kind: BatchKind, profile: Profile) -> bool:
 
 def consent_of(kind: BatchKind, profile: Profile) -> Consent:
     """Return the consent that a batch of this kind is about."""
-    return profile.email_consent if CONSENT_CHANNELS[kind] is Channel.EMAIL else profile.sms_consent
+    return profile.consent(*CONSENT_CHANNELS[kind].place)
 
 
 def result_of(line: int, decision: Decision, column: str | None) -> RowResult | None:

@@ -16,8 +16,12 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from etl.klaviyo import ImportJob, JobStatus, Reply, ReplyKind
+from etl.load.gate import SUBSCRIBING
 from etl.load.options import Pace
-from etl.model import BatchKind
+from etl.model import BatchKind, Channel
+from etl.state import CONSENT_CHANNELS
+
+_BY_SMS = frozenset(kind for kind, channel in CONSENT_CHANNELS.items() if channel is not Channel.EMAIL)
 
 
 class Step(StrEnum):
@@ -64,7 +68,7 @@ def after_consent_reply(kind: BatchKind, reply: Reply) -> Step:
 
     Unsubscribing and suppressing may be repeated. Subscribing may mail a human, so in doubt the profiles are asked.
     """
-    subscribing = kind in {BatchKind.SUBSCRIBE_EMAIL, BatchKind.SUBSCRIBE_SMS}
+    subscribing = kind in SUBSCRIBING
     match reply.kind:
         case ReplyKind.OK:
             return Step.ACCEPTED
@@ -76,7 +80,7 @@ def after_consent_reply(kind: BatchKind, reply: Reply) -> Step:
             return Step.AGAIN
         case ReplyKind.UNAVAILABLE | ReplyKind.IN_DOUBT | ReplyKind.MALFORMED:
             return Step.IN_DOUBT if subscribing else Step.AGAIN
-        case ReplyKind.REFUSED if kind in {BatchKind.SUBSCRIBE_SMS, BatchKind.UNSUBSCRIBE_SMS}:
+        case ReplyKind.REFUSED if kind in _BY_SMS:
             # An account without SMS refuses every number; its e-mail consents are none the worse for it.
             return Step.ROW_REFUSED
     return Step.STOP

@@ -26,8 +26,10 @@ _ENDPOINTS: Final = {
     BatchKind.LIST_REMOVE: "DELETE /api/lists/{id}/relationships/profiles",
     BatchKind.SUBSCRIBE_EMAIL: "POST /api/profile-subscription-bulk-create-jobs",
     BatchKind.SUBSCRIBE_SMS: "POST /api/profile-subscription-bulk-create-jobs",
+    BatchKind.SUBSCRIBE_SMS_TRANSACTIONAL: "POST /api/profile-subscription-bulk-create-jobs",
     BatchKind.UNSUBSCRIBE_EMAIL: "POST /api/profile-subscription-bulk-delete-jobs",
     BatchKind.UNSUBSCRIBE_SMS: "POST /api/profile-subscription-bulk-delete-jobs",
+    BatchKind.UNSUBSCRIBE_SMS_TRANSACTIONAL: "POST /api/profile-subscription-bulk-delete-jobs",
     BatchKind.SUPPRESS: "POST /api/profile-suppression-bulk-create-jobs",
     BatchKind.UNSUPPRESS: "POST /api/profile-suppression-bulk-delete-jobs",
 }

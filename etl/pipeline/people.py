@@ -27,10 +27,10 @@ from etl.validate import Validator
 _MOST_BYTES: Final = 100_000
 """Klaviyo: 100 KB per profile (reference 3.1)."""
 _FLAT: Final = (*IDENTIFIERS, *ATTRIBUTES)
-_SUBSCRIBE: Final = {Channel.EMAIL: BatchKind.SUBSCRIBE_EMAIL, Channel.SMS: BatchKind.SUBSCRIBE_SMS}
-_ADDRESS: Final[Mapping[Channel, Literal["email", "phone_number"]]] = {
-    Channel.EMAIL: "email",
-    Channel.SMS: "phone_number",
+_SUBSCRIBE: Final = {
+    Channel.EMAIL: BatchKind.SUBSCRIBE_EMAIL,
+    Channel.SMS: BatchKind.SUBSCRIBE_SMS,
+    Channel.SMS_TRANSACTIONAL: BatchKind.SUBSCRIBE_SMS_TRANSACTIONAL,
 }
 _KLAVIYO_ID: Final = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}")
 
@@ -141,7 +141,7 @@ def upsert_person(
     options = ConsentOptions(historical=False, list=lists[0] if lists else None)
     consents = {}
     for channel in subscribe:
-        folded = str(person.attributes.get(_ADDRESS[channel]) or "").casefold()
+        folded = str(person.attributes.get(channel.address) or "").casefold()
         against = store.opted_out(account, channel, [folded], [profile_id])
         told = against.get(folded) or against.get(profile_id)
         ask = ConsentAsk(1, channel, Wish.SUBSCRIBE, source=source)
@@ -204,7 +204,7 @@ def _subscribe(
     told: str | None,
 ) -> str:
     kind = _SUBSCRIBE[ask.channel]
-    address = _ADDRESS[ask.channel]
+    address = ask.channel.address
     if not person.attributes.get(address):
         raise InvalidPersonError([_fault(address, "consent-no-address")])
     profile = next(iter(client.consents_by("id", [profile_id])), None)

@@ -186,7 +186,7 @@ def _consents(report: Report) -> str:
 
 def consent_words(channel: str, wish: str) -> str:
     """Name a wish as a person would."""
-    medium = {"email": "e-mail", "sms": "SMS"}.get(channel, channel)
+    medium = {"email": "e-mail", "sms": "SMS", "sms_transactional": "transactional SMS"}.get(channel, channel)
     between = {"subscribe": " to ", "unsubscribe": " from "}.get(wish, " ")
     return f"{wish}{between}{medium}"
 

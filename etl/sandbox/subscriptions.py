@@ -78,7 +78,11 @@ class _Reader:
         for medium, address, name in (("email", email, "email"), ("sms", phone, "phone_number")):
             if address is None and any(channel.startswith(f"{medium}.") for channel in channels):
                 self._refuse(f"'{name}' is required to change {medium} subscriptions.", f"{at}/{name}")
-        if consent.SMS in channels and len(self.found) == before and self._consent == "SUBSCRIBED":
+        if (
+            any(name.startswith("sms.") for name in channels)
+            and len(self.found) == before
+            and self._consent == "SUBSCRIBED"
+        ):
             self._check_sms(phone or "", attributes.get("age_gated_date_of_birth"), at)
         if row.get("id") and not self._context.store.find(id=[str(row["id"])]):
             self._refuse(f"A profile with id {row['id']} does not exist.", f"{pointer}/id")

@@ -16,7 +16,9 @@ class ProfileForm(_Form):
 
     profile: dict[str, Any] = Field(description="Attributes by Klaviyo's names; location and properties are objects")
     lists: list[str] = Field([], max_length=10, description="Ids of the lists to add the profile to")
-    consent: list[Literal["email", "sms"]] = Field([], description="Channels the person has just consented to")
+    consent: list[Literal["email", "sms", "sms_transactional"]] = Field(
+        [], description="Channels the person has just consented to"
+    )
     source: str = Field("", max_length=255, description="Where the consent was given; Klaviyo shows it")
 
 

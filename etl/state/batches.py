@@ -21,8 +21,10 @@ LIST_KINDS: Final = frozenset({BatchKind.LIST_ADD, BatchKind.LIST_REMOVE})
 CONSENT_CHANNELS: Final[Mapping[BatchKind, Channel]] = {
     BatchKind.SUBSCRIBE_EMAIL: Channel.EMAIL,
     BatchKind.SUBSCRIBE_SMS: Channel.SMS,
+    BatchKind.SUBSCRIBE_SMS_TRANSACTIONAL: Channel.SMS_TRANSACTIONAL,
     BatchKind.UNSUBSCRIBE_EMAIL: Channel.EMAIL,
     BatchKind.UNSUBSCRIBE_SMS: Channel.SMS,
+    BatchKind.UNSUBSCRIBE_SMS_TRANSACTIONAL: Channel.SMS_TRANSACTIONAL,
     BatchKind.SUPPRESS: Channel.EMAIL,
     BatchKind.UNSUPPRESS: Channel.EMAIL,
 }
