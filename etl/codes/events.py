@@ -56,6 +56,12 @@ CODES: Final = (
         'The first was taken; if they are the items\' amounts, set value = "sum".',
     ),
     Code(
+        "order-currencies-differ",
+        Stage.DEDUPE,
+        "Amounts of one order are in several currencies",
+        'They cannot be added up; correct the currency, or set value = "first".',
+    ),
+    Code(
         "event-unproven",
         Stage.LOAD,
         "Sent and accepted, but Klaviyo does not show the event",

@@ -13,12 +13,12 @@ from typing import Any, Final
 
 import pandas as pd
 
-from etl.config import EventMapping, load_event_mapping, parse_event_mapping
+from etl.config import IDENTIFIERS, EventMapping, load_event_mapping, parse_event_mapping
 from etl.errors import EtlError, InterruptedRunError, StateError, UsageError
 from etl.extract import Files, Source
 from etl.klaviyo import Account, KlaviyoClient
 from etl.load import EventOptions, load_events, verify_events
-from etl.model import Chunk, DedupeResolution, Outcome, Part, Progress, RunStatus, Transformed
+from etl.model import DedupeResolution, Outcome, Part, Progress, RunStatus, Transformed
 from etl.pipeline import watermarks
 from etl.pipeline.beginning import begin, clear_the_way, parent_of
 from etl.pipeline.context import Context
@@ -30,10 +30,12 @@ from etl.pipeline.revision import revision_notes
 from etl.pipeline.staging import chunks_of, facts_of
 from etl.report import Report
 from etl.state import Run, Store
-from etl.transform import EventBuilder, add_amount, merge_order, requests_of
+from etl.transform import EventBuilder, OrderLines, add_amount, former_record, merge_order, requests_of, same_people
 
 KIND: Final = "events"
 """What ``kind`` of a run's options says of a run of events."""
+_PERSONAL: Final = "events_by_person"
+"""The option of a run that tells events apart by their person too. Versions up to 0.1 did not."""
 
 EventMappingLike = EventMapping | AbstractMapping[str, Any] | Path | str
 
@@ -59,7 +61,7 @@ def events(
     if fire_flows:
         rules = rules.model_copy(update={"event": rules.event.model_copy(update={"backfill": False})})
     files = files_of(source, rules.compiled, base)
-    options = {"kind": KIND, "limit": limit, "force": force, "source_age": age_of(files, context)}
+    options = {"kind": KIND, _PERSONAL: True, "limit": limit, "force": force, "source_age": age_of(files, context)}
     open_source = partial(watermarks.opened, context, files, rules.compiled, hash_=rules.hash)
     if check:
         with open_source(account=lambda: None) as (opened, store):
@@ -95,6 +97,7 @@ def load_event_run(context: Context, store: Store, client: KlaviyoClient, run_id
                 store.update_run(run_id, status=RunStatus.REFUSED, details={"notes": notes})
                 return write_folder(store, run_id, context.output)
             store.mark_unchanged(run_id, run.account or "", common_lists=(), list_ids={})
+            store.mark_unchanged_as_before(run_id, run.account or "", _PERSONAL, former_record)
             _announce(context, store, run, mapping)
             store.update_run(run_id, status=RunStatus.LOADING, details={"load": {}})
         summary = load_events(
@@ -172,42 +175,26 @@ def _stage(
     revenue: dict[str, Decimal] = {}
     refused: dict[str, Decimal] = {}
     refusals = _Refusals(builder, mapping)
+    orders = OrderLines(mapping)
     for chunk in chunks_of(source, limit):
         if context.should_stop():
             raise InterruptedRunError("interrupted", "Stopped while reading: nothing was sent", "Run it again.")
-        validated, transformed, _ = judge.judge(chunk.frame)
+        frame = orders.filled(chunk.frame, chunk.part)
+        validated, transformed, _ = judge.judge(frame)
         built = builder.build(list(transformed.records))
         rejected = transformed.rejected | built.rejected
         issues = (*transformed.issues, *built.issues)
         store.stage_chunk(run_id, chunk, validated, Transformed(built.records, rejected, issues))
         for currency, amount in built.revenue.items():
             add_amount(revenue, currency, amount)
-        for currency, amount in refusals.amounts(chunk, validated.rejected | rejected):
+        for currency, amount in refusals.amounts(frame, validated.rejected | rejected):
             add_amount(revenue, currency, amount)
             add_amount(refused, currency, amount)
         read += chunk.records
         if chunk.part is not None:
             parts[chunk.part] = parts.get(chunk.part, 0) + chunk.records
         context.progress(Progress("stage", chunk.position, info.size, info.unit, f"{read:,} rows"))
-    for groups in store.same_identity(run_id):
-        merged = [merge_order(group, mapping) for group in groups]
-        for one in merged:
-            for currency, amount in one.dropped.items():
-                add_amount(revenue, currency, -amount)
-        kept = {record.line: record for group in groups for record in group}
-        store.apply_dedupe(
-            run_id,
-            DedupeResolution(
-                duplicates=tuple(
-                    (record.line, one.record.line, one.code)
-                    for one, group in zip(merged, groups, strict=True)
-                    for record in group
-                    if record.line != one.record.line
-                ),
-                replaced=tuple(one.record for one in merged if one.record != kept[one.record.line]),
-                issues=tuple(issue for one in merged for issue in one.issues),
-            ),
-        )
+    _merge(store, run_id, mapping, revenue)
     items = store.counts(run_id).get(Outcome.DUPLICATE, 0) if mapping.event.group_by_order else 0
     details = {
         **facts_of(source, mapping.compiled, parts, read=read, limit=limit),
@@ -222,6 +209,35 @@ def _stage(
     store.update_run(run_id, status=RunStatus.STAGED, details=details)
 
 
+def _merge(store: Store, run_id: str, mapping: EventMapping, revenue: dict[str, Decimal]) -> None:
+    """Make one event of the rows that are one. ``revenue`` is left with what the events add up to."""
+    for groups in store.named_unlike(run_id):
+        store.identify(run_id, [record for group in groups for record in same_people(group)])
+    for groups in store.same_identity(run_id):
+        merged = [merge_order(group, mapping) for group in groups]
+        for one in merged:
+            for currency, amount in one.dropped.items():
+                add_amount(revenue, currency, -amount)
+        kept = {record.line: record for group in groups for record in group}
+        pairs = [(one, group) for one, group in zip(merged, groups, strict=True) if not one.refused]
+        store.apply_dedupe(
+            run_id,
+            DedupeResolution(
+                duplicates=tuple(
+                    (record.line, one.record.line, one.code)
+                    for one, group in pairs
+                    for record in group
+                    if record.line != one.record.line
+                ),
+                rejected=tuple(
+                    record.line for one, group in zip(merged, groups, strict=True) if one.refused for record in group
+                ),
+                replaced=tuple(one.record for one, _ in pairs if one.record != kept[one.record.line]),
+                issues=tuple(issue for one in merged for issue in one.issues),
+            ),
+        )
+
+
 class _Refusals:
     """Amounts of rows that were refused, as far as they can be read."""
 
@@ -232,20 +248,21 @@ class _Refusals:
         # Where the first row's amount counts, the others may repeat it.
         once = mapping.event.group_by_order and mapping.event.value == "first"
         self._order = mapping.header_of("order_id") if once else None
-        self._seen: set[str] = set()
+        self._who = [mapping.header_of(name) for name in IDENTIFIERS]
+        self._seen: set[tuple[str, ...]] = set()
 
-    def amounts(self, chunk: Chunk, lines: frozenset[int]) -> Iterator[tuple[str, Decimal]]:
+    def amounts(self, frame: pd.DataFrame, lines: frozenset[int]) -> Iterator[tuple[str, Decimal]]:
         """Yield (currency, amount) of these rows."""
         if self._value is None or not lines:
             return
-        mine = chunk.frame[chunk.frame.index.isin(lines)]
-        cells = [_cells(mine, header) for header in (self._value, self._currency, self._order)]
-        for value, currency, order in zip(*cells, strict=True):
+        mine = frame[frame.index.isin(lines)]
+        cells = [_cells(mine, header) for header in (self._value, self._currency, self._order, *self._who)]
+        for value, currency, *order in zip(*cells, strict=True):
             amount = self._builder.amount(value)
-            if amount is None or order in self._seen:
+            if amount is None or tuple(order) in self._seen:
                 continue
-            if order:
-                self._seen.add(order)
+            if order[0]:
+                self._seen.add(tuple(order))
             yield currency.upper() or self._usual, amount
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import orjson
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from etl.model import Chunk, DedupeResolution, Issue, Outcome, Record, Severity, Transformed, Validated
+from etl.model import Chunk, DedupeResolution, Issue, Outcome, Severity, Transformed, Validated
 from etl.state import schema
 from etl.state.base import Database, slices
 from etl.state.chunks import IssueValues, PackedChunk, issue_values, pack_cells, pack_chunk, read_cells
@@ -22,8 +22,6 @@ from etl.state.records import count_records, insert_blocks, insert_records, read
 
 _ROW_COLUMNS: Final = ("run", "line", "outcome", "code", "step")
 _ISSUE_COLUMNS: Final = ("run", "line", "stage", "code", "column_name", "detail", "severity", "suggestion")
-_GROUPS: Final = 5_000
-"""Groups of rows that are read together."""
 
 
 class StagingTable(Database):
@@ -132,34 +130,6 @@ class StagingTable(Database):
             replace_records(connection, seq, resolution.replaced)
             insert_merges(connection, seq, resolution.merges)
             insert_issues(connection, seq, resolution.issues)
-
-    def same_identity(self, run_id: str) -> Iterator[list[list[Record]]]:
-        """Yield the records that share an identity, group by group, several groups at a time. Memory is bounded."""
-        seq = self._seq(run_id)
-        with self._read() as connection:
-            parts = ranges(count_records(connection, seq))
-        for part in parts:
-            with self._read() as connection:
-                lines: list[Any] = []
-                digests: list[Any] = []
-                for block in read_blocks(connection, seq, ("identities",)):
-                    here = part.mask(block.identities)
-                    lines.append(block.lines[here])
-                    digests.append(block.identities[here])
-                if not lines:
-                    continue
-                every, shared = np.concatenate(lines), np.concatenate(digests)
-                order = np.lexsort((every, shared[:, 1], shared[:, 0]))
-                every, shared = every[order], shared[order]
-                breaks = np.flatnonzero(np.any(shared[1:] != shared[:-1], axis=1)) + 1
-                groups = [group.tolist() for group in np.split(every, breaks) if len(group) > 1]
-                for start in range(0, len(groups), _GROUPS):
-                    some = groups[start : start + _GROUPS]
-                    records = {
-                        record.line: record
-                        for record in read_records(connection, seq, sorted(line for group in some for line in group))
-                    }
-                    yield [[records[line] for line in group] for group in some]
 
     def amounts(self, run_id: str) -> Iterator[tuple[Outcome | None, str, bytes]]:
         """Yield (outcome, code, body) of every record of a run, in line order."""

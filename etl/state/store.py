@@ -10,6 +10,7 @@ from typing import Self
 from sqlalchemy.engine import Engine
 
 from etl.model import Clock
+from etl.state.alike import AlikeTable
 from etl.state.batches import BatchTable
 from etl.state.candidates import CandidateTable
 from etl.state.consents import ConsentTable
@@ -34,6 +35,7 @@ class Store(
     RunTable,
     WatermarkTable,
     StagingTable,
+    AlikeTable,
     CandidateTable,
     ConsentTable,
     NoticeTable,

@@ -18,6 +18,7 @@ import orjson
 
 from etl.config import EventMapping
 from etl.model import Issue, Record, Severity, Stage
+from etl.transform.event_identity import IDENTIFIERS, event_identity, without_zeros
 from etl.transform.numbers import NumberError, parse_money
 
 # Klaviyo's standard names (help pages on e-commerce metrics); flows and reports know them by these letters only.
@@ -33,8 +34,7 @@ _MOST_PROPERTIES: Final = 400
 _LONGEST_TEXT: Final = 100_000
 _MOST_ITEMS: Final = 4_000
 _LONGEST_METRIC: Final = 127
-_IDENTIFIERS: Final = ("email", "phone_number", "external_id")
-_BLANK: Final[tuple[Any, ...]] = (None, "", 0, [], {})
+_BLANK: Final[tuple[Any, ...]] = (None, "", [], {})
 
 
 @dataclass
@@ -69,7 +69,7 @@ class EventBuilder:
             if faults:
                 built.rejected.add(record.line)
                 continue
-            who = {name: getattr(record, name) for name in _IDENTIFIERS if getattr(record, name)}
+            who = {name: getattr(record, name) for name in IDENTIFIERS if getattr(record, name)}
             built.records.append(event_record(record.line, who, event))
             if "value" in event:
                 add(built.revenue, event.get("currency", ""), Decimal(event["value"]))
@@ -132,8 +132,9 @@ class EventBuilder:
             return str(given["unique_id"])
         if given["order_id"]:
             return f"{metric}:{given['order_id']}"
-        known = {name: who.get(name) for name in _IDENTIFIERS}
-        said = orjson.dumps([known, dict(event)], option=orjson.OPT_SORT_KEYS)
+        known = {name: who.get(name) for name in IDENTIFIERS}
+        # Zeros did not count in earlier versions: with another id Klaviyo would take the same event twice.
+        said = orjson.dumps([known, without_zeros(event)], option=orjson.OPT_SORT_KEYS)
         return hashlib.blake2b(said, digest_size=_DIGEST).hexdigest()
 
     def _limits(self, properties: Mapping[str, Any], faults: list[tuple[str, str, str]]) -> None:
@@ -175,66 +176,17 @@ def _words(name: str) -> str:
 
 
 def event_record(line: int, who: Mapping[str, Any], event: Mapping[str, Any]) -> Record:
-    """Return the record of an event. Its identity is the event's, not the person's."""
+    """Return the record of an event."""
     body = orjson.dumps({"attributes": {**who, "event": dict(event)}}, option=orjson.OPT_SORT_KEYS)
-    identity = hashlib.blake2b(f"event:{event['metric']}:{event['unique_id']}".encode(), digest_size=_DIGEST).digest()
+    identity = event_identity(event["metric"], event["unique_id"], who)
     fingerprint = hashlib.blake2b(body, digest_size=_DIGEST).digest()
     return Record(line, body, fingerprint, identity, who.get("email"), who.get("phone_number"), who.get("external_id"))
-
-
-@dataclass(frozen=True, slots=True)
-class Merged:
-    """What became of rows with one identity. ``dropped``: currency → amounts that the kept row has already."""
-
-    record: Record
-    code: str
-    issues: tuple[Issue, ...]
-    dropped: Mapping[str, Decimal]
-
-
-def merge_order(records: Sequence[Record], mapping: EventMapping) -> Merged:
-    """Make one event of the rows of one order, or keep the first of several that are the same event."""
-    ordered = sorted(records, key=lambda record: record.line)
-    parts = [orjson.loads(record.body)["attributes"] for record in ordered]
-    events = [part["event"] for part in parts]
-    first = dict(events[0])
-    if not mapping.event.group_by_order:
-        differing = [record.line for record, event in zip(ordered, events, strict=True) if event != first]
-        issues = tuple(
-            Issue(line, Stage.DEDUPE, "event-conflict", None, f"line {ordered[0].line} was kept", Severity.WARNING)
-            for line in differing
-        )
-        return Merged(ordered[0], "event-duplicate", issues, {})
-    amounts = [(event.get("currency", ""), Decimal(event["value"])) for event in events if "value" in event]
-    dropped: dict[str, Decimal] = {}
-    issues = ()
-    if amounts and mapping.event.value == "sum":
-        first["value"] = format(sum(amount for _, amount in amounts), "f")
-    elif amounts:
-        currency, amount = amounts[0]
-        first["value"] = format(amount, "f")
-        if currency:
-            first["currency"] = currency
-        for other, repeated in amounts[1:]:
-            add(dropped, other, repeated)
-        if len({amount for _, amount in amounts}) > 1:
-            detail = "its rows name several amounts; the first was taken"
-            issues = (Issue(ordered[0].line, Stage.DEDUPE, "order-values-differ", None, detail, Severity.WARNING),)
-    items = [item for event in events for item in event["properties"].get("Items", [])]
-    properties: dict[str, Any] = {}
-    for event in events:
-        for name, value in event["properties"].items():
-            properties.setdefault(name, value)
-    first["properties"] = {**properties, "Items": items[:_MOST_ITEMS]}
-    first["time"] = min(event["time"] for event in events)
-    who = {name: value for name in _IDENTIFIERS for part in reversed(parts) if (value := part.get(name))}
-    return Merged(event_record(ordered[0].line, who, first), "order-line", issues, dropped)
 
 
 def requests_of(body: bytes, *, items_as: str | None) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     """Yield (who, event attributes as Klaviyo takes them) of a stored record: the event, then one per line item."""
     attributes = orjson.loads(body)["attributes"]
-    who = {name: attributes[name] for name in _IDENTIFIERS if name in attributes}
+    who = {name: attributes[name] for name in IDENTIFIERS if name in attributes}
     event = attributes["event"]
     properties = dict(event["properties"])
     made = {
@@ -266,5 +218,5 @@ def _json_number(amount: Decimal) -> float | int:
 
 
 def _kept(cells: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out what Klaviyo ignores in an event (reference 3.9); a flag that is false stays."""
-    return {name: value for name, value in cells.items() if value is False or value not in _BLANK}
+    """Leave out what says nothing. A zero says something, whether or not Klaviyo keeps it (reference 3.9)."""
+    return {name: value for name, value in cells.items() if value not in _BLANK}
