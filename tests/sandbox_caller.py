@@ -143,7 +143,8 @@ class Caller:
         return {(line["kind"], line["address"]): line["count"] for line in lines}
 
     def dumped(self, name: str) -> list[Any]:
-        lines: bytes = getattr(self.sandbox, f"dump_{name}")()
+        """Return the lines of a dump by its name; of the profiles without one."""
+        lines: bytes = getattr(self.sandbox, f"dump_{name}" if name else "dump")()
         return [orjson.loads(line) for line in lines.splitlines() if line]
 
 

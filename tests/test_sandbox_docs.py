@@ -9,7 +9,7 @@ from typing import get_args
 import orjson
 import pytest
 
-from etl.sandbox import Sandbox, parse_faults
+from etl.sandbox import Sandbox, Switches, parse_faults
 from etl.sandbox.control import ACTS
 from etl.sandbox.dumps import DUMPS
 from etl.sandbox.faults import FaultKind
@@ -51,3 +51,11 @@ def test_every_dump_is_described_and_no_other() -> None:
 @pytest.mark.parametrize("kind", get_args(Kind))
 def test_every_kind_of_message_is_described(kind: str) -> None:
     assert f"`{kind}` (" in PAGE
+
+
+def test_every_switch_is_described_and_no_other() -> None:
+    described = rows("| switch | settings, the default first | why |")
+    assert [row[0] for row in described] == list(Switches.model_fields)
+    for name, settings, _ in described:
+        for word in get_args(Switches.model_fields[name].annotation):
+            assert str(word) in settings, (name, word)

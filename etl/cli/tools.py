@@ -11,7 +11,7 @@ from etl import pipeline
 from etl.cli.options import common_options, list_option
 from etl.cli.session import SANDBOX_DATA, Common, session
 from etl.errors import ExitCode
-from etl.sandbox import SANDBOX_KEY, SandboxSettings, load_faults, serve
+from etl.sandbox import SANDBOX_KEY, SandboxSettings, load_faults, serve, switches_of
 
 
 @click.command()
@@ -64,6 +64,13 @@ def doctor(list_: str | None, common: Common) -> NoReturn:
     metavar="FILE",
     help="Fault file (JSON): what goes wrong, where, how often. See docs/sandbox.md.",
 )
+@click.option(
+    "--switch",
+    "switches",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="What nobody knows about Klaviyo, set otherwise than documented; repeatable. See docs/sandbox.md.",
+)
 def sandbox(
     *,
     host: str,
@@ -75,6 +82,7 @@ def sandbox(
     lists: tuple[str, ...],
     double: tuple[str, ...],
     faults: Path | None,
+    switches: tuple[str, ...],
 ) -> None:
     """Serve a local Klaviyo for rehearsals: real HTTP, real limits, real traps.
 
@@ -94,6 +102,7 @@ def sandbox(
         double_opt_in_lists=double,
         faults=planned.rules if planned else (),
         fault_seed=planned.seed if planned else 0,
+        switches=switches_of(switches),
     )
 
     def ready(url: str) -> None:

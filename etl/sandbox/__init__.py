@@ -9,10 +9,12 @@ from etl.sandbox.faults import Fault, FaultFile, load_faults, parse_faults
 from etl.sandbox.jsonapi import ProblemError, Request, Response
 from etl.sandbox.server import SandboxServer, serve
 from etl.sandbox.settings import SANDBOX_KEY, SCOPES, AccountSettings, SandboxSettings
+from etl.sandbox.switches import UNKIND, Switches, parse_switches, switches_of
 
 __all__ = [
     "SANDBOX_KEY",
     "SCOPES",
+    "UNKIND",
     "AccountSettings",
     "BrokenConnection",
     "Delayed",
@@ -25,7 +27,10 @@ __all__ = [
     "Sandbox",
     "SandboxServer",
     "SandboxSettings",
+    "Switches",
     "load_faults",
     "parse_faults",
+    "parse_switches",
     "serve",
+    "switches_of",
 ]

@@ -25,6 +25,9 @@ REASONS: Final = ("HARD_BOUNCE", "INVALID_EMAIL", "SPAM_COMPLAINT", "UNSUBSCRIBE
 LIFTED: Final = ("UNSUBSCRIBE", "SPAM_COMPLAINT", "USER_SUPPRESSED")
 """What subscribing removes; the endpoint's text calls the second one SPAM_REPORT (reference 3.7)."""
 
+Row = sqlite3.Row | dict[str, Any]
+"""A record as it stands, or as it was kept to be shown for a while."""
+
 OLDEST: Final = datetime(1990, 1, 1, tzinfo=UTC).timestamp()
 """No record is older: an earlier date becomes this one (help.klaviyo.com, "Understanding consent in profiles")."""
 
@@ -75,41 +78,51 @@ def reachable(store: Store, profile: int) -> bool:
 
 def suppress(store: Store, profile: int, reason: Reason, at: float, list_id: str = "") -> bool:
     """Suppress a profile, globally or for a list. Return whether that is new."""
+    before = _snapshot(store, profile)
     cursor = store.connection.execute(
         "INSERT INTO suppressions VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", (profile, list_id, reason, at)
     )
+    if cursor.rowcount > 0:
+        store.lag.keep("consent", profile, before)
     return cursor.rowcount > 0
 
 
 def lift(store: Store, profile: int, reasons: Iterable[str], list_id: str = "") -> bool:
     """Remove suppressions. Return whether there were any."""
+    before = _snapshot(store, profile)
     cursor = store.connection.execute(
         "DELETE FROM suppressions WHERE profile = ? AND list_id = ? AND reason IN (SELECT value FROM json_each(?))",
         (profile, list_id, orjson.dumps(list(reasons)).decode()),
     )
+    if cursor.rowcount > 0:
+        store.lag.keep("consent", profile, before)
     return cursor.rowcount > 0
 
 
 def documents(store: Store, profiles: Sequence[int]) -> dict[int, dict[str, Any]]:
     """Return the ``subscriptions`` object of each profile."""
     wanted = (orjson.dumps(list(profiles)).decode(),)
-    records: dict[tuple[int, str], sqlite3.Row] = {}
+    records: dict[tuple[int, str], Row | None] = {}
     for row in store.connection.execute(
         "SELECT * FROM consents WHERE profile IN (SELECT value FROM json_each(?))", wanted
     ):
         records[row["profile"], row["channel"]] = row
-    held: dict[int, list[sqlite3.Row]] = {}
+    held: dict[int, list[Row]] = {}
     for row in store.connection.execute(
         "SELECT * FROM suppressions WHERE profile IN (SELECT value FROM json_each(?)) ORDER BY at, reason", wanted
     ):
         held.setdefault(row["profile"], []).append(row)
+    for profile, shown in store.lag.shown("consent", profiles).items():
+        records |= {(profile, channel): None for channel in CHANNELS}
+        records |= {(profile, record["channel"]): record for record in shown["records"]}
+        held[profile] = shown["held"]
     return {
         profile: _document({channel: records.get((profile, channel)) for channel in CHANNELS}, held.get(profile, []))
         for profile in profiles
     }
 
 
-def _document(records: dict[str, sqlite3.Row | None], held: list[sqlite3.Row]) -> dict[str, Any]:
+def _document(records: dict[str, Row | None], held: list[Row]) -> dict[str, Any]:
     listed = [row for row in held if row["list_id"]]
     everywhere = [row for row in held if not row["list_id"]]
     tracking = records["email.open_tracking"]
@@ -141,7 +154,7 @@ def _document(records: dict[str, sqlite3.Row | None], held: list[sqlite3.Row]) -
     return document
 
 
-def _common(record: sqlite3.Row | None) -> dict[str, Any]:
+def _common(record: Row | None) -> dict[str, Any]:
     if record is None:
         never = dict.fromkeys(("consent_timestamp", "last_updated", "method"))
         return {"consent": "NEVER_SUBSCRIBED", **never, "method_detail": ""}
@@ -161,6 +174,18 @@ def _record(store: Store, profile: int, channel: str) -> sqlite3.Row | None:
     return row
 
 
+def _snapshot(store: Store, profile: int) -> dict[str, Any] | None:
+    """Return the records of a profile as they are, where reading will lag behind them."""
+    if not store.lag.follows("consent"):
+        return None
+    shown = {
+        name: [dict(row) for row in store.connection.execute(f"SELECT * FROM {table} WHERE profile = ?", (profile,))]  # noqa: S608
+        for name, table in (("records", "consents"), ("held", "suppressions"))
+    }
+    return dict(shown)
+
+
 def _write(store: Store, values: tuple[Any, ...]) -> None:
+    store.lag.keep("consent", values[0], _snapshot(store, values[0]))
     store.connection.execute("INSERT OR REPLACE INTO consents VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
     store.connection.execute("UPDATE profiles SET updated = ? WHERE seq = ?", (values[4], values[0]))

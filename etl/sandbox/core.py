@@ -11,7 +11,7 @@ from typing import Final, Protocol
 import orjson
 
 from etl.errors import ConfigError
-from etl.sandbox import control, deliveries, dumps, gate, jsonapi, outgoing, passing
+from etl.sandbox import control, deliveries, dumps, gate, jsonapi, outgoing, passing, unkind
 from etl.sandbox.context import Context
 from etl.sandbox.damage import BrokenConnection, Result, damaged
 from etl.sandbox.faults import Fault, FaultFile, Faults, parse_faults
@@ -20,6 +20,7 @@ from etl.sandbox.limits import RateWindows
 from etl.sandbox.routes import EXPENSIVE_COUNT
 from etl.sandbox.settings import SandboxSettings, SystemClock
 from etl.sandbox.store import Store
+from etl.sandbox.switches import Switches, parse_switches
 
 ADMIN: Final = "/__sandbox__"
 
@@ -45,6 +46,7 @@ class Sandbox:
         self.settings = settings or SandboxSettings()
         self._clock = clock or SystemClock()
         self.store = Store(self.settings.path)
+        self.store.lag.follow(self.settings.switches)
         self._windows = RateWindows()
         self._faults = Faults(self.settings.faults, self.settings.fault_seed)
         self._revoked: set[str] = set()
@@ -70,6 +72,11 @@ class Sandbox:
         """Replace the rules in force."""
         self._faults = Faults(file.rules, file.seed)
         self._revoked.clear()
+
+    def set_switches(self, switches: Switches) -> None:
+        """Replace what nobody knows about Klaviyo. What is not shown yet stays so for as long as it was to."""
+        self.settings = replace(self.settings, switches=switches)
+        self.store.lag.follow(switches)
 
     def handle(self, request: Request) -> Result:
         """Answer one request. A fault may break the connection instead."""
@@ -125,9 +132,11 @@ class Sandbox:
                 headers = self._windows.take(route.name, limit, now)
             self.requests[route.name] = self.requests.get(route.name, 0) + 1
             with self._moment() as now:
+                unkind.check_poison(self.store, request, self.settings.switches)
                 response = route.handle(Context(self.store, self.settings, request, now, parameters, fault))
         except ProblemError as error:
-            return self._problem(*error.problems, headers={**headers, **error.headers})
+            found = unkind.refusals(error.problems, self.settings.switches)
+            return self._problem(*found, headers={**headers, **error.headers})
         return replace(response, headers={**response.headers, **headers})
 
     def _problem(self, *found: Problem, headers: dict[str, str] | None = None) -> Response:
@@ -136,17 +145,8 @@ class Sandbox:
     def _admin(self, request: Request) -> Response:
         """Knobs and views that Klaviyo does not have."""
         name = request.path.removeprefix(ADMIN).strip("/")
-        if name == "faults" and request.method == "POST":
-            try:
-                self.set_faults(parse_faults(orjson.loads(request.body)))
-            except (ConfigError, orjson.JSONDecodeError) as error:
-                return self._problem(invalid(str(error)))
-            return Response(204)
-        if name == "faults" and request.method == "DELETE":
-            self.set_faults(FaultFile())
-            return Response(204)
-        if name == "faults":
-            return jsonapi.answer(200, {"rules": self._faults.describe()})
+        if name in {"faults", "switches"}:
+            return self._configured(name, request)
         if name == "requests":
             return jsonapi.answer(200, {"requests": self.requests})
         if name in dumps.DUMPS and request.method == "GET":
@@ -160,6 +160,21 @@ class Sandbox:
         if name in control.ACTS and request.method == "POST":
             return self._acted(name, request.body)
         return self._problem(Problem(404, "not_found", "Not found.", "There is no such knob."))
+
+    def _configured(self, name: str, request: Request) -> Response:
+        """Show, replace or end the rules of faults, or the settings of switches."""
+        try:
+            given = {"POST": request.body, "DELETE": b"{}"}.get(request.method)
+            if name == "faults":
+                if given is None:
+                    return jsonapi.answer(200, {"rules": self._faults.describe()})
+                self.set_faults(parse_faults(orjson.loads(given)))
+                return Response(204)
+            if given is not None:
+                self.set_switches(parse_switches(orjson.loads(given)))
+        except (ConfigError, orjson.JSONDecodeError) as error:
+            return self._problem(invalid(str(error)))
+        return jsonapi.answer(200, {"switches": orjson.loads(self.settings.switches.model_dump_json())})
 
     def _acted(self, name: str, body: bytes) -> Response:
         try:

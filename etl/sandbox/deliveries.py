@@ -107,7 +107,7 @@ def settle(store: Store, delivery: Delivery, status: int | None, now: float) -> 
 def _item(store: Store, settings: SandboxSettings, entry: sqlite3.Row) -> dict[str, Any]:
     """Return what is told of an event: what GET /api/events/{id} answers."""
     row = event_reads.one(store.connection, entry["event"])
-    payload: dict[str, Any] = {"data": event_reads.document(row, _URL)}
+    payload: dict[str, Any] = {"data": event_reads.document(row, _URL, settings.switches)}
     if settings.deliver_profiles:
         payload["included"] = [profiles.plain(profile, _URL) for profile in store.find(id=[row["profile_id"]])]
     return {"topic": entry["topic"], "external_id": row["id"], "payload": payload}

@@ -13,6 +13,7 @@ from etl.sandbox.context import Context
 from etl.sandbox.filters import OPERATORS, as_seconds, parse_filter
 from etl.sandbox.jsonapi import Problem, ProblemError, Response, answer, invalid
 from etl.sandbox.store import profile_of
+from etl.sandbox.switches import Switches
 
 _EQUALS: Final = frozenset({"equals"})
 _MOMENTS: Final = frozenset(OPERATORS)
@@ -30,7 +31,7 @@ _METRICS_PAGE: Final = 200
 def search(context: Context) -> Response:
     """GET /api/events: 200 a page unless more are asked for, the oldest first unless sorted otherwise."""
     size = context.page_size(200, 1_000)
-    parts, values = ["1 = 1"], list[Any]()
+    parts, values = [f"NOT {context.store.lag.hidden('event', 'e.seq')}"], list[Any]()
     for condition in parse_filter(context.request.parameter("filter"), _FILTERS):
         if condition.operator == "equals":
             parts.append(f"{condition.field} = ?")
@@ -47,23 +48,25 @@ def search(context: Context) -> Response:
         (*values, size + 1, context.offset()),
     ).fetchall()
     included = _included(context, rows[:size])
-    items = [document(row, context.url) for row in rows[:size]]
+    items = [document(row, context.url, context.settings.switches) for row in rows[:size]]
     return context.collection(items, more=len(rows) > size, size=size, included=included)
 
 
 def get(context: Context) -> Response:
     """GET /api/events/{id}."""
     event_id = context.parameters["id"]
-    row = context.store.connection.execute(f"{_EVENTS} WHERE e.id = ?", (event_id,)).fetchone()
+    shown = f"NOT {context.store.lag.hidden('event', 'e.seq')}"
+    row = context.store.connection.execute(f"{_EVENTS} WHERE e.id = ? AND {shown}", (event_id,)).fetchone()
     if row is None:
         raise _missing("An event", event_id)
     included = _included(context, [row])
-    return answer(200, {"data": document(row, context.url)} | ({"included": included} if included is not None else {}))
+    shown_event = document(row, context.url, context.settings.switches)
+    return answer(200, {"data": shown_event} | ({"included": included} if included is not None else {}))
 
 
 def metrics(context: Context) -> Response:
     """GET /api/metrics: 200 a page, which cannot be chosen."""
-    parts, values = ["1 = 1"], list[str]()
+    parts, values = [f"NOT {context.store.lag.hidden('metric', 'metrics.seq')}"], list[str]()
     for condition in parse_filter(context.request.parameter("filter"), _METRIC_FILTERS):
         column = "integration" if condition.field == "integration.name" else f"({_CATEGORY})"
         parts.append(f"{column} = ?")
@@ -90,14 +93,14 @@ def one(connection: sqlite3.Connection, seq: int) -> sqlite3.Row:
     return row
 
 
-def document(row: sqlite3.Row, url: str) -> dict[str, Any]:
-    """Return an event as JSON:API. Its value, currency and unique id are shown among its properties."""
+def document(row: sqlite3.Row, url: str, switches: Switches) -> dict[str, Any]:
+    """Return an event as JSON:API. Its value, currency and unique id are shown among its properties, or not."""
     properties = orjson.loads(row["properties"])
-    if row["unique_id"] is not None:
+    if row["unique_id"] is not None and switches.event_id == "shown":
         properties["$event_id"] = row["unique_id"]
-    if row["value"] is not None:
+    if row["value"] is not None and switches.event_value == "shown":
         properties["$value"] = orjson.loads(row["value"])
-    if row["currency"] is not None:
+    if row["currency"] is not None and switches.event_value == "shown":
         properties["$value_currency"] = row["currency"]
     own = f"{url}/api/events/{row['id']}"
 

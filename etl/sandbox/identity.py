@@ -18,8 +18,8 @@ _KEYS: Final = {"email": "email_key", "phone_number": "phone_number", "external_
 
 
 def key_of(name: str, value: str) -> str:
-    """Return an identifier as it is compared: e-mails without regard to case."""
-    return value.casefold() if name == "email" else value
+    """Return an identifier as it is compared: e-mails without regard to case, though `ß` and `ss` are two."""
+    return value.lower() if name == "email" else value
 
 
 def columns_of(attributes: Mapping[str, Any]) -> dict[str, list[str]]:

@@ -50,8 +50,8 @@ def submit(context: Context) -> Response:
 def search(context: Context) -> Response:
     """GET /api/profile-bulk-import-jobs."""
     size = context.page_size(20, 100)
-    parts = ["expires > ?"]
-    values: list[Any] = [context.now]
+    parts = ["expires > ?", "created <= ?"]
+    values: list[Any] = [context.now, context.now - context.settings.switches.jobs_visible_after]
     for condition in parse_filter(context.request.parameter("filter"), _FILTERS):
         if not set(condition.values) <= _STATUSES:
             raise ProblemError(invalid("Not a status.", parameter="filter"))
@@ -83,8 +83,13 @@ def errors(context: Context) -> Response:
     size = context.page_size(20, 100)
     job = _job(context)
     rows = context.store.connection.execute(
-        "SELECT * FROM job_errors WHERE job = ? ORDER BY number LIMIT ? OFFSET ?",
-        (job["seq"], size + 1, context.offset()),
+        "SELECT * FROM job_errors WHERE job = ? AND ? ORDER BY number LIMIT ? OFFSET ?",
+        (
+            job["seq"],
+            _told(context, job, context.settings.switches.job_errors_visible_after),
+            size + 1,
+            context.offset(),
+        ),
     ).fetchall()
     items = [
         {
@@ -109,9 +114,14 @@ def imported(context: Context) -> Response:
     size = context.page_size(20, 100)
     job = _job(context)
     rows = context.store.connection.execute(
-        "SELECT p.* FROM job_profiles j JOIN profiles p ON p.seq = j.profile WHERE j.job = ? "
+        "SELECT p.* FROM job_profiles j JOIN profiles p ON p.seq = j.profile WHERE j.job = ? AND ? "
         "ORDER BY p.seq LIMIT ? OFFSET ?",
-        (job["seq"], size + 1, context.offset()),
+        (
+            job["seq"],
+            _told(context, job, context.settings.switches.job_profiles_visible_after),
+            size + 1,
+            context.offset(),
+        ),
     ).fetchall()
     if "/relationships/" in context.request.path:
         items: list[dict[str, Any]] = [{"type": "profile", "id": row["id"]} for row in rows[:size]]
@@ -126,6 +136,11 @@ def job_lists(context: Context) -> Response:
     if "/relationships/" in context.request.path:
         found = [{"type": "list", "id": item["id"]} for item in found]
     return context.collection(found, more=False, size=len(found) or 1)
+
+
+def _told(context: Context, job: sqlite3.Row, seconds: float) -> bool:
+    """Whether what became of a job's rows is told so long after it completed."""
+    return job["completed"] is not None and bool(context.now >= job["completed"] + seconds)
 
 
 def _rows(data: dict[str, Any]) -> list[Any]:
@@ -158,7 +173,8 @@ def _lists_of(context: Context, job: sqlite3.Row) -> list[dict[str, Any]]:
 def _job(context: Context) -> sqlite3.Row:
     job_id = context.parameters["id"]
     row: sqlite3.Row | None = context.store.connection.execute("SELECT * FROM jobs WHERE id = ?", (job_id,)).fetchone()
-    if row is None or not jobs.visible(row, context.now):
+    early = row is not None and context.now < row["created"] + context.settings.switches.jobs_visible_after
+    if row is None or early or not jobs.visible(row, context.now):
         raise ProblemError(
             Problem(404, "not_found", "Not found.", f"A job with id {job_id} does not exist.", "/data/id")
         )

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import random
 import sqlite3
 from typing import Any, Final
 
 import orjson
 
 from etl.sandbox import jsonapi, messages
-from etl.sandbox.identity import Directory, columns_of, key_of, write
+from etl.sandbox.job_rows import Import
 from etl.sandbox.settings import SandboxSettings
 from etl.sandbox.store import Profile, Store
-from etl.sandbox.validation import (
-    DROPPED_DOMAIN,
-    FAILED_DOMAIN,
-    IDENTIFIERS,
-    PROFILE_BYTES,
-    is_real_phone,
-    looks_fake,
-)
+from etl.sandbox.validation import IDENTIFIERS
 
 _EXPIRES_AFTER: Final = 7 * 86_400.0
 _FAULTY_JOBS: Final = frozenset(
@@ -74,6 +66,7 @@ def advance(store: Store, settings: SandboxSettings, now: float) -> None:
                 "UPDATE jobs SET status = 'cancelled', payload = NULL, completed = ? WHERE seq = ?", (now, job["seq"])
             )
         else:
+            store.lag.now = job["due"]
             _process(store, settings, _row(store, job["seq"]), now)
 
 
@@ -123,75 +116,13 @@ def _row(store: Store, seq: int) -> sqlite3.Row:
 
 
 def _process(store: Store, settings: SandboxSettings, job: sqlite3.Row, now: float) -> None:
-    rows: list[dict[str, Any]] = orjson.loads(job["payload"])
-    order = list(range(len(rows)))
-    random.Random(job["seq"]).shuffle(order)  # noqa: S311 - "processing order is not guaranteed", but repeatable
-    directory = Directory(store.find(**_lookups(rows)))
-    by_id = {profile.id: profile for profile in store.find(id=[row["id"] for row in rows if row.get("id")])}
-    taken: set[tuple[str, str]] = set()
-    changed: dict[int, Profile] = {}
-    errors: list[tuple[str, str, Any]] = []
-    next_seq = store.next_profile()
-    for index in order:
-        row = rows[index]
-        attributes = _realistic(row["attributes"])
-        fault = _refusal(row, attributes)
-        keys = {(name, key_of(name, attributes[name])) for name in IDENTIFIERS if attributes.get(name)}
-        if fault:
-            errors.append((*fault, row))
-            continue
-        if keys & taken or _unwanted(attributes.get("email") or "", settings):
-            continue  # in silence, as Klaviyo does: neither an error nor a profile
-        owners = directory.owners(attributes)
-        if row.get("id") in by_id:
-            owners = [by_id[row["id"]], *(owner for owner in owners if owner.id != row["id"])]
-        if len(owners) > 1:
-            errors.append(("duplicate_profile", "A profile already exists with one of these identifiers.", row))
-            continue
-        taken |= keys
-        profile = owners[0] if owners else Profile(next_seq, None, None, None, {}, now, now)
-        if not owners:
-            next_seq += 1
-        directory.leave(profile)
-        write(profile, attributes, now, nulls_clear=False)
-        directory.enter(profile)
-        changed[profile.seq] = profile
-    store.save(changed.values())
+    work = Import(store, settings, job, now)
+    work.run()
     for list_id in store.known_lists(orjson.loads(job["lists"])):
         # Whether a bulk job fires these flows is not documented; the worse case is rehearsed.
-        messages.to_profiles(store, store.join(list_id, changed, now), "added_to_list")
-    _finish(store, job, changed, _shown(errors, rows, job["fault"]), failed=len(errors), now=now)
-
-
-def _lookups(rows: list[dict[str, Any]]) -> dict[str, list[str]]:
-    columns: dict[str, list[str]] = {}
-    for row in rows:
-        for column, values in columns_of(row["attributes"]).items():
-            columns.setdefault(column, []).extend(values)
-    return columns
-
-
-def _realistic(attributes: dict[str, Any]) -> dict[str, Any]:
-    phone = attributes.get("phone_number")
-    if phone and not is_real_phone(phone):
-        return {name: value for name, value in attributes.items() if name != "phone_number"}
-    return attributes
-
-
-def _unwanted(email: str, settings: SandboxSettings) -> bool:
-    return email.casefold().endswith(DROPPED_DOMAIN) or (settings.drop_fakes and looks_fake(email))
-
-
-def _refusal(row: dict[str, Any], attributes: dict[str, Any]) -> tuple[str, str] | None:
-    if not row.get("id") and not any(attributes.get(name) for name in IDENTIFIERS):
-        if row["attributes"].get("phone_number"):
-            return "invalid", "Invalid phone number format (Example of a valid format: +12345678901)"
-        return "invalid", "One or more identifiers is required"
-    if (attributes.get("email") or "").casefold().endswith(FAILED_DOMAIN):
-        return "invalid", "The profile could not be imported"
-    if len(orjson.dumps(row)) > PROFILE_BYTES:
-        return "invalid", "Payload size of the profile exceeds the limit of 100KB"
-    return None
+        messages.to_profiles(store, store.join(list_id, work.changed, now), "added_to_list")
+    shown = _shown(work.errors, work.rows, job["fault"])
+    _finish(store, job, work.changed, shown, failed=len(work.errors), now=now)
 
 
 def _shown(

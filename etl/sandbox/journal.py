@@ -33,6 +33,7 @@ def metric(store: Store, name: str, integration: str, now: float) -> int:
     )
     seq = int(cursor.lastrowid or 0)
     store.connection.execute("UPDATE metrics SET id = ? WHERE seq = ?", (jsonapi.metric_id(seq), seq))
+    store.lag.keep("metric", seq)
     return seq
 
 
@@ -61,3 +62,4 @@ def latest(store: Store, profiles: Sequence[int]) -> dict[int, float]:
 def number(store: Store, seq: int) -> None:
     """Give a new event its id."""
     store.connection.execute("UPDATE events SET id = ? WHERE seq = ?", (jsonapi.event_id(seq), seq))
+    store.lag.keep("event", seq)

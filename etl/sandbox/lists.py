@@ -48,7 +48,7 @@ def document(row: sqlite3.Row, url: str, count: int | None = None) -> dict[str, 
 def search(context: Context) -> Response:
     """GET /api/lists: at most ten a page."""
     size = context.page_size(10, 10)
-    parts = ["1 = 1"]
+    parts = [f"NOT {context.store.lag.hidden('list', 'lists.seq')}"]
     values: list[Any] = []
     for condition in parse_filter(context.request.parameter("filter"), _FILTERS):
         if condition.operator == "greater-than":
@@ -69,7 +69,7 @@ def get(context: Context) -> Response:
     row = _list(context)
     count = None
     if context.request.parameter("additional-fields[list]") == "profile_count":
-        members = "SELECT count(*) FROM members WHERE list_id = ?"
+        members = f"SELECT count(*) FROM {context.store.lag.members} WHERE list_id = ?"  # noqa: S608 - names of ours
         count = int(context.store.connection.execute(members, (row["id"],)).fetchone()[0])
     return answer(200, {"data": document(row, context.url, count)})
 
@@ -86,6 +86,7 @@ def create(context: Context) -> Response:
         raise ProblemError(invalid("Not a valid opt-in process.", "/data/attributes/opt_in_process"))
     list_id = context.store.create_list(name, process, context.now)
     row = context.store.connection.execute("SELECT * FROM lists WHERE id = ?", (list_id,)).fetchone()
+    context.store.lag.keep("list", row["seq"])
     return answer(201, {"data": document(row, context.url)})
 
 
@@ -100,7 +101,8 @@ def members(context: Context) -> Response:
         where += f" AND m.joined_at {OPERATORS[condition.operator]} ?"
         values.append(as_seconds(condition.values[0]))
     rows = context.store.connection.execute(
-        f"SELECT p.*, m.joined_at FROM members m JOIN profiles p ON p.seq = m.profile "  # noqa: S608 - names of ours
+        f"SELECT p.*, m.joined_at FROM {context.store.lag.members} m "  # noqa: S608 - names of ours
+        f"JOIN {context.store.lag.profiles} p ON p.seq = m.profile "
         f"WHERE m.list_id = ? AND {where} ORDER BY m.joined_at, p.seq LIMIT ? OFFSET ?",
         (row["id"], *values, size + 1, context.offset()),
     ).fetchall()
@@ -114,7 +116,8 @@ def member_ids(context: Context) -> Response:
     """GET /api/lists/{id}/relationships/profiles."""
     size = context.page_size(20, 1000)
     rows = context.store.connection.execute(
-        "SELECT p.id FROM members m JOIN profiles p ON p.seq = m.profile WHERE m.list_id = ? "
+        f"SELECT p.id FROM {context.store.lag.members} m "  # noqa: S608 - names of ours
+        "JOIN profiles p ON p.seq = m.profile WHERE m.list_id = ? "
         "ORDER BY m.joined_at, p.seq LIMIT ? OFFSET ?",
         (_list(context)["id"], size + 1, context.offset()),
     ).fetchall()

@@ -33,7 +33,7 @@ WHERE seq IN (SELECT value FROM json_each(?2)) AND email_key IS NULL AND phone_n
 def to_address(store: Store, medium: str, address: str, kind: Kind) -> None:
     """Count one message to an e-mail address or a phone number."""
     counting = f"INSERT INTO messages VALUES (?, ?, ?, 1) {_COUNT}"  # noqa: S608 - text of ours
-    store.connection.execute(counting, (medium, address.casefold(), kind))
+    store.connection.execute(counting, (medium, address.lower(), kind))
 
 
 def to_profiles(store: Store, profiles: Sequence[int], kind: Kind) -> None:

@@ -14,6 +14,7 @@ def advance(store: Store, settings: SandboxSettings, now: float) -> None:
     jobs.advance(store, settings, now)
     suppressions.advance(store, settings, now)
     for row in pending.take(store, now):
+        store.lag.now = row["due"]
         work = orjson.loads(row["payload"])
         match row["kind"]:
             case "subscribe":
@@ -24,3 +25,4 @@ def advance(store: Store, settings: SandboxSettings, now: float) -> None:
                 recording.record(store, settings, work["events"], row["due"])
             case "deletion":
                 privacy.delete(store, work, row["due"])
+    store.lag.now = now

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
-from etl.sandbox import consent, journal, jsonapi
+from etl.sandbox import consent, journal, jsonapi, merging, unkind
 from etl.sandbox.context import Context
 from etl.sandbox.filters import OPERATORS, Condition, as_seconds, parse_filter
 from etl.sandbox.identity import Directory, columns_of, conflict, patch, write
@@ -54,7 +54,9 @@ _DROPPED_PHONE: Final = {"x-klaviyo-partial-failure": "phone_number"}
 def documents(context: Context, found: Sequence[Profile]) -> list[dict[str, Any]]:
     """Return profiles as JSON:API, with ``subscriptions`` where they were asked for."""
     numbers = [profile.seq for profile in found]
-    consents = consent.documents(context.store, numbers) if wants_subscriptions(context) else {}
+    consents: dict[int, Any] = {}
+    if wants_subscriptions(context):
+        consents = unkind.subscriptions(consent.documents(context.store, numbers), context.settings.switches)
     latest = journal.latest(context.store, numbers)
     return [_document(profile, context.url, latest.get(profile.seq), consents.get(profile.seq)) for profile in found]
 
@@ -76,7 +78,7 @@ def _document(
     attributes["updated"] = jsonapi.moment(profile.updated)
     attributes["last_event_date"] = jsonapi.moment(last_event)
     if subscriptions is not None:
-        attributes["subscriptions"] = subscriptions
+        attributes["subscriptions"] = None if subscriptions is unkind.NULL else subscriptions
     own = f"{url}/api/profiles/{profile.id}"
     related = {
         name: {"links": {"self": f"{own}/relationships/{name}", "related": f"{own}/{name}"}}
@@ -96,8 +98,7 @@ def upsert(context: Context) -> Response:
     data = _data(context)
     attributes, headers = _accepted(data)
     owners = _owners(context, data, attributes)
-    if len(owners) > 1:
-        raise ProblemError(conflict(owners[1]))
+    _settle(context, owners, attributes)
     return _written(context, data, attributes, owners[0] if owners else None, headers)
 
 
@@ -121,14 +122,15 @@ def update(context: Context) -> Response:
         raise ProblemError(invalid("The id in the body must equal the id in the path.", "/data/id"))
     attributes, headers = _accepted(data, needs_identifier=False)
     others = [owner for owner in _owners(context, {}, attributes) if owner.seq != found[0].seq]
-    if others:
-        raise ProblemError(conflict(others[0]))
+    _settle(context, [found[0], *others], attributes)
     return _written(context, data, attributes, found[0], headers)
 
 
 def get(context: Context) -> Response:
     """GET /api/profiles/{id}."""
-    found = context.store.find(id=[context.parameters["id"]])
+    query = f"SELECT * FROM {context.store.lag.profiles} WHERE id = ?"  # noqa: S608 - names of ours
+    rows = context.store.connection.execute(query, (context.parameters["id"],))
+    found = [profile_of(row) for row in rows]
     if not found:
         raise ProblemError(missing(context.parameters["id"]))
     return answer(200, {"data": documents(context, found)[0]})
@@ -144,7 +146,7 @@ def search(context: Context) -> Response:
         raise ProblemError(invalid(f"'{field}' is not a sortable field.", parameter="sort"))
     direction = "DESC" if sort.startswith("-") else "ASC"
     rows = context.store.connection.execute(
-        f"SELECT * FROM profiles WHERE {where} "  # noqa: S608 - names of ours
+        f"SELECT * FROM {context.store.lag.profiles} WHERE {where} "  # noqa: S608 - names of ours
         f"ORDER BY {_SORTS[field]} {direction}, seq {direction} LIMIT ? OFFSET ?",
         (*values, size + 1, context.offset()),
     ).fetchall()
@@ -166,7 +168,7 @@ def conditions(parsed: list[Condition], prefix: str = "") -> tuple[str, list[Any
             parts.append(f"{column} {OPERATORS[condition.operator]} ?")
             values.append(as_seconds(condition.values[0]))
         else:
-            wanted = [value.casefold() if condition.field == "email" else value for value in condition.values]
+            wanted = [value.lower() if condition.field == "email" else value for value in condition.values]
             parts.append(f"{column} IN ({', '.join('?' * len(wanted))})")
             values += wanted
     return " AND ".join(parts), values
@@ -228,6 +230,15 @@ def _owners(context: Context, data: dict[str, Any], attributes: dict[str, Any]) 
             raise ProblemError(missing(str(data["id"])))
         owners = [named[0], *(owner for owner in owners if owner.seq != named[0].seq)]
     return owners
+
+
+def _settle(context: Context, owners: list[Profile], attributes: dict[str, Any]) -> None:
+    """Settle whose identifiers they are where they are of several profiles. Raise a 409 problem."""
+    how = context.settings.switches.identity_conflict
+    for other in owners[1:]:
+        if how == "refuse":
+            raise ProblemError(conflict(other))
+        merging.settle(context.store, how, owners[0], other, attributes)
 
 
 def _written(

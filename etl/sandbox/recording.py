@@ -22,6 +22,8 @@ def record(store: Store, settings: SandboxSettings, events: list[dict[str, Any]]
         if email.endswith((DROPPED_DOMAIN, FAILED_DOMAIN)) or (settings.drop_fakes and looks_fake(email)):
             continue  # in silence, like a profile of such an address
         profile = _profile(store, event["profile"], now)
+        if settings.switches.metric_twin:
+            journal.metric(store, event["metric"], settings.switches.metric_twin, now)
         metric = journal.metric(store, event["metric"], _API, now)
         cursor = store.connection.execute(
             "INSERT INTO events (profile, metric, at, key, unique_id, value, currency, properties, backfill) "

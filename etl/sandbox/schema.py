@@ -54,6 +54,8 @@ CREATE TABLE IF NOT EXISTS webhooks (
   failures INTEGER NOT NULL, failing_since REAL, next_try REAL);
 CREATE TABLE IF NOT EXISTS outbox (
   seq INTEGER PRIMARY KEY, webhook INTEGER NOT NULL, topic TEXT NOT NULL, event INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS earlier (kind TEXT NOT NULL, key NOT NULL, until REAL NOT NULL, shown TEXT);
+CREATE INDEX IF NOT EXISTS earlier_key ON earlier (kind, key);
 CREATE TABLE IF NOT EXISTS deleted (seq INTEGER PRIMARY KEY, at REAL NOT NULL);
 """
 """``list_id`` is empty for what concerns no list. ``events.key`` is what an event may not share with another one of its
@@ -76,5 +78,6 @@ TABLES: Final = (
     "events",
     "webhooks",
     "outbox",
+    "earlier",
     "deleted",
 )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from etl.sandbox.faults import Fault
+from etl.sandbox.switches import AS_DOCUMENTED, Switches
 
 SANDBOX_KEY: Final = "pk_sandbox_0123456789abcdef0123456789"
 """The key every sandbox takes. It opens nothing else."""
@@ -58,6 +59,7 @@ class SandboxSettings:
     from submission to ``complete``. ``processing_seconds``: from a 202 without a job to its effect. ``keys``: key →
     scopes. ``lists``, ``double_opt_in_lists``: names of lists that exist from the start, of either opt-in process.
     ``deliver_profiles``: webhook payloads carry the profile beside the event; Klaviyo's are only known to name its id.
+    ``switches``: what nobody knows about Klaviyo.
     """
 
     path: Path | None = None
@@ -72,6 +74,7 @@ class SandboxSettings:
     fault_seed: int = 0
     drop_fakes: bool = False
     deliver_profiles: bool = False
+    switches: Switches = AS_DOCUMENTED
 
 
 class SystemClock:

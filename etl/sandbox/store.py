@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from etl.sandbox import jsonapi
+from etl.sandbox.earlier import Lag
 from etl.sandbox.schema import SCHEMA, TABLES
 
 
@@ -40,6 +41,7 @@ class Store:
         self.connection.row_factory = sqlite3.Row
         # A sandbox that loses its last second in a power cut is no loss.
         self.connection.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;" + SCHEMA)
+        self.lag = Lag(self.connection)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -81,6 +83,7 @@ class Store:
     def save(self, profiles: Iterable[Profile]) -> None:
         """Insert or replace profiles. Identifiers that moved between them are let go of first."""
         kept = list(profiles)
+        self._show_for_a_while(profile.seq for profile in kept)
         self.connection.executemany(
             "UPDATE profiles SET email_key = NULL, phone_number = NULL, external_id = NULL WHERE seq = ?",
             [(profile.seq,) for profile in kept],
@@ -94,7 +97,7 @@ class Store:
                     profile.seq,
                     profile.id,
                     profile.email,
-                    profile.email.casefold() if profile.email else None,
+                    profile.email.lower() if profile.email else None,
                     profile.phone_number,
                     profile.external_id,
                     orjson.dumps(profile.attributes),
@@ -105,17 +108,27 @@ class Store:
             ],
         )
 
+    def _show_for_a_while(self, numbers: Iterable[int]) -> None:
+        if not self.lag.follows("profile"):
+            return
+        for seq in numbers:
+            row = self.connection.execute("SELECT * FROM profiles WHERE seq = ?", (seq,)).fetchone()
+            self.lag.keep("profile", seq, None if row is None else shown_later(row))
+
     def join(self, list_id: str, profiles: Iterable[int], now: float) -> list[int]:
         """Put profiles on a list; who is there stays. Return who is new to it."""
         joining = "INSERT INTO members SELECT ?, value, ? FROM json_each(?) WHERE true ON CONFLICT DO NOTHING"
         values = (list_id, now, orjson.dumps(list(profiles)).decode())
-        return [int(row[0]) for row in self.connection.execute(f"{joining} RETURNING profile", values)]
+        joined = [int(row[0]) for row in self.connection.execute(f"{joining} RETURNING profile", values)]
+        for seq in joined:
+            self.lag.keep("member", f"{list_id}:{seq}")
+        return joined
 
     def leave(self, list_id: str, profiles: Iterable[int]) -> None:
         """Take profiles off a list."""
-        self.connection.executemany(
-            "DELETE FROM members WHERE list_id = ? AND profile = ?", [(list_id, seq) for seq in profiles]
-        )
+        leaving = "DELETE FROM members WHERE list_id = ? AND profile IN (SELECT value FROM json_each(?)) RETURNING *"
+        for row in self.connection.execute(leaving, (list_id, orjson.dumps(list(profiles)).decode())).fetchall():
+            self.lag.keep("former_member", f"{list_id}:{row['profile']}", dict(row))
 
     def known_lists(self, ids: Sequence[str]) -> list[str]:
         """Return which of the ids are lists."""
@@ -131,6 +144,11 @@ class Store:
         list_id = jsonapi.list_id(int(cursor.lastrowid or 0))
         self.connection.execute("UPDATE lists SET id = ? WHERE seq = ?", (list_id, cursor.lastrowid))
         return list_id
+
+
+def shown_later(row: sqlite3.Row) -> dict[str, Any]:
+    """Return a row of the profiles as it is kept to be shown for a while."""
+    return {**dict(row), "attributes": orjson.loads(row["attributes"])}
 
 
 def profile_of(row: sqlite3.Row) -> Profile:

@@ -18,6 +18,7 @@ from etl.sandbox.identity import key_of
 from etl.sandbox.jsonapi import Problem, ProblemError, Response, answer, invalid
 from etl.sandbox.settings import SandboxSettings
 from etl.sandbox.store import Store
+from etl.sandbox.switches import Switches
 from etl.sandbox.validation import malformed
 
 Action = Literal["create", "delete"]
@@ -115,17 +116,18 @@ def advance(store: Store, settings: SandboxSettings, now: float) -> None:
     ).fetchall()
     for job in waiting:
         if job["fault"] != "job_stuck" and now >= job["due"]:
-            _finish(store, job)
+            store.lag.now = job["due"]
+            _finish(store, settings, job)
         elif job["status"] == "queued" and now >= job["created"] + settings.job_seconds / 4:
             store.connection.execute("UPDATE suppression_jobs SET status = 'processing' WHERE seq = ?", (job["seq"],))
 
 
-def _finish(store: Store, job: sqlite3.Row) -> None:
+def _finish(store: Store, settings: SandboxSettings, job: sqlite3.Row) -> None:
     done = 0
     status = "cancelled" if job["fault"] == "job_cancelled" else "complete"
     if status == "complete":
         act = _suppress if job["action"] == "create" else _unsuppress
-        done = sum(act(store, email, job["due"]) for email in orjson.loads(job["payload"]))
+        done = sum(act(store, settings.switches, email, job["due"]) for email in orjson.loads(job["payload"]))
     store.connection.execute(
         "UPDATE suppression_jobs SET status = ?, payload = '[]', completed = ?, completed_count = ?, skipped_count = ? "
         "WHERE seq = ?",
@@ -133,8 +135,13 @@ def _finish(store: Store, job: sqlite3.Row) -> None:
     )
 
 
-def _suppress(store: Store, email: str, now: float) -> bool:
+def _suppress(store: Store, switches: Switches, email: str, now: float) -> bool:
     """Suppress an address, by a profile made for it where it is nobody's. Consent is left as it is."""
+    found = store.find(email_key=[key_of("email", email)])
+    if not found and switches.suppressed_stranger == "skip":
+        return False
+    if found and switches.suppressed_already == "skip" and not consent.reachable(store, found[0].seq):
+        return False
     profile = subscribing.person(store, {"email": email}, "email", now)
     if not consent.suppress(store, profile.seq, "USER_SUPPRESSED", now):
         return False
@@ -142,7 +149,7 @@ def _suppress(store: Store, email: str, now: float) -> bool:
     return True
 
 
-def _unsuppress(store: Store, email: str, now: float) -> bool:
+def _unsuppress(store: Store, _switches: Switches, email: str, now: float) -> bool:
     """Remove what was suppressed by hand, and nothing else: not an opt-out, a bounce or a complaint."""
     found = store.find(email_key=[key_of("email", email)])
     if not found or not consent.lift(store, found[0].seq, ("USER_SUPPRESSED",)):
