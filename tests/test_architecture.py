@@ -21,7 +21,7 @@ LAYERS = (
     ("state",),
     ("config",),
     ("codes",),
-    ("records", "listening", "user_code"),
+    ("records", "listening", "user_code", "identity"),
     ("model", "errors", "version"),
 )
 RANK = {name: rank for rank, row in enumerate(LAYERS) for name in row}
@@ -35,6 +35,7 @@ HOMES = {
     "sqlalchemy": {"state", "extract"},
     "phonenumbers": {"validate", "sandbox"},
     "email_validator": {"validate"},
+    "idna": {"identity"},
     "re2": {"validate", "config"},
     "jinja2": {"report"},
     "starlette": {"sandbox", "server"},
@@ -56,6 +57,7 @@ PURE = {
     "etl/load/body.py",
     "etl/load/machine.py",
     "etl/load/proof.py",
+    "etl/identity.py",
     "etl/model.py",
     "etl/errors.py",
 }

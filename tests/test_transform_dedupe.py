@@ -205,7 +205,7 @@ PEOPLE = st.lists(
 
 
 def identifiers(record: Record) -> set[tuple[str, str]]:
-    mail = record.email.casefold() if record.email else None
+    mail = record.email.lower() if record.email else None
     pairs = (("email", mail), ("phone", record.phone_number), ("id", record.external_id))
     return {(name, value) for name, value in pairs if value}
 

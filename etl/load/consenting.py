@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from etl.errors import InternalError
+from etl.identity import identity_key, opt_out_key
 from etl.klaviyo import Profile, Reply, refusal
 from etl.load.consent_body import consent_body
 from etl.load.gate import ADDRESSES, SUBSCRIBING, Gate, decide, judge, result_of
-from etl.load.lookup import fold
 from etl.load.machine import Step, Watch, after_consent_reply, poll_again
 from etl.load.options import ConsentOptions, LoadOptions
 from etl.load.proof import scrub
@@ -95,7 +95,7 @@ class ConsentSettlement(Settlement):
         profiles = self._look_up(batch, people)
         against: Mapping[str, str] = {}
         if batch.kind in SUBSCRIBING:
-            named = [fold(address, str(person[address])) for person in people.values() if person.get(address)]
+            named = [str(person[address]) for person in people.values() if person.get(address)]
             ids = [profile.id for profile in profiles.values() if profile is not None]
             against = self._store.opted_out(self._options.account, channel, named, ids)
         settled: list[RowResult] = []
@@ -108,7 +108,7 @@ class ConsentSettlement(Settlement):
                 settled.append(_addressless(line, column))
                 continue
             profile = profiles[line]
-            told = against.get(fold(address, str(who))) or (against.get(profile.id) if profile else None)
+            told = against.get(opt_out_key(address, str(who))) or (against.get(profile.id) if profile else None)
             decision = decide(batch.kind, profile, told)
             result = result_of(line, decision, column)
             if decision.gate is Gate.ABSENT:
@@ -131,12 +131,14 @@ class ConsentSettlement(Settlement):
     def _look_up(self, batch: Batch, people: Mapping[int, Mapping[str, Any]]) -> dict[int, Profile | None]:
         """Return line → the profile with its consents, found by the address that the consent is for."""
         address = ADDRESSES[CONSENT_CHANNELS[batch.kind]]
-        wanted = {line: fold(address, str(people[line][address])) for line in batch.lines if people[line].get(address)}
+        wanted = {
+            line: identity_key(address, str(people[line][address])) for line in batch.lines if people[line].get(address)
+        }
         found: dict[str, Profile] = {}
         for profile in self._client.consents_by(address, wanted.values()):
             value = profile.attributes.get(address)
             if isinstance(value, str):
-                found[fold(address, value)] = profile
+                found[identity_key(address, value)] = profile
         return {line: found.get(wanted.get(line, "")) for line in batch.lines}
 
     # --- after it -----------------------------------------------------------------------------------------------------

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from etl.identity import identity_key, opt_out_key
 from etl.klaviyo import MOST_IDS_PER_LOOKUP, KlaviyoClient, Profile
 from etl.load.gate import ADDRESSES, SUBSCRIBING, Gate, decide
-from etl.load.lookup import fold
 from etl.load.options import LoadOptions
 from etl.load.plan import CONSENT_KINDS, CONSENT_ROWS
 from etl.model import BatchKind, Channel, ConsentAsk, Wish
@@ -48,16 +48,18 @@ class ConsentForeseer:
                 groups[ask.channel].append(ask)
         for channel, asks in groups.items():
             address = ADDRESSES[channel]
-            wanted = {ask.line: fold(address, str(people[ask.line][address])) for ask in asks}
+            wanted = {ask.line: identity_key(address, str(people[ask.line][address])) for ask in asks}
             found: dict[str, Profile] = {}
             for profile in self._client.consents_by(address, wanted.values()):
-                found[fold(address, str(profile.attributes.get(address) or ""))] = profile
+                found[identity_key(address, str(profile.attributes.get(address) or ""))] = profile
             ids = [profile.id for profile in found.values()]
-            against = self._store.opted_out(self._account, channel, list(wanted.values()), ids)
+            named = {ask.line: str(people[ask.line][address]) for ask in asks}
+            against = self._store.opted_out(self._account, channel, list(named.values()), ids)
             for ask in asks:
                 kind = CONSENT_KINDS[channel, ask.wish]
                 there = found.get(wanted[ask.line])
-                told = against.get(wanted[ask.line]) or (against.get(there.id) if there is not None else None)
+                key = opt_out_key(address, named[ask.line])
+                told = against.get(key) or (against.get(there.id) if there is not None else None)
                 gate = decide(kind, there, told).gate
                 if gate is Gate.ABSENT:
                     # The import makes the profile first; what the webhooks said of its address counts all the same.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
+from etl.identity import identity_key
 from etl.klaviyo import KlaviyoClient, Profile
 
 _ORDER: Final[tuple[Literal["email", "phone_number", "external_id"], ...]] = ("email", "phone_number", "external_id")
@@ -22,11 +23,11 @@ def find_profiles(client: KlaviyoClient, wanted: Mapping[int, Mapping[str, Any]]
         for line, attributes in wanted.items():
             value = attributes.get(name)
             if line not in found and isinstance(value, str) and value:
-                asked.setdefault(fold(name, value), []).append(line)
+                asked.setdefault(identity_key(name, value), []).append(line)
         for profile in client.profiles_by(name, asked):
             value = profile.attributes.get(name)
             if isinstance(value, str):
-                found.update(dict.fromkeys(asked.get(fold(name, value), ()), profile))
+                found.update(dict.fromkeys(asked.get(identity_key(name, value), ()), profile))
     return found
 
 
@@ -35,7 +36,7 @@ def members_among(client: KlaviyoClient, list_id: str, profiles: Sequence[Profil
 
     Members can be asked for by e-mail or phone only (reference 3.6): a profile with neither is never among them.
     """
-    emails = [fold("email", profile.email) for profile in profiles if profile.email]
+    emails = [identity_key("email", profile.email) for profile in profiles if profile.email]
     phones = [profile.phone_number for profile in profiles if not profile.email and profile.phone_number]
     members = {profile.id for profile in client.list_members(list_id, "email", emails)} if emails else set()
     if phones:
@@ -46,8 +47,3 @@ def members_among(client: KlaviyoClient, list_id: str, profiles: Sequence[Profil
 def can_be_asked_for(profile: Profile) -> bool:
     """Whether :func:`members_among` can tell if this profile is on a list."""
     return bool(profile.email or profile.phone_number)
-
-
-def fold(name: str, value: str) -> str:
-    """Return an identifier as Klaviyo compares it: the case of an e-mail does not count."""
-    return value.casefold() if name == "email" else value

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from etl.identity import identity_key
 from etl.klaviyo import ImportJob, JobError, Profile
-from etl.load.lookup import fold
 from etl.model import Outcome, RowResult, Severity
 
 IDENTIFIERS: Final = ("email", "phone_number", "external_id")
@@ -119,7 +119,7 @@ def _key(attributes: Mapping[str, Any]) -> tuple[str | None, ...]:
 
 
 def _fold(name: str, value: object) -> str | None:
-    return fold(name, value) if isinstance(value, str) and value else None
+    return identity_key(name, value) if isinstance(value, str) and value else None
 
 
 def _attributes(payload: Mapping[str, Any]) -> Mapping[str, Any]:

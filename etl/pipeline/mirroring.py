@@ -16,6 +16,7 @@ from typing import Any, Final
 from etl.config import IDENTIFIERS, Mapping
 from etl.errors import ConfigError
 from etl.extract import text_frame
+from etl.identity import identity_key
 from etl.klaviyo import KlaviyoClient, KlaviyoList, Profile
 from etl.model import Chunk, Progress, Record, Transformed, Validated
 from etl.pipeline.context import Context
@@ -166,4 +167,4 @@ def _conclude(store: Store, run: Run, child: str, target: KlaviyoList, leaving: 
 
 
 def _identifiers(member: Profile) -> set[str]:
-    return {value.casefold() for name in IDENTIFIERS if (value := getattr(member, name))}
+    return {identity_key(name, value) for name in IDENTIFIERS if (value := getattr(member, name))}

@@ -13,6 +13,7 @@ from typing import Final
 import orjson
 
 from etl.config import IDENTIFIERS, Mapping
+from etl.identity import identity_key
 from etl.klaviyo import KlaviyoClient
 from etl.load import LoadOptions, run_load
 from etl.model import Outcome, RunStatus
@@ -127,18 +128,18 @@ def unreadable_people(store: Store, run: Run, mapping: Mapping) -> set[str]:
     """Return the identifiers that stand in rejected rows, as far as they are readable."""
     headers = list(run.details.get("headers", ()))
     places = [
-        headers.index(header)
+        (target, headers.index(header))
         for target, (header, _) in mapping.by_target.items()
         if target in IDENTIFIERS and header in headers
     ]
     return {
-        row.cells[place].strip().casefold()
+        identity_key(target, row.cells[place].strip())
         for row in store.rows_to_fix(run.id, (Outcome.REJECTED,))
-        for place in places
+        for target, place in places
         if place < len(row.cells) and row.cells[place].strip()
     }
 
 
 def _identifiers(resource: dict[str, dict[str, object]]) -> set[str]:
     attributes = resource["attributes"]
-    return {str(attributes[name]).casefold() for name in IDENTIFIERS if attributes.get(name)}
+    return {identity_key(name, str(attributes[name])) for name in IDENTIFIERS if attributes.get(name)}

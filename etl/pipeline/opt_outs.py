@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final
 
+from etl.identity import email_key
 from etl.klaviyo import KlaviyoClient
 from etl.model import Channel, Issue, Severity, Stage
 from etl.pipeline.context import Context
@@ -55,7 +56,7 @@ def flag_bounced(store: Store, client: KlaviyoClient, run: Run, header: str | No
     addresses = [standing.address for standing in bounced if not standing.by_profile]
     # A delivery may name no more than the profile (reference 3.11).
     nameless = [standing.address for standing in bounced if standing.by_profile]
-    addresses += [profile.email.casefold() for profile in client.profiles_by("id", nameless) if profile.email]
+    addresses += [email_key(profile.email) for profile in client.profiles_by("id", nameless) if profile.email]
     lines = store.lines_of_emails(run.id, addresses)
     store.add_issues(run.id, [Issue(line, Stage.LOAD, BOUNCED, header, severity=Severity.WARNING) for line in lines])
     store.update_run(run.id, details={"bounced_flagged": True})

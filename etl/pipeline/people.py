@@ -17,6 +17,7 @@ import pandas as pd
 from etl.codes import CODES
 from etl.config import ATTRIBUTES, IDENTIFIERS, LOCATION_FIELDS, LOCATION_PREFIX, parse_mapping
 from etl.errors import RequestRefusedError, UsageError
+from etl.identity import opt_out_key
 from etl.klaviyo import KlaviyoClient, Profile, Reply, ReplyKind, refusal
 from etl.load import ConsentOptions, Gate, consent_request, decide
 from etl.model import BatchKind, Channel, ConsentAsk, Issue, Severity, Wish
@@ -141,9 +142,10 @@ def upsert_person(
     options = ConsentOptions(historical=False, list=lists[0] if lists else None)
     consents = {}
     for channel in subscribe:
-        folded = str(person.attributes.get(channel.address) or "").casefold()
-        against = store.opted_out(account, channel, [folded], [profile_id])
-        told = against.get(folded) or against.get(profile_id)
+        address = str(person.attributes.get(channel.address) or "")
+        key = opt_out_key(channel.address, address)
+        against = store.opted_out(account, channel, [address], [profile_id])
+        told = against.get(key) or against.get(profile_id)
         ask = ConsentAsk(1, channel, Wish.SUBSCRIBE, source=source)
         consents[channel.value] = _subscribe(client, profile_id, person, ask, options, told=told)
     return Upserted(profile_id, reply.status == 201, tuple(warnings), consents)  # noqa: PLR2004 - created

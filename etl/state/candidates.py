@@ -12,6 +12,7 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from etl.identity import email_key
 from etl.model import Record
 from etl.state import schema
 from etl.state.base import Database, slices
@@ -43,7 +44,7 @@ class CandidateTable(Database):
             yield found
 
     def lines_of_emails(self, run_id: str, emails: Collection[str]) -> list[int]:
-        """Return the lines of pending rows that carry one of these e-mails (folded), in order."""
+        """Return the lines of pending rows that carry one of these e-mails (given as their ``email_key``), in order."""
         seq = self._seq(run_id)
         wanted = set(emails)
         hashes = hashes_of("email", sorted(wanted))
@@ -57,7 +58,7 @@ class CandidateTable(Database):
                 theirs = [
                     line
                     for line, body in bodies.items()
-                    if str(orjson.loads(body)["attributes"].get("email") or "").casefold() in wanted
+                    if email_key(str(orjson.loads(body)["attributes"].get("email") or "")) in wanted
                 ]
                 for part in slices(theirs):
                     query = sa.select(rows.c.line).where(

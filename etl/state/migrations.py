@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection, Engine
 from etl.errors import StateError
 from etl.state import schema
 from etl.state.engine import transaction
+from etl.state.notices import rekey
 from etl.state.records import pack_single_records
 
 
@@ -52,6 +53,7 @@ _MIGRATIONS: Final[tuple[tuple[int, str, Callable[[Connection], None]], ...]] = 
     (3, "consent", _consents),
     (4, "records in blocks", _packed_records),
     (5, "write rules and merges", _writes),
+    (6, "keys of opt-outs", rekey),
 )
 
 LATEST: Final = _MIGRATIONS[-1][0]

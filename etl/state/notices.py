@@ -8,7 +8,9 @@ from enum import StrEnum
 from typing import Final
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
+from etl.identity import EMAIL, PHONE, opt_out_key
 from etl.model import Channel
 from etl.state import schema
 from etl.state.base import Database, slices
@@ -36,7 +38,7 @@ _UNDONE_BY: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One event of a webhook. ``event_id``: Klaviyo's. Times: seconds since the epoch. ``email``: folded."""
+    """One event of a webhook. ``event_id``: Klaviyo's. Times: epoch seconds. Addresses become ``opt_out_key``s."""
 
     event_id: str
     topic: str
@@ -78,8 +80,8 @@ class NoticeTable(Database):
                 "topic": notice.topic,
                 "kind": notice.kind.value,
                 "channel": notice.channel.value,
-                "email": notice.email.casefold() if notice.email else None,
-                "phone_number": notice.phone_number,
+                "email": opt_out_key(EMAIL, notice.email) if notice.email else None,
+                "phone_number": opt_out_key(PHONE, notice.phone_number) if notice.phone_number else None,
                 "profile_id": notice.profile_id,
                 "happened_at": notice.happened_at,
                 "received_at": notice.received_at,
@@ -95,12 +97,13 @@ class NoticeTable(Database):
     def opted_out(
         self, account: str, channel: Channel, addresses: Sequence[str], profile_ids: Sequence[str] = ()
     ) -> dict[str, NoticeKind]:
-        """Return which of these addresses and profiles must not be subscribed, and why. E-mails are given folded.
+        """Return which of these addresses and profiles must not be subscribed, and why, by their ``opt_out_key``.
 
         A delivery may name the profile and not its address.
         """
         address = _address(channel)
-        found = self._standings(account, channel, address, addresses)
+        keys = sorted({opt_out_key(address.name, each) for each in addresses})
+        found = self._standings(account, channel, address, keys)
         found += self._standings(account, channel, schema.notices.c.profile_id, profile_ids)
         return {standing.address: standing.kind for standing in found}
 
@@ -173,6 +176,17 @@ def _standing(seen: dict[NoticeKind, float]) -> tuple[NoticeKind, float] | None:
         return None
     since, kind = max(holding)
     return kind, since
+
+
+def rekey(connection: Connection) -> None:
+    """Give the addresses of a log their keys of today, where an earlier version folded them in another way."""
+    notices = schema.notices
+    for row in connection.execute(sa.select(notices.c.id, notices.c.email, notices.c.phone_number)).all():
+        email = opt_out_key(EMAIL, row.email) if row.email else None
+        phone = opt_out_key(PHONE, row.phone_number) if row.phone_number else None
+        if (email, phone) != (row.email, row.phone_number):
+            changed = notices.update().where(notices.c.id == row.id).values(email=email, phone_number=phone)
+            connection.execute(changed)
 
 
 def _insert_once(dialect: str) -> sa.Insert:

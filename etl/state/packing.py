@@ -18,6 +18,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from etl.identity import email_key
 from etl.model import Record
 from etl.records import DIGEST, Records
 
@@ -212,7 +213,7 @@ def identifier_hashes(name: str, values: Sequence[str | None]) -> npt.NDArray[np
 
 def hashes_of(name: str, values: Sequence[str]) -> npt.NDArray[np.int64]:
     """Return the hashes of e-mails or external ids as blocks hold them."""
-    folded = [value.casefold() for value in values] if name == "email" else values
+    folded = [email_key(value) for value in values] if name == "email" else values
     hashed = pd.util.hash_array(np.array(folded, dtype=object), categorize=False).view(np.int64)
     return np.where(hashed == 0, np.int64(1), hashed)
 

@@ -12,6 +12,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from etl.identity import EMAIL, ODD_EMAIL, email_key
 from etl.model import Record
 from etl.records import DIGEST, digests
 
@@ -51,11 +52,11 @@ def fingerprint(body: bytes, lists: Sequence[str]) -> bytes:
 
 
 def identity(key: Sequence[str], attributes: dict[str, Any]) -> bytes:
-    """Return 16 bytes for the first identifier of ``key`` that the profile has (e-mails without regard to case)."""
+    """Return 16 bytes for the first identifier of ``key`` that the profile has (e-mails by their ``email_key``)."""
     for name in key:
         value = attributes.get(name)
         if value:
-            folded = value.casefold() if name == "email" else value
+            folded = email_key(value) if name == EMAIL else value
             return hashlib.blake2b(f"{name}:{folded}".encode(), digest_size=DIGEST).digest()
     # The mapping's key may leave out the only identifier of a row; any other one still tells people apart.
     return identity(_ANY_KEY, attributes)
@@ -76,17 +77,17 @@ def identities(key: Sequence[str], columns: Mapping[str, Any]) -> Any:
     """Do as :func:`identity` for columns of identifiers (null for none)."""
     named = []
     for name in dict.fromkeys((*key, *_ANY_KEY)):
-        folded = _casefolded(columns[name]) if name == "email" else columns[name]
+        folded = _email_keys(columns[name]) if name == "email" else columns[name]
         named.append(pc.binary_join_element_wise(pa.scalar(name, folded.type), folded, pa.scalar(":", folded.type)))
     return digests(_digests(pc.coalesce(*named)))
 
 
-def _casefolded(texts: Any) -> Any:
+def _email_keys(texts: Any) -> Any:
     lowered = pc.ascii_lower(texts)
-    odd = pc.fill_null(pc.invert(pc.string_is_ascii(texts)), fill_value=False)
+    odd = pc.fill_null(pc.match_substring_regex(texts, ODD_EMAIL), fill_value=False)
     if not pc.any(odd).as_py():
         return lowered
-    folded = [text.casefold() for text in texts.filter(odd).to_pylist()]
+    folded = [email_key(text) for text in texts.filter(odd).to_pylist()]
     return pc.replace_with_mask(lowered, odd, pa.array(folded, texts.type))
 
 

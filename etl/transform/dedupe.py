@@ -1,8 +1,8 @@
 """Lines of one person become one record. Pure: records in, what becomes of them out, whatever their order.
 
-Who is one person: lines that share an e-mail (without regard to case) or an external id. A shared phone joins two
-groups only where neither their e-mails nor their external ids disagree; otherwise the phone stays with the first line,
-because Klaviyo keeps one profile per phone.
+Who is one person: lines that share an e-mail (as :mod:`etl.identity` compares it) or an external id. A shared phone
+joins two groups only where neither their e-mails nor their external ids disagree; otherwise the phone stays with the
+first line, because Klaviyo keeps one profile per phone.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any, Final, Literal
 import orjson
 
 from etl.config import Mapping
+from etl.identity import identity_key
 from etl.model import DedupeResolution, Issue, Merge, Record, Severity, Stage
 from etl.transform.body import is_too_large, make_record
 from etl.transform.merging import Member, Merger
@@ -117,9 +118,8 @@ def _fate(
 
 
 def _identifier(record: Record, name: str) -> str | None:
-    if name == "email":
-        return record.email.casefold() if record.email else None
-    return record.phone_number if name == "phone_number" else record.external_id
+    value: str | None = getattr(record, name)
+    return identity_key(name, value) if value else None
 
 
 class _Union:

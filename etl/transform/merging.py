@@ -13,6 +13,7 @@ from typing import Any, Final
 import orjson
 
 from etl.config import LIST_TARGET, Mapping, MergeRule, ValueType, field_of
+from etl.identity import email_key
 from etl.model import Record
 from etl.transform.newest import Calendar, oldest_first
 from etl.transform.numbers import to_json
@@ -134,7 +135,7 @@ def _differ(field: str, values: Sequence[Any]) -> bool:
     """Whether those that say something are not the same in JSON, where ``1`` is not ``true``."""
     there = [value for value in values if value not in _BLANK]
     if field == "email":
-        there = [value.casefold() for value in there]
+        there = [email_key(value) for value in there]
     if all(isinstance(value, str) for value in there):
         return len(set(there)) > 1
     return len({orjson.dumps(value, option=orjson.OPT_SORT_KEYS) for value in there}) > 1
