@@ -16,7 +16,7 @@ import click
 from etl.cli.foretold import plan_text
 from etl.config import EventMapping, Mapping, Settings, load_event_mapping, load_mapping, load_settings
 from etl.console import Console
-from etl.errors import ConfigError, ExitCode
+from etl.errors import ConfigError, ExitCode, InterruptedRunError
 from etl.extract import file_name, is_remote, masked
 from etl.klaviyo import Exchange
 from etl.pipeline import Context, Plan
@@ -31,6 +31,7 @@ class Signals:
 
     def __init__(self, console: Console) -> None:
         self._console = console
+        self._questioning = False
         self.received: signal.Signals | None = None
 
     @property
@@ -52,10 +53,21 @@ class Signals:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
+    @contextlib.contextmanager
+    def questioning(self) -> Iterator[None]:
+        """Let a signal end a question at once: nothing is in hand that could be finished first."""
+        self._questioning = True
+        try:
+            yield
+        finally:
+            self._questioning = False
+
     def _take(self, number: int, _frame: FrameType | None) -> None:
         if self.received is not None:
             raise KeyboardInterrupt
         self.received = signal.Signals(number)
+        if self._questioning:
+            raise KeyboardInterrupt
         self._console.say("Stopping: what is in hand is finished first (once more to stop at once).")
 
 
@@ -104,7 +116,7 @@ def session(common: Common, *, lists: tuple[str, ...] = ()) -> Iterator[Session]
             settings,
             progress=console.progress,
             announce=console.say,
-            **_asking(common, console),
+            **_asking(common, console, signals),
             should_stop=signals.should_stop,
             output=common.output,
             on_exchange=_exchange_logger(console) if common.debug else None,
@@ -184,14 +196,23 @@ def with_list(session_context: Context, wanted: str | None) -> Context:
     return replace(session_context, settings=session_context.settings.model_copy(update={"list": wanted}))
 
 
-def _asking(common: Common, console: Console) -> dict[str, Any]:
+def _asking(common: Common, console: Console, signals: Signals) -> dict[str, Any]:
     """Return how a context asks, where there is somebody to answer."""
     if common.yes or not console.interactive or not sys.stdin.isatty():
         return {}
 
     def confirm(question: str) -> bool:
         console.close()
-        return click.confirm(question, err=True)
+        try:
+            with signals.questioning():
+                return click.confirm(question, err=True)
+        except click.Abort:
+            # The end of the input is no answer either.
+            if signals.received is None:
+                return False
+            raise InterruptedRunError(
+                "interrupted", "Stopped at the question: nothing was sent", "Run it again."
+            ) from None
 
     def foretell(found: Plan) -> None:
         console.close()

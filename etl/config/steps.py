@@ -75,9 +75,16 @@ class Computed(Model):
 
 
 def computed_from_table(value: object) -> object:
-    """Let the keys of a column stand beside those that say how it is made."""
+    """Let the keys of a column stand beside those that say how it is made.
+
+    ``rule``, which no column has for a key, holds them already where the table is one that state kept.
+    """
+    if isinstance(value, Computed):
+        return value
     if not isinstance(value, AbstractMapping):
         raise ValueError('a computed column is a table, such as { template = "{First} {Last}" }')  # noqa: TRY004 - pydantic
+    if isinstance(value.get("rule"), AbstractMapping):
+        return value
     own = {name: value[name] for name in ("template", "join", "by", "constant") if name in value}
     return {**own, "rule": {name: inner for name, inner in value.items() if name not in own}}
 

@@ -22,6 +22,7 @@ from etl.version import VERSION
 MappingLike = Mapping | AbstractMapping[str, Any] | Path | str
 """A mapping, its data as TOML would give it, or the path of its file."""
 
+ENDED = (RunStatus.FINISHED, RunStatus.ABANDONED)
 UNFINISHED = (RunStatus.STAGED, RunStatus.LOADING)
 LOADING_COMMANDS = ("run", "retry", "suppress", "unsuppress", "events")
 
@@ -102,18 +103,28 @@ def stage_source(
 
 
 def clear_the_way(store: Store, account: Account, *, abandon: bool) -> None:
-    """Forget what never left the house; refuse, or give up, what did and is not finished. The lock is held."""
+    """Forget what never left the house; refuse, or give up, what did and is not finished. The lock is held.
+
+    What a run has sent is asked of its attempts, not of its status: one that failed on the way to its first request (a
+    list that was renamed, a key without the scope) left nothing in Klaviyo, and its source is read again now.
+    """
     while (stale := store.latest_run([RunStatus.STAGING], commands=LOADING_COMMANDS, account=account.id)) is not None:
         store.discard_run(stale.id)
     while (open_run := store.latest_run(UNFINISHED, commands=LOADING_COMMANDS, account=account.id)) is not None:
-        if not abandon:
+        children = [one for one in store.children(open_run.id) if one.command not in LOADING_COMMANDS]
+        sent = any(store.has_sent(one.id) for one in (open_run, *children))
+        if sent and not abandon:
             raise StateError(
                 "run-unfinished",
                 f"Run {open_run.id} into this account is not finished",
                 f"Finish it with klaviyo-etl resume {open_run.id}, or give it up with --abandon.",
                 exit_code=ExitCode.STATE,
             )
-        for child in store.children(open_run.id):
+        for child in children:
             if child.status is RunStatus.STAGING:
                 store.discard_run(child.id)
-        store.update_run(open_run.id, status=RunStatus.ABANDONED)
+            elif child.status not in ENDED:
+                store.update_run(child.id, status=RunStatus.ABANDONED)
+        unsent = "given up when another run began: nothing of it had been sent"
+        notes = [*open_run.details.get("notes", ()), *([] if sent else [unsent])]
+        store.update_run(open_run.id, status=RunStatus.ABANDONED, details={"notes": notes})

@@ -14,12 +14,13 @@ from typing import Any, Final
 import pandas as pd
 
 from etl.config import IDENTIFIERS, EventMapping, load_event_mapping, parse_event_mapping
-from etl.errors import EtlError, InterruptedRunError, StateError, UsageError
+from etl.errors import EtlError, InterruptedRunError, StateError
 from etl.extract import Files, Source
 from etl.klaviyo import Account, KlaviyoClient
 from etl.load import EventOptions, load_events, verify_events
 from etl.model import DedupeResolution, Outcome, Part, Progress, RunStatus, Transformed
 from etl.pipeline import watermarks
+from etl.pipeline.agreeing import agree
 from etl.pipeline.beginning import begin, clear_the_way, parent_of
 from etl.pipeline.context import Context
 from etl.pipeline.files import SourceLike, age_of, files_of
@@ -281,6 +282,4 @@ def _announce(context: Context, store: Store, run: Run, mapping: EventMapping) -
     way = "recorded without starting flows" if mapping.event.backfill else "flows that wait for them WILL start"
     context.announce(f"{pending:,} events are sent: {way}")
     store.update_run(run.id, details={"notes": [*run.details.get("notes", ()), f"{pending:,} events: {way}"]})
-    if not context.confirm(f"Send {pending:,} events to account {run.account} ({way})?"):
-        store.update_run(run.id, status=RunStatus.ABANDONED)
-        raise UsageError("not-confirmed", "Nothing was sent", "Run it again when you are ready, or with --yes.")
+    agree(context, store, run.id, f"Send {pending:,} events to account {run.account} ({way})?")

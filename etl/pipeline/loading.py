@@ -8,11 +8,12 @@ from dataclasses import replace
 from typing import Final
 
 from etl.config import parse_mapping
-from etl.errors import EtlError, StateError, UsageError
+from etl.errors import EtlError, StateError
 from etl.klaviyo import KlaviyoClient
 from etl.load import LoadOptions, run_load, verify_rows
 from etl.model import RunStatus
 from etl.pipeline import watermarks
+from etl.pipeline.agreeing import agree, must_be_agreed
 from etl.pipeline.context import Context
 from etl.pipeline.events import KIND, load_event_run, look_at_events
 from etl.pipeline.folder import write_folder
@@ -32,6 +33,7 @@ _PATIENCE: Final = (2.0, 5.0)
 def load_run(context: Context, store: Store, client: KlaviyoClient, run_id: str, *, force: bool) -> Report:
     """From staged, or from half-way, to the end."""
     run = store.run(run_id)
+    must_be_agreed(store, run)
     if run.options.get("kind") == KIND:
         return load_event_run(context, store, client, run_id, force=force)
     mapping = parse_mapping(run.mapping, where="the mapping of the run")
@@ -49,6 +51,7 @@ def load_run(context: Context, store: Store, client: KlaviyoClient, run_id: str,
                 note(store, run_id, [mirrored.note])
             prepared = prepare(context, store, client, store.run(run_id), mapping)
             _ask_first(context, store, client, store.run(run_id), prepared=prepared, mirrored=mirrored)
+            store.update_run(run_id, status=RunStatus.LOADING)
         summary = run_load(context.task(store, client, run_id), _options(store.run(run_id), force=force))
         ended = not summary.interrupted and take_off(context, store, client, store.run(run_id), mapping)
     except EtlError:
@@ -93,10 +96,7 @@ def _ask_first(
     if context.foretell is not None:
         context.foretell(foretold(context, store, client, run, prepared=prepared, mirrored=mirrored))
     name = run.details.get("account_name") or "no name"
-    if not context.confirm(f"Send {pending:,} rows to account {run.account} ({name}), for the first time?"):
-        drop_mirror(store, run.id)
-        store.update_run(run.id, status=RunStatus.ABANDONED)
-        raise UsageError("not-confirmed", "Nothing was sent", "Run it again when you are ready, or with --yes.")
+    agree(context, store, run.id, f"Send {pending:,} rows to account {run.account} ({name}), for the first time?")
 
 
 def _options(run: Run, *, force: bool) -> LoadOptions:

@@ -15,7 +15,7 @@ from etl.config import LIST_TARGET, Mapping, fields_if_blank, patches_lists
 from etl.errors import GuardError
 from etl.klaviyo import Account, KlaviyoClient, KlaviyoList
 from etl.load import ConsentOptions, LoadOptions
-from etl.model import Outcome, RowResult, RunStatus, Wish
+from etl.model import Outcome, RowResult, Wish
 from etl.pipeline.context import Context
 from etl.pipeline.guards import Staged, check_guards
 from etl.pipeline.mirroring import Mirrored
@@ -77,18 +77,17 @@ class Prepared:
 
 
 def prepare(context: Context, store: Store, client: KlaviyoClient, run: Run, mapping: Mapping) -> Prepared:
-    """Settle rows that need no request, find the lists, and move the run to ``loading``."""
+    """Settle rows that need no request, find the lists, and keep with the run what loading it comes to."""
     flag_bounced(store, client, run, mapping.by_target["email"][0] if "email" in mapping.by_target else None)
     prepared = settle_before_loading(store, client, store.run(run.id), mapping, create=mapping.load.create_list)
     for note in prepared.notes if prepared.pending else ():
         context.announce(note)
     store.update_run(
         run.id,
-        status=RunStatus.LOADING,
         details={
             "load": asdict(prepared.options),
             "list_names": [describe(target) for target in prepared.targets],
-            "notes": [*run.details.get("notes", ()), *prepared.notes],
+            "notes": _with_notes(store.run(run.id), prepared.notes),
         },
     )
     return prepared
@@ -223,5 +222,9 @@ def _history_notes(store: Store, run: Run, mapping: Mapping, targets: Sequence[K
 
 
 def note(store: Store, run_id: str, notes: list[str]) -> None:
-    """Add to what the report of a run says."""
-    store.update_run(run_id, details={"notes": [*store.run(run_id).details.get("notes", ()), *notes]})
+    """Add to what the report of a run says; what it says already is not said twice."""
+    store.update_run(run_id, details={"notes": _with_notes(store.run(run_id), notes)})
+
+
+def _with_notes(run: Run, notes: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys((*run.details.get("notes", ()), *notes)))

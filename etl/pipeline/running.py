@@ -11,6 +11,7 @@ from etl.klaviyo import Account
 from etl.model import Outcome, RunStatus
 from etl.pipeline import watermarks
 from etl.pipeline.beginning import (
+    ENDED,
     LOADING_COMMANDS,
     UNFINISHED,
     MappingLike,
@@ -24,15 +25,15 @@ from etl.pipeline.context import Context
 from etl.pipeline.files import SourceLike, age_of, files_again, files_of
 from etl.pipeline.folder import write_folder
 from etl.pipeline.loading import load_run, look
+from etl.pipeline.missing import RECENT
 from etl.pipeline.prepare import check_account
 from etl.pipeline.revision import revision_notes
 from etl.report import Report
-from etl.state import Run
+from etl.state import Run, Store
 from etl.version import VERSION
 
 VerifyMode = Literal["none", "sample", "full"]
 
-ENDED = (RunStatus.FINISHED, RunStatus.ABANDONED)
 AGAIN = (Outcome.FAILED, Outcome.UNKNOWN)
 
 
@@ -144,7 +145,7 @@ def retry(run_id: str | None = None, *, context: Context | None = None, force: b
     """
     context = context or Context.create()
     with context.open_store(create=False) as store:
-        parent = store.run(run_id) if run_id else store.latest_run(ENDED, commands=LOADING_COMMANDS)
+        parent = store.run(run_id) if run_id else _latest_that_sent(store)
         if parent is None or parent.status not in ENDED or parent.command not in LOADING_COMMANDS:
             raise UsageError("not-retryable", "There is no finished run to send again", "See klaviyo-etl runs.")
         counts = store.counts(parent.id)
@@ -192,6 +193,16 @@ def verify(run_id: str | None = None, *, context: Context | None = None, full: b
             _same_account(found, client.get_account())
             look(context, store, client, found.id, full=full)
         return write_folder(store, found.id, context.output)
+
+
+def _latest_that_sent(store: Store) -> Run | None:
+    """Return the newest run that ended; one that was given up before it sent anything is none."""
+    for one in store.runs(RECENT):
+        if one.command in LOADING_COMMANDS and (
+            one.status is RunStatus.FINISHED or (one.status is RunStatus.ABANDONED and store.has_sent(one.id))
+        ):
+            return one
+    return None
 
 
 def _same_account(run: Run, account: Account) -> None:

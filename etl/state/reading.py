@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import orjson
 import sqlalchemy as sa
@@ -14,6 +15,9 @@ from etl.model import Issue, Outcome, Severity, Stage
 from etl.state import schema
 from etl.state.base import Database
 from etl.state.chunks import read_cells
+
+_SURELY_REFUSED: Final = ("not_sent", "throttled", "auth", "gone", "not_found", "refused", "row_errors", "too_large")
+"""Replies, as the client names them, after which Klaviyo has done nothing of what was asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,16 @@ class Reading(Database):
         query = sa.select(sent.where(runs.c.account == account, batches.c.attempts > 0).exists())
         with self._read() as connection:
             return bool(connection.execute(query).scalar())
+
+    def has_sent(self, run_id: str) -> bool:
+        """Whether Klaviyo may have taken anything of a run: whether one of its requests was not surely refused."""
+        batches, attempts = schema.batches, schema.attempts
+        mine = sa.select(attempts.c.batch).join(batches, batches.c.id == attempts.c.batch)
+        mine = mine.where(batches.c.run == self._seq(run_id))
+        # A request without an end, or with an end nobody foresaw, may have got through.
+        perhaps = attempts.c.reply.is_(None) | attempts.c.reply.not_in(_SURELY_REFUSED)
+        with self._read() as connection:
+            return bool(connection.execute(sa.select(mine.where(perhaps).exists())).scalar())
 
     def issue_groups(self, run_id: str, first: int = 5) -> list[IssueSummary]:
         """Return the issues grouped by code and column, the most frequent errors first."""
