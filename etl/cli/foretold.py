@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from etl import pipeline
 from etl.report.plan_text import render_plan
 from etl.report.text import consent_words
+
+_FATES: Final = {
+    "fail": "fails",
+    "drop_phone": "goes without its phone",
+    "merge": "the profiles are merged, into the first",
+}
 
 
 def plan_text(found: pipeline.Plan) -> str:
@@ -15,6 +23,7 @@ def plan_text(found: pipeline.Plan) -> str:
         ("would be created", ahead.create),
         ("would be updated", ahead.update),
         ("would be sent, but change nothing", ahead.same),
+        ("would fail: identifiers of different profiles", found.fail),
         ("unchanged since the last import, but not on every list yet", listed),
         ("unchanged since the last import", found.unchanged),
         ("duplicates", found.duplicate),
@@ -27,6 +36,10 @@ def plan_text(found: pipeline.Plan) -> str:
         lists=found.lists,
         consents=[
             (consent_words(one.channel, one.wish), one.send, one.already, one.withheld) for one in ahead.consents
+        ],
+        conflicts=[
+            (conflict.place, conflict.owners, " ".join(filter(None, (_FATES[conflict.fate], conflict.why))))
+            for conflict in found.conflicts
         ],
         requests=ahead.requests,
         seconds=ahead.seconds,

@@ -18,7 +18,13 @@ CODES: Final = (
         "klaviyo-duplicate",
         Stage.LOAD,
         "Identifiers belong to different profiles in Klaviyo",
-        "Merge those profiles in Klaviyo, or drop one identifier from the row.",
+        "Merge those profiles in Klaviyo, drop one identifier from the row, or set [profile] on_conflict.",
+    ),
+    Code(
+        "phone-left-out",
+        Stage.LOAD,
+        "Phone belongs to another profile in Klaviyo: sent without it",
+        'on_conflict = "drop_phone" asks for that; nobody gets the consent of this phone by this row.',
     ),
     Code(
         "klaviyo-too-large",

@@ -115,6 +115,8 @@ class Mapping(Model):
     def hash(self) -> str:
         """Hex digest of what shapes a record (columns, defaults, profile), not of how it is loaded."""
         shape = self.model_dump(mode="json", include={"columns", "defaults", "profile"})
+        # How it is loaded, not what it is.
+        del shape["profile"]["on_conflict"]
         if self.computed:
             shape["computed"] = self.model_dump(mode="json", include={"computed"})["computed"]
         if self.asks_consent:

@@ -14,6 +14,7 @@ from etl.config.targets import VALUE_TARGET
 
 DuplicateRule = Literal["merge", "last", "first", "reject"]
 Identifier = Literal["email", "phone_number", "external_id"]
+ConflictRule = Literal["fail", "drop_phone"]
 
 
 class Defaults(Model):
@@ -58,6 +59,11 @@ class ProfileRule(Model):
     value_property: str = Field(VALUE_TARGET, min_length=1, description="Property that $value is written to")
     newest_by: str | None = Field(
         None, min_length=1, description="Source column that says which line of a person is newer: its values win"
+    )
+    on_conflict: ConflictRule | None = Field(
+        None,
+        description="Rows whose identifiers belong to different profiles in Klaviyo: they fail, or go without their "
+        "phone. Set: every row is looked up first. Unset: they fail, and a large run leaves it to Klaviyo to find them",
     )
 
 

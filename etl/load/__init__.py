@@ -1,26 +1,34 @@
 """Load: plan batches (pure), decide after each reply (pure), perform the effects (runner)."""
 
+from etl.load.conflicts import CODE as CONFLICT
+from etl.load.conflicts import Conflict, Fate, conflict_of
 from etl.load.consent_body import consent_body as consent_request
 from etl.load.event_loading import EventOptions, load_events
 from etl.load.event_verifying import verify_events
 from etl.load.foreseeing import Foresight, foresee
 from etl.load.gate import Gate, decide
 from etl.load.options import ConsentOptions, LoadOptions, LoadSummary, Pace
+from etl.load.owners import find_owners
 from etl.load.runner import run_load
 from etl.load.task import LoadTask
 from etl.load.verifying import verify_rows
 
 __all__ = [
+    "CONFLICT",
+    "Conflict",
     "ConsentOptions",
     "EventOptions",
+    "Fate",
     "Foresight",
     "Gate",
     "LoadOptions",
     "LoadSummary",
     "LoadTask",
     "Pace",
+    "conflict_of",
     "consent_request",
     "decide",
+    "find_owners",
     "foresee",
     "load_events",
     "run_load",

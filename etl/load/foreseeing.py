@@ -12,10 +12,12 @@ from typing import Any, Final
 import orjson
 
 from etl.klaviyo import MOST_IDS_PER_LIST_CALL, MOST_IDS_PER_LOOKUP, KlaviyoClient, Profile, limits
+from etl.load.conflicts import PHONE, Conflict, Fate, conflict_of
 from etl.load.deciding import decide, needs_look
 from etl.load.foreseeing_consents import ConsentForeseer, ForeseenConsent
-from etl.load.lookup import can_be_asked_for, find_profiles, members_among
+from etl.load.lookup import can_be_asked_for, members_among
 from etl.load.options import LoadOptions, later_lists, wanted_lists
+from etl.load.owners import find_owners, first_owner
 from etl.load.plan import imported_by_job, plan_imports
 from etl.load.proof import differing_fields
 from etl.model import BatchKind, Progress, ProgressHook
@@ -49,8 +51,9 @@ class Foresight:
 
     ``create``, ``update``, ``same``: profiles that are new, would change, would not. ``fields``: target → profiles of
     which it would change. ``joining``: list id → profiles not on it yet. ``leaving``: profiles taken off a list.
-    ``consents``: what would become of wishes. ``requests``: kind → requests. ``seconds``: the least that Klaviyo's
-    limits allow for them.
+    ``consents``: what would become of wishes. ``conflicts``: rows whose identifiers belong to different profiles; those
+    that fail are counted nowhere else. ``requests``: kind → requests. ``seconds``: the least that Klaviyo's limits
+    allow for them.
     """
 
     create: int
@@ -60,6 +63,7 @@ class Foresight:
     joining: tuple[tuple[str, int], ...]
     leaving: int
     consents: tuple[ForeseenConsent, ...]
+    conflicts: tuple[Conflict, ...]
     requests: tuple[tuple[str, int], ...]
     seconds: float
 
@@ -107,6 +111,7 @@ class _Foreseer:
         self._rows = self._late = self._looks = 0
         self._calls: Counter[str] = Counter()
         self._consents = ConsentForeseer(store, client, run_id, options)
+        self._conflicts: list[Conflict] = []
 
     def look(self, window: Sequence[PendingRow]) -> None:
         """Read what Klaviyo has of these rows."""
@@ -114,14 +119,36 @@ class _Foreseer:
         bodies = self._store.bodies(self._run, lines)
         documents = {line: orjson.loads(body) for line, body in zip(lines, bodies, strict=True)}
         people = {line: document["attributes"] for line, document in documents.items()}
-        found = find_profiles(self._client, people)
-        for row in window:
+        owners = find_owners(self._client, people)
+        failing = self._settle_conflicts([row for row in window if not row.unchanged], documents, owners)
+        going = [row for row in window if row.line not in failing]
+        found = {line: profile for line, whose in owners.items() if (profile := first_owner(whose)) is not None}
+        for row in going:
             if not row.unchanged:
                 self._profile(documents[row.line], found.get(row.line))
-        self._lists(window, found)
+        self._lists(going, found)
         if self._options.consent is not None:
-            self._consents.look(people)
-        self._rows += len(window)
+            self._consents.look({row.line: documents[row.line]["attributes"] for row in going})
+        self._rows += len(going)
+
+    def _settle_conflicts(
+        self,
+        rows: Sequence[PendingRow],
+        documents: Mapping[int, dict[str, Any]],
+        owners: Mapping[int, dict[str, Profile]],
+    ) -> set[int]:
+        """Note the conflicts of rows, take away the phones that would be dropped, and return the lines that fail."""
+        failing = set()
+        for row in rows:
+            conflict = conflict_of(row.line, owners[row.line], self._options.key, self._options.on_conflict)
+            if conflict is None:
+                continue
+            self._conflicts.append(conflict)
+            if conflict.fate is Fate.DROP_PHONE:
+                del documents[row.line]["attributes"][PHONE], owners[row.line][PHONE]
+            else:
+                failing.add(row.line)
+        return failing
 
     def _profile(self, document: Mapping[str, Any], there: Profile | None) -> None:
         self._looks += self._options.looks_first and needs_look(document, self._options.only_if_blank)
@@ -175,6 +202,7 @@ class _Foreseer:
             joining=tuple(self._joining.items()),
             leaving=self._leaving,
             consents=self._consents.foreseen(),
+            conflicts=tuple(self._conflicts),
             requests=kept,
             seconds=_least(kept),
         )

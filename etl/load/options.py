@@ -27,7 +27,8 @@ class LoadOptions:
     ``remove_from``: id of the list every row is taken off. ``one_by_one``: send single profiles instead of bulk jobs.
     ``headers``: target → source column, to name the column of Klaviyo's errors. ``consent``: ``None`` where no row says
     anything of it. ``account``: whose opt-outs count. ``only_if_blank``: fields, such as ``properties.plan``, that are
-    written only where Klaviyo has nothing. ``patches``: rows may add items to lists or take some away.
+    written only where Klaviyo has nothing. ``patches``: rows may add items to lists or take some away. ``key``:
+    identifiers by priority. ``on_conflict``: what becomes of a row whose identifiers belong to different profiles.
     """
 
     common_lists: tuple[str, ...] = ()
@@ -42,6 +43,8 @@ class LoadOptions:
     account: str = ""
     only_if_blank: tuple[str, ...] = ()
     patches: bool = False
+    key: tuple[str, ...] = ()
+    on_conflict: str | None = None
 
     @property
     def looks_first(self) -> bool:

@@ -8,11 +8,26 @@ from etl.load import Foresight
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What a run would do now.
+class PlannedConflict:
+    """A row whose identifiers belong to different profiles. ``place``: its line, with the file where there are several.
 
-    ``send``: rows that would be sent or put on a list. ``objections``: of the guards; they would stop the run.
-    ``lists``: list, as people know it, → profiles that would join it. ``missing_lists``: to be made by the run.
+    ``owners``: (source column, id of the profile in Klaviyo). ``fate``: ``fail``, ``drop_phone`` or ``merge``; ``why``:
+    what keeps the mapping's rule from helping.
+    """
+
+    place: str
+    owners: tuple[tuple[str, str], ...]
+    fate: str
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run would do now. No personal data stands in it.
+
+    ``send``: rows that would be sent or put on a list; ``fail``: rows that would not, for a conflict. ``lists``: list,
+    as people know it, → profiles that would join it. ``missing_lists``: to be made by the run. ``objections``: of the
+    guards; they would stop the run.
     """
 
     source: str
@@ -28,3 +43,5 @@ class Plan:
     missing_lists: tuple[str, ...]
     notes: tuple[str, ...]
     objections: tuple[str, ...]
+    fail: int = 0
+    conflicts: tuple[PlannedConflict, ...] = ()

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping as AbstractMapping
 from collections.abc import Sequence
 
 from etl.klaviyo import KlaviyoClient
-from etl.load import foresee
+from etl.load import Conflict, Fate, foresee
 from etl.model import Outcome
 from etl.pipeline import watermarks
 from etl.pipeline.beginning import MappingLike, begin, rules_of, stage_source
 from etl.pipeline.context import Context
 from etl.pipeline.files import SourceLike, age_of, files_of
-from etl.pipeline.foretold import Plan
+from etl.pipeline.foretold import Plan, PlannedConflict
 from etl.pipeline.mirroring import Mirrored, compare_list
 from etl.pipeline.prepare import Prepared, check_account, guard, settle_before_loading
 from etl.pipeline.revision import revision_notes
 from etl.pipeline.targets import describe
+from etl.report import places_of
 from etl.state import Run, Store
 
 
@@ -82,6 +84,8 @@ def foretold(
         should_stop=context.should_stop,
     )
     counts = store.counts(run.id)
+    conflicts = _planned(run, prepared.options.headers, (*prepared.conflicts, *foresight.conflicts))
+    failing = sum(conflict.fate is Fate.FAIL for conflict in foresight.conflicts)
     names = {target.id: describe(target) for target in prepared.targets}
     known = {target.name for target in prepared.targets} | {target.id for target in prepared.targets}
     wanted = run.options.get("list")
@@ -94,7 +98,8 @@ def foretold(
         rejected=counts.get(Outcome.REJECTED, 0),
         duplicate=counts.get(Outcome.DUPLICATE, 0),
         unchanged=counts.get(Outcome.UNCHANGED, 0),
-        send=counts.get(None, 0),
+        send=counts.get(None, 0) - failing,
+        fail=sum(conflict.fate == Fate.FAIL for conflict in conflicts),
         foresight=foresight,
         lists=tuple((names[list_id], count) for list_id, count in foresight.joining),
         missing_lists=tuple(name for name in (*asked, *store.named_lists(run.id)) if name not in known),
@@ -104,4 +109,20 @@ def foretold(
             *prepared.notes,
         ),
         objections=tuple(objections),
+        conflicts=conflicts,
+    )
+
+
+def _planned(
+    run: Run, headers: AbstractMapping[str, str], conflicts: Sequence[Conflict]
+) -> tuple[PlannedConflict, ...]:
+    places = places_of(run)
+    return tuple(
+        PlannedConflict(
+            places.text(conflict.line),
+            tuple((headers.get(name, name), profile) for name, profile in conflict.owners),
+            conflict.fate.value,
+            conflict.reason,
+        )
+        for conflict in conflicts
     )

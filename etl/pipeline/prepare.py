@@ -8,20 +8,22 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from collections.abc import Mapping as AbstractMapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 from etl.config import LIST_TARGET, Mapping, fields_if_blank, patches_lists
 from etl.errors import GuardError
 from etl.klaviyo import Account, KlaviyoClient, KlaviyoList
-from etl.load import ConsentOptions, LoadOptions
+from etl.load import Conflict, ConsentOptions, LoadOptions
 from etl.model import Outcome, RowResult, Wish
+from etl.pipeline.conflicts import conflict_notes, settle_conflicts
 from etl.pipeline.context import Context
 from etl.pipeline.guards import Staged, check_guards
 from etl.pipeline.mirroring import Mirrored
 from etl.pipeline.missing import previous_run, vanished
 from etl.pipeline.opt_outs import flag_bounced
 from etl.pipeline.targets import describe, find_list, find_routes, need_list
+from etl.report import places_of
 from etl.state import Run, Store
 
 SUPPRESSING: Final = ("suppress", "unsuppress")
@@ -68,18 +70,20 @@ def guard(
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What loading a run comes to. ``targets``: lists that rows are added to; ``absent``: lists yet to be made."""
+    """What loading a run comes to. ``targets``: lists that rows are added to. ``conflicts``: settled already."""
 
     options: LoadOptions
     targets: tuple[KlaviyoList, ...]
     notes: tuple[str, ...]
     pending: int
+    conflicts: tuple[Conflict, ...] = ()
 
 
 def prepare(context: Context, store: Store, client: KlaviyoClient, run: Run, mapping: Mapping) -> Prepared:
     """Settle rows that need no request, find the lists, and keep with the run what loading it comes to."""
     flag_bounced(store, client, run, mapping.by_target["email"][0] if "email" in mapping.by_target else None)
     prepared = settle_before_loading(store, client, store.run(run.id), mapping, create=mapping.load.create_list)
+    prepared = _without_conflicts(context, store, client, run.id, prepared, only_changed=mapping.load.only_changed)
     for note in prepared.notes if prepared.pending else ():
         context.announce(note)
     store.update_run(
@@ -119,6 +123,8 @@ def settle_before_loading(store: Store, client: KlaviyoClient, run: Run, mapping
         account=run.account or "",
         only_if_blank=fields_if_blank(mapping),
         patches=patches_lists(mapping),
+        key=mapping.profile.key,
+        on_conflict=mapping.profile.on_conflict,
     )
     targets = (*common, *(target for target in routes.values() if target.id not in common_ids))
     notes = (
@@ -129,10 +135,32 @@ def settle_before_loading(store: Store, client: KlaviyoClient, run: Run, mapping
     return Prepared(options, targets, notes, pending)
 
 
+def _without_conflicts(
+    context: Context, store: Store, client: KlaviyoClient, run_id: str, prepared: Prepared, *, only_changed: bool
+) -> Prepared:
+    """Settle the rows whose identifiers belong to different profiles."""
+    options = prepared.options
+    conflicts = settle_conflicts(context, store, client, run_id, options)
+    if not conflicts:
+        return prepared
+    if only_changed:
+        # Without its phone a row may be what the last import sent.
+        store.mark_unchanged(
+            run_id, options.account, common_lists=options.common_lists, list_ids=dict(options.list_ids)
+        )
+    notes = conflict_notes(conflicts, places_of(store.run(run_id)))
+    return replace(
+        prepared,
+        notes=(*prepared.notes, *notes),
+        pending=store.counts(run_id).get(None, 0),
+        conflicts=tuple(conflicts),
+    )
+
+
 def stored_options(run: Run) -> LoadOptions:
     """Return the options a run was prepared with."""
     stored: dict[str, Any] = dict(run.details["load"])
-    for name in ("common_lists", "only_if_blank"):
+    for name in ("common_lists", "only_if_blank", "key"):
         stored[name] = tuple(stored.get(name, ()))
     if stored.get("consent") is not None:
         stored["consent"] = ConsentOptions(**stored["consent"])

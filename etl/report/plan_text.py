@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from etl.report.text import duration, table
 
 _MOST_FIELDS = 15
+_MOST_CONFLICTS = 15
 
 
 def render_plan(
@@ -16,13 +17,15 @@ def render_plan(
     fields: Sequence[tuple[str, int]],
     lists: Sequence[tuple[str, int]],
     consents: Sequence[tuple[str, int, int, int]],
+    conflicts: Sequence[tuple[str, Sequence[tuple[str, str]], str]],
     requests: Sequence[tuple[str, int]],
     seconds: float,
     closing: Sequence[str],
 ) -> str:
     """Return the plan, newline at the end. ``tally``: rows by what would become of them, the sum last.
 
-    ``consents``: wish, then how many would be sent, are so already, and are left alone.
+    ``consents``: wish, then how many would be sent, are so already, and are left alone. ``conflicts``: line, whose its
+    identifiers are (column, profile), and what becomes of it.
     """
     width = len(f"{tally[-1][1]:,}")
     rows = [f"  {count:>{width},}  {name}" for name, count in tally[:-1]]
@@ -37,12 +40,25 @@ def render_plan(
         header = ("wish", "would be sent", "so already", "left alone: opted out")
         counts = [(name, *(f"{count:,}" for count in rest)) for name, *rest in consents]
         parts.append("Consent\n" + table([header, *counts], right=frozenset({1, 2, 3})))
+    if conflicts:
+        parts.append(_conflicts(conflicts))
     if requests:
         least = f"\n  Klaviyo's limits allow for this in {duration(seconds)} at best."
         parts.append("Requests\n" + _table(("kind", "count"), requests) + least)
     if closing:
         parts.append("\n".join(f"  {line}" for line in closing))
     return "\n\n".join(parts) + "\n"
+
+
+def _conflicts(conflicts: Sequence[tuple[str, Sequence[tuple[str, str]], str]]) -> str:
+    rows = [
+        (place, ", ".join(f"{column} {profile}" for column, profile in owners), fate)
+        for place, owners, fate in conflicts[:_MOST_CONFLICTS]
+    ]
+    more = len(conflicts) - _MOST_CONFLICTS
+    rest = f"\n  and {more:,} more; --format json names them all" if more > 0 else ""
+    head = "Identifiers of different profiles ([profile] on_conflict decides)\n"
+    return head + table([("line", "whose in Klaviyo", "this row"), *rows]) + rest
 
 
 def _table(header: tuple[str, str], rows: Sequence[tuple[str, int]]) -> str:

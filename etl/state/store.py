@@ -13,6 +13,7 @@ from etl.model import Clock
 from etl.state.alike import AlikeTable
 from etl.state.batches import BatchTable
 from etl.state.candidates import CandidateTable
+from etl.state.conflicts import ConflictTable
 from etl.state.consents import ConsentTable
 from etl.state.engine import CommitHook, open_engine, parse_url
 from etl.state.kept import KeptTable
@@ -37,6 +38,7 @@ class Store(
     StagingTable,
     AlikeTable,
     CandidateTable,
+    ConflictTable,
     ConsentTable,
     NoticeTable,
     OutboxTable,
