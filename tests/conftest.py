@@ -16,6 +16,16 @@ from etl.state import Store
 from state_backends import POSTGRES, OpenStore, TurnedClock
 
 
+@pytest.fixture(autouse=True, scope="session")
+def user_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Keep the settings of whoever runs the tests out of them, and what the tests trust out of those settings."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("settings")
+        patch.setenv("XDG_CONFIG_HOME", str(folder))
+        patch.setenv("APPDATA", str(folder))
+        yield folder / "klaviyo-etl"
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[sa.Engine]:
     engine = sa.create_engine(POSTGRES, isolation_level="AUTOCOMMIT", connect_args={"connect_timeout": 5})

@@ -35,14 +35,13 @@ def server() -> Iterator[SandboxServer]:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: SandboxServer) -> Path:
-    """A folder whose .env reaches the sandbox."""
+    """A folder whose .env has the key, where the environment reaches the sandbox."""
     monkeypatch.chdir(tmp_path)
     for name in list(os.environ):
         if name.startswith("KLAVIYO_"):
             monkeypatch.delenv(name)
-    (tmp_path / ".env").write_text(
-        f"KLAVIYO_PRIVATE_KEY={SANDBOX_KEY}\nKLAVIYO_BASE_URL={server.url}\n", encoding="utf-8"
-    )
+    (tmp_path / ".env").write_text(f"KLAVIYO_PRIVATE_KEY={SANDBOX_KEY}\n", encoding="utf-8")
+    monkeypatch.setenv("KLAVIYO_BASE_URL", server.url)
     with (tmp_path / "people.csv").open("w", encoding="utf-8", newline="") as out:
         csv.writer(out).writerows([["Email", "Name"], *ROWS])
     (tmp_path / "people.toml").write_text(MAPPING, encoding="utf-8")

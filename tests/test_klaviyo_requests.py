@@ -12,9 +12,9 @@ import orjson
 import pytest
 
 from etl.config import load_settings
+from etl.config.base_url import check_encrypted
 from etl.errors import AuthError, ConfigError, EtlError, RequestRefusedError
 from etl.klaviyo import Exchange, KlaviyoClient, ReplyKind, check_key
-from etl.klaviyo.transport import check_base_url
 from wire import BASE_URL, KEY, Wire, ok, problem
 
 MEDIA = "application/vnd.api+json"
@@ -232,14 +232,14 @@ def test_a_private_key_is_taken_as_it_is() -> None:
 )
 def test_the_key_never_travels_unencrypted(url: str) -> None:
     with pytest.raises(ConfigError):
-        check_base_url(url)
+        check_encrypted(url)
 
 
 @pytest.mark.parametrize(
     "url", ["https://a.klaviyo.com/", "http://127.0.0.1:8080", "http://localhost", "http://[::1]:1"]
 )
 def test_encrypted_or_this_machine_is_fine(url: str) -> None:
-    assert check_base_url(url) == url.rstrip("/")
+    assert check_encrypted(url) == url.rstrip("/")
 
 
 def everything_said(error: BaseException) -> str:

@@ -72,7 +72,13 @@ class World:
 
     def query(self, url: str, query: str, **more: str) -> list[str]:
         """Let the mapping ask a database."""
-        lines = [f'url = "{url}"', f'query = """{query}"""', *(f"{name} = {value}" for name, value in more.items())]
+        listed = 'variables = ["DB_PASSWORD", "NO_SUCH_VARIABLE"]'
+        lines = [
+            f'url = "{url}"',
+            listed,
+            f'query = """{query}"""',
+            *(f"{name} = {value}" for name, value in more.items()),
+        ]
         self.write("crm.toml", "[source]\n" + "\n".join(lines) + "\n" + COLUMNS)
         return []
 

@@ -19,6 +19,7 @@ from etl.cli.planning import plan
 from etl.cli.receiving import serve, webhooks
 from etl.cli.results import rejects, report, runs
 from etl.cli.tools import doctor, sandbox
+from etl.cli.trusting import trust
 from etl.console import Console
 from etl.errors import EtlError, ExitCode
 from etl.version import VERSION
@@ -58,6 +59,7 @@ def cli() -> None:
 _COMMANDS = (
     init,
     check,
+    trust,
     plan,
     run,
     resume,

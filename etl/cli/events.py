@@ -9,7 +9,7 @@ import click
 
 from etl import pipeline
 from etl.cli.imports import finish, interrupted
-from etl.cli.options import common_options, force_option, format_option, limit_option, mapping_option
+from etl.cli.options import common_options, force_option, format_option, limit_option, mapping_option, trust_option
 from etl.cli.session import Common, find_mapping, rehearsed_events, session
 from etl.errors import InterruptedRunError
 
@@ -17,6 +17,7 @@ from etl.errors import InterruptedRunError
 @click.command()
 @click.argument("file", required=False)
 @mapping_option
+@trust_option
 @limit_option
 @force_option
 @click.option("--check", is_flag=True, help="Only read, judge and report: no key, no network.")
@@ -28,6 +29,7 @@ def events(
     *,
     file: str | None,
     mapping: Path | None,
+    trust: bool,
     limit: int | None,
     force: bool,
     check: bool,
@@ -48,7 +50,7 @@ def events(
     klaviyo-etl events orders.csv                      uses orders.toml; docs/events.md shows one
     """
     rules = rehearsed_events(find_mapping(file, mapping), common)
-    with session(common) as at:
+    with session(common, trust=trust) as at:
         try:
             report = pipeline.events(
                 file,

@@ -17,6 +17,7 @@ from etl.cli.options import (
     list_option,
     mapping_option,
     run_argument,
+    trust_option,
 )
 from etl.cli.session import Common, Session, mapping_of, rehearsed, session
 from etl.errors import EtlError, InterruptedRunError
@@ -26,10 +27,13 @@ from etl.report import Report, render_json, render_text
 @click.command()
 @files_argument
 @mapping_option
+@trust_option
 @limit_option
 @format_option
 @common_options
-def check(*, files: tuple[str, ...], mapping: Path | None, limit: int | None, format_: str, common: Common) -> NoReturn:
+def check(
+    *, files: tuple[str, ...], mapping: Path | None, trust: bool, limit: int | None, format_: str, common: Common
+) -> NoReturn:
     """Read, judge and convert FILE (or several), and report what would be sent.
 
     Needs no key and no network, and sends nothing. Every row that would be refused is listed with its line, its
@@ -39,7 +43,7 @@ def check(*, files: tuple[str, ...], mapping: Path | None, limit: int | None, fo
     klaviyo-etl check customers.csv                    uses customers.toml
     klaviyo-etl check export.csv -m hubspot.toml
     """
-    with session(common) as at:
+    with session(common, trust=trust) as at:
         report = pipeline.check(files or None, mapping_of(files, mapping), context=at.context, limit=limit)
         finish(at, report, format_)
 
@@ -47,6 +51,7 @@ def check(*, files: tuple[str, ...], mapping: Path | None, limit: int | None, fo
 @click.command()
 @files_argument
 @mapping_option
+@trust_option
 @list_option
 @limit_option
 @force_option
@@ -64,6 +69,7 @@ def run(
     *,
     files: tuple[str, ...],
     mapping: Path | None,
+    trust: bool,
     list_: str | None,
     limit: int | None,
     force: bool,
@@ -86,7 +92,7 @@ def run(
     The key comes from KLAVIYO_PRIVATE_KEY, in the environment or in .env.
     """
     rules, names = rehearsed(mapping_of(files, mapping), common)
-    with session(common, lists=(list_,) if list_ else names) as at:
+    with session(common, lists=(list_,) if list_ else names, trust=trust) as at:
         try:
             report = pipeline.run(
                 files or None,

@@ -34,6 +34,9 @@ format_option = click.option(
     show_default=True,
     help="What is printed at the end.",
 )
+trust_option = click.option(
+    "--trust", is_flag=True, help="Run the Python code that the mapping names, for this once; see klaviyo-etl trust."
+)
 run_argument = click.argument("run_id", metavar="[RUN]", required=False)
 
 

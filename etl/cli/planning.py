@@ -11,7 +11,15 @@ import orjson
 
 from etl import pipeline
 from etl.cli.foretold import plan_text
-from etl.cli.options import common_options, files_argument, format_option, limit_option, list_option, mapping_option
+from etl.cli.options import (
+    common_options,
+    files_argument,
+    format_option,
+    limit_option,
+    list_option,
+    mapping_option,
+    trust_option,
+)
 from etl.cli.session import Common, mapping_of, rehearsed, session
 from etl.errors import ExitCode
 
@@ -19,12 +27,20 @@ from etl.errors import ExitCode
 @click.command()
 @files_argument
 @mapping_option
+@trust_option
 @list_option
 @limit_option
 @format_option
 @common_options
 def plan(
-    *, files: tuple[str, ...], mapping: Path | None, list_: str | None, limit: int | None, format_: str, common: Common
+    *,
+    files: tuple[str, ...],
+    mapping: Path | None,
+    trust: bool,
+    list_: str | None,
+    limit: int | None,
+    format_: str,
+    common: Common,
 ) -> NoReturn:
     """Show what run would do with FILE now: create, update (which fields), leave alone; lists, requests, time.
 
@@ -35,7 +51,7 @@ def plan(
     klaviyo-etl plan customers.csv --format json       for machines
     """
     rules, names = rehearsed(mapping_of(files, mapping), common)
-    with session(common, lists=(list_,) if list_ else names) as at:
+    with session(common, lists=(list_,) if list_ else names, trust=trust) as at:
         found = pipeline.plan(files or None, rules, context=at.context, list=list_, limit=limit)
         at.console.close()
         text = (

@@ -102,11 +102,16 @@ class Session:
 
 
 @contextlib.contextmanager
-def session(common: Common, *, lists: tuple[str, ...] = ()) -> Iterator[Session]:
-    """Set everything up and take it down again. ``lists``: names that a rehearsal's sandbox shall have."""
+def session(common: Common, *, lists: tuple[str, ...] = (), trust: bool = False) -> Iterator[Session]:
+    """Set everything up and take it down again.
+
+    ``lists``: names that a rehearsal's sandbox shall have. ``trust``: the mapping's code may run, for this once.
+    """
     console = Console(quiet=common.quiet, bars=common.progress, log_format=common.log_format)
     signals = Signals(console)
     settings = load_settings({"state": common.state})
+    if settings.from_dotenv:
+        console.say(f"By .env in this folder: {', '.join(settings.from_dotenv)}")
     with contextlib.ExitStack() as stack:
         stack.callback(console.close)
         stack.enter_context(signals.caught())
@@ -117,6 +122,7 @@ def session(common: Common, *, lists: tuple[str, ...] = ()) -> Iterator[Session]
             progress=console.progress,
             announce=console.say,
             **_asking(common, console, signals),
+            trust=trust,
             should_stop=signals.should_stop,
             output=common.output,
             on_exchange=_exchange_logger(console) if common.debug else None,
@@ -198,8 +204,16 @@ def with_list(session_context: Context, wanted: str | None) -> Context:
 
 def _asking(common: Common, console: Console, signals: Signals) -> dict[str, Any]:
     """Return how a context asks, where there is somebody to answer."""
-    if common.yes or not console.interactive or not sys.stdin.isatty():
+    if not console.interactive or not sys.stdin.isatty():
         return {}
+
+    def ask_trust(question: str) -> bool:
+        console.close()
+        return click.confirm(question, default=False, err=True)
+
+    if common.yes:
+        # Yes to every question about the data; what runs on this machine is another matter.
+        return {"ask_trust": ask_trust}
 
     def confirm(question: str) -> bool:
         console.close()
@@ -218,7 +232,7 @@ def _asking(common: Common, console: Console, signals: Signals) -> dict[str, Any
         console.close()
         click.echo(plan_text(found), err=True)
 
-    return {"confirm": confirm, "foretell": foretell}
+    return {"confirm": confirm, "foretell": foretell, "ask_trust": ask_trust}
 
 
 def _exchange_logger(console: Console) -> Any:

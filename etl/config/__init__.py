@@ -26,6 +26,7 @@ from etl.config.targets import (
     PROPERTY_PREFIX,
     VALUE_TARGET,
 )
+from etl.config.user_settings import UserSettings, load_user_settings, user_folder
 from etl.config.writes import field_of, fields_if_blank, patches_lists
 
 __all__ = [
@@ -62,6 +63,7 @@ __all__ = [
     "Settings",
     "SourceRule",
     "Step",
+    "UserSettings",
     "ValueType",
     "WriteRule",
     "computed_header",
@@ -72,8 +74,10 @@ __all__ = [
     "load_event_mapping",
     "load_mapping",
     "load_settings",
+    "load_user_settings",
     "mapping_schema",
     "parse_event_mapping",
     "parse_mapping",
     "patches_lists",
+    "user_folder",
 ]

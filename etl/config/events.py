@@ -12,11 +12,13 @@ import orjson
 from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
 from etl.config.base import Model
-from etl.config.mapping import Mapping, read_toml, say_fault
+from etl.config.code import UsesCode
+from etl.config.mapping import Mapping, parse_toml, read_mapping, say_fault
 from etl.config.rules import Defaults, Guards
 from etl.config.source import SourceRule
 from etl.config.targets import IDENTIFIERS
 from etl.errors import ConfigError
+from etl.user_code import UntrustedCode
 
 EVENT_FIELDS: Final = ("time", "value", "currency", "order_id", "unique_id", "metric")
 ITEM_PREFIX: Final = "item."
@@ -73,7 +75,7 @@ class EventRule(Model):
     backfill: bool = Field(default=True, description="Recorded without starting flows; false lets flows start")
 
 
-class EventMapping(Model):
+class EventMapping(UsesCode):
     """The whole mapping file of events."""
 
     source: SourceRule = SourceRule()
@@ -105,12 +107,18 @@ class EventMapping(Model):
         """The mapping of profiles that judges and types the cells."""
         columns = {header: column.as_column for header, column in self.columns.items()}
         try:
-            return Mapping.model_validate(
+            mapping = Mapping.model_validate(
                 {"source": self.source, "defaults": self.defaults, "columns": columns, "guards": self.guards}
             )
+            return mapping.with_code(self.code)
         except ValidationError as error:
             fault = error.errors(include_url=False, include_input=False)[0]
             raise ValueError(say_fault(fault)) from None
+
+    @property
+    def code_references(self) -> tuple[str, ...]:
+        """The functions and schemas (``module:name``) that the mapping names."""
+        return self.compiled.code_references
 
     @cached_property
     def hash(self) -> str:
@@ -130,8 +138,10 @@ class EventMapping(Model):
 
 def load_event_mapping(path: Path) -> EventMapping:
     """Read a mapping file of events. Raise :class:`ConfigError` naming the key, the fault and the fix."""
-    mapping = parse_event_mapping(read_toml(path), where=str(path))
-    return mapping.model_copy(update={"source": mapping.source.based_on(path.parent)})
+    text = read_mapping(path)
+    mapping = parse_event_mapping(parse_toml(text, path), where=str(path))
+    based = mapping.model_copy(update={"source": mapping.source.based_on(path.parent)})
+    return based.with_code(UntrustedCode(path, text))
 
 
 def parse_event_mapping(document: AbstractMapping[str, Any], *, where: str = "mapping") -> EventMapping:

@@ -18,7 +18,7 @@ import orjson
 from pydantic import BaseModel, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from etl.config.base import Model
+from etl.config.code import UsesCode
 from etl.config.columns import Column, ColumnRule
 from etl.config.merging import check_merges
 from etl.config.row_rules import RowRule, check_rule
@@ -27,6 +27,9 @@ from etl.config.source import SourceRule
 from etl.config.steps import Computed, ComputedColumn
 from etl.config.targets import CONSENT_PREFIX, IDENTIFIERS, PROPERTY_PREFIX, VALUE_TARGET
 from etl.errors import ConfigError
+from etl.user_code import UntrustedCode
+
+_MOST_BYTES: Final = 10**7
 
 # A date or a source of a consent says nothing without the consent, and a consent nothing without an address.
 _CONSENT_NEEDS: Final = {
@@ -44,7 +47,7 @@ def computed_header(target: str) -> str:
     return f"[computed] {target}"
 
 
-class Mapping(Model):
+class Mapping(UsesCode):
     """The whole mapping file."""
 
     source: SourceRule = SourceRule()
@@ -101,6 +104,13 @@ class Mapping(Model):
                 raise ValueError(f"computed {target!r}: {key}: {fault['msg'].removeprefix('Value error, ')}") from None
         return rules
 
+    @property
+    def code_references(self) -> tuple[str, ...]:
+        """The functions and schemas (``module:name``) that the mapping names."""
+        steps = (step for _, rule in self.by_target.values() for step in rule.transform)
+        functions = (step.function for step in steps if step.function is not None)
+        return tuple(dict.fromkeys((self.profile.schema_, *functions)))
+
     @cached_property
     def asks_consent(self) -> bool:
         """Whether rows say something of consent."""
@@ -133,22 +143,31 @@ class Mapping(Model):
         return [name for name in dict.fromkeys(wanted) if name not in headers]
 
 
-def read_toml(path: Path) -> dict[str, Any]:
-    """Return a mapping file as plain data. Raise :class:`ConfigError`."""
+def read_mapping(path: Path) -> bytes:
+    """Return the bytes of a mapping file. Raise :class:`ConfigError`."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        with path.open("rb") as file:
+            text = file.read(_MOST_BYTES + 1)
     except FileNotFoundError:
         raise ConfigError(
             "mapping-not-found", f"There is no mapping file {path}", "Check the path given with --mapping."
         ) from None
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or "its name holds a NUL"
+        raise ConfigError(
+            "mapping-unreadable", f"{path} cannot be read: {why}", "Check the path and its permissions."
+        ) from None
+    if len(text) > _MOST_BYTES:
+        raise ConfigError("mapping-unreadable", f"{path} is larger than any mapping", "Check the path.")
+    return text
+
+
+def parse_toml(text: bytes, path: Path) -> dict[str, Any]:
+    """Return a mapping file as plain data. ``path``: for messages. Raise :class:`ConfigError`."""
+    try:
+        return tomllib.loads(text.decode("utf-8-sig").replace("\r\n", "\n"))
     except UnicodeDecodeError:
         raise ConfigError("mapping-not-utf8", f"{path} is not UTF-8 text", "Save the mapping file as UTF-8.") from None
-    except OSError as error:
-        raise ConfigError(
-            "mapping-unreadable", f"{path} cannot be read: {error.strerror}", "Check the path and its permissions."
-        ) from None
-    try:
-        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(
             "mapping-not-toml",
@@ -158,9 +177,14 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def load_mapping(path: Path) -> Mapping:
-    """Read a mapping file. Raise :class:`ConfigError` naming the key, the fault and the fix."""
-    mapping = parse_mapping(read_toml(path), where=str(path))
-    return mapping.model_copy(update={"source": mapping.source.based_on(path.parent)})
+    """Read a mapping file; code that it names is not trusted yet.
+
+    Raise :class:`ConfigError` naming the key, the fault and the fix.
+    """
+    text = read_mapping(path)
+    mapping = parse_mapping(parse_toml(text, path), where=str(path))
+    based = mapping.model_copy(update={"source": mapping.source.based_on(path.parent)})
+    return based.with_code(UntrustedCode(path, text))
 
 
 def parse_mapping(document: AbstractMapping[str, Any], *, where: str = "mapping") -> Mapping:

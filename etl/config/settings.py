@@ -8,10 +8,12 @@ from datetime import date
 from pathlib import Path
 from typing import Final
 
-from dotenv import dotenv_values
 from pydantic import Field, ValidationError, field_validator
 
 from etl.config.base import Model
+from etl.config.base_url import check_base_url
+from etl.config.dotenv_file import DOTENV, read_dotenv
+from etl.config.user_settings import load_user_settings
 from etl.errors import ConfigError
 
 DEFAULT_REVISION: Final = "2026-10-15"
@@ -24,10 +26,12 @@ class Settings(Model):
     private_key: str | None = Field(None, repr=False)
     revision: str = Field(DEFAULT_REVISION, pattern=r"^\d{4}-\d{2}-\d{2}(\.pre)?$")
     base_url: str = DEFAULT_BASE_URL
-    state: str = "klaviyo-etl.db"
+    state: str = Field("klaviyo-etl.db", repr=False)
     list: str | None = None
     workers: int | None = Field(None, ge=0, le=16)
     """Processes that judge rows beside the main one; ``None``: one less than cores, at most three."""
+    from_dotenv: tuple[str, ...] = ()
+    """Variables besides the key that a ``.env`` in the folder decided: they are said."""
 
     @field_validator("revision")
     @classmethod
@@ -36,12 +40,9 @@ class Settings(Model):
         return revision
 
 
-def environment(
-    environ: AbstractMapping[str, str] | None = None, *, dotenv: Path | None = Path(".env")
-) -> dict[str, str]:
+def environment(environ: AbstractMapping[str, str] | None = None, *, dotenv: Path | None = DOTENV) -> dict[str, str]:
     """Return the environment, over what ``.env`` holds."""
-    file = dotenv_values(dotenv) if dotenv is not None and dotenv.is_file() else {}
-    return {**{name: value for name, value in file.items() if value}, **(os.environ if environ is None else environ)}
+    return {**read_dotenv(dotenv), **(os.environ if environ is None else environ)}
 
 
 _ENVIRONMENT: Final = {
@@ -58,18 +59,27 @@ def load_settings(
     flags: AbstractMapping[str, str | None] | None = None,
     *,
     environ: AbstractMapping[str, str] | None = None,
-    dotenv: Path | None = Path(".env"),
+    dotenv: Path | None = DOTENV,
 ) -> Settings:
-    """Collect the settings. ``flags`` holds field names of :class:`Settings`. Raise :class:`ConfigError`."""
+    """Collect the settings. ``flags`` holds field names of :class:`Settings`. Raise :class:`ConfigError`.
+
+    A base URL in ``flags`` is the program's own choice; one from the environment has to be allowed.
+    """
     environ = os.environ if environ is None else environ
-    file: AbstractMapping[str, str | None] = dotenv_values(dotenv) if dotenv is not None and dotenv.is_file() else {}
-    values: dict[str, str] = {}
+    flags = flags or {}
+    file = read_dotenv(dotenv)
+    values: dict[str, str | tuple[str, ...]] = {}
+    told: list[str] = []
     for field, variable in _ENVIRONMENT.items():
-        chosen = (flags or {}).get(field) or environ.get(variable) or file.get(variable)
+        chosen = flags.get(field) or environ.get(variable) or file.get(variable)
         if chosen:
             values[field] = chosen
+        if chosen and not flags.get(field) and not environ.get(variable) and field != "private_key":
+            told.append(variable)
+    if "base_url" in values and not flags.get("base_url"):
+        check_base_url(str(values["base_url"]), load_user_settings(environ).allow_base_url)
     try:
-        return Settings.model_validate(values)
+        return Settings.model_validate({**values, "from_dotenv": tuple(told)})
     except ValidationError as error:
         fields = {str(fault["loc"][0]) for fault in error.errors()}
         names = ", ".join(_ENVIRONMENT[field] for field in sorted(fields))

@@ -15,6 +15,7 @@ Parameter = bool | int | float | datetime | date | str
 """What a query can be given: TOML's own dates and times, or text that the database understands."""
 
 _NAMED: Final = r"[A-Za-z_]\w*"
+_REFERENCE: Final = r"\$\{(\w+)\}"
 _VARIABLE: Final = r"(\$\{\w+\})+"
 _ELSEWHERE: Final = r"[A-Za-z][\w+.-]*://|\$\{\w+\}$"
 _LOGIN: Final = re.compile(r"[\w+.-]+://[^:/]*:(?P<password>[^@]*)@")
@@ -54,6 +55,9 @@ class SourceRule(Model):
         None, description="How far before the watermark :since is: a time such as 2h, or a number"
     )
     timeout: float | None = Field(None, gt=0, description="Seconds that the database may take to answer")
+    variables: tuple[Annotated[str, Field(pattern=r"^\w+$")], ...] = Field(
+        (), description="Variables of the environment or .env that path and url may hold as ${NAME}"
+    )
 
     @field_validator("url", "path")
     @classmethod
@@ -67,6 +71,21 @@ class SourceRule(Model):
                         "it holds a password; write ${DB_PASSWORD} in its place and set that in the environment or .env"
                     )
         return given
+
+    @field_validator("variables")
+    @classmethod
+    def _none_of_ours(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name.upper().startswith("KLAVIYO"):
+                raise ValueError(f"{name} belongs to Klaviyo and never goes into the address of a source")
+        return names
+
+    @property
+    def named_variables(self) -> tuple[str, ...]:
+        """The variables that the addresses hold."""
+        paths = [self.path] if isinstance(self.path, str) else self.path or []
+        found = (name for text in (*paths, self.url or "") for name in re.findall(_REFERENCE, text))
+        return tuple(dict.fromkeys(found))
 
     def paths_from(self, folder: Path | None) -> list[str]:
         """Return the files to read; those that are no URLs start from ``folder``."""

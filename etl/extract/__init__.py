@@ -7,19 +7,25 @@ from etl.extract.opening import open_files, open_source
 from etl.extract.remote import file_name, is_remote, masked
 from etl.extract.spreadsheet import SHEET_TYPES
 from etl.extract.sql import SqlSource, open_query, query_key
+from etl.extract.sql_engine import server_of
+from etl.extract.variables import SourceVariables, names_in, variable
 
 __all__ = [
     "SHEET_TYPES",
     "Files",
     "Source",
+    "SourceVariables",
     "SqlSource",
     "file_name",
     "find_files",
     "is_remote",
     "masked",
+    "names_in",
     "open_files",
     "open_query",
     "open_source",
     "query_key",
+    "server_of",
     "text_frame",
+    "variable",
 ]

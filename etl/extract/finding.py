@@ -23,12 +23,13 @@ class Files:
     """The files of a source, in the order they are read.
 
     ``name``: as people gave them, without secrets; what state and reports call the source. ``names``: of each file,
-    as short as tells them apart.
+    as short as tells them apart. ``variables``: those that whoever gave the files named in them.
     """
 
     name: str
     paths: tuple[Path | str, ...]
     names: tuple[str, ...]
+    variables: tuple[str, ...] = ()
 
 
 def find_files(given: Sequence[Path | str], environ: Mapping[str, str]) -> Files:
@@ -64,8 +65,8 @@ def _expanded(one: Path | str, environ: Mapping[str, str]) -> Sequence[tuple[Pat
     if remote.is_remote(one):
         if not remote.is_pattern(text):
             return [(one, remote.masked(one))]
-        urls = sorted(remote.listing(text, environ), key=natural)
-        return [(url, remote.masked(url)) for url in urls] or _nothing(text)
+        found = sorted(remote.listing(text, environ), key=lambda one: natural(one[0]))
+        return found or _nothing(text)
     if not _MAGIC.search(text) or text == STANDARD_INPUT or Path(text).exists():
         return [(one, text)]
     matches = sorted(glob.glob(text, recursive=True), key=natural)  # noqa: PTH207 - pathlib cannot glob from a root

@@ -55,7 +55,7 @@ def open_source(
     if str(path) == STANDARD_INPUT:
         return spooled(sys.stdin.buffer, plain)
     if remote.is_remote(path):
-        fetched = remote.fetch(str(path), environ or {})
+        fetched = remote.fetch(_address(path), environ or {})
         with deleted_on_error(fetched):
             return PrivateFileSource(plain(fetched), fetched, remote.masked(path), _fetched_note(fetched))
     path = Path(path)
@@ -97,7 +97,7 @@ def _member(
     def fetched() -> Source:
         # Once: it is opened twice, and on the way it may change.
         if not held:
-            held.append(remote.fetch(str(path), environ))
+            held.append(remote.fetch(_address(path), environ))
         return open_one(held[0])
 
     def release() -> None:
@@ -105,6 +105,11 @@ def _member(
             discard(held.pop())
 
     return Member(name, lambda: held[0].stat().st_size, fetched, release)
+
+
+def _address(path: Path | str) -> str:
+    """Return an address as text of its own kind: what a store has found keeps saying so."""
+    return path if isinstance(path, str) else str(path)
 
 
 def _fetched_note(path: Path) -> str:

@@ -12,11 +12,11 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 from etl.errors import EtlError, SourceError
 from etl.extract.private import MOST_BYTES, deleted_on_error, no_room, private_path, too_large
-from etl.extract.variables import VARIABLE, variable
+from etl.extract.variables import VARIABLE, names_in, variable
 
 CONNECT_SECONDS: Final = 10
 READ_SECONDS: Final = 60
@@ -74,12 +74,29 @@ def is_pattern(url: str) -> bool:
     return bool(_MAGIC.search(url)) and url.partition("://")[0].lower() not in _WEB
 
 
-def listing(template: str, environ: Mapping[str, str]) -> list[str]:
-    """Return the URLs of the files that a pattern stands for, in no order. Raise :class:`SourceError`."""
+class FoundUrl(str):
+    """The URL of a file as a store told it: ``${NAME}`` in it is the file's name and nothing to fill in."""
+
+    __slots__ = ()
+
+
+def listing(template: str, environ: Mapping[str, str]) -> list[tuple[FoundUrl, str]]:
+    """Return the files that a pattern stands for, as URL and as it may be shown, in no order.
+
+    Raise :class:`SourceError`.
+    """
+    values = {f"${{{name}}}": variable(name, environ) for name in names_in(template)}
     system, path = _opened(template, environ)
     with _translated(masked(template), "source-unreachable"):
         found = system.glob(path, detail=True)
-        return [system.unstrip_protocol(name) for name, about in found.items() if about.get("type") == "file"]
+        urls = [system.unstrip_protocol(name) for name, about in found.items() if about.get("type") == "file"]
+
+    def shown(url: str) -> str:
+        for written, value in values.items():
+            url = url.replace(value, written)
+        return masked(url)
+
+    return [(FoundUrl(url), shown(url)) for url in urls]
 
 
 def fetch(template: str, environ: Mapping[str, str]) -> Path:
@@ -127,7 +144,10 @@ def _opened(template: str, environ: Mapping[str, str]) -> tuple[Any, str]:
         if scheme in _WEB:
             options |= _web_options(url, template)
             url = quote(url, safe=_UNSAFE)
-        system, path = fsspec.core.url_to_fs(url, **options)
+        # Not by url_to_fs: it takes a URL with "::" for a chain of others, each with a scheme of its own.
+        store = fsspec.get_filesystem_class(scheme)
+        path = store._strip_protocol(url)  # noqa: SLF001 - what url_to_fs does with one URL
+        system = store(**{**store._get_kwargs_from_urls(url), **options})  # noqa: SLF001 - likewise
     except ImportError:
         raise SourceError(
             "source-driver",
@@ -142,17 +162,43 @@ def _opened(template: str, environ: Mapping[str, str]) -> tuple[Any, str]:
 def _web_options(url: str, template: str) -> dict[str, Any]:
     import aiohttp  # noqa: PLC0415 - an optional extra
 
-    if url.lower().startswith("http:") and urlsplit(url).hostname not in _HERE:
+    if url.lower().startswith("http:") and not _is_here(url):
         raise SourceError(
             "source-scheme", f"{masked(template)} is not encrypted", "Use https://: these are people's data."
         )
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=READ_SECONDS)
+    trace = aiohttp.TraceConfig()
+    trace.on_request_redirect.append(_followed(masked(template), here=_is_here(url)))
+    # A proxy gets a tunnel for what is encrypted, and nothing of what is for this machine.
+    settings = {"timeout": timeout, "trust_env": url.lower().startswith("https:"), "trace_configs": [trace]}
     # Encoded as it stands: encoding it again would spoil the signature of a presigned URL.
-    return {"encoded": True, "client_kwargs": {"timeout": timeout, "trust_env": True}}
+    return {"encoded": True, "client_kwargs": settings}
+
+
+def _is_here(url: str) -> bool:
+    return urlsplit(url).hostname in _HERE
+
+
+def _followed(shown: str, *, here: bool) -> Any:
+    """Return what looks at each redirect: away from encryption, or from elsewhere to this machine, none is followed."""
+
+    async def look(_session: Any, _context: Any, told: Any) -> None:
+        target = urljoin(str(told.url), told.response.headers.get("Location") or told.response.headers.get("URI") or "")
+        encrypted = target.lower().startswith("https:")
+        if _is_here(target) != here or not (encrypted or here):
+            raise SourceError(
+                "source-redirect",
+                f"{shown} sends the request on to a place that is not encrypted, or to this machine",
+                "Ask whoever runs that server, or name the address that it should be fetched from.",
+            )
+
+    return look
 
 
 def _filled(template: str, environ: Mapping[str, str]) -> str:
     """Return the URL with the variables in it. A URL that is nothing but one variable is taken from it as it is."""
+    if isinstance(template, FoundUrl):
+        return template
 
     def value(found: re.Match[str]) -> str:
         return variable(found[1], environ)

@@ -44,7 +44,7 @@ class SqlSource:
         *,
         info: SourceInfo,
         rule: SourceRule,
-        secret: str,
+        secrets: Sequence[str],
         now: datetime,
         chunk_rows: int,
     ) -> None:
@@ -54,7 +54,7 @@ class SqlSource:
         self._raw = connection.connection.dbapi_connection  # kept: a lost connection is not asked for it again
         self._result: sa.CursorResult[Any] | None = None
         self._place = info.details["place"]
-        self._secret = secret
+        self._secrets = secrets
         self._timeout = rule.timeout
         self._chunk_rows = chunk_rows
         with self._translated("query"), engines.limited(connection, rule.timeout):
@@ -102,7 +102,7 @@ class SqlSource:
             return list(self._result.fetchmany(min(count, _FETCH_ROWS)))
 
     def _translated(self, phase: Phase) -> Any:
-        return translated(self._place, self._engine.dialect.name, phase, self._secret)
+        return translated(self._place, self._engine.dialect.name, phase, self._secrets)
 
     def close(self) -> None:
         """Let go of the database, also in the middle of the rows."""
@@ -137,7 +137,7 @@ def open_query(
     dialect = url.get_backend_name()
     query = read_query(text, dialect)
     values, note = _values(rule, query.parameters, mark)
-    where = engines.place(url)
+    where = engines.place(rule.url or "", url)
     info = SourceInfo(
         name=f"{where}#{Path(rule.query_file).stem if rule.query_file else 'query'}-{engines.digest(text)[:8]}",
         kind="sql",
@@ -149,17 +149,17 @@ def open_query(
     statement = sa.text(query.text).bindparams(
         *(sa.bindparam(name, engines.bound(value, dialect), type_=sa.types.NULLTYPE) for name, value in values.items())
     )
-    engine = engines.open_engine(url)
-    secret = str(url.password or "")
+    engine = engines.open_engine(url, where)
+    secrets = engines.secrets(rule.url or "", url, environ)
     try:
-        with translated(where, engine.dialect.name, "connect", secret):
+        with translated(where, engine.dialect.name, "connect", secrets):
             connection = engine.connect()
     except BaseException:
         engine.dispose()
         raise
     raw = connection.connection.dbapi_connection
     try:
-        with translated(where, engine.dialect.name, "query", secret):
+        with translated(where, engine.dialect.name, "query", secrets):
             engines.begin(connection, rule.timeout)
         return SqlSource(
             engine,
@@ -167,7 +167,7 @@ def open_query(
             statement,
             info=info,
             rule=rule,
-            secret=secret,
+            secrets=secrets,
             now=now or datetime.now(UTC),
             chunk_rows=chunk_rows,
         )

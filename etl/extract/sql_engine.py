@@ -19,7 +19,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from etl.errors import ConfigError, SourceError
 from etl.extract import sql_cells
 from etl.extract.sql_cells import Special
-from etl.extract.variables import VARIABLE, variable
+from etl.extract.variables import VARIABLE, names_in, variable
 
 CONNECT_SECONDS: Final = 10
 
@@ -30,6 +30,10 @@ _DRIVERS: Final = {
     "mariadb": "mariadb+pymysql",
 }
 _EXTRAS: Final = {"postgresql": "postgres", "mysql": "mysql", "mariadb": "mysql", "duckdb": "duckdb"}
+# A MySQL server may ask a client for any file that it can read, if that lets it; the others load code or settings.
+_RISKY: Final = frozenset(
+    {"local_infile", "read_default_file", "read_default_group", "init_command", "plugin", "passfile", "service"}
+)
 _IN_MEMORY: Final = frozenset({None, "", ":memory:"})
 # What sorting may hold before DuckDB goes to disk; its own default is most of the machine.
 _DUCKDB_MEMORY: Final = "1GB"
@@ -69,10 +73,33 @@ def database_url(template: str, environ: Mapping[str, str]) -> URL:
     )
 
 
-def place(url: URL) -> str:
-    """Name the database without user, password or options."""
-    port = f":{url.port}" if url.port else ""
-    return f"{url.get_backend_name()}://{url.host or ''}{port}/{url.database or ''}"
+def place(template: str, url: URL) -> str:
+    """Name the database without user, password or options, and without what a variable holds. ``url``: filled in."""
+    if VARIABLE.fullmatch(template):
+        return f"{url.get_backend_name()}://{template}"
+    plain = make_url(template)
+    port = f":{plain.port}" if plain.port else ""
+    return f"{url.get_backend_name()}://{plain.host or ''}{port}/{plain.database or ''}"
+
+
+def server_of(template: str) -> str | None:
+    """Return the server that a URL speaks of, as it may be shown; ``None`` for a file of this machine."""
+    if VARIABLE.fullmatch(template):
+        return f"the database in {template}"
+    try:
+        url = make_url(template)
+    except (ArgumentError, ValueError):
+        return None
+    return None if url.get_backend_name() in {"sqlite", "duckdb"} else place(template, url)
+
+
+def secrets(template: str, url: URL, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return what must not stand in any message: the password, and whatever a variable was filled in with."""
+    values = [variable(name, environ) for name in names_in(template)]
+    if VARIABLE.fullmatch(template):
+        parts = (url.username, url.host, url.database, *url.query.values())
+        values += [part for part in parts if isinstance(part, str)]
+    return tuple(value for value in dict.fromkeys([*values, str(url.password or "")]) if value)
 
 
 def digest(*parts: str) -> str:
@@ -80,12 +107,21 @@ def digest(*parts: str) -> str:
     return hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()
 
 
-def open_engine(url: URL) -> Engine:
-    """Return an engine for one session. Raise :class:`SourceError` for a driver or a file that is not there."""
+def open_engine(url: URL, at: str) -> Engine:
+    """Return an engine for one session. ``at``: as messages name the database.
+
+    Raise :class:`SourceError` for a driver or a file that is not there, :class:`ConfigError` for options.
+    """
     backend = url.get_backend_name()
+    if risky := sorted(name for name in url.query if name.lower() in _RISKY):
+        raise ConfigError(
+            "url-invalid",
+            f"[source] url: {risky[0]} is not taken: with it a server, or a file, decides what this machine does",
+            "Take it out.",
+        )
     options: dict[str, Any] = {}
     if backend in {"sqlite", "duckdb"} and url.database not in _IN_MEMORY:
-        _need_file(url)
+        _need_file(url, at)
         if backend == "duckdb":
             options["read_only"] = True
         elif not str(url.database).startswith("file:"):
@@ -103,7 +139,7 @@ def open_engine(url: URL) -> Engine:
             f"pip install 'klaviyo-etl[{extra}]'" if extra else "Install its SQLAlchemy dialect and driver.",
         ) from None
     except (SQLAlchemyError, ValueError, TypeError):
-        raise ConfigError("url-invalid", f"[source] url: {place(url)} takes no such options", "Check it.") from None
+        raise ConfigError("url-invalid", f"[source] url: {at} takes no such options", "Check it.") from None
     if engine.dialect.driver == "psycopg":
         event.listen(engine, "connect", _as_postgresql_writes)
     if backend == "sqlite":
@@ -185,12 +221,16 @@ def _mysql_special(kind: Any, length: Any) -> Special | None:
     return known.get(kind)
 
 
-def _need_file(url: URL) -> None:
+def _need_file(url: URL, at: str) -> None:
     database = str(url.database)
     if database.startswith(("file:", "md:", "motherduck:")):
         return
     if not Path(database).is_file():
-        raise SourceError("source-not-found", f"There is no database file {database}", "Check [source] url.")
+        raise SourceError(
+            "source-not-found",
+            f"There is no database file {at.partition('://')[2].removeprefix('/')}",
+            "Check [source] url.",
+        )
 
 
 def _beginning(connection: Connection, timeout: float | None) -> list[str]:

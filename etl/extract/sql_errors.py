@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final, Literal
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from etl.errors import SourceError
+from etl.extract.variables import hidden
 
 Phase = Literal["connect", "query", "read"]
 
@@ -90,12 +91,12 @@ _WORDS_HELP: Final = frozenset({"query-failed", "source-login", "source-unreacha
 
 
 @contextlib.contextmanager
-def translated(at: str, dialect: str, phase: Phase, secret: str = "") -> Iterator[None]:
-    """Turn what a driver raises inside into :class:`SourceError`. ``secret``: must not be in any message."""
+def translated(at: str, dialect: str, phase: Phase, secrets: Sequence[str] = ()) -> Iterator[None]:
+    """Turn what a driver raises inside into :class:`SourceError`. ``secrets``: must not be in any message."""
     try:
         yield
     except DBAPIError as error:
-        raise _translate(error, at, dialect, phase, secret) from None
+        raise _translate(error, at, dialect, phase, secrets) from None
     except UnicodeDecodeError:
         raise SourceError(
             "source-undecodable",
@@ -108,7 +109,7 @@ def translated(at: str, dialect: str, phase: Phase, secret: str = "") -> Iterato
         raise _said(code, at, type(error).__name__) from None
 
 
-def _translate(error: DBAPIError, at: str, dialect: str, phase: Phase, secret: str) -> SourceError:
+def _translate(error: DBAPIError, at: str, dialect: str, phase: Phase, secrets: Sequence[str]) -> SourceError:
     original = error.orig
     code = _code(original, dialect, phase)
     if code is None and error.connection_invalidated:
@@ -118,7 +119,7 @@ def _translate(error: DBAPIError, at: str, dialect: str, phase: Phase, secret: s
         named = f"{type(original).__name__} {number if isinstance(number, int) else ''}".strip()
         return _said("source-data", at, getattr(original, "sqlstate", None) or named)
     words = _first_line(original) if code in _WORDS_HELP or dialect == "sqlite" else ""
-    return _said(code, at, words.replace(secret, "***") if secret else words)
+    return _said(code, at, hidden(words, secrets))
 
 
 def _code(original: BaseException | None, dialect: str, phase: Phase) -> str | None:

@@ -11,13 +11,13 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from etl.errors import AuthError, ConfigError
+from etl.config.base_url import check_encrypted
+from etl.errors import AuthError
 from etl.klaviyo.reply import Reply, ReplyKind, classify, http_date
 from etl.model import Clock
 
 MEDIA_TYPE: Final = "application/vnd.api+json"
 _TIMEOUT: Final = httpx.Timeout(connect=10.0, read=60.0, write=60.0, pool=10.0)
-_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 # Raised before a byte of the request can have left.
 NOT_SENT: Final = (
@@ -71,14 +71,6 @@ def check_key(key: str | None) -> str:
     return key
 
 
-def check_base_url(url: str) -> str:
-    """Return the URL without a trailing slash. Raise :class:`ConfigError` if the key would travel unencrypted."""
-    parts = urlsplit(url)
-    if parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK):
-        return url.rstrip("/")
-    raise ConfigError("base-url", "KLAVIYO_BASE_URL must be https", "http is allowed for this machine only.")
-
-
 class _WithoutQuery(logging.Filter):
     """Takes the query out of what httpx logs of a request to Klaviyo: its filter holds e-mails (promise 9)."""
 
@@ -114,7 +106,7 @@ class Transport:
         on_exchange: ExchangeHook | None = None,
     ) -> None:
         """``transport`` replaces the network in tests."""
-        self.base_url = check_base_url(base_url)
+        self.base_url = check_encrypted(base_url)
         _WITHOUT_QUERY.hosts.add(urlsplit(self.base_url).hostname or "")
         self._clock = clock
         self._on_exchange = on_exchange
@@ -132,7 +124,8 @@ class Transport:
             timeout=_TIMEOUT,
             follow_redirects=False,
             transport=transport,
-            trust_env=transport is None,
+            # A proxy gets a tunnel for what is encrypted; what is not goes to this machine, and past every proxy.
+            trust_env=transport is None and self.base_url.lower().startswith("https:"),
         )
 
     def exchange(self, method: str, path: str, *, endpoint: str, body: bytes | None = None) -> Reply:

@@ -26,6 +26,7 @@ from etl.pipeline.single import (
     webhooks,
 )
 from etl.pipeline.suppressing import suppress
+from etl.pipeline.trusting import distrust, trust_mapping
 
 __all__ = [
     "Ask",
@@ -42,6 +43,7 @@ __all__ = [
     "create_webhook",
     "delete_profile",
     "delete_webhook",
+    "distrust",
     "doctor",
     "events",
     "get_profile",
@@ -58,6 +60,7 @@ __all__ = [
     "show_list",
     "suppress",
     "track",
+    "trust_mapping",
     "update_profile",
     "upsert_profile",
     "verify",

@@ -16,6 +16,7 @@ from etl.pipeline.crew import usual_workers
 from etl.pipeline.missing import RECENT
 from etl.pipeline.repaired import REJECTS_FACT
 from etl.pipeline.staging import stage
+from etl.pipeline.trusting import trusted
 from etl.state import Store
 from etl.version import VERSION
 
@@ -27,12 +28,15 @@ UNFINISHED = (RunStatus.STAGED, RunStatus.LOADING)
 LOADING_COMMANDS = ("run", "retry", "suppress", "unsuppress", "events")
 
 
-def rules_of(given: MappingLike) -> tuple[Mapping, Path | None]:
-    """Return the mapping and the folder its paths start from."""
+def rules_of(given: MappingLike, context: Context) -> tuple[Mapping, Path | None]:
+    """Return the mapping and the folder its paths start from. Raise :class:`etl.errors.ConfigError`.
+
+    Code that a mapping file names is there only if it is trusted.
+    """
     if isinstance(given, Mapping):
-        return given, None
+        return trusted(context, given), None
     if isinstance(given, Path | str):
-        return load_mapping(Path(given)), Path(given).parent
+        return trusted(context, load_mapping(Path(given))), Path(given).parent
     return parse_mapping(given), None
 
 

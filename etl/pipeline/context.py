@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from etl.config import Settings, load_settings
+from etl.config import DEFAULT_BASE_URL, Settings, load_settings
+from etl.config.base_url import host_of
 from etl.klaviyo import EVERY_REQUEST, ExchangeHook, KlaviyoClient, check_features, check_key
 from etl.load import LoadTask, Pace
 from etl.model import Clock, Progress, ProgressHook
@@ -57,6 +58,7 @@ class Context:
     ``progress`` is told how far a phase is, ``announce`` a sentence before something happens that a person may want to
     know; ``confirm`` is asked before the first write to an account, and ``foretell`` shown before that what the import
     would do (``None``: nobody looks, so Klaviyo is not read for it); ``should_stop`` is asked between transactions.
+    ``trust``: Python code that a mapping file names may run; else it must have been trusted, or ``ask_trust`` says yes.
     ``output``: where each run leaves its folder. ``transport``: an httpx transport instead of the network.
     ``on_exchange`` is told of every request. ``on_commit``: see :meth:`etl.state.Store.open`.
     """
@@ -68,6 +70,8 @@ class Context:
     announce: Callable[[str], None] = _unheard
     confirm: Callable[[str], bool] = _assent
     foretell: Callable[[Plan], None] | None = None
+    trust: bool = False
+    ask_trust: Callable[[str], bool] | None = None
     should_stop: Callable[[], bool] = _never
     output: Path = Path("runs")
     pace: Pace = field(default_factory=Pace)
@@ -104,11 +108,14 @@ class Context:
         return Store.open(self.settings.state, clock=self.clock, create=create, rng=self.rng, on_commit=self.on_commit)
 
     def open_client(self) -> KlaviyoClient:
-        """Return a client. Raise :class:`etl.errors.AuthError` for a key that is missing or cannot be one.
+        """Return a client; a host that is not Klaviyo's own is said.
 
-        Raise :class:`etl.errors.ConfigError` for an API revision that does not know what every request needs.
+        Raise :class:`etl.errors.AuthError` for a key that is missing or cannot be one,
+        :class:`etl.errors.ConfigError` for an API revision that does not know what every request needs.
         """
         check_features(self.settings.revision, EVERY_REQUEST)
+        if self.settings.base_url != DEFAULT_BASE_URL:
+            self.announce(f"The key goes to {host_of(self.settings.base_url)}, by KLAVIYO_BASE_URL")
         return KlaviyoClient(
             key=check_key(self.settings.private_key),
             revision=self.settings.revision,

@@ -29,6 +29,7 @@ from etl.pipeline.judging import ChunkJudge
 from etl.pipeline.prepare import check_account, guard
 from etl.pipeline.revision import revision_notes
 from etl.pipeline.staging import chunks_of, facts_of
+from etl.pipeline.trusting import trusted
 from etl.report import Report
 from etl.state import Run, Store
 from etl.transform import EventBuilder, OrderLines, add_amount, former_record, merge_order, requests_of, same_people
@@ -58,10 +59,10 @@ def events(
     :func:`etl.pipeline.run` does.
     """
     context = context or Context.create()
-    rules, base = _rules_of(mapping)
+    rules, base = _rules_of(mapping, context)
     if fire_flows:
         rules = rules.model_copy(update={"event": rules.event.model_copy(update={"backfill": False})})
-    files = files_of(source, rules.compiled, base)
+    files = files_of(source, rules.compiled, base, context)
     options = {"kind": KIND, _PERSONAL: True, "limit": limit, "force": force, "source_age": age_of(files, context)}
     open_source = partial(watermarks.opened, context, files, rules.compiled, hash_=rules.hash)
     if check:
@@ -127,11 +128,11 @@ def look_at_events(context: Context, store: Store, client: KlaviyoClient, run: R
     )
 
 
-def _rules_of(given: EventMappingLike) -> tuple[EventMapping, Path | None]:
+def _rules_of(given: EventMappingLike, context: Context) -> tuple[EventMapping, Path | None]:
     if isinstance(given, EventMapping):
-        return given, None
+        return trusted(context, given), None
     if isinstance(given, Path | str):
-        return load_event_mapping(Path(given)), Path(given).parent
+        return trusted(context, load_event_mapping(Path(given))), Path(given).parent
     return parse_event_mapping(given), None
 
 

@@ -5,12 +5,24 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from etl.config import Mapping, SourceRule, environment
+from etl.config import Mapping, SourceRule, environment, load_user_settings
 from etl.errors import ConfigError
-from etl.extract import Files, Source, find_files, is_remote, open_files
+from etl.extract import (
+    Files,
+    Source,
+    SourceVariables,
+    find_files,
+    is_remote,
+    masked,
+    names_in,
+    open_files,
+    server_of,
+    variable,
+)
 from etl.pipeline.context import Context
 from etl.pipeline.repaired import open_file
 from etl.report import places_of
@@ -20,26 +32,62 @@ SourceLike = Path | str | Sequence[Path | str]
 """A file, a pattern or a URL, or several of them."""
 
 
-def files_of(source: SourceLike | None, mapping: Mapping, base: Path | None) -> Files | None:
-    """Return the files to read; ``None`` stands for the query of the mapping.
+def files_of(source: SourceLike | None, mapping: Mapping, base: Path | None, context: Context) -> Files | None:
+    """Return the files to read; ``None`` stands for the query of the mapping. What lies elsewhere is said first.
 
     ``base``: the folder that the mapping's own paths start from. Raise SourceError, ConfigError.
     """
     if source is not None:
-        return find_files([source] if isinstance(source, Path | str) else source, environment())
+        given = [source] if isinstance(source, Path | str) else list(source)
+        return given_files(given, mapping.source, context)
     if mapping.source.url is not None:
+        if (server := server_of(mapping.source.url)) is not None:
+            taking = _taking(mapping.source.url, variables_for(mapping.source))
+            context.announce(f"Asking {server}{taking}")
         return None
     paths = mapping.source.paths_from(base)
     if not paths:
         raise ConfigError(
             "source-missing", "No source is given", "Name a file, or set path or url in [source] of the mapping."
         )
-    return find_files(paths, environment())
+    environ = variables_for(mapping.source)
+    _say(paths, environ, context)
+    return find_files(paths, environ)
+
+
+def given_files(given: Sequence[Path | str], rule: SourceRule, context: Context) -> Files:
+    """Return the files that somebody named to the command or the call, with the variables that they named in them."""
+    named = names_in(*(one for one in given if isinstance(one, str)))
+    environ = variables_for(rule, named)
+    _say(given, environ, context)
+    return replace(find_files(given, environ), variables=named)
+
+
+def variables_for(rule: SourceRule, named: Sequence[str] = ()) -> SourceVariables:
+    """Return the environment as this source may see it.
+
+    ``named``: variables besides those that the mapping and the user's own settings list.
+    """
+    return SourceVariables(environment(), (*rule.variables, *load_user_settings().variables, *named))
+
+
+def _say(paths: Sequence[Path | str], environ: SourceVariables, context: Context) -> None:
+    for path in paths:
+        if is_remote(path):
+            context.announce(f"Fetching {masked(path)}{_taking(str(path), environ)}")
+
+
+def _taking(address: str, environ: SourceVariables) -> str:
+    """Say which variables go into an address, once it is known that they may."""
+    names = names_in(address)
+    for name in names:
+        variable(name, environ)
+    return f", with what {', '.join(names)} {'holds' if len(names) == 1 else 'hold'} in its address" if names else ""
 
 
 def open_found(files: Files, rule: SourceRule) -> Source:
     """Open the files as one source. Raise :class:`etl.errors.SourceError`."""
-    environ = environment()
+    environ = variables_for(rule, files.variables)
     if len(files.paths) == 1:
         return open_file(files.paths[0], rule, environ)
     return open_files(files.name, files.paths, files.names, lambda path: open_file(path, rule, environ), environ)

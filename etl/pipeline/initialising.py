@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from etl.config import ColumnRule, Mapping, SourceRule, environment, parse_mapping
+from etl.config import ColumnRule, Mapping, SourceRule, parse_mapping
 from etl.discover import (
     Ask,
     NobodyFoundError,
@@ -23,10 +23,10 @@ from etl.discover import (
     recognise,
 )
 from etl.errors import ConfigError, InterruptedRunError, UsageError
-from etl.extract import Source, find_files, is_remote, open_query
+from etl.extract import Source, is_remote, names_in, open_query, server_of
 from etl.model import Progress
 from etl.pipeline.context import Context
-from etl.pipeline.files import open_found
+from etl.pipeline.files import given_files, open_found, variables_for
 from etl.transform import converter
 from etl.validate import good_emails, good_phones, resolve_country, written_as_in
 
@@ -53,7 +53,8 @@ def init(
     context = context or Context.create()
     rule = rule or SourceRule()
     chosen = _preset(preset)
-    with _opened(source, rule) as opened:
+    rule = rule.model_copy(update={"variables": rule.named_variables})
+    with _opened(source, rule, context) as opened:
         profiler = Profiler(opened.info.columns)
         for chunk in opened.chunks():
             if context.should_stop():
@@ -84,10 +85,12 @@ def _preset(key: str | None) -> Preset | None:
     return presets[key]
 
 
-def _opened(source: Path | str | None, rule: SourceRule) -> Source:
+def _opened(source: Path | str | None, rule: SourceRule, context: Context) -> Source:
     if source is None:
-        return open_query(rule, environ=environment())
-    return open_found(find_files([source], environment()), rule)
+        if (server := server_of(rule.url or "")) is not None:
+            context.announce(f"Asking {server}")
+        return open_query(rule, environ=variables_for(rule))
+    return open_found(given_files([source], rule, context), rule)
 
 
 def _source_keys(source: Path | str | None, rule: SourceRule, beside: Path | None) -> dict[str, Any]:
@@ -96,6 +99,8 @@ def _source_keys(source: Path | str | None, rule: SourceRule, beside: Path | Non
         near = beside is not None and not is_remote(str(source))
         keys["path"] = Path(os.path.relpath(source, beside)).as_posix() if near else str(source)
     given = rule.model_dump(mode="json", exclude_defaults=True)
+    if source is not None and is_remote(str(source)) and (named := names_in(str(source))):
+        given["variables"] = list(named)
     return {**keys, **{name: value for name, value in given.items() if name != "path"}}
 
 

@@ -35,8 +35,8 @@ def plan(
     Raises as :func:`etl.run` does before it sends anything.
     """
     context = context or Context.create()
-    rules, base = rules_of(mapping)
-    files = files_of(source, rules, base)
+    rules, base = rules_of(mapping, context)
+    files = files_of(source, rules, base, context)
     with context.open_client() as client:
         get_account = functools.cache(client.get_account)
         with watermarks.opened(context, files, rules, lambda: get_account().id) as (opened, store):

@@ -50,8 +50,8 @@ def check(
     rows. Raise ConfigError, SourceError, StateError.
     """
     context = context or Context.create()
-    rules, base = rules_of(mapping)
-    files = files_of(source, rules, base)
+    rules, base = rules_of(mapping, context)
+    files = files_of(source, rules, base, context)
     with watermarks.opened(context, files, rules, lambda: None) as (opened, store):
         named = files.name if files is not None else opened.info.name
         run_id = begin(store, named, rules, command="check", account=None, options={"limit": limit}, pilot=False)
@@ -79,8 +79,8 @@ def run(
     (resumable), StateError, GuardError.
     """
     context = context or Context.create()
-    rules, base = rules_of(mapping)
-    files = files_of(source, rules, base)
+    rules, base = rules_of(mapping, context)
+    files = files_of(source, rules, base, context)
     with ExitStack() as stack:
         client = stack.enter_context(context.open_client())
         for note in revision_notes(context):

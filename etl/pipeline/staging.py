@@ -9,13 +9,13 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from etl.config import Mapping, environment
+from etl.config import Mapping
 from etl.errors import ConfigError, InterruptedRunError, SourceError
 from etl.extract import Files, Source, SqlSource, open_query, query_key
 from etl.model import Chunk, Clock, Part, Places, Progress, ProgressHook, RunStatus, Watermark
 from etl.pipeline.consents import merge_consents
 from etl.pipeline.crew import Crew
-from etl.pipeline.files import open_found
+from etl.pipeline.files import open_found, variables_for
 from etl.pipeline.judging import ChunkJudge, OnceOnly, lean_memory
 from etl.pipeline.uniqueness import Uniqueness
 from etl.state import Store
@@ -31,7 +31,7 @@ def open_mapped(
     """
     source: Source
     if files is None:
-        source = open_query(mapping.source, environ=environment(), mark=mark, now=now)
+        source = open_query(mapping.source, environ=variables_for(mapping.source), mark=mark, now=now)
     else:
         source = open_found(files, mapping.source)
     missing = mapping.missing_columns(source.info.columns)

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from etl.config import Mapping, SourceRule, environment, parse_mapping
+from etl.config import Mapping, SourceRule, parse_mapping
 from etl.errors import ConfigError
-from etl.extract import Files, find_files
+from etl.extract import Files
 from etl.model import RunStatus, Wish
 from etl.pipeline.beginning import begin, clear_the_way, stage_source
 from etl.pipeline.context import Context
-from etl.pipeline.files import open_found
+from etl.pipeline.files import given_files, open_found
 from etl.pipeline.loading import load_run
 from etl.pipeline.staging import open_mapped
 from etl.report import Report
@@ -31,7 +31,7 @@ def suppress(
     """
     context = context or Context.create()
     command = "unsuppress" if undo else "suppress"
-    files = find_files([source], environment())
+    files = given_files([source], SourceRule(), context)
     rules = _mapping(files, column)
     with context.open_client() as client, context.open_store() as store:
         account = client.get_account()

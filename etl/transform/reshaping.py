@@ -15,7 +15,7 @@ import pandas as pd
 from etl.config import Computed, ConfigMapping, Step, computed_header
 from etl.errors import ConfigError
 from etl.model import Issue, Severity, Stage
-from etl.user_code import user_module
+from etl.user_code import Code, CodeError
 
 Text = Callable[[str], str]
 
@@ -33,6 +33,7 @@ class Reshaper:
     def __init__(
         self, mapping: ConfigMapping, countries: tuple[Callable[[str], str | None], Callable[[str], str | None]]
     ) -> None:
+        self._code = mapping.code
         self._steps = {
             header: [self._prepared(step, header, countries) for step in rule.transform]
             for header, rule in mapping.by_target.values()
@@ -69,16 +70,18 @@ class Reshaper:
 
     def _prepared(self, step: Step, header: str, countries: Any) -> Callable[[Any, list[Issue]], Any]:
         if step.function is not None:
-            return _safely(find_function(step.function), header)
+            return _safely(find_function(step.function, self._code), header)
         change = _change(step, countries)
         return lambda column, _issues: change(column)
 
 
-def find_function(reference: str) -> Callable[[str], object]:
-    """Return the function ``module:name``. Raise :class:`ConfigError` where there is none."""
+def find_function(reference: str, code: Code) -> Callable[[str], object]:
+    """Return the function ``module:name``. Raise :class:`ConfigError` where there is none, or none that is trusted."""
     module_name, _, name = reference.partition(":")
     try:
-        found = getattr(user_module(module_name), name)
+        found = getattr(code.module(module_name), name)
+    except CodeError as error:
+        raise ConfigError("code-not-trusted", f"transform: {reference}: {error}", "See docs/security.md.") from None
     except Exception as error:  # whatever the user's module does while it is imported
         raise ConfigError(
             "function-not-found",

@@ -13,7 +13,7 @@ from pandera import dtypes
 from pandera.errors import SchemaDefinitionError, SchemaInitError
 
 from etl.errors import ConfigError
-from etl.user_code import user_module
+from etl.user_code import Code, CodeError, ImportedCode
 from schemas.profile import Profile
 
 DEFAULT_SCHEMA: Final = "schemas.profile:Profile"
@@ -35,15 +35,15 @@ class CellSchema:
     advisory: frozenset[str]
 
 
-def load_schema(reference: str, targets: Iterable[str]) -> CellSchema:
+def load_schema(reference: str, targets: Iterable[str], code: Code = ImportedCode()) -> CellSchema:  # noqa: B008 - frozen
     """Return the schema ``module:name`` for frames with the columns ``targets``. Raise :class:`ConfigError`.
 
-    ``name`` is a ``DataFrameModel`` or a ``DataFrameSchema`` of pandera's pandas API. The module is searched in the
-    current folder too, as for any script that stands beside a mapping.
+    ``name`` is a ``DataFrameModel`` or a ``DataFrameSchema`` of pandera's pandas API, ``code`` where its module comes
+    from.
     """
     if reference == DEFAULT_SCHEMA:
         return adapt(Profile.to_schema(), targets)
-    found = _find(reference)
+    found = _find(reference, code)
     make = getattr(found, "to_schema", None) if isinstance(found, type) else None
     try:
         schema = make() if make is not None else found
@@ -60,10 +60,12 @@ def load_schema(reference: str, targets: Iterable[str]) -> CellSchema:
     return adapt(schema, targets)
 
 
-def _find(reference: str) -> Any:
+def _find(reference: str, code: Code) -> Any:
     module_name, _, name = reference.partition(":")
     try:
-        module = user_module(module_name)
+        module = code.module(module_name)
+    except CodeError as error:
+        raise ConfigError("code-not-trusted", f"profile.schema: {error}", "See docs/security.md.") from None
     except ModuleNotFoundError as error:
         absent = error.name or module_name
         itself = module_name == absent or module_name.startswith(f"{absent}.")

@@ -76,7 +76,7 @@ class Validator:
         targets = tuple(self._targets)
         # Klaviyo's limits hold whatever schema the user brings.
         references = dict.fromkeys((DEFAULT_SCHEMA, mapping.profile.schema_))
-        loaded = [load_schema(reference, targets) for reference in references]
+        loaded = [load_schema(reference, targets, mapping.code) for reference in references]
         for schema in loaded:
             demand_fit(schema, targets)
         self._schemas = [adapt(rule_schema(mapping), targets), *loaded]
