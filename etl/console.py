@@ -1,19 +1,26 @@
-"""All that a terminal shows while work goes on: progress bars, messages, questions' wording.
+"""All that a terminal shows: results, progress bars, messages, questions. Nothing is printed around this module.
 
-Silent without a terminal, with ``--quiet``, and in machine-readable modes. Honours ``NO_COLOR``.
+Every text crosses :func:`etl.printable.printable` here, because some of it is always somebody else's. Progress is
+silent without a terminal, with ``--quiet``, and in machine-readable modes. Honours ``NO_COLOR``.
 """
 
 from __future__ import annotations
 
+import contextlib
+import csv
+import logging
 import os
 import sys
-from typing import Final, Never, TextIO
+import traceback
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple, Never, TextIO
 
 import orjson
 from tqdm import tqdm
 
 from etl.errors import EtlError
 from etl.model import Progress
+from etl.printable import printable, printable_json
 
 _PHASES: Final = {
     "stage": "Reading and checking",
@@ -24,9 +31,87 @@ _PHASES: Final = {
 _WIDTH: Final = 100
 _HEIGHT: Final = 24
 _RED: Final = "\033[31m"
+_GREEN: Final = "\033[32m"
 _BOLD: Final = "\033[1m"
 _DIM: Final = "\033[2m"
 _RESET: Final = "\033[0m"
+
+
+class Painted(NamedTuple):
+    """A piece of a result with a colour, where colours are shown."""
+
+    text: str
+    good: bool
+
+
+def out(*parts: str | Painted, nl: bool = True) -> None:
+    """Write a result to standard output. Where nobody takes it any more, or there is no room, the work still counts."""
+    stream = sys.stdout
+    if stream is None:
+        return
+    plain = os.environ.get("NO_COLOR") or not stream.isatty()
+    text = "".join(
+        printable(part)
+        if isinstance(part, str)
+        else printable(part.text)
+        if plain
+        else f"{_GREEN if part.good else _RED}{printable(part.text)}{_RESET}"
+        for part in parts
+    )
+    try:
+        _write(stream, text + ("\n" if nl else ""))
+    except BrokenPipeError:
+        _closed(stream)
+    except OSError as error:
+        _closed(stream)
+        Console().say(f"Standard output cannot be written: {error.strerror}")
+
+
+def out_json(document: object, *, indent: bool = False) -> None:
+    """Write a result as JSON, on one line or several."""
+    out(printable_json(orjson.dumps(document, option=orjson.OPT_INDENT_2 if indent else 0).decode()))
+
+
+class Rows:
+    """A table of people's data on standard output, as CSV whose cells are printable."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._writer = csv.DictWriter(sys.stdout, names, lineterminator="\n")
+        self._writer.writeheader()
+
+    def write(self, row: Mapping[str, str]) -> None:
+        """Write a row."""
+        self._writer.writerow({name: printable(cell) for name, cell in row.items()})
+
+
+def _write(stream: TextIO, text: str) -> None:
+    """Write a text, whatever the encoding of the terminal lacks."""
+    try:
+        stream.write(text)
+    except UnicodeEncodeError:
+        encoding = stream.encoding or "ascii"
+        stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+    stream.flush()
+
+
+def _closed(stream: TextIO) -> None:
+    """Let what else is written to a stream vanish: Python itself would complain once more at exit."""
+    with contextlib.suppress(OSError, ValueError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)
+
+
+class _Log(logging.Handler):
+    """Takes what libraries log: it may hold anything, and is shown for debugging only."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(logging.WARNING)
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Show the message without its exception, whose text may hold a secret."""
+        self._console.say(f"{record.name}: {record.getMessage()}")
 
 
 class Console:
@@ -36,7 +121,7 @@ class Console:
         self, *, quiet: bool = False, bars: bool = True, log_format: str = "text", err: TextIO | None = None
     ) -> None:
         """``bars``: show progress on a terminal. ``log_format`` ``json``: one JSON object a line instead of text."""
-        self._err = err if err is not None else sys.stderr
+        self._err: TextIO = err if err is not None else sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - for as long as the program
         self._quiet = quiet
         self._bars = bars
         self._json = log_format == "json"
@@ -75,7 +160,7 @@ class Console:
             if progress.total:
                 self._bar.total = progress.total
             if progress.note:
-                self._bar.set_postfix_str(progress.note, refresh=False)
+                self._bar.set_postfix_str(printable(progress.note), refresh=False)
             self._bar.update(progress.done - self._bar.n)
 
     def close(self) -> None:
@@ -93,8 +178,12 @@ class Console:
         if self._json:
             self._log("info", message=message)
         else:
-            self._err.write(message + "\n")
-            self._err.flush()
+            self._show(printable(message))
+
+    def show(self, text: str) -> None:
+        """Show a person what stands before a question, whatever is silent else."""
+        self.close()
+        self._show(printable(text))
 
     def fail(self, error: EtlError) -> None:
         """Show an error: what, its code, the next thing to do."""
@@ -102,9 +191,21 @@ class Console:
         if self._json:
             self._log("error", code=error.code, message=error.message, hint=error.hint)
             return
-        hint = f"\n{self._paint(_DIM, 'hint: ')}{error.hint}" if error.hint else ""
-        self._err.write(f"{self._paint(_RED + _BOLD, 'error')} [{error.code}]: {error.message}{hint}\n")
-        self._err.flush()
+        hint = f"\n{self._paint(_DIM, 'hint: ')}{printable(error.hint)}" if error.hint else ""
+        said = f"[{printable(error.code)}]: {printable(error.message)}"
+        self._show(f"{self._paint(_RED + _BOLD, 'error')} {said}{hint}")
+
+    def trace(self) -> None:
+        """Show the exception in hand with its trace."""
+        self.show(traceback.format_exc())
+
+    def take_logs(self, *, shown: bool) -> None:
+        """Let what libraries log and warn of reach the terminal by this way or, unless ``shown``, not at all."""
+        logging.captureWarnings(capture=True)
+        root = logging.getLogger()
+        for handler in [each for each in root.handlers if isinstance(each, _Log | logging.NullHandler)]:
+            root.removeHandler(handler)
+        root.addHandler(_Log(self) if shown else logging.NullHandler())
 
     def _log_progress(self, progress: Progress) -> None:
         """Log each tenth of a phase once: enough for a log that people read later."""
@@ -116,8 +217,12 @@ class Console:
 
     def _log(self, level: str, **fields: str | int) -> None:
         line = orjson.dumps({"level": level, **fields}, option=orjson.OPT_APPEND_NEWLINE)
-        self._err.write(line.decode())
-        self._err.flush()
+        self._show(printable_json(line.decode()), end="")
+
+    def _show(self, text: str, end: str = "\n") -> None:
+        # A message that nobody can read any more stops no work.
+        with contextlib.suppress(OSError, ValueError):
+            _write(self._err, text + end)
 
     def _width(self) -> int:
         try:

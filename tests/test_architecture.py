@@ -22,7 +22,7 @@ LAYERS = (
     ("config",),
     ("codes",),
     ("records", "listening", "user_code", "identity"),
-    ("model", "errors", "version"),
+    ("model", "errors", "version", "printable"),
 )
 RANK = {name: rank for rank, row in enumerate(LAYERS) for name in row}
 

@@ -303,7 +303,10 @@ def test_no_secret_reaches_state_or_reports(server: WebFiles, tmp_path: Path, mo
     pipeline.run(spelled, desk.mapping, context=desk.context, verify="none")
     pipeline.run([spelled, "${EXPORT_URL}"], desk.mapping, context=desk.context, verify="none")
     named = server.url("/private/people.csv", login=f"{user}:${{EXPORT_PASSWORD}}@")
-    mapping = {**desk.mapping, "source": {"path": [named, "${EXPORT_URL}"], "variables": ["EXPORT_PASSWORD", "EXPORT_URL"]}}
+    mapping = {
+        **desk.mapping,
+        "source": {"path": [named, "${EXPORT_URL}"], "variables": ["EXPORT_PASSWORD", "EXPORT_URL"]},
+    }
     report = pipeline.run(None, mapping, context=desk.context, verify="none")
     with pytest.raises(EtlError):
         pipeline.run(server.url("/nothing.csv?sig=5ec3e7"), desk.mapping, context=desk.context)

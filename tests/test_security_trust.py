@@ -288,7 +288,8 @@ def test_neither_a_link_nor_a_compiled_file_passes_for_code_beside_the_mapping(h
         "d[8:12] = int(m.st_mtime).to_bytes(4, 'little'); d[12:16] = m.st_size.to_bytes(4, 'little');"
         "open(u.cache_from_source('mine.py'), 'wb').write(d)"
     )
-    assert python(home, "-c", script).wait(timeout=60) == 0
+    python(home, "-c", script).communicate(timeout=60)
+    assert list((home / "__pycache__").glob("mine.*"))
     assert as_process(home, "check", "people.csv", "--trust")[0] == ExitCode.OK
     assert not (home / "stolen").exists()
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import io
 import sys
-import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -91,6 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def _main(arguments: Sequence[str]) -> int:
     console = Console(log_format="json" if _asks_for_json(arguments) else "text")
+    console.take_logs(shown="--debug" in arguments)
     try:
         cli.main(args=list(arguments), prog_name="klaviyo-etl", standalone_mode=False)
     except click.exceptions.Exit as leaving:
@@ -98,7 +99,9 @@ def _main(arguments: Sequence[str]) -> int:
     except SystemExit as leaving:
         return int(leaving.code or ExitCode.OK)
     except click.ClickException as error:
-        error.show()
+        said = io.StringIO()
+        error.show(file=said)
+        console.show(said.getvalue().rstrip("\n"))
         return int(ExitCode.USAGE)
     except (click.Abort, KeyboardInterrupt):
         console.say("Stopped at once. If a run was loading: klaviyo-etl resume")
@@ -112,7 +115,7 @@ def _main(arguments: Sequence[str]) -> int:
         return int(ExitCode.OK)
     except Exception as error:  # noqa: BLE001 - the last resort of the program
         if "--debug" in arguments:
-            traceback.print_exc()
+            console.trace()
         console.fail(
             EtlError("bug", f"An error of the program itself: {type(error).__name__}", "Please report it with --debug.")
         )

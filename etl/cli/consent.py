@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import sys
+import itertools
 from pathlib import Path
 from typing import NoReturn
 
 import click
 
 from etl import pipeline
+from etl.cli.exporting import export
 from etl.cli.imports import finish
 from etl.cli.options import common_options, format_option
 from etl.cli.session import Common, session
@@ -58,16 +58,4 @@ def suppressions(*, log: bool, to: Path | None, common: Common) -> None:
         if first is None:
             at.console.say("No webhook has told of any opt-out.")
             return
-        try:
-            out = to.open("w", encoding="utf-8", newline="") if to else sys.stdout
-        except OSError as error:
-            raise UsageError(
-                "file-unwritable", f"{to} cannot be written: {error.strerror}", "Choose another."
-            ) from error
-        writer = csv.DictWriter(out, list(first), lineterminator="\n")
-        writer.writeheader()
-        writer.writerow(first)
-        writer.writerows(rows)
-        if to is not None:
-            out.close()
-            to.chmod(0o600)
+        export(itertools.chain([first], rows), list(first), to)

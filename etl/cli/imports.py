@@ -20,6 +20,7 @@ from etl.cli.options import (
     trust_option,
 )
 from etl.cli.session import Common, Session, mapping_of, rehearsed, session
+from etl.console import out
 from etl.errors import EtlError, InterruptedRunError
 from etl.report import Report, render_json, render_text
 
@@ -160,9 +161,10 @@ def finish(at: Session, report: Report, format_: str) -> NoReturn:
     """Print the report and leave with its exit code."""
     at.console.close()
     if not at.common.quiet:
-        click.echo(render_json(report) if format_ == "json" else render_text(report), nl=False)
+        out(render_json(report) if format_ == "json" else render_text(report), nl=False)
     folder = at.context.output / report.run
-    at.console.say(f"The whole report: {folder / 'report.html'}")
+    if (folder / "report.html").exists():
+        at.console.say(f"The whole report: {folder / 'report.html'}")
     for name in ("rejects.xlsx", "rejects.csv"):
         if (folder / name).exists():
             at.console.say(f"The rows to fix:  {folder / name}")

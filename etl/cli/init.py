@@ -11,9 +11,11 @@ from etl import pipeline
 from etl.cli.options import common_options
 from etl.cli.session import Common, Session, session
 from etl.config import SourceRule, parse_mapping
+from etl.console import out
 from etl.discover import Proposal, Question
 from etl.errors import UsageError
 from etl.report.text import table
+from etl.whole_file import write_whole
 
 _SHOWN = 34
 
@@ -63,14 +65,14 @@ def init(
         )
         at.console.close()
     try:
-        path.write_text(text, encoding="utf-8")
+        write_whole(path, text.encode(), private=False)
     except OSError as error:
         raise UsageError("file-unwritable", f"{path} cannot be written: {error.strerror}", "Choose another.") from error
     if not common.quiet:
-        click.echo(_summary(proposal))
+        out(_summary(proposal))
     source = "" if file is None else f"{file} "
     named = "" if file is not None and path == Path(file).with_suffix(".toml") else f"-m {path} "
-    click.echo(f"\nWritten: {path}. Next: klaviyo-etl check {source}{named}".rstrip())
+    out(f"\nWritten: {path}. Next: klaviyo-etl check {source}{named}".rstrip())
 
 
 def _rule(file: str | None, sheet: str | None, url: str | None, query: str | None) -> SourceRule:
@@ -95,10 +97,10 @@ def _asker(at: Session) -> pipeline.Ask:
         if at.common.yes or not at.console.interactive or not on_terminal():
             return question.safe
         at.console.close()
-        click.echo(f"\n{question.text}", err=True)
+        at.console.show(f"\n{question.text}")
         values = list(question.choices)
         for place, value in enumerate(values, 1):
-            click.echo(f"  {place}  {question.choices[value]}", err=True)
+            at.console.show(f"  {place}  {question.choices[value]}")
         chosen = click.prompt(
             "Which", type=click.IntRange(1, len(values)), default=values.index(question.safe) + 1, err=True
         )

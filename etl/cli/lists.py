@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import sys
 from pathlib import Path
 
 import click
 
 from etl import pipeline
+from etl.cli.exporting import export
 from etl.cli.options import common_options
 from etl.cli.session import Common, session
-from etl.errors import UsageError
+from etl.console import out
 from etl.report.text import table
 
 
@@ -28,7 +27,7 @@ def find(text: str | None, common: Common) -> None:
     with session(common) as at:
         found = pipeline.all_lists(context=at.context, named=text)
     rows = [("id", "name", "opt-in"), *((one.id, one.name, one.opt_in_process.replace("_", " ")) for one in found)]
-    click.echo(table(rows) if found else "  no list")
+    out(table(rows) if found else "  no list")
 
 
 @lists.command("show")
@@ -41,7 +40,7 @@ def show(list_: str, common: Common) -> None:
     count = "unknown" if found.profile_count is None else f"{found.profile_count:,}"
     rows = [("id", found.id), ("name", found.name), ("opt-in", found.opt_in_process.replace("_", " "))]
     for name, value in [*rows, ("profiles", count)]:
-        click.echo(f"  {name:<8}  {value}")
+        out(f"  {name:<8}  {value}")
 
 
 @lists.command("create")
@@ -52,7 +51,7 @@ def create(*, name: str, double_opt_in: bool | None, common: Common) -> None:
     """Create a list, unless one of this name is there. Klaviyo allows 150 a day."""
     with session(common) as at:
         found, made = pipeline.create_list(name, context=at.context, double_opt_in=double_opt_in)
-    click.echo(f"{found.id}  {found.name}  {'created' if made else 'is there already'}")
+    out(f"{found.id}  {found.name}  {'created' if made else 'is there already'}")
 
 
 @lists.command("members")
@@ -63,19 +62,7 @@ def members(list_: str, to: Path | None, common: Common) -> None:
     """Export the members of a list as CSV: id, identifiers, names, when they joined."""
     with session(common) as at:
         names = ("id", "email", "phone_number", "external_id", "first_name", "last_name", "joined_group_at")
-        try:
-            out = to.open("w", encoding="utf-8", newline="") if to else sys.stdout
-        except OSError as error:
-            raise UsageError(
-                "file-unwritable", f"{to} cannot be written: {error.strerror}", "Choose another."
-            ) from error
-        writer = csv.DictWriter(out, names, lineterminator="\n")
-        writer.writeheader()
-        count = 0
-        for row in pipeline.list_members(list_, context=at.context):
-            writer.writerow(row)
-            count += 1
+        found = pipeline.list_members(list_, context=at.context)
+        count = export(found, names, to)
         if to is not None:
-            out.close()
-            to.chmod(0o600)
             at.console.say(f"{count:,} members are in {to}")

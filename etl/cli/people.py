@@ -10,6 +10,7 @@ import orjson
 from etl import pipeline
 from etl.cli.options import common_options
 from etl.cli.session import Common, session
+from etl.console import out, out_json
 from etl.errors import UsageError
 from etl.model import Channel
 
@@ -30,7 +31,7 @@ def get(who: str, common: Common) -> None:
     """Print a profile with its consents as JSON. WHO: an e-mail, a phone with +, an external id or Klaviyo's id."""
     with session(common) as at:
         found = pipeline.get_profile(who, context=at.context)
-    click.echo(orjson.dumps({"id": found.id, **found.attributes}, option=orjson.OPT_INDENT_2).decode())
+    out_json({"id": found.id, **found.attributes}, indent=True)
 
 
 @profile.command("upsert")
@@ -70,11 +71,11 @@ def upsert(
             country=country,
             source=source,
         )
-    click.echo(f"{done.profile_id}  {'created' if done.created else 'updated'}")
+    out(f"{done.profile_id}  {'created' if done.created else 'updated'}")
     for channel, what in done.consents.items():
-        click.echo(f"  {channel} consent: {what}")
+        out(f"  {channel} consent: {what}")
     for code in done.warnings:
-        click.echo(f"  warning: {code}", err=True)
+        at.console.show(f"  warning: {code}")
 
 
 @profile.command("update")
@@ -89,7 +90,7 @@ def update(who: str, settings: tuple[str, ...], clear: tuple[str, ...], common: 
         raise UsageError("nothing-to-do", "Nothing is to be changed", "Give --set or --clear.")
     with session(common) as at:
         profile_id = pipeline.update_profile(who, changes, context=at.context)
-    click.echo(f"{profile_id}  updated")
+    out(f"{profile_id}  updated")
 
 
 @profile.command("delete-request")
@@ -104,7 +105,7 @@ def delete_request(who: str, common: Common) -> None:
         if not at.context.confirm("Delete every profile of this person, with all events, for good?"):
             raise UsageError("not-confirmed", "Nothing was sent", "Run it again when you are ready, or with --yes.")
         pipeline.delete_profile(who, context=at.context)
-    click.echo("Klaviyo has accepted the request.")
+    out("Klaviyo has accepted the request.")
 
 
 @click.group()
@@ -144,7 +145,7 @@ def track(
         fields["properties"] = {name: _value(text) for name, text in map(_pair, settings)}
     with session(common) as at:
         unique_id = pipeline.track(fields, context=at.context)
-    click.echo(f"Klaviyo has accepted the event {unique_id}.")
+    out(f"Klaviyo has accepted the event {unique_id}.")
 
 
 def _fields(settings: tuple[str, ...]) -> dict[str, Any]:

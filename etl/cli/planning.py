@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import NoReturn
 
 import click
-import orjson
 
 from etl import pipeline
 from etl.cli.foretold import plan_text
@@ -21,6 +20,7 @@ from etl.cli.options import (
     trust_option,
 )
 from etl.cli.session import Common, mapping_of, rehearsed, session
+from etl.console import out, out_json
 from etl.errors import ExitCode
 
 
@@ -54,9 +54,8 @@ def plan(
     with session(common, lists=(list_,) if list_ else names, trust=trust) as at:
         found = pipeline.plan(files or None, rules, context=at.context, list=list_, limit=limit)
         at.console.close()
-        text = (
-            orjson.dumps(asdict(found), option=orjson.OPT_INDENT_2).decode() if format_ == "json" else plan_text(found)
-        )
-        if not common.quiet:
-            click.echo(text)
+        if not common.quiet and format_ == "json":
+            out_json(asdict(found), indent=True)
+        elif not common.quiet:
+            out(plan_text(found))
     raise SystemExit(ExitCode.GUARD if found.objections else ExitCode.OK)

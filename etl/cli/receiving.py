@@ -10,6 +10,7 @@ from etl import pipeline
 from etl.cli.options import common_options
 from etl.cli.session import Common, session
 from etl.config import environment
+from etl.console import out
 from etl.report.text import table
 from etl.server import ServerOptions, SignatureForm
 from etl.server import serve as serve_forever
@@ -68,7 +69,7 @@ def list_(common: Common) -> None:
         found = pipeline.webhooks(context=at.context)
     rows = [("id", "name", "address", "topics")]
     rows += [(one.id, one.name, one.url, ", ".join(topic.rpartition(".")[2] for topic in one.topics)) for one in found]
-    click.echo(table(rows) if found else "  no webhook")
+    out(table(rows) if found else "  no webhook")
 
 
 @webhooks.command("create")
@@ -85,9 +86,9 @@ def create(url: str, name: str, topics: tuple[str, ...], common: Common) -> None
     secret = known or secrets.token_urlsafe(32)
     with session(common) as at:
         made = pipeline.create_webhook(url, secret, context=at.context, name=name, topics=topics)
-    click.echo(f"{made.id}  {made.name}  {made.url}")
+    out(f"{made.id}  {made.name}  {made.url}")
     if not known:
-        click.echo(f"KLAVIYO_WEBHOOK_SECRET={secret}")
+        out(f"KLAVIYO_WEBHOOK_SECRET={secret}")
 
 
 @webhooks.command("delete")
@@ -97,4 +98,4 @@ def delete(webhook_id: str, common: Common) -> None:
     """Delete a webhook."""
     with session(common) as at:
         there = pipeline.delete_webhook(webhook_id, context=at.context)
-    click.echo("deleted" if there else "it was not there")
+    out("deleted" if there else "it was not there")

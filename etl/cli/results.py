@@ -5,14 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-import orjson
 
 from etl import pipeline
 from etl.cli.options import common_options, run_argument
 from etl.cli.session import Common, session
+from etl.console import out, out_json
 from etl.errors import UsageError
 from etl.report import render_html, render_json, render_text, report_document
 from etl.report.text import table, timestamp
+from etl.whole_file import write_whole
 
 _RENDERERS = {"text": render_text, "json": render_json, "html": render_html}
 
@@ -35,10 +36,10 @@ def report(run_id: str | None, format_: str, to: Path | None, common: Common) ->
     with session(common) as at:
         text = _RENDERERS[format_](pipeline.get_report(run_id, context=at.context))
     if to is None:
-        click.echo(text, nl=False)
+        out(text, nl=False)
         return
     try:
-        to.write_text(text, encoding="utf-8")
+        write_whole(to, text.encode(), private=False)
     except OSError as error:
         raise UsageError("file-unwritable", f"{to} cannot be written: {error.strerror}", "Choose another.") from error
 
@@ -75,14 +76,14 @@ def runs(number: int, format_: str, common: Common) -> None:
         found = pipeline.runs(number, context=at.context)
     if format_ == "json":
         for report_ in found:
-            click.echo(orjson.dumps(report_document(report_)).decode())
+            out_json(report_document(report_))
         return
     if not found:
-        click.echo("No run yet. Begin with klaviyo-etl check FILE.")
+        out("No run yet. Begin with klaviyo-etl check FILE.")
         return
     rows = [["run", "command", "status", "started", "read", "loaded", "rejected", "failed", "unknown", "source"]]
     for one in found:
         tally = one.tally
         counts = (f"{count:,}" for count in (tally.read, tally.loaded, tally.rejected, tally.failed, tally.unknown))
         rows.append([one.run, one.command, one.status.value, timestamp(one.started_at), *counts, one.source])
-    click.echo(table(rows, right=frozenset(range(4, 9))))
+    out(table(rows, right=frozenset(range(4, 9))))

@@ -20,6 +20,7 @@ from etl.errors import ConfigError, ExitCode, InterruptedRunError
 from etl.extract import file_name, is_remote, masked
 from etl.klaviyo import Exchange
 from etl.pipeline import Context, Plan
+from etl.printable import printable
 from etl.sandbox import SANDBOX_KEY, SandboxServer, SandboxSettings
 
 SANDBOX_DATA: Final = "klaviyo-sandbox.db"
@@ -209,7 +210,7 @@ def _asking(common: Common, console: Console, signals: Signals) -> dict[str, Any
 
     def ask_trust(question: str) -> bool:
         console.close()
-        return click.confirm(question, default=False, err=True)
+        return click.confirm(printable(question), default=False, err=True)
 
     if common.yes:
         # Yes to every question about the data; what runs on this machine is another matter.
@@ -219,7 +220,7 @@ def _asking(common: Common, console: Console, signals: Signals) -> dict[str, Any
         console.close()
         try:
             with signals.questioning():
-                return click.confirm(question, err=True)
+                return click.confirm(printable(question), err=True)
         except click.Abort:
             # The end of the input is no answer either.
             if signals.received is None:
@@ -230,7 +231,7 @@ def _asking(common: Common, console: Console, signals: Signals) -> dict[str, Any
 
     def foretell(found: Plan) -> None:
         console.close()
-        click.echo(plan_text(found), err=True)
+        console.show(plan_text(found))
 
     return {"confirm": confirm, "foretell": foretell, "ask_trust": ask_trust}
 

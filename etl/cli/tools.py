@@ -10,6 +10,7 @@ import click
 from etl import pipeline
 from etl.cli.options import common_options, list_option
 from etl.cli.session import SANDBOX_DATA, Common, session
+from etl.console import Console, Painted, out
 from etl.errors import ExitCode
 from etl.sandbox import SANDBOX_KEY, SandboxSettings, load_faults, serve, switches_of
 
@@ -26,10 +27,10 @@ def doctor(list_: str | None, common: Common) -> NoReturn:
         findings = pipeline.doctor(context=at.context, list=list_)
     width = max(len(finding.name) for finding in findings)
     for finding in findings:
-        mark = click.style("ok     ", fg="green") if finding.ok else click.style("problem", fg="red")
-        click.echo(f"{mark}  {finding.name:<{width}}  {finding.message}")
+        mark = Painted("ok     " if finding.ok else "problem", finding.ok)
+        out(mark, f"  {finding.name:<{width}}  {finding.message}")
         if not finding.ok and finding.hint:
-            click.echo(f"{'':7}  {'':{width}}  -> {finding.hint}")
+            out(f"{'':7}  {'':{width}}  -> {finding.hint}")
     raise SystemExit(ExitCode.OK if all(finding.ok for finding in findings) else ExitCode.NOT_STARTED)
 
 
@@ -106,8 +107,8 @@ def sandbox(
     )
 
     def ready(url: str) -> None:
-        click.echo(f"export KLAVIYO_BASE_URL={url}")
-        click.echo(f"export KLAVIYO_PRIVATE_KEY={SANDBOX_KEY}")
-        click.echo(f"# a local Klaviyo answers at {url}, its data is in {data}; Ctrl-C ends it", err=True)
+        out(f"export KLAVIYO_BASE_URL={url}")
+        out(f"export KLAVIYO_PRIVATE_KEY={SANDBOX_KEY}")
+        Console().show(f"# a local Klaviyo answers at {url}, its data is in {data}; Ctrl-C ends it")
 
     serve(settings, host=host, port=port, ready=ready)

@@ -3,7 +3,8 @@
 from etl.extract.base import Source
 from etl.extract.cells import text_frame
 from etl.extract.finding import Files, find_files
-from etl.extract.opening import open_files, open_source
+from etl.extract.opening import is_once, local, open_files, open_source
+from etl.extract.private import PrivateFileSource, deleted_on_error
 from etl.extract.remote import file_name, is_remote, masked
 from etl.extract.spreadsheet import SHEET_TYPES
 from etl.extract.sql import SqlSource, open_query, query_key
@@ -13,12 +14,16 @@ from etl.extract.variables import SourceVariables, names_in, variable
 __all__ = [
     "SHEET_TYPES",
     "Files",
+    "PrivateFileSource",
     "Source",
     "SourceVariables",
     "SqlSource",
+    "deleted_on_error",
     "file_name",
     "find_files",
+    "is_once",
     "is_remote",
+    "local",
     "masked",
     "names_in",
     "open_files",

@@ -12,6 +12,7 @@ from typing import Final, NoReturn
 from etl.errors import SourceError, UsageError
 from etl.extract import remote
 from etl.extract.opening import STANDARD_INPUT
+from etl.printable import printable
 
 _DIGITS: Final = re.compile(r"(\d+)")
 _MAGIC: Final = re.compile(r"[*?\[]")
@@ -41,10 +42,11 @@ def find_files(given: Sequence[Path | str], environ: Mapping[str, str]) -> Files
     found: dict[str, tuple[Path | str, str]] = {}
     for one in given:
         for path, label in _expanded(one, environ):
-            found.setdefault(_key(path), (path, label))
+            # A name may hold bytes that are no text, and state keeps text.
+            found.setdefault(_key(path), (path, printable(label)))
     if STANDARD_INPUT in found and len(found) > 1:
         raise UsageError("source-several", "Standard input (-) cannot be one of several files", "Save it as a file.")
-    shown = [remote.masked(one) for one in given]
+    shown = [printable(remote.masked(one)) for one in given]
     more = len(shown) - _MOST_NAMED
     name = ", ".join(shown[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
     return Files(name, tuple(path for path, _ in found.values()), tuple(_short([label for _, label in found.values()])))

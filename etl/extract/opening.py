@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import stat
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from etl.errors import SourceError
 from etl.extract import remote
@@ -13,7 +14,7 @@ from etl.extract.base import Source
 from etl.extract.columnar import MAGIC, ParquetSource
 from etl.extract.delimited import DelimitedSource
 from etl.extract.jsonlines import SUFFIXES, JsonLinesSource
-from etl.extract.packed import spooled, unpack
+from etl.extract.packed import INPUT, copied, spooled, unpack
 from etl.extract.private import PrivateFileSource, deleted_on_error, discard
 from etl.extract.several import Member, SeveralSource
 from etl.extract.spreadsheet import MAGICS, SpreadsheetSource
@@ -52,12 +53,12 @@ def open_source(
             file, encoding=encoding, delimiter=delimiter, sheet=sheet, header_row=header_row, chunk_rows=chunk_rows
         )
 
-    if str(path) == STANDARD_INPUT:
-        return spooled(sys.stdin.buffer, plain)
     if remote.is_remote(path):
         fetched = remote.fetch(_address(path), environ or {})
         with deleted_on_error(fetched):
             return PrivateFileSource(plain(fetched), fetched, remote.masked(path), _fetched_note(fetched))
+    if is_once(path):
+        return spooled(_stream(path), plain, name=INPUT if str(path) == STANDARD_INPUT else str(path))
     path = Path(path)
     head = _head(path)
     if (unpacked := unpack(path, head, plain)) is not None:
@@ -87,17 +88,44 @@ def open_files(
     )
 
 
+def is_once(path: Path | str) -> bool:
+    """Whether opening it twice costs twice, or gives nothing the second time: a URL, standard input, a pipe."""
+    return str(path) == STANDARD_INPUT or remote.is_remote(path) or is_stream(Path(path))
+
+
+def is_stream(path: Path) -> bool:
+    """Whether a path is a pipe, whatever its name: of ``mkfifo``, ``<(...)``, ``/dev/stdin``, ``/dev/fd/3``."""
+    try:
+        return stat.S_ISFIFO(path.stat().st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def local(path: Path | str, environ: Mapping[str, str]) -> Path:
+    """Copy what can be read once into a file of our own, see :func:`etl.extract.private.private_path`.
+
+    Raise :class:`SourceError`.
+    """
+    if remote.is_remote(path):
+        return remote.fetch(_address(path), environ)
+    return copied(_stream(path))
+
+
+def _stream(path: Path | str) -> BinaryIO:
+    return sys.stdin.buffer if str(path) == STANDARD_INPUT else Path(path).open("rb")
+
+
 def _member(
     path: Path | str, name: str, open_one: Callable[[Path | str], Source], environ: Mapping[str, str]
 ) -> Member:
-    if not remote.is_remote(path):
+    if not remote.is_remote(path) and not is_stream(Path(path)):
         return Member(name, lambda: Path(path).stat().st_size, lambda: open_one(path))
     held: list[Path] = []
 
     def fetched() -> Source:
-        # Once: it is opened twice, and on the way it may change.
+        # Once: it is opened twice, on the way it may change, and a pipe gives what it has only once.
         if not held:
-            held.append(remote.fetch(_address(path), environ))
+            held.append(local(path, environ))
         return open_one(held[0])
 
     def release() -> None:
@@ -118,16 +146,19 @@ def _fetched_note(path: Path) -> str:
 
 def _head(path: Path) -> bytes:
     try:
+        if not path.is_dir() and not stat.S_ISREG(path.stat().st_mode):
+            raise SourceError(
+                "source-is-device", f"{path} is a device or a socket, not a file", "Give a file or a pipe."
+            )
         with path.open("rb") as file:
             head = file.read(64)
     except FileNotFoundError:
         raise SourceError("source-not-found", f"There is no file {path}", "Check the path.") from None
     except IsADirectoryError:
         raise SourceError("source-is-directory", f"{path} is a folder", "Give a file.") from None
-    except OSError as error:
-        raise SourceError(
-            "source-unreadable", f"{path} cannot be read: {error.strerror}", "Check its permissions."
-        ) from None
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or "its name holds a NUL"
+        raise SourceError("source-unreadable", f"{path} cannot be read: {why}", "Check its permissions.") from None
     if not head:
         raise SourceError("source-empty", f"{path.name} is empty", "Export it again; not even a header is there.")
     return head

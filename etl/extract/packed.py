@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from etl.errors import SourceError
 from etl.extract.base import Source
-from etl.extract.private import MOST_BYTES, no_room, private_source, too_large
+from etl.extract.private import MOST_BYTES, deleted_on_error, no_room, private_path, private_source, too_large
 from etl.extract.several import Member, SeveralSource
 
 GZIP: Final = b"\x1f\x8b"
@@ -24,6 +24,7 @@ XZ: Final = b"\xfd7zXZ\x00"
 ZSTD: Final = b"\x28\xb5\x2f\xfd"
 _SKIPPABLE: Final = b"\x2a\x4d\x18"
 """Bytes 2 to 4 of a frame that holds no data; the first is 0x50 to 0x5f. Parallel compressors begin with one."""
+INPUT: Final = "standard input"
 _BLOCK: Final = 1 << 20
 _MOST_RATIO: Final = 300
 """Text packs to a tenth, repeated text to a hundredth. More is a bomb, once it is large enough to hurt."""
@@ -54,18 +55,25 @@ def unpack(path: Path, head: bytes, open_plain: Callable[[Path], Source]) -> Sou
     return None
 
 
-def spooled(stream: Readable, open_plain: Callable[[Path], Source]) -> Source:
+def spooled(stream: Readable, open_plain: Callable[[Path], Source], *, name: str = INPUT) -> Source:
     """Return the source in a stream that can be read once, such as standard input."""
-    name = "standard input"
+    return private_source(name, f"read from {name}", name, lambda target: _spool(stream, target, name), open_plain)
 
-    def fill(target: Path) -> None:
-        try:
-            _copy(stream, target, 0, name)
-        except OSError as error:
-            broken = SourceError("source-lost", f"{name} broke off", "Nothing was sent; run it again.")
-            raise no_room(error) or broken from None
 
-    return private_source(name, f"read from {name}", name, fill, open_plain)
+def copied(stream: Readable) -> Path:
+    """Copy a stream into a file of our own, see :func:`etl.extract.private.private_path`."""
+    target = private_path(INPUT)
+    with deleted_on_error(target):
+        _spool(stream, target, INPUT)
+    return target
+
+
+def _spool(stream: Readable, target: Path, name: str) -> None:
+    try:
+        _copy(stream, target, 0, name)
+    except OSError as error:
+        broken = SourceError("source-lost", f"{name} broke off", "Nothing was sent; run it again.")
+        raise no_room(error) or broken from None
 
 
 def _unzipped(path: Path, open_plain: Callable[[Path], Source]) -> Source:

@@ -5,7 +5,7 @@ from etl.klaviyo.client import MOST_IDS_PER_LIST_CALL, KlaviyoClient
 from etl.klaviyo.connection import MOST_IDS_PER_LOOKUP, refusal
 from etl.klaviyo.consents import MOST_PER_SUBSCRIBE, MOST_PER_SUPPRESSION, MOST_PER_UNSUBSCRIBE
 from etl.klaviyo.events import MOST_EVENTS
-from etl.klaviyo.reply import ApiError, Reply, ReplyKind
+from etl.klaviyo.reply import ApiError, Reply, ReplyKind, impersonal
 from etl.klaviyo.resources import (
     Account,
     Consent,
@@ -53,6 +53,7 @@ __all__ = [
     "Webhook",
     "check_features",
     "check_key",
+    "impersonal",
     "job_of",
     "profile_of",
     "refusal",

@@ -13,10 +13,25 @@ from typing import Any, Final
 import orjson
 
 _ROW: Final = re.compile(r"/(?:profiles|events-bulk-create)/data/([0-9]{1,9})(?![0-9])(?:/attributes/(.+))?")
-_PERSONAL: Final = re.compile(
-    r"[^\s\"'<>()\[\],;:]+@[^\s\"'<>()\[\],;:]+|(?<![\d-])(?!\d{4}-\d\d-\d\d)\+?\d(?:[\s().-]?\d){6,}"
+_WORD: Final = r"[^\s\"'<>()\[\],;:]"
+_ADDRESS: Final = re.compile(
+    rf"(?:\"[^\"]*\"|{_WORD}+)(?:@|\uff20|\ufe6b|%40|&#64;|&commat;|\s?[(\[]at[)\]]\s?){_WORD}+", re.IGNORECASE
 )
-"""What looks like an e-mail or a phone number in a message of Klaviyo's."""
+_NUMBER: Final = re.compile(r"(?:\+\s*)?\d(?:[\s().\-\u2010-\u2015\u2212/\u00b7]{0,3}\d){5,}")
+_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d")
+_HIDDEN: Final = "(hidden)"
+
+
+def impersonal(text: str, *, dates: bool = False) -> str:
+    """Return words of Klaviyo's without what looks like an address or a number of anybody: it quotes what it was sent.
+
+    ``dates``: those may stay, as in what it says of a revision.
+    """
+
+    def number(found: re.Match[str]) -> str:
+        return found[0] if dates and _DATE.fullmatch(found[0]) else _HIDDEN
+
+    return _NUMBER.sub(number, _ADDRESS.sub(_HIDDEN, text))
 
 
 class ReplyKind(StrEnum):
@@ -86,7 +101,7 @@ class Reply:
     @property
     def says(self) -> str:
         """One line for people and logs. Klaviyo may quote what it was sent, so e-mails and phones are hidden."""
-        first = f": {_PERSONAL.sub('(hidden)', self.errors[0].detail)}" if self.errors else ""
+        first = f": {impersonal(self.errors[0].detail, dates=True)}" if self.errors else ""
         status = f"HTTP {self.status}" if self.status else self.note or self.kind.value
         return f"{status}{first}"
 

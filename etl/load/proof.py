@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from etl.identity import identity_key
-from etl.klaviyo import ImportJob, JobError, Profile
+from etl.klaviyo import ImportJob, JobError, Profile, impersonal
 from etl.model import Outcome, RowResult, Severity
 
 IDENTIFIERS: Final = ("email", "phone_number", "external_id")
@@ -77,10 +77,13 @@ def differing_fields(sent: Mapping[str, Any], profile: Profile) -> list[str]:
 
 
 def scrub(detail: str, sent: Mapping[str, Any]) -> str:
-    """Return Klaviyo's words without the row's own values: a report holds no personal data (promise 9)."""
+    """Return Klaviyo's words without the row's own values, and without what may be somebody else's.
+
+    A report holds no personal data (promise 9), and Klaviyo may quote another profile that is in the way.
+    """
     for value in sorted(_texts(sent), key=len, reverse=True):
         detail = detail.replace(value, "…")
-    return detail
+    return impersonal(detail)
 
 
 def _texts(value: object) -> Iterator[str]:

@@ -115,7 +115,7 @@ class Context:
         """
         check_features(self.settings.revision, EVERY_REQUEST)
         if self.settings.base_url != DEFAULT_BASE_URL:
-            self.announce(f"The key goes to {host_of(self.settings.base_url)}, by KLAVIYO_BASE_URL")
+            self.say_host()
         return KlaviyoClient(
             key=check_key(self.settings.private_key),
             revision=self.settings.revision,
@@ -127,6 +127,10 @@ class Context:
             on_exchange=self.on_exchange,
             should_stop=self.should_stop,
         )
+
+    def say_host(self) -> None:
+        """Say where the key goes."""
+        self.announce(f"Klaviyo is asked at {host_of(self.settings.base_url)}")
 
     def task(self, store: Store, client: KlaviyoClient, run_id: str) -> LoadTask:
         """Return a run to be loaded, or looked at, in this context."""

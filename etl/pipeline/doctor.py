@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from etl.config import DEFAULT_BASE_URL
+from etl.config.base_url import host_of
 from etl.errors import ConfigError, EtlError
 from etl.klaviyo import Account, Age, Feature, KlaviyoClient
 from etl.pipeline.context import Context
@@ -29,7 +31,7 @@ class Finding:
 def doctor(*, context: Context | None = None, list: str | None = None) -> list[Finding]:  # noqa: A002 - the word of the design
     """Return what was found: key, account, scopes, revision, clock, list, state. ``list``: id or name to look for."""
     context = context or Context.create()
-    findings = [_look("state", lambda: _state(context)), _revision(context)]
+    findings = [_look("state", lambda: _state(context)), _revision(context), _host(context)]
     try:
         client = context.open_client()
     except EtlError as error:
@@ -113,6 +115,12 @@ def _revision(context: Context) -> Finding:
     hint = "Read Klaviyo's changelog, then set KLAVIYO_REVISION (unset: the default)."
     ok = found.age is Age.STABLE and not found.beta
     return Finding("revision", ok, f"{found.says}{without}", "" if ok else hint)
+
+
+def _host(context: Context) -> Finding:
+    host = host_of(context.settings.base_url)
+    own = context.settings.base_url == DEFAULT_BASE_URL
+    return Finding("host", True, f"the key goes to {host}" + ("" if own else ", by KLAVIYO_BASE_URL"))
 
 
 def _clock(client: KlaviyoClient) -> Finding:

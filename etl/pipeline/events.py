@@ -68,7 +68,7 @@ def events(
     if check:
         with open_source(account=lambda: None) as (opened, store):
             run_id = _staged(context, store, opened, files, rules, account=None, options=options)
-            return write_folder(store, run_id, context.output)
+            return write_folder(store, run_id, context.output, context.announce)
     with ExitStack() as stack:
         client = stack.enter_context(context.open_client())
         for note in revision_notes(context):
@@ -97,7 +97,7 @@ def load_event_run(context: Context, store: Store, client: KlaviyoClient, run_id
             if objections:
                 notes = [*run.details.get("notes", ()), *(f"guard: {objection}" for objection in objections)]
                 store.update_run(run_id, status=RunStatus.REFUSED, details={"notes": notes})
-                return write_folder(store, run_id, context.output)
+                return write_folder(store, run_id, context.output, context.announce)
             store.mark_unchanged(run_id, run.account or "", common_lists=(), list_ids={})
             store.mark_unchanged_as_before(run_id, run.account or "", _PERSONAL, former_record)
             _announce(context, store, run, mapping)
@@ -107,17 +107,17 @@ def load_event_run(context: Context, store: Store, client: KlaviyoClient, run_id
             EventOptions(partial(requests_of, items_as=mapping.event.items_as), mapping.event.backfill),
         )
     except EtlError:
-        write_folder(store, run_id, context.output)
+        write_folder(store, run_id, context.output, context.announce)
         raise
     spent = store.run(run_id).details.get("seconds", {}).get("load", 0.0)
     store.update_run(run_id, details={"seconds": {"load": spent + context.clock.monotonic() - started}})
     if summary.interrupted:
-        return write_folder(store, run_id, context.output)
+        return write_folder(store, run_id, context.output, context.announce)
     watermarks.finish(store, run_id)
     # As after an import: what fails here (a full disk), the next run does before it asks.
     with contextlib.suppress(StateError):
         store.fold_known()
-    return write_folder(store, run_id, context.output)
+    return write_folder(store, run_id, context.output, context.announce)
 
 
 def look_at_events(context: Context, store: Store, client: KlaviyoClient, run: Run, lines: Sequence[int]) -> int:

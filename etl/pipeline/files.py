@@ -16,6 +16,7 @@ from etl.extract import (
     Source,
     SourceVariables,
     find_files,
+    is_once,
     is_remote,
     masked,
     names_in,
@@ -104,7 +105,7 @@ def age_of(files: Files | None, context: Context) -> float | None:
     """Return the seconds since the newest of the files was written, ``None`` where that is not known."""
     written = []
     for path in files.paths if files is not None else ():
-        if is_remote(path):
+        if is_once(path):
             continue
         with contextlib.suppress(OSError):
             written.append(Path(path).stat().st_mtime)

@@ -57,7 +57,7 @@ def load_run(context: Context, store: Store, client: KlaviyoClient, run_id: str,
     except EtlError:
         # What is known so far is worth a report; the error itself goes on to the caller.
         _book_time(context, store, run_id, started)
-        write_folder(store, run_id, context.output)
+        write_folder(store, run_id, context.output, context.announce)
         raise
     _book_time(context, store, run_id, started)
     if ended:
@@ -68,7 +68,7 @@ def load_run(context: Context, store: Store, client: KlaviyoClient, run_id: str,
         mode = str(run.options.get("verify", "none"))
         if mode != "none":
             look(context, store, client, run_id, full=mode == "full", patience=_PATIENCE)
-    return write_folder(store, run_id, context.output)
+    return write_folder(store, run_id, context.output, context.announce)
 
 
 def look(
@@ -109,7 +109,7 @@ def _refuse(context: Context, store: Store, run_id: str, objections: list[str]) 
     notes = [f"guard: {objection}" for objection in objections]
     earlier = store.run(run_id).details.get("notes", ())
     store.update_run(run_id, status=RunStatus.REFUSED, details={"notes": [*earlier, *notes]})
-    return write_folder(store, run_id, context.output)
+    return write_folder(store, run_id, context.output, context.announce)
 
 
 def _book_time(context: Context, store: Store, run_id: str, started: float) -> None:

@@ -76,7 +76,7 @@ def take_off(context: Context, store: Store, client: KlaviyoClient, run: Run, ma
         if summary.interrupted:
             return False
         store.update_run(child.id, status=RunStatus.FINISHED)
-        write_folder(store, child.id, context.output)
+        write_folder(store, child.id, context.output, context.announce)
     return True
 
 

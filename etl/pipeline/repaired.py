@@ -12,7 +12,7 @@ import pandas as pd
 
 from etl.config import SourceRule
 from etl.errors import SourceError
-from etl.extract import Source, open_source
+from etl.extract import PrivateFileSource, Source, deleted_on_error, is_once, local, masked, open_source
 from etl.model import Chunk, SourceInfo
 from etl.report.rejects import added_columns, is_rejects_header, source_columns, unguard
 from etl.report.rejects_book import SHEET
@@ -26,6 +26,8 @@ def open_file(path: Path | str, rule: SourceRule, environ: Mapping[str, str] | N
 
     Raise :class:`SourceError`.
     """
+    if (rule.encoding or rule.delimiter) and is_once(path):
+        return _held(path, rule, environ or {})
     if rule.encoding or rule.delimiter:
         # They are the original's; a rejects file is written as UTF-8 with commas whatever that was.
         with contextlib.suppress(SourceError):
@@ -42,6 +44,14 @@ def open_file(path: Path | str, rule: SourceRule, environ: Mapping[str, str] | N
         environ=environ,
     )
     return RepairedSource(source) if is_rejects_header(source.info.columns) else source
+
+
+def _held(path: Path | str, rule: SourceRule, environ: Mapping[str, str]) -> Source:
+    """Open what can be read once by a copy of it: it is looked at twice."""
+    held = local(path, environ)
+    with deleted_on_error(held):
+        name = masked(path) if str(path) != "-" else "standard input"
+        return PrivateFileSource(open_file(held, rule), held, name, f"read from {name}")
 
 
 class RepairedSource:

@@ -22,7 +22,9 @@ def get_report(run_id: str | None = None, *, context: Context | None = None, fol
     context = context or Context.create()
     with context.open_store(create=False) as store:
         found = _find(store, run_id)
-        return write_folder(store, found.id, folder) if folder is not None else build_report(store, found.id)
+        if folder is not None:
+            return write_folder(store, found.id, folder, _refused)
+        return build_report(store, found.id)
 
 
 def rejects(path: Path, run_id: str | None = None, *, context: Context | None = None) -> int:
@@ -46,6 +48,11 @@ def runs(limit: int = 20, *, context: Context | None = None) -> list[Report]:
     context = context or Context.create()
     with context.open_store(create=False) as store:
         return [build_report(store, found.id) for found in store.runs(limit) if found.status in _SETTLED]
+
+
+def _refused(sentence: str) -> None:
+    """Raise what a run only tells: here the folder is what was asked for."""
+    raise UsageError("folder-unwritable", sentence, "Choose another folder.")
 
 
 def _find(store: Store, run_id: str | None) -> Run:

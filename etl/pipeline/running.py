@@ -6,6 +6,7 @@ import functools
 from contextlib import ExitStack
 from typing import Literal
 
+from etl.config import DEFAULT_BASE_URL
 from etl.errors import GuardError, UsageError
 from etl.klaviyo import Account
 from etl.model import Outcome, RunStatus
@@ -56,7 +57,7 @@ def check(
         named = files.name if files is not None else opened.info.name
         run_id = begin(store, named, rules, command="check", account=None, options={"limit": limit}, pilot=False)
         stage_source(context, store, run_id, opened, rules, limit=limit)
-        return write_folder(store, run_id, context.output)
+        return write_folder(store, run_id, context.output, context.announce)
 
 
 def run(
@@ -82,6 +83,8 @@ def run(
     rules, base = rules_of(mapping, context)
     files = files_of(source, rules, base, context)
     with ExitStack() as stack:
+        if context.settings.base_url == DEFAULT_BASE_URL:
+            context.say_host()
         client = stack.enter_context(context.open_client())
         for note in revision_notes(context):
             context.announce(note)
@@ -192,7 +195,7 @@ def verify(run_id: str | None = None, *, context: Context | None = None, full: b
         with context.open_client() as client:
             _same_account(found, client.get_account())
             look(context, store, client, found.id, full=full)
-        return write_folder(store, found.id, context.output)
+        return write_folder(store, found.id, context.output, context.announce)
 
 
 def _latest_that_sent(store: Store) -> Run | None:

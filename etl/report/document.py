@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from etl.printable import printable_json
 from etl.report.model import Report
 
 FORMAT = 1
@@ -29,4 +30,5 @@ def report_document(report: Report) -> dict[str, Any]:
 
 def render_json(report: Report) -> str:
     """Return the report as indented JSON, newline at the end."""
-    return orjson.dumps(report_document(report), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
+    text = orjson.dumps(report_document(report), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
+    return printable_json(text)

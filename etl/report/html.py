@@ -14,6 +14,7 @@ from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup, escape
 
 from etl.model import RunStatus
+from etl.printable import printable
 from etl.report.model import Report
 from etl.report.text import COMMAND, amount, consent_words, duration, size, speed, timestamp
 
@@ -43,9 +44,18 @@ def commands(text: str) -> Markup:
     return Markup(COMMAND.sub(r'<code class="command">\g<0></code>', str(escape(text))))  # noqa: S704 - escaped first
 
 
+def _shown(value: object) -> object:
+    """Take the unprintable out of whatever the page shows."""
+    if isinstance(value, Markup):
+        return Markup(printable(str(value)))  # noqa: S704 - marked up before, and nothing of HTML is added
+    return printable(value) if isinstance(value, str) else value
+
+
 @cache
 def _template() -> Template:
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_shown
+    )
     environment.filters.update(
         amount=amount,
         timestamp=timestamp,

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from etl.model import Severity, Verdict
+from etl.printable import one_line, printable
 from etl.report.model import IssueGroup, Report
 
 _MOST_GROUPS = 40
@@ -25,7 +26,7 @@ def render_text(report: Report) -> str:
     parts = [_head(report), _sum(report), _issues(report), _merges(report), _consents(report), _revenue(report)]
     parts += [_batches(report), _observed(report)]
     parts += [_phases(report), _closing(report)]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return printable("\n\n".join(part for part in parts if part)) + "\n"
 
 
 def timestamp(seconds: float | None) -> str:
@@ -63,6 +64,7 @@ def speed(rate: float) -> str:
 
 def table(rows: Sequence[Sequence[str]], *, right: frozenset[int] = frozenset()) -> str:
     """Lay out rows, the first being the header; the columns in ``right`` are aligned to the right."""
+    rows = [[one_line(cell) for cell in row] for row in rows]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
 
     def line(row: Sequence[str]) -> str:
@@ -79,13 +81,13 @@ def table(rows: Sequence[Sequence[str]], *, right: frozenset[int] = frozenset())
 def _head(report: Report) -> str:
     facts = [
         f"Run {report.run} ({report.command}, {report.status.value})",
-        f"  source   {report.source}",
+        f"  source   {one_line(report.source)}",
     ]
-    facts += [f"           {note}" for note in report.source_notes]
+    facts += [f"           {one_line(note)}" for note in report.source_notes]
     if report.account:
-        name = f" ({report.account_name})" if report.account_name else ""
+        name = f" ({one_line(report.account_name)})" if report.account_name else ""
         facts.append(f"  account  {report.account}{name}")
-    facts += [f"  list     {name}" for name in report.lists]
+    facts += [f"  list     {one_line(name)}" for name in report.lists]
     if report.parent:
         facts.append(f"  parent   {report.parent}")
     facts.append(f"  time     {timestamp(report.started_at)} to {timestamp(report.finished_at)}")
