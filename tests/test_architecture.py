@@ -21,7 +21,7 @@ LAYERS = (
     ("state",),
     ("config",),
     ("codes",),
-    ("records", "listening", "user_code", "identity"),
+    ("records", "listening", "user_code", "identity", "whole_file"),
     ("model", "errors", "version", "printable"),
 )
 RANK = {name: rank for rank, row in enumerate(LAYERS) for name in row}
