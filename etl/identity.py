@@ -63,6 +63,13 @@ def domain_key(domain: str) -> str:
         return unicodedata.normalize("NFKC", domain).lower().rstrip(".")
 
 
+def _ascii_domain(domain: str) -> str:
+    try:
+        return idna.encode(domain, uts46=True).decode()
+    except (idna.IDNAError, UnicodeError):
+        return domain
+
+
 def phone_key(number: str) -> str:
     """Return a number as ``+`` and digits where it is written internationally, else its digits alone."""
     if number[:1] == "+" and number[1:].isdigit() and number.isascii():
@@ -77,6 +84,17 @@ def phone_key(number: str) -> str:
 def opt_out_key(name: str, value: str) -> str:
     """Return what stands for an identifier in every memory of opt-outs; equal wherever :func:`identity_key` is."""
     return wide_email_key(value) if name == EMAIL else identity_key(name, value)
+
+
+def spellings(name: str, value: str) -> tuple[str, ...]:
+    """Return the spellings under which another program may have written an identifier: to be asked for, all of them."""
+    if name != EMAIL or not _ODD_EMAIL.search(value):
+        return (identity_key(name, value),)
+    key = email_key(value)
+    local, _, domain = key.rpartition("@")
+    ascii_domain = _ascii_domain(domain)
+    decomposed = f"{unicodedata.normalize('NFD', local)}@{domain}"
+    return tuple(dict.fromkeys((key, value, wide_email_key(value), f"{local}@{ascii_domain}", decomposed)))
 
 
 def wide_email_key(address: str) -> str:

@@ -42,7 +42,7 @@ CODES: Final = (
         "consent-withheld",
         Stage.LOAD,
         "Not subscribed: this person has opted out",
-        "Klaviyo or a webhook says so, and it holds. Only the person can subscribe again.",
+        "Klaviyo, a webhook or a line of the source says so, and it holds. Only the person can subscribe again.",
     ),
     Code(
         "consent-pending",
@@ -59,8 +59,8 @@ CODES: Final = (
     Code(
         "consent-unproven",
         Stage.LOAD,
-        "Consent was sent, but Klaviyo does not show it",
-        "It may still come. klaviyo-etl retry looks again, and asks again only where nothing happened.",
+        "Klaviyo does not show what the person wants",
+        "Nobody is subscribed on a guess. klaviyo-etl retry looks again, and asks only where nothing was ever said.",
     ),
     Code(
         "email-bounced",

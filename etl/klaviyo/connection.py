@@ -74,6 +74,10 @@ class Connection:
         """Return the seconds until a request to this endpoint may leave."""
         return self._windows[endpoint].wait(self._clock.monotonic())
 
+    def pause(self, seconds: float) -> bool:
+        """Wait; whether the wait was not cut short."""
+        return self._pause(partial(self._left, self._clock.monotonic() + seconds))
+
     @property
     def clock_skew(self) -> float | None:
         """Klaviyo's clock minus ours in seconds, by the date of its last answer; ``None`` if it gave none."""

@@ -30,6 +30,10 @@ class ConsentEndpoints(Connection):
         """
         return self._once("POST", SUBSCRIBE, f"POST {SUBSCRIBE}", body)
 
+    def await_subscribing(self) -> None:
+        """Wait until a subscribe request may leave at once, so that nothing lies between a look at people and it."""
+        self._pause(lambda: self.wait_for(f"POST {SUBSCRIBE}"))
+
     def unsubscribe(self, body: bytes) -> Reply:
         """POST an unsubscribe job: at most 100 profiles (reference 3.7)."""
         return self._once("POST", UNSUBSCRIBE, f"POST {UNSUBSCRIBE}", body)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 
 class JobStatus(StrEnum):
@@ -85,6 +85,19 @@ class Profile:
         """The id of another system."""
         return _text(self.attributes.get("external_id"))
 
+    def addresses(self, name: Literal["email", "phone_number"]) -> tuple[str, ...]:
+        """Return every address of a kind that the answer shows, the profile's own first.
+
+        A profile may have secondary e-mails (reference 3.1). How an answer shows them is not documented, so every
+        attribute whose name speaks of them counts.
+        """
+        found = [self.attributes.get(name)]
+        for other, value in self.attributes.items():
+            if other != name and name in other:
+                found += value if isinstance(value, list) else [value]
+        texts = (one.get(name) if isinstance(one, dict) else one for one in found)
+        return tuple(dict.fromkeys(text for text in texts if isinstance(text, str) and text))
+
     @property
     def email_consent(self) -> Consent:
         """Its consent to e-mail marketing; unknown where ``subscriptions`` were not asked for."""
@@ -106,11 +119,16 @@ class Consent:
 
     ``state``: ``SUBSCRIBED``, ``UNSUBSCRIBED``, ``NEVER_SUBSCRIBED``, or ``""`` where Klaviyo does not say. ``since``:
     epoch seconds of the consent. ``suppressions``: reasons, such as ``HARD_BOUNCE`` or ``USER_SUPPRESSED``.
+    ``list_suppressions``: ids of the lists that suppress the profile. ``receives``: ``can_receive_…``. ``complete``:
+    every part is there and has the shape that is documented; what is missing from another one may be an opt-out.
     """
 
     state: str = ""
     since: float | None = None
     suppressions: tuple[str, ...] = ()
+    list_suppressions: tuple[str, ...] = ()
+    receives: bool | None = None
+    complete: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,13 +265,29 @@ def _consent(attributes: Mapping[str, Any], medium: str, messages: str) -> Conse
         marketing = marketing.get(name)
         if not isinstance(marketing, dict):
             return Consent()
-    suppressions = marketing.get("suppression")
-    reasons = suppressions if isinstance(suppressions, list) else []
+    state = marketing.get("consent")
+    receives = marketing.get(f"can_receive_{medium}_{messages}")
+    suppressed, reasons = _entries(marketing, "suppression", "reason")
+    listed, lists = _entries(marketing, "list_suppressions", "list_id")
     return Consent(
-        state=str(marketing.get("consent") or ""),
+        state=state if isinstance(state, str) else "",
         since=_seconds(marketing.get("consent_timestamp")),
-        suppressions=tuple(str(one.get("reason") or "") for one in reasons if isinstance(one, dict)),
+        suppressions=reasons,
+        list_suppressions=lists,
+        receives=receives if isinstance(receives, bool) else None,
+        complete=isinstance(state, str) and isinstance(receives, bool) and suppressed and listed,
     )
+
+
+def _entries(marketing: Mapping[str, Any], name: str, key: str) -> tuple[bool, tuple[str, ...]]:
+    """Return whether a list of suppressions can be read, and what its entries say; a missing one holds none."""
+    entries = marketing.get(name)
+    if entries is None:
+        return True, ()
+    if not isinstance(entries, list):
+        return False, ()
+    said = [one.get(key) if isinstance(one, dict) else None for one in entries]
+    return all(isinstance(one, str) and one for one in said), tuple(str(one or "") for one in said)
 
 
 def _relationship(item: Mapping[str, Any], name: str) -> object:

@@ -5,8 +5,9 @@ from etl.load.conflicts import Conflict, Fate, conflict_of
 from etl.load.consent_body import consent_body as consent_request
 from etl.load.event_loading import EventOptions, load_events
 from etl.load.event_verifying import verify_events
+from etl.load.evidence import Sought, Witness
 from etl.load.foreseeing import Foresight, foresee
-from etl.load.gate import Gate, decide
+from etl.load.gate import Decision, Gate, decide
 from etl.load.options import ConsentOptions, LoadOptions, LoadSummary, Pace
 from etl.load.owners import find_owners
 from etl.load.runner import run_load
@@ -17,6 +18,7 @@ __all__ = [
     "CONFLICT",
     "Conflict",
     "ConsentOptions",
+    "Decision",
     "EventOptions",
     "Fate",
     "Foresight",
@@ -25,6 +27,8 @@ __all__ = [
     "LoadSummary",
     "LoadTask",
     "Pace",
+    "Sought",
+    "Witness",
     "conflict_of",
     "consent_request",
     "decide",

@@ -13,21 +13,23 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from etl.errors import InternalError
-from etl.identity import identity_key, opt_out_key
-from etl.klaviyo import Profile, Reply, refusal
+from etl.klaviyo import Reply, refusal
 from etl.load.consent_body import consent_body
-from etl.load.gate import ADDRESSES, SUBSCRIBING, Gate, decide, judge, result_of
+from etl.load.evidence import Look, Sought, Witness
+from etl.load.gate import SUBSCRIBING, Gate, decide, judge, result_of, unproven
 from etl.load.machine import Step, Watch, after_consent_reply, poll_again
 from etl.load.options import ConsentOptions, LoadOptions
 from etl.load.proof import scrub
 from etl.load.settlement import CRASH, Next, Settlement, told
 from etl.load.task import LoadTask
-from etl.model import Batch, BatchKind, ConsentResult, Outcome, RowResult, Severity
-from etl.state import CONSENT_CHANNELS
+from etl.model import Batch, BatchKind, Channel, ConsentResult, Outcome, RowResult, Severity
+from etl.state import CONSENT_CHANNELS, SourceOptOuts
 
 _MOST_DEFERRALS: Final = 3
 _DEFERRAL: Final = 5.0
 """Seconds to wait for a profile that was imported a moment ago and is not seen yet."""
+_FRESH: Final = 30.0
+"""Seconds after which a look says nothing any more of what people want."""
 
 
 class ConsentSettlement(Settlement):
@@ -35,7 +37,9 @@ class ConsentSettlement(Settlement):
 
     def __init__(self, task: LoadTask, options: LoadOptions) -> None:
         super().__init__(task, options)
-        self._cleared: set[int] = set()  # batches of which every row passed the gate a moment ago
+        # Batches of which every row passed the gate, and when that was seen.
+        self._cleared: dict[int, float | None] = {}
+        self._sources: dict[Channel, SourceOptOuts] = {}
         self._deferred = Counter[int]()
 
     def send(self, batch: Batch, failures: int) -> Next:
@@ -45,11 +49,10 @@ class ConsentSettlement(Settlement):
         if batch.attempts >= self._pace.attempts:
             return self._give_up(batch)
         people = self._attributes(batch.lines)
-        if batch.id in self._cleared:
-            self._cleared.discard(batch.id)
-        elif (following := self._pass_gate(batch, people)) is not None:
+        cleared = batch.id in self._cleared and not self._is_stale(self._cleared.pop(batch.id))
+        if not cleared and (following := self._pass_gate(batch, people)) is not None:
             return following
-        address = ADDRESSES[CONSENT_CHANNELS[batch.kind]]
+        address = CONSENT_CHANNELS[batch.kind].address
         if batch.kind in {BatchKind.SUPPRESS, BatchKind.UNSUPPRESS}:
             emails = [str(people[line][address]) for line in batch.lines]
             self._store.mark_sending(batch.id)
@@ -75,7 +78,8 @@ class ConsentSettlement(Settlement):
         now = self._clock.now()
         over = now - watch.sent_at > self._pace.consent_patience
         confirms = self._consent.confirms and not batch.resent
-        profiles = self._look_up(batch, self._attributes(batch.lines))
+        seen = self._look_up(batch, self._attributes(batch.lines), subscribing=False)
+        profiles = {line: evidence.profiles for line, evidence in seen.evidence.items()}
         results, waiting = judge(batch.kind, profiles, self._header(batch), confirms=confirms, over=over)
         if waiting:
             return Next(watch=poll_again(watch, now, self._pace))
@@ -90,56 +94,76 @@ class ConsentSettlement(Settlement):
     def _pass_gate(self, batch: Batch, people: Mapping[int, Mapping[str, Any]]) -> Next | None:
         """Settle the rows that need or deserve no request; return what follows, ``None`` if all rows go out."""
         channel = CONSENT_CHANNELS[batch.kind]
-        address = ADDRESSES[channel]
         column = self._header(batch)
-        profiles = self._look_up(batch, people)
-        against: Mapping[str, str] = {}
-        if batch.kind in SUBSCRIBING:
-            named = [str(person[address]) for person in people.values() if person.get(address)]
-            ids = [profile.id for profile in profiles.values() if profile is not None]
-            against = self._store.opted_out(self._options.account, channel, named, ids)
+        look = self._look_up(batch, people, subscribing=batch.kind in SUBSCRIBING)
+        if self._is_stale(look.seen_at):
+            return self._look_again(batch, column)
         settled: list[RowResult] = []
-        absent: list[int] = []
+        hidden: list[int] = []
         going: list[int] = []
         for line in batch.lines:
-            who = people[line].get(address)
-            if not who:
+            if not people[line].get(channel.address):
                 # A merge of duplicates gave the number to another line.
                 settled.append(_addressless(line, column))
                 continue
-            profile = profiles[line]
-            told = against.get(opt_out_key(address, str(who))) or (against.get(profile.id) if profile else None)
-            decision = decide(batch.kind, profile, told)
+            decision = decide(batch.kind, look.evidence[line], list_id=self._consent.list)
             result = result_of(line, decision, column)
-            if decision.gate is Gate.ABSENT:
-                absent.append(line)
+            if decision.gate in {Gate.ABSENT, Gate.UNCLEAR}:
+                hidden.append(line)
+                if batch.kind not in SUBSCRIBING:
+                    # Taking a consent back harms nobody, whatever the profile would have said.
+                    result = None
             if result is None:
                 going.append(line)
             else:
                 settled.append(result)
-        if absent and self._deferred[batch.id] < _MOST_DEFERRALS:
+        if hidden and self._deferred[batch.id] < _MOST_DEFERRALS:
             self._deferred[batch.id] += 1
             return Next(later=(self._clock.now() + _DEFERRAL, batch.id))
+        ids = {line: look.evidence[line].profiles[0].id for line in going if len(look.evidence[line].profiles) == 1}
+        self._store.remember_ids(self._run, ids)
         if not settled:
             return None
         if not going:
             return self._settle(batch, settled, None)
         following = self._split(batch, settled, [going], None)
-        self._cleared.update(following.ready)
+        self._cleared.update(dict.fromkeys(following.ready, look.seen_at))
         return following
 
-    def _look_up(self, batch: Batch, people: Mapping[int, Mapping[str, Any]]) -> dict[int, Profile | None]:
-        """Return line → the profile with its consents, found by the address that the consent is for."""
-        address = ADDRESSES[CONSENT_CHANNELS[batch.kind]]
-        wanted = {
-            line: identity_key(address, str(people[line][address])) for line in batch.lines if people[line].get(address)
-        }
-        found: dict[str, Profile] = {}
-        for profile in self._client.consents_by(address, wanted.values()):
-            value = profile.attributes.get(address)
-            if isinstance(value, str):
-                found[identity_key(address, value)] = profile
-        return {line: found.get(wanted.get(line, "")) for line in batch.lines}
+    def _is_stale(self, seen_at: float | None) -> bool:
+        """Whether people may have opted out since they were looked at: a wait that Klaviyo asked for lies between."""
+        return seen_at is not None and self._clock.monotonic() - seen_at > _FRESH
+
+    def _look_again(self, batch: Batch, column: str | None) -> Next:
+        """Say what follows for a batch whose look took so long that it says nothing any more."""
+        if self._deferred[batch.id] < _MOST_DEFERRALS:
+            self._deferred[batch.id] += 1
+            return Next(later=(self._clock.now(), batch.id))
+        if len(batch.lines) > 1:
+            # Fewer people are looked at sooner.
+            middle = len(batch.lines) // 2
+            return self._split(batch, [], [batch.lines[:middle], batch.lines[middle:]], None)
+        return self._settle(batch, [unproven(batch.lines[0], "Klaviyo is too slow to be asked", column)], None)
+
+    def _look_up(self, batch: Batch, people: Mapping[int, Mapping[str, Any]], *, subscribing: bool) -> Look:
+        """Look at the people of a batch, and at what speaks against subscribing them if that is to be done."""
+        channel = CONSENT_CHANNELS[batch.kind]
+        source = None
+        if subscribing:
+            if channel not in self._sources:
+                self._sources[channel] = self._store.source_opt_outs(self._run, channel)
+            source = self._sources[channel]
+        known = self._store.every_id(self._run, batch.lines)
+        sought = {line: Sought(people[line], known.get(line, ())) for line in batch.lines}
+        witness = Witness(
+            self._client,
+            self._store,
+            self._options.account,
+            channel,
+            source=source,
+            monotonic=self._clock.monotonic,
+        )
+        return witness.look(sought, subscribing=subscribing)
 
     # --- after it -----------------------------------------------------------------------------------------------------
 

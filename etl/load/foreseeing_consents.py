@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from etl.identity import identity_key, opt_out_key
-from etl.klaviyo import MOST_IDS_PER_LOOKUP, KlaviyoClient, Profile
-from etl.load.gate import ADDRESSES, SUBSCRIBING, Gate, decide
+from etl.klaviyo import MOST_IDS_PER_LOOKUP, KlaviyoClient
+from etl.load.evidence import Sought, Witness
+from etl.load.gate import Gate, decide
 from etl.load.options import LoadOptions
 from etl.load.plan import CONSENT_KINDS, CONSENT_ROWS
 from etl.model import BatchKind, Channel, ConsentAsk, Wish
@@ -36,6 +36,8 @@ class ConsentForeseer:
         self._client = client
         self._run = run_id
         self._account = options.account
+        self._list = options.consent.list if options.consent is not None else None
+        self._witnesses: dict[Channel, Witness] = {}
         self._counts: dict[tuple[Channel, Wish], Counter[Gate]] = defaultdict(Counter)
         self._sent: Counter[tuple[BatchKind, str]] = Counter()
 
@@ -44,26 +46,19 @@ class ConsentForeseer:
         groups: dict[Channel, list[ConsentAsk]] = defaultdict(list)
         for ask in self._store.asks(self._run, list(people)):
             # A merge of duplicates may have given the address to another line.
-            if people[ask.line].get(ADDRESSES[ask.channel]):
+            if people[ask.line].get(ask.channel.address):
                 groups[ask.channel].append(ask)
         for channel, asks in groups.items():
-            address = ADDRESSES[channel]
-            wanted = {ask.line: identity_key(address, str(people[ask.line][address])) for ask in asks}
-            found: dict[str, Profile] = {}
-            for profile in self._client.consents_by(address, wanted.values()):
-                found[identity_key(address, str(profile.attributes.get(address) or ""))] = profile
-            ids = [profile.id for profile in found.values()]
-            named = {ask.line: str(people[ask.line][address]) for ask in asks}
-            against = self._store.opted_out(self._account, channel, list(named.values()), ids)
+            if channel not in self._witnesses:
+                source = self._store.source_opt_outs(self._run, channel)
+                self._witnesses[channel] = Witness(self._client, self._store, self._account, channel, source=source)
+            sought = {ask.line: Sought(people[ask.line]) for ask in asks}
+            look = self._witnesses[channel].look(sought, subscribing=True)
             for ask in asks:
                 kind = CONSENT_KINDS[channel, ask.wish]
-                there = found.get(wanted[ask.line])
-                key = opt_out_key(address, named[ask.line])
-                told = against.get(key) or (against.get(there.id) if there is not None else None)
-                gate = decide(kind, there, told).gate
-                if gate is Gate.ABSENT:
-                    # The import makes the profile first; what the webhooks said of its address counts all the same.
-                    gate = Gate.WITHHOLD if told is not None and kind in SUBSCRIBING else Gate.SEND
+                gate = decide(kind, look.evidence[ask.line], list_id=self._list).gate
+                # The import makes the profile first. Of one that does not say what is wanted, nobody is subscribed.
+                gate = {Gate.ABSENT: Gate.SEND, Gate.UNCLEAR: Gate.WITHHOLD}.get(gate, gate)
                 self._counts[channel, ask.wish][gate] += 1
                 if gate is Gate.SEND:
                     self._sent[kind, ask.source] += 1

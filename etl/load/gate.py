@@ -1,31 +1,26 @@
 """Who may be subscribed: the decision that no import may get wrong. Pure.
 
-Before anybody is subscribed, Klaviyo's own word and the log of the webhooks are read. Whoever opted out in either is
-left alone: subscribing lifts suppressions (reference 3.7), so a list exported last month would undo what people asked
-for since.
+Before anybody is subscribed, Klaviyo's own word, the log of the webhooks and every line of the source are read (see
+:mod:`etl.load.evidence`). Whoever opted out in one of them is left alone: subscribing lifts suppressions (reference
+3.7), so a list exported last month would undo what people asked for since.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, Literal
+from typing import Final
 
 from etl.klaviyo import Consent, Profile
+from etl.load.evidence import Evidence
 from etl.model import BatchKind, Channel, ConsentResult, Outcome, RowResult, Severity
 from etl.state import CONSENT_CHANNELS
 
 _SUBSCRIBED = "SUBSCRIBED"
 _UNSUBSCRIBED = "UNSUBSCRIBED"
+_NEVER_SUBSCRIBED = "NEVER_SUBSCRIBED"
 _USER_SUPPRESSED = "USER_SUPPRESSED"
-
-ADDRESSES: Final[Mapping[Channel, Literal["email", "phone_number"]]] = {
-    Channel.EMAIL: "email",
-    Channel.SMS: "phone_number",
-    Channel.SMS_TRANSACTIONAL: "phone_number",
-}
-"""By what a person is reached on a channel."""
 
 SUBSCRIBING: Final = frozenset(
     {BatchKind.SUBSCRIBE_EMAIL, BatchKind.SUBSCRIBE_SMS, BatchKind.SUBSCRIBE_SMS_TRANSACTIONAL}
@@ -39,6 +34,7 @@ class Gate(StrEnum):
     ALREADY = "already"
     WITHHOLD = "withhold"
     ABSENT = "absent"  # the profile cannot be seen: nobody knows what its person wants
+    UNCLEAR = "unclear"  # it can be seen, but not what its person wants
 
 
 # An address can be suppressed before anybody has imported it; there is nothing to lift of one that is not there.
@@ -47,27 +43,52 @@ _WITHOUT_PROFILE = {BatchKind.SUPPRESS: Gate.SEND, BatchKind.UNSUPPRESS: Gate.AL
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """``reason``: why it is withheld, without personal data."""
+    """``reason``: why it is withheld or unclear, without personal data."""
 
     gate: Gate
     reason: str = ""
 
 
-def decide(kind: BatchKind, profile: Profile | None, opted_out: str | None) -> Decision:
-    """Return what to do about a wish. ``opted_out``: what the log of webhooks says against it, if anything."""
-    if profile is None:
-        return Decision(_WITHOUT_PROFILE.get(kind, Gate.ABSENT))
-    consent = consent_of(kind, profile)
-    if kind in SUBSCRIBING:
-        if opted_out is not None:
-            return Decision(Gate.WITHHOLD, f"{opted_out}, says a webhook")
-        if consent.state == _UNSUBSCRIBED:
-            return Decision(Gate.WITHHOLD, "unsubscribed in Klaviyo")
-        if consent.suppressions:
-            reasons = ", ".join(sorted({reason.lower().replace("_", " ") for reason in consent.suppressions}))
-            return Decision(Gate.WITHHOLD, f"suppressed in Klaviyo: {reasons}")
-        return Decision(Gate.ALREADY if consent.state == _SUBSCRIBED else Gate.SEND)
-    return Decision(Gate.ALREADY if shows(kind, profile) else Gate.SEND)
+def decide(kind: BatchKind, evidence: Evidence, *, list_id: str | None = None) -> Decision:
+    """Return what to do about a wish. ``list_id``: the list that a subscribe request will name.
+
+    Nobody is subscribed on a guess: only where one profile, and no other, says in full that nothing was ever said.
+    """
+    if kind not in SUBSCRIBING:
+        if not evidence.profiles:
+            return Decision(_WITHOUT_PROFILE.get(kind, Gate.ABSENT))
+        return Decision(Gate.ALREADY if all(shows(kind, one) for one in evidence.profiles) else Gate.SEND)
+    if evidence.against is not None:
+        return Decision(Gate.WITHHOLD, evidence.against)
+    if not evidence.profiles:
+        return Decision(Gate.ABSENT, "the profile cannot be seen")
+    said = [_permission(consent_of(kind, one), CONSENT_CHANNELS[kind], list_id) for one in evidence.profiles]
+    for gate in (Gate.WITHHOLD, Gate.UNCLEAR):
+        for decision in said:
+            if decision.gate is gate:
+                return decision
+    if len(said) > 1 and any(decision.gate is Gate.SEND for decision in said):
+        return Decision(Gate.WITHHOLD, "Klaviyo has two profiles of this address")
+    return said[0]
+
+
+def _permission(consent: Consent, channel: Channel, list_id: str | None) -> Decision:
+    """Return what one profile says about subscribing its person."""
+    if consent.state == _UNSUBSCRIBED:
+        return Decision(Gate.WITHHOLD, "unsubscribed in Klaviyo")
+    if consent.suppressions:
+        reasons = ", ".join(sorted({reason.lower().replace("_", " ") for reason in consent.suppressions}))
+        return Decision(Gate.WITHHOLD, f"suppressed in Klaviyo: {reasons}")
+    if list_id is not None and list_id in consent.list_suppressions:
+        return Decision(Gate.WITHHOLD, "suppressed in Klaviyo for the list")
+    if not consent.complete:
+        return Decision(Gate.UNCLEAR, "Klaviyo's answer does not say what the person wants")
+    if channel is Channel.EMAIL and not consent.receives:
+        # False means that something suppresses the profile, shown or not (OpenAPI document).
+        return Decision(Gate.WITHHOLD, "Klaviyo says that the profile cannot receive marketing")
+    if consent.state not in {_SUBSCRIBED, _NEVER_SUBSCRIBED}:
+        return Decision(Gate.UNCLEAR, "Klaviyo's answer has a word of consent that nobody knows")
+    return Decision(Gate.ALREADY if consent.state == _SUBSCRIBED else Gate.SEND)
 
 
 def shows(kind: BatchKind, profile: Profile) -> bool:
@@ -90,8 +111,8 @@ def result_of(line: int, decision: Decision, column: str | None) -> RowResult | 
             return RowResult(line, Outcome.LOADED, consent=ConsentResult.ALREADY)
         case Gate.WITHHOLD:
             return withheld(line, decision.reason, column)
-        case Gate.ABSENT:
-            return unproven(line, "the profile cannot be seen", column)
+        case Gate.ABSENT | Gate.UNCLEAR:
+            return unproven(line, decision.reason or "the profile cannot be seen", column)
     return None
 
 
@@ -114,7 +135,7 @@ def unproven(line: int, detail: str, column: str | None) -> RowResult:
 
 
 def judge(
-    kind: BatchKind, sent: Mapping[int, Profile | None], column: str | None, *, confirms: bool, over: bool
+    kind: BatchKind, sent: Mapping[int, Sequence[Profile]], column: str | None, *, confirms: bool, over: bool
 ) -> tuple[dict[int, RowResult], list[int]]:
     """Judge the rows of a batch that was accepted by their profiles; return results, and lines to look at again.
 
@@ -122,14 +143,15 @@ def judge(
     """
     results: dict[int, RowResult] = {}
     waiting: list[int] = []
-    for line, profile in sent.items():
-        if profile is not None and shows(kind, profile):
+    for line, profiles in sent.items():
+        showing = [profile for profile in profiles if shows(kind, profile)]
+        if len(showing) == len(profiles) > 0:
             results[line] = RowResult(line, Outcome.LOADED, consent=ConsentResult.CONFIRMED)
         elif not over:
             waiting.append(line)
-        elif profile is not None and kind in SUBSCRIBING and consent_of(kind, profile).state == _UNSUBSCRIBED:
+        elif kind in SUBSCRIBING and any(consent_of(kind, one).state == _UNSUBSCRIBED for one in profiles):
             results[line] = withheld(line, "unsubscribed in Klaviyo", column)
-        elif profile is not None and kind in SUBSCRIBING and confirms:
+        elif profiles and kind in SUBSCRIBING and confirms:
             results[line] = RowResult(
                 line,
                 Outcome.LOADED,

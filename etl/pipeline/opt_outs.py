@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final
 
-from etl.identity import email_key
 from etl.klaviyo import KlaviyoClient
 from etl.model import Channel, Issue, Severity, Stage
 from etl.pipeline.context import Context
@@ -44,19 +43,29 @@ def opt_outs(*, context: Context, log: bool = False) -> Iterator[dict[str, str]]
                 }
 
 
-def flag_bounced(store: Store, client: KlaviyoClient, run: Run, header: str | None) -> None:
+def name_opt_outs(store: Store, client: KlaviyoClient, account: str) -> None:
+    """Write down whose the opt-outs are of which a delivery named no more than the profile (reference 3.11).
+
+    Best done soon: once the profile is deleted nobody can tell any more, and its person may be made anew.
+    """
+    nameless: dict[Channel, list[str]] = {}
+    for standing in store.standings(account):
+        if standing.by_profile:
+            nameless.setdefault(standing.channel, []).append(standing.address)
+    for channel, ids in nameless.items():
+        people = ((profile.id, profile.addresses(channel.address)) for profile in client.profiles_by("id", ids))
+        store.name_notices(account, channel, {each: addresses[0] for each, addresses in people if addresses})
+
+
+def flag_bounced(store: Store, run: Run, header: str | None) -> None:
     """Warn of rows whose address has bounced. May be asked again: a run is flagged once."""
     if run.details.get("bounced_flagged"):
         return
-    bounced = [
-        standing
+    addresses = [
+        standing.address
         for standing in store.standings(run.account or "")
-        if standing.channel is Channel.EMAIL and standing.kind is NoticeKind.BOUNCED
+        if standing.channel is Channel.EMAIL and standing.kind is NoticeKind.BOUNCED and not standing.by_profile
     ]
-    addresses = [standing.address for standing in bounced if not standing.by_profile]
-    # A delivery may name no more than the profile (reference 3.11).
-    nameless = [standing.address for standing in bounced if standing.by_profile]
-    addresses += [email_key(profile.email) for profile in client.profiles_by("id", nameless) if profile.email]
     lines = store.lines_of_emails(run.id, addresses)
     store.add_issues(run.id, [Issue(line, Stage.LOAD, BOUNCED, header, severity=Severity.WARNING) for line in lines])
     store.update_run(run.id, details={"bounced_flagged": True})

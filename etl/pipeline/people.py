@@ -17,9 +17,8 @@ import pandas as pd
 from etl.codes import CODES
 from etl.config import ATTRIBUTES, IDENTIFIERS, LOCATION_FIELDS, LOCATION_PREFIX, parse_mapping
 from etl.errors import RequestRefusedError, UsageError
-from etl.identity import opt_out_key
 from etl.klaviyo import KlaviyoClient, Profile, Reply, ReplyKind, refusal
-from etl.load import ConsentOptions, Gate, consent_request, decide
+from etl.load import ConsentOptions, Decision, Gate, Sought, Witness, consent_request, decide
 from etl.model import BatchKind, Channel, ConsentAsk, Issue, Severity, Wish
 from etl.state import Store
 from etl.transform import Transformer
@@ -33,6 +32,9 @@ _SUBSCRIBE: Final = {
     Channel.SMS: BatchKind.SUBSCRIBE_SMS,
     Channel.SMS_TRANSACTIONAL: BatchKind.SUBSCRIBE_SMS_TRANSACTIONAL,
 }
+_SAID: Final = {Gate.SEND: "sent", Gate.ALREADY: "already", Gate.WITHHOLD: "withheld", Gate.ABSENT: "unknown"}
+_PATIENCE: Final = (0.0, 2.0, 5.0)
+"""Seconds before each look at a profile that was made a moment ago and is not shown yet."""
 _KLAVIYO_ID: Final = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}")
 
 
@@ -75,7 +77,7 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Upserted:
-    """What an upsert came to. ``consents``: channel → ``sent``, ``already`` or ``withheld``."""
+    """What an upsert came to. ``consents``: channel → ``sent``, ``already``, ``withheld`` or ``unknown``."""
 
     profile_id: str
     created: bool
@@ -129,26 +131,65 @@ def upsert_person(
     :class:`etl.errors.KlaviyoError`; what was done until then may be done again without harm, except that a lost answer
     to the subscribe call is not repeated.
     """
+    put = put_person(client, person)
+    for list_id in lists:
+        need(client.add_to_list(list_id, [put.profile_id]))
+    consents = {}
+    for channel in subscribe:
+        gate = Gate.ABSENT
+        for pause in _PATIENCE:
+            if gate is Gate.ABSENT and client.pause(pause):
+                # Whatever waiting there is comes before the look: people may opt out meanwhile.
+                client.await_subscribing()
+                gate = may_subscribe(
+                    client, store, person, channel, account=account, profile_id=put.profile_id, lists=lists
+                ).gate
+        if gate is Gate.SEND:
+            need(ask_to_subscribe(client, person, channel, lists=lists, source=source))
+        consents[channel.value] = _SAID[gate]
+    return Upserted(put.profile_id, put.created, put.warnings, consents)
+
+
+def put_person(client: KlaviyoClient, person: Person) -> Upserted:
+    """Create or update a profile, and nothing else. May be repeated without harm. Raise KlaviyoError."""
     reply = need(client.upsert_profile(b'{"data":{"type":"profile",' + person.body[1:] + b"}"))
     data = reply.document.get("data")
     profile_id = str(data.get("id") or "") if isinstance(data, dict) else ""
     if not profile_id:
         raise RequestRefusedError("answer-malformed", "Klaviyo's answer names no profile", "Try it again.")
-    warnings = list(person.warnings)
-    if "phone_number" in reply.partial_failure:
-        warnings.append("phone-dropped")
-    for list_id in lists:
-        need(client.add_to_list(list_id, [profile_id]))
+    dropped = ("phone-dropped",) if "phone_number" in reply.partial_failure else ()
+    return Upserted(profile_id, reply.status == 201, (*person.warnings, *dropped), {})  # noqa: PLR2004 - created
+
+
+def may_subscribe(
+    client: KlaviyoClient,
+    store: Store,
+    person: Person,
+    channel: Channel,
+    *,
+    account: str,
+    profile_id: str,
+    lists: Sequence[str] = (),
+) -> Decision:
+    """Return whether a person may be subscribed, by Klaviyo's word and the log of the webhooks.
+
+    What Klaviyo does not show, or does not say, is ``ABSENT``: worth another look, and no reason to subscribe anybody.
+    """
+    if not person.attributes.get(channel.address):
+        raise InvalidPersonError([_fault(channel.address, "consent-no-address")])
+    witness = Witness(client, store, account, channel)
+    look = witness.look({1: Sought(person.attributes, [profile_id])}, subscribing=True)
+    decision = decide(_SUBSCRIBE[channel], look.evidence[1], list_id=lists[0] if lists else None)
+    return Decision(Gate.ABSENT, decision.reason) if decision.gate is Gate.UNCLEAR else decision
+
+
+def ask_to_subscribe(
+    client: KlaviyoClient, person: Person, channel: Channel, *, lists: Sequence[str], source: str
+) -> Reply:
+    """Ask Klaviyo to subscribe a person that passed :func:`may_subscribe` a moment ago. One exchange; it may mail."""
     options = ConsentOptions(historical=False, list=lists[0] if lists else None)
-    consents = {}
-    for channel in subscribe:
-        address = str(person.attributes.get(channel.address) or "")
-        key = opt_out_key(channel.address, address)
-        against = store.opted_out(account, channel, [address], [profile_id])
-        told = against.get(key) or against.get(profile_id)
-        ask = ConsentAsk(1, channel, Wish.SUBSCRIBE, source=source)
-        consents[channel.value] = _subscribe(client, profile_id, person, ask, options, told=told)
-    return Upserted(profile_id, reply.status == 201, tuple(warnings), consents)  # noqa: PLR2004 - created
+    ask = ConsentAsk(1, channel, Wish.SUBSCRIBE, source=source)
+    return client.subscribe(consent_request(_SUBSCRIBE[channel], [ask], {1: person.attributes}, options))
 
 
 def update_person(client: KlaviyoClient, profile_id: str, changes: Mapping[str, Any]) -> None:
@@ -194,29 +235,6 @@ def need(reply: Reply) -> Reply:
     if reply.kind is not ReplyKind.OK:
         raise refusal(reply)
     return reply
-
-
-def _subscribe(
-    client: KlaviyoClient,
-    profile_id: str,
-    person: Person,
-    ask: ConsentAsk,
-    options: ConsentOptions,
-    *,
-    told: str | None,
-) -> str:
-    kind = _SUBSCRIBE[ask.channel]
-    address = ask.channel.address
-    if not person.attributes.get(address):
-        raise InvalidPersonError([_fault(address, "consent-no-address")])
-    profile = next(iter(client.consents_by("id", [profile_id])), None)
-    decision = decide(kind, profile, told)
-    if decision.gate is Gate.ALREADY:
-        return "already"
-    if decision.gate is Gate.WITHHOLD:
-        return "withheld"
-    need(client.subscribe(consent_request(kind, [ask], {1: person.attributes}, options)))
-    return "sent"
 
 
 def _texts(fields: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, Any], list[Fault]]:

@@ -21,7 +21,7 @@ from etl.pipeline.context import Context
 from etl.pipeline.guards import Staged, check_guards
 from etl.pipeline.mirroring import Mirrored
 from etl.pipeline.missing import previous_run, vanished
-from etl.pipeline.opt_outs import flag_bounced
+from etl.pipeline.opt_outs import flag_bounced, name_opt_outs
 from etl.pipeline.targets import describe, find_list, find_routes, need_list
 from etl.report import places_of
 from etl.state import Run, Store
@@ -81,7 +81,8 @@ class Prepared:
 
 def prepare(context: Context, store: Store, client: KlaviyoClient, run: Run, mapping: Mapping) -> Prepared:
     """Settle rows that need no request, find the lists, and keep with the run what loading it comes to."""
-    flag_bounced(store, client, run, mapping.by_target["email"][0] if "email" in mapping.by_target else None)
+    name_opt_outs(store, client, run.account or "")
+    flag_bounced(store, run, mapping.by_target["email"][0] if "email" in mapping.by_target else None)
     prepared = settle_before_loading(store, client, store.run(run.id), mapping, create=mapping.load.create_list)
     prepared = _without_conflicts(context, store, client, run.id, prepared, only_changed=mapping.load.only_changed)
     for note in prepared.notes if prepared.pending else ():

@@ -6,6 +6,7 @@ from etl.state.consents import ConsentCount
 from etl.state.merges import MergeSummary
 from etl.state.notices import Notice, NoticeKind, Standing
 from etl.state.observing import ObservationSummary
+from etl.state.opt_outs import SourceOptOuts, opt_out_digests
 from etl.state.outbox import Parcel
 from etl.state.people import People, hashes_of_people
 from etl.state.reading import BatchSummary, IssueSummary, SourceRow
@@ -26,9 +27,11 @@ __all__ = [
     "PendingRow",
     "People",
     "Run",
+    "SourceOptOuts",
     "SourceRow",
     "Standing",
     "Store",
     "hashes_of_people",
+    "opt_out_digests",
     "pack_chunk",
 ]

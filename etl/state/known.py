@@ -146,6 +146,35 @@ class KnownTable(Database):
                     found.update(dict.fromkeys(asked[bytes(row.identity)], row.klaviyo_id))
         return found
 
+    def every_id(self, run_id: str, lines: Sequence[int]) -> dict[int, list[str]]:
+        """Return all Klaviyo ids of these lines' people: of this run, and of the last import, before it if need be.
+
+        They differ where a profile was deleted and made anew.
+        """
+        seq = self._seq(run_id)
+        rows, known, runs = schema.rows, schema.known_profiles, schema.runs
+        found: dict[int, list[str]] = defaultdict(list)
+        with self._read() as connection:
+            for part in slices(lines):
+                query = sa.select(rows.c.line, rows.c.klaviyo_id).where(rows.c.run == seq, rows.c.line.in_(part))
+                for row in connection.execute(query):
+                    if row.klaviyo_id:
+                        found[row.line].append(row.klaviyo_id)
+            asked: dict[bytes, list[int]] = defaultdict(list)
+            for block in read_blocks(connection, seq, ("identities",), lines):
+                for line, identity in _identities(block):
+                    asked[identity].append(line)
+            account = sa.select(runs.c.account).where(runs.c.seq == seq).scalar_subquery()
+            for some in slices(list(asked)):
+                query = sa.select(known.c.identity, known.c.klaviyo_id).where(
+                    known.c.account == account, known.c.identity.in_(some), known.c.klaviyo_id.is_not(None)
+                )
+                for row in connection.execute(query):
+                    for line in asked[bytes(row.identity)]:
+                        if row.klaviyo_id not in found[line]:
+                            found[line].append(row.klaviyo_id)
+        return found
+
     def remember_ids(self, run_id: str, ids: Mapping[int, str]) -> None:
         """Keep Klaviyo ids that were looked up."""
         seq = self._seq(run_id)

@@ -47,6 +47,10 @@ def _packed_records(connection: Connection) -> None:
         connection.exec_driver_sql(f"ALTER TABLE {name} DROP COLUMN {column}")
 
 
+def _source_opt_outs(connection: Connection) -> None:
+    schema.source_opt_outs.create(connection, checkfirst=True)
+
+
 _MIGRATIONS: Final[tuple[tuple[int, str, Callable[[Connection], None]], ...]] = (
     (1, "first schema", _first),
     (2, "watermarks", _watermarks),
@@ -54,6 +58,7 @@ _MIGRATIONS: Final[tuple[tuple[int, str, Callable[[Connection], None]], ...]] = 
     (4, "records in blocks", _packed_records),
     (5, "write rules and merges", _writes),
     (6, "keys of opt-outs", rekey),
+    (7, "opt-outs of sources", _source_opt_outs),
 )
 
 LATEST: Final = _MIGRATIONS[-1][0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
@@ -106,6 +106,21 @@ class NoticeTable(Database):
         found = self._standings(account, channel, address, keys)
         found += self._standings(account, channel, schema.notices.c.profile_id, profile_ids)
         return {standing.address: standing.kind for standing in found}
+
+    def name_notices(self, account: str, channel: Channel, addresses: Mapping[str, str]) -> None:
+        """Write down whose the opt-outs are that named no more than a profile: Klaviyo id → address.
+
+        The profile may be deleted, and its person made anew under another id.
+        """
+        if not addresses:
+            return
+        notices, address = schema.notices, _address(channel)
+        with self._write() as connection:
+            for profile_id, value in addresses.items():
+                mine = (notices.c.account == account) & (notices.c.channel == channel.value)
+                nameless = mine & (notices.c.profile_id == profile_id) & address.is_(None)
+                named = {address.name: opt_out_key(address.name, value)}
+                connection.execute(notices.update().where(nameless).values(named))
 
     def standings(self, account: str) -> Iterator[Standing]:
         """Yield every address that must not be subscribed, by channel, in order."""

@@ -160,7 +160,7 @@ class RunTable(Database):
             if status != RunStatus.STAGING:
                 raise InternalError("run-not-staging", f"Run {run_id} has left staging and is kept")
             staged = (schema.issues, schema.merges, schema.consents, schema.records, schema.record_blocks)
-            for table in (*staged, schema.rows, schema.blocks):
+            for table in (*staged, schema.source_opt_outs, schema.rows, schema.blocks):
                 connection.execute(table.delete().where(table.c.run == seq))
             connection.execute(schema.runs.delete().where(schema.runs.c.seq == seq))
         self._seqs.pop(run_id, None)

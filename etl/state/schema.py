@@ -231,6 +231,17 @@ consents = sa.Table(
     sqlite_with_rowid=False,
 )
 
+# Who opted out on any line of a run's source, sent or not, a chunk at a time; see opt_outs.py. ``digests``: packed.
+source_opt_outs = sa.Table(
+    "source_opt_outs",
+    metadata,
+    sa.Column("id", _Integer, primary_key=True, autoincrement=True),
+    sa.Column("run", _Integer, nullable=False),
+    sa.Column("channel", sa.Text, nullable=False),
+    sa.Column("digests", sa.LargeBinary, nullable=False),
+    sa.Index("source_opt_outs_by_run", "run", "channel"),
+)
+
 # What Klaviyo's webhooks told us, as a log that is only ever added to; see notices.py. Addresses as they are compared.
 notices = sa.Table(
     "notices",

@@ -23,6 +23,7 @@ from etl.state.merges import MergeTable
 from etl.state.migrations import migrate
 from etl.state.notices import NoticeTable
 from etl.state.observing import ObservationTable
+from etl.state.opt_outs import OptOutTable
 from etl.state.outbox import OutboxTable
 from etl.state.people import PeopleTable
 from etl.state.reading import Reading
@@ -41,6 +42,7 @@ class Store(
     ConflictTable,
     ConsentTable,
     NoticeTable,
+    OptOutTable,
     OutboxTable,
     KnownTable,
     KeptTable,
