@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Final
 
 from etl.config import parse_mapping
-from etl.errors import EtlError, StateError
+from etl.errors import EtlError, LockedError, StateError
 from etl.klaviyo import KlaviyoClient
 from etl.load import LoadOptions, run_load, verify_rows
 from etl.model import RunStatus
@@ -54,6 +54,9 @@ def load_run(context: Context, store: Store, client: KlaviyoClient, run_id: str,
             store.update_run(run_id, status=RunStatus.LOADING)
         summary = run_load(context.task(store, client, run_id), _options(store.run(run_id), force=force))
         ended = not summary.interrupted and take_off(context, store, client, store.run(run_id), mapping)
+    except LockedError:
+        # The run is another process's now: its report too.
+        raise
     except EtlError:
         # What is known so far is worth a report; the error itself goes on to the caller.
         _book_time(context, store, run_id, started)

@@ -33,13 +33,14 @@ class Database:
         self._clock = clock
         self._on_commit = on_commit
         self._seqs: dict[str, int] = {}
-        self._still_locked: Callable[[], None] | None = None
+        self._fence: Callable[[Connection], None] | None = None
 
     @contextlib.contextmanager
     def _write(self) -> Iterator[Connection]:
-        if self._still_locked is not None:
-            self._still_locked()
+        """One transaction. Whoever holds a lock writes nothing after another process has taken it over."""
         with transaction(self._engine, self._on_commit) as connection:
+            if self._fence is not None:
+                self._fence(connection)
             yield connection
 
     @contextlib.contextmanager

@@ -51,6 +51,10 @@ def _source_opt_outs(connection: Connection) -> None:
     schema.source_opt_outs.create(connection, checkfirst=True)
 
 
+def _owners(connection: Connection) -> None:
+    schema.owners.create(connection, checkfirst=True)
+
+
 _MIGRATIONS: Final[tuple[tuple[int, str, Callable[[Connection], None]], ...]] = (
     (1, "first schema", _first),
     (2, "watermarks", _watermarks),
@@ -59,6 +63,7 @@ _MIGRATIONS: Final[tuple[tuple[int, str, Callable[[Connection], None]], ...]] = 
     (5, "write rules and merges", _writes),
     (6, "keys of opt-outs", rekey),
     (7, "opt-outs of sources", _source_opt_outs),
+    (8, "owners", _owners),
 )
 
 LATEST: Final = _MIGRATIONS[-1][0]

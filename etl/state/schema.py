@@ -310,6 +310,16 @@ migrations = sa.Table(
     sa.Column("applied_at", sa.Double, nullable=False),
 )
 
+# Who may write for an account: ``token`` grows with every take-over, and a transaction of an earlier owner is refused.
+# ``holder``: JSON of the process, emptied when it lets go; what is left there was left by a crash, or is still at work.
+owners = sa.Table(
+    "owners",
+    metadata,
+    sa.Column("account", sa.Text, primary_key=True),
+    sa.Column("token", _Integer, nullable=False),
+    sa.Column("holder", sa.Text, nullable=False),
+)
+
 # From each status to the next ones: planned to settled for what is found hopeless before it is sent (a list that is
 # gone); submitted to planned for a job that was cancelled.
 TRANSITIONS: Final[dict[BatchStatus, tuple[BatchStatus, ...]]] = {
