@@ -16,13 +16,14 @@ OpenStore = Callable[..., Store]
 
 
 class TurnedClock:
-    """Time that only the test moves."""
+    """Time that only the test moves. ``wrong``: seconds that the clock on the wall is ahead of what has passed."""
 
     def __init__(self, now: float = 1_800_000_000.0) -> None:
         self.time = now
+        self.wrong = 0.0
 
     def now(self) -> float:
-        return self.time
+        return self.time + self.wrong
 
     def monotonic(self) -> float:
         return self.time

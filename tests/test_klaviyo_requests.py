@@ -186,7 +186,7 @@ def test_an_observer_is_told_of_every_exchange_without_personal_data() -> None:
 
 
 def test_the_servers_clock_is_compared_with_ours() -> None:
-    wire = Wire(ok(date="Fri, 15 Jan 2027 08:05:00 GMT"), ok(date="yesterday"))
+    wire = Wire(ok({"id": "L"}, date="Fri, 15 Jan 2027 08:05:00 GMT"), ok({"id": "L"}, date="yesterday"))
     with wire.client() as client:
         assert client.clock_skew is None
         client.get_list("L")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -27,12 +28,21 @@ def problem(status: int, *errors: dict[str, Any], **headers: str) -> httpx.Respo
     return httpx.Response(status, json={"errors": list(errors)}, headers=headers)
 
 
+def fitting(request: httpx.Request) -> httpx.Response:
+    """Answer as the path demands: one item for one, a list for a collection."""
+    one = re.fullmatch(
+        r"/api/(lists|profiles|profile-bulk-import-jobs)/[^/]+", request.url.raw_path.decode().split("?")[0]
+    )
+    item = {"id": "A", "attributes": {}}
+    return ok(item if one else [item])
+
+
 class Wire:
     """Answers with what is scripted, then with ``default``; notes every request and when it left."""
 
     def __init__(self, *answers: Answer, default: Callable[[httpx.Request], httpx.Response] | None = None) -> None:
         self.answers = list(answers)
-        self.default = default or (lambda _request: ok())
+        self.default = default or fitting
         self.requests: list[httpx.Request] = []
         self.times: list[float] = []
         self.clock = NotingClock()

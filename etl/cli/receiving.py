@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 
 import click
 
@@ -11,6 +12,7 @@ from etl.cli.options import common_options
 from etl.cli.session import Common, session
 from etl.config import environment
 from etl.console import out
+from etl.pipeline import SystemClock
 from etl.report.text import table
 from etl.server import ServerOptions, SignatureForm
 from etl.server import serve as serve_forever
@@ -48,7 +50,8 @@ def serve(*, host: str, port: int, signature: str, country: str | None, common: 
     )
     with session(common) as at:
         serve_forever(
-            at.context,
+            # It runs for weeks: its clock follows the machine's.
+            replace(at.context, clock=SystemClock()),
             options,
             host=host,
             port=port,

@@ -1,6 +1,6 @@
 """Klaviyo's API: the only httpx of the project."""
 
-from etl.klaviyo.backoff import Backoff
+from etl.klaviyo.backoff import LONGEST_WAIT, WORTH_SAYING, Backoff, say_wait
 from etl.klaviyo.client import MOST_IDS_PER_LIST_CALL, KlaviyoClient
 from etl.klaviyo.connection import MOST_IDS_PER_LOOKUP, refusal
 from etl.klaviyo.consents import MOST_PER_SUBSCRIBE, MOST_PER_SUPPRESSION, MOST_PER_UNSUBSCRIBE
@@ -21,16 +21,19 @@ from etl.klaviyo.resources import (
     profile_of,
 )
 from etl.klaviyo.revisions import EVERY_REQUEST, Age, Feature, Standing, check_features, standing
-from etl.klaviyo.transport import Exchange, ExchangeHook, check_key
+from etl.klaviyo.transport import LONGEST_EXCHANGE, Exchange, ExchangeHook, check_key
 
 __all__ = [
     "EVERY_REQUEST",
+    "LONGEST_EXCHANGE",
+    "LONGEST_WAIT",
     "MOST_EVENTS",
     "MOST_IDS_PER_LIST_CALL",
     "MOST_IDS_PER_LOOKUP",
     "MOST_PER_SUBSCRIBE",
     "MOST_PER_SUPPRESSION",
     "MOST_PER_UNSUBSCRIBE",
+    "WORTH_SAYING",
     "Account",
     "Age",
     "ApiError",
@@ -57,5 +60,6 @@ __all__ = [
     "job_of",
     "profile_of",
     "refusal",
+    "say_wait",
     "standing",
 ]

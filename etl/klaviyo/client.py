@@ -65,7 +65,7 @@ class KlaviyoClient(ConsentEndpoints, EventEndpoints, WebhookEndpoints):
 
     def get_account(self) -> Account:
         """Return the key's account."""
-        reply = self._read("/api/accounts", "GET /api/accounts")
+        reply = self._read("/api/accounts", "GET /api/accounts", many=True)
         items = items_of(reply)
         if not items:
             raise RequestRefusedError("account-missing", "Klaviyo names no account for this key", "Check the key.")

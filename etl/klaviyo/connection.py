@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self
@@ -13,7 +14,7 @@ import httpx
 import orjson
 
 from etl.errors import AuthError, KlaviyoError, RequestRefusedError, UnavailableError
-from etl.klaviyo.backoff import Backoff
+from etl.klaviyo.backoff import WORTH_SAYING, Backoff, say_wait
 from etl.klaviyo.limits import LIMITS, Windows
 from etl.klaviyo.reply import Reply, ReplyKind
 from etl.klaviyo.revisions import Feature, check_features
@@ -26,6 +27,9 @@ _LONGEST_URL: Final = 6_000
 _NAP: Final = 0.25
 """Longest sleep in one piece, in seconds: a signal is answered within it."""
 _SHORTEST_NAP: Final = 0.001
+_MOST_PAGES: Final = 500_000
+"""Fifty million profiles, a hundred on a page."""
+_MOST_EMPTY_PAGES: Final = 20
 _EMPTY_ID: Final = "An id is empty"
 
 
@@ -45,10 +49,12 @@ class Connection:
         transport: httpx.BaseTransport | None = None,
         on_exchange: ExchangeHook | None = None,
         should_stop: Callable[[], bool] | None = None,
+        on_wait: Callable[[str], None] | None = None,
     ) -> None:
         """Raise :class:`AuthError` or :class:`ConfigError` for a key or URL that cannot be right.
 
-        ``should_stop`` is asked again and again during every wait, so that a signal ends a long one.
+        ``should_stop`` is asked again and again during every wait, so that a signal ends a long one. ``on_wait`` is
+        told, in a sentence, of each wait that is long enough to wonder about.
         """
         self._transport = Transport(
             key=key,
@@ -58,6 +64,7 @@ class Connection:
             version=version,
             transport=transport,
             on_exchange=on_exchange,
+            should_stop=should_stop,
         )
         self.revision = revision
         self._clock = clock
@@ -65,6 +72,7 @@ class Connection:
         self._backoff = backoff or Backoff()
         self._windows = {name: Windows(limit) for name, limit in LIMITS.items()}
         self._should_stop = should_stop or (lambda: False)
+        self._on_wait = on_wait or (lambda _sentence: None)
 
     def require(self, *features: Feature, option: str = "") -> None:
         """Raise :class:`ConfigError` if the revision does not know one of these. ``option``: where it is asked for."""
@@ -109,9 +117,15 @@ class Connection:
             windows.close(self._clock.monotonic() + reply.retry_after)
         return reply
 
-    def _read(self, path: str, endpoint: str, *, missing_ok: bool = False) -> Reply:
+    def _read(self, path: str, endpoint: str, *, missing_ok: bool = False, many: bool = False) -> Reply:
+        """Ask until there is an answer that holds what every answer holds: one item, or (``many``) a list of them."""
+
         def ask() -> Reply:
-            return self._once("GET", path, endpoint, None)
+            reply = self._once("GET", path, endpoint, None)
+            if reply.kind is ReplyKind.OK and not _holds_data(reply, many=many):
+                # Taken for "nothing there", it would prove that rows are missing which nobody looked at.
+                return replace(reply, kind=ReplyKind.MALFORMED, note="the answer holds no data")
+            return reply
 
         return self._until_answered(ask, missing_ok=missing_ok)
 
@@ -127,6 +141,8 @@ class Connection:
             if not again or failures >= self._backoff.attempts or self._should_stop():
                 raise refusal(reply)
             delay = self._backoff.delay(failures, self._rng.random(), reply.retry_after)
+            if delay > WORTH_SAYING:
+                self._on_wait(say_wait(delay, f"Klaviyo asked for it ({reply.says})"))
             if not self._pause(partial(self._left, self._clock.monotonic() + delay)):
                 raise refusal(reply)
 
@@ -142,14 +158,27 @@ class Connection:
         return True
 
     def _pages(self, path: str, endpoint: str) -> Iterator[Mapping[str, Any]]:
+        """Yield the items of all pages. Raise :class:`RequestRefusedError` where the pages would never end."""
         following: str | None = path
+        asked = set[int]()
+        before: tuple[Any, ...] = ()
+        empty = 0
         while following:
-            reply = self._read(following, endpoint)
-            yield from items_of(reply)
-            asked, following = following, self._next(reply)
-            if following == asked:
+            reply = self._read(following, endpoint, many=True)
+            items = items_of(reply)
+            yield from items
+            asked.add(hash(following))
+            following = self._next(reply)
+            empty = 0 if items else empty + 1
+            ids = tuple(item.get("id") for item in items)
+            if following and (hash(following) in asked or (ids and ids == before) or empty >= _MOST_EMPTY_PAGES):
                 # Followed further, it would never end.
-                raise RequestRefusedError("page-repeats", "A page names itself as the next one", "Run it again later.")
+                raise RequestRefusedError("page-repeats", "The pages of an answer never end", "Run it again later.")
+            if len(asked) >= _MOST_PAGES:
+                raise RequestRefusedError(
+                    "pages-too-many", f"An answer has over {_MOST_PAGES:,} pages", "Ask for less."
+                )
+            before = ids
 
     def _next(self, reply: Reply) -> str | None:
         links = reply.document.get("links")
@@ -211,6 +240,13 @@ def batches(field: str, values: Sequence[str]) -> Iterator[list[str]]:
         length += size
     if part:
         yield part
+
+
+def _holds_data(reply: Reply, *, many: bool) -> bool:
+    data = reply.document.get("data")
+    if many:
+        return isinstance(data, list) and all(isinstance(item, dict) for item in data)
+    return isinstance(data, dict)
 
 
 def items_of(reply: Reply) -> list[Mapping[str, Any]]:

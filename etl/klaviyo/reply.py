@@ -12,6 +12,8 @@ from typing import Any, Final
 
 import orjson
 
+from etl.klaviyo.backoff import LONGEST_WAIT
+
 _ROW: Final = re.compile(r"/(?:profiles|events-bulk-create)/data/([0-9]{1,9})(?![0-9])(?:/attributes/(.+))?")
 _WORD: Final = r"[^\s\"'<>()\[\],;:]"
 _ADDRESS: Final = re.compile(
@@ -103,7 +105,8 @@ class Reply:
         """One line for people and logs. Klaviyo may quote what it was sent, so e-mails and phones are hidden."""
         first = f": {impersonal(self.errors[0].detail, dates=True)}" if self.errors else ""
         status = f"HTTP {self.status}" if self.status else self.note or self.kind.value
-        return f"{status}{first}"
+        noted = f", {self.note}" if self.status and self.note else ""
+        return f"{status}{noted}{first}"
 
 
 def classify(status: int, headers: Mapping[str, str], body: bytes, now: float) -> Reply:
@@ -134,10 +137,7 @@ def retry_after(text: str | None, now: float) -> float | None:
             return None
         seconds = moment - now
     # Infinity and NaN are floats too.
-    return min(max(seconds, 0.0), _LONGEST_WAIT) if seconds == seconds else None  # noqa: PLR0124 - NaN
-
-
-_LONGEST_WAIT: Final = 3_600.0
+    return min(max(seconds, 0.0), LONGEST_WAIT) if seconds == seconds else None  # noqa: PLR0124 - NaN
 
 
 def http_date(text: str) -> float | None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -13,11 +14,20 @@ import httpx
 
 from etl.config.base_url import check_encrypted
 from etl.errors import AuthError
+from etl.klaviyo.bounded import BoundedCaller, GivenUpError
 from etl.klaviyo.reply import Reply, ReplyKind, classify, http_date
 from etl.model import Clock
 
 MEDIA_TYPE: Final = "application/vnd.api+json"
 _TIMEOUT: Final = httpx.Timeout(connect=10.0, read=60.0, write=60.0, pool=10.0)
+LONGEST_EXCHANGE: Final = 180.0
+"""Seconds that one exchange may take from the first byte to the last, however it drips."""
+_GRACE: Final = 5.0
+"""Seconds that the exchange in hand has left after a signal."""
+_MOST_BYTES: Final = 64_000_000
+"""Bytes of an answer, unpacked: ten times the largest page that Klaviyo's limits make possible."""
+_ENCODINGS: Final = frozenset({"", "identity", "gzip"})
+"""Content encodings that are unpacked piece by piece, so that a bomb is seen before it fills the memory."""
 
 # Raised before a byte of the request can have left.
 NOT_SENT: Final = (
@@ -91,6 +101,10 @@ _WITHOUT_QUERY: Final = _WithoutQuery()
 logging.getLogger("httpx").addFilter(_WITHOUT_QUERY)
 
 
+class OversizedError(Exception):
+    """An answer is larger than any that Klaviyo can have meant."""
+
+
 class Transport:
     """Sends requests over one pool of connections. HTTP/1.1: with large bodies it is far faster than HTTP/2."""
 
@@ -104,19 +118,23 @@ class Transport:
         version: str,
         transport: httpx.BaseTransport | None = None,
         on_exchange: ExchangeHook | None = None,
+        should_stop: Callable[[], bool] | None = None,
     ) -> None:
-        """``transport`` replaces the network in tests."""
+        """``transport`` replaces the network in tests. ``should_stop``: a signal came, so the exchange in hand ends."""
         self.base_url = check_encrypted(base_url)
         _WITHOUT_QUERY.hosts.add(urlsplit(self.base_url).hostname or "")
         self._clock = clock
         self._on_exchange = on_exchange
         self.clock_skew: float | None = None  # the server's clock minus ours in seconds, by its last answer
-        self._client = httpx.Client(
+        self._bounded = BoundedCaller(clock, should_stop or (lambda: False), seconds=LONGEST_EXCHANGE, grace=_GRACE)
+        self._open = partial(
+            httpx.Client,
             base_url=self.base_url,
             headers={
                 "Authorization": f"Klaviyo-API-Key {check_key(key)}",
                 "revision": revision,
                 "Accept": MEDIA_TYPE,
+                "Accept-Encoding": "gzip",
                 # A retired revision shall be a loud 410, not silently another behaviour (reference 1.6).
                 "X-Klaviyo-Revision-Fall-Forward-Opt-Out": "1",
                 "User-Agent": f"klaviyo-etl/{version}",
@@ -127,19 +145,29 @@ class Transport:
             # A proxy gets a tunnel for what is encrypted; what is not goes to this machine, and past every proxy.
             trust_env=transport is None and self.base_url.lower().startswith("https:"),
         )
+        self._client = self._open()
 
     def exchange(self, method: str, path: str, *, endpoint: str, body: bytes | None = None) -> Reply:
         """Do exactly one exchange. ``path`` includes the query; ``endpoint`` is its name for limits and logs."""
         started = self._clock.monotonic()
         headers = {"Content-Type": MEDIA_TYPE} if body is not None else {}
         try:
-            answer = self._client.request(method, path, content=body, headers=headers)
-            self._note_date(answer.headers.get("date"))
-            reply = classify(answer.status_code, answer.headers, answer.content, self._clock.now())
+            status, answered, content = self._bounded.call(partial(self._receive, method, path, body, headers))
+            # A Retry-After that is a date is meant by the server's clock, which ours need not agree with.
+            theirs = http_date(answered.get("date", ""))
+            if theirs is not None:
+                self.clock_skew = theirs - self._clock.now()
+            reply = classify(status, answered, content, self._clock.now() if theirs is None else theirs)
         except NOT_SENT as error:
             reply = Reply(ReplyKind.NOT_SENT, note=_plain(error))
         except IN_DOUBT as error:
             reply = Reply(ReplyKind.IN_DOUBT, note=_plain(error))
+        except OversizedError:
+            reply = Reply(ReplyKind.MALFORMED, note="the answer is too large")
+        except GivenUpError:
+            # Its thread still has the old connections.
+            self._client = self._open()
+            reply = Reply(ReplyKind.IN_DOUBT, note="no complete answer in time")
         if self._on_exchange is not None:
             self._on_exchange(
                 Exchange(
@@ -155,13 +183,25 @@ class Transport:
             )
         return reply
 
-    def _note_date(self, text: str | None) -> None:
-        moment = http_date(text) if text else None
-        if moment is not None:
-            self.clock_skew = moment - self._clock.now()
+    def _receive(
+        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
+    ) -> tuple[int, httpx.Headers, bytes]:
+        """Return status, headers and body of an answer. Raise :class:`OversizedError` before it fills the memory."""
+        with self._client.stream(method, path, content=body, headers=headers) as answer:
+            if answer.headers.get("content-encoding", "").strip().lower() not in _ENCODINGS:
+                raise OversizedError
+            pieces = []
+            size = 0
+            for piece in answer.iter_bytes():
+                size += len(piece)
+                if size > _MOST_BYTES:
+                    raise OversizedError
+                pieces.append(piece)
+            return answer.status_code, answer.headers, b"".join(pieces)
 
     def close(self) -> None:
         """Close the connections."""
+        self._bounded.abandon()
         self._client.close()
 
     def __repr__(self) -> str:

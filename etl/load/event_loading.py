@@ -61,7 +61,9 @@ class _EventLoader:
 
     def load(self) -> None:
         """Pick up what is open, send, prove, and send again what never arrived."""
-        for batch in self._store.open_batches(self._run, [BatchStatus.SENDING]):
+        interrupted = self._store.open_batches(self._run, [BatchStatus.SENDING])
+        self._task.let_requests_end(interrupted)
+        for batch in interrupted:
             self._store.mark_submitted(batch.id, None, None, status=None, adopted=True)
         self._store.add_batches(self._run, self._planned())
         while True:
@@ -92,7 +94,9 @@ class _EventLoader:
     # --- sending ------------------------------------------------------------------------------------------------------
 
     def _send(self, batch: Batch) -> None:
-        self._wait(batch.not_before - self._clock.now())
+        wait = self._task.due(batch) - self._clock.now()
+        self._task.say_wait(wait, "Klaviyo asked for it")
+        self._wait(wait)
         if batch.attempts >= self._pace.attempts:
             self._settle(batch, [RowResult(line, Outcome.FAILED, "gave-up") for line in batch.lines])
             return
@@ -173,7 +177,7 @@ class _EventLoader:
             left = []
             for batch in open_:
                 seen = self._seen(batch, found)
-                over = now - (batch.sent_at or now) > self._pace.consent_patience
+                over = now - self._task.sent_at(batch) > self._pace.consent_patience
                 if len(seen) == len(batch.lines):
                     self._settle(batch, [RowResult(line, Outcome.LOADED) for line in batch.lines])
                 elif over:

@@ -62,6 +62,9 @@ class _Loader:
         self._next: Batch | None = None
         self._failures = 0
         self._hold_until = 0.0
+        self._hold_reason = ""
+        self._next_due = 0.0
+        self._said = 0.0  # of which wait a person was told
         self._phase = "load"
         self._phase_done = 0
         self._phase_total = 0
@@ -75,13 +78,15 @@ class _Loader:
     def load(self) -> None:
         """Pick up what is open, then import, then the list calls."""
         self._task.check_stop()
-        for batch in self._store.open_batches(self._run, [BatchStatus.SENDING]):
+        interrupted = self._store.open_batches(self._run, [BatchStatus.SENDING])
+        self._task.let_requests_end(interrupted)
+        for batch in interrupted:
             self._take(batch.id, self._settlement.recover(batch))
         for batch in self._store.open_batches(self._run, [BatchStatus.SUBMITTED]):
             if batch.id not in self._watches:
                 now = self._clock.now()
                 job = batch.job_id or ""
-                self._watches[batch.id] = Watch(batch.id, job, batch.sent_at or now, now, len(batch.lines))
+                self._watches[batch.id] = Watch(batch.id, job, self._task.sent_at(batch), now, len(batch.lines))
         self._store.add_batches(self._run, plan_imports(self._store.pending(self._run, "import"), self._options))
         self._drive("load", self._pending)
         self._drive("lists", self._plan_lists())
@@ -165,7 +170,8 @@ class _Loader:
             return None
         if self._next is None or self._next.id != self._ready[0]:
             self._next = self._store.batch(self._ready[0])
-        hold = max(self._hold_until, self._next.not_before) - now
+            self._next_due = self._task.due(self._next)
+        hold = max(self._hold_until, self._next_due) - now
         return max(hold, self._client.wait_for(_ENDPOINTS[self._next.kind]), 0.0)
 
     def _poll_due(self) -> bool:
@@ -215,6 +221,7 @@ class _Loader:
         # What troubles one batch troubles the next: nothing goes out before the first may.
         if following.later is not None:
             self._hold_until = max(self._hold_until, following.later[0])
+            self._hold_reason = "Klaviyo did not take the last request"
 
     def _count(self, rows: int, failed: int) -> None:
         self.settled += rows
@@ -245,4 +252,9 @@ class _Loader:
         now = self._clock.now()
         times: Iterable[float] = (watch.next_poll - now for watch in self._watches.values())
         wakes = [*times, *([] if wait is None else [wait]), *([self._later[0][0] - now] if self._later else [])]
-        self._clock.sleep(min(max(min(wakes, default=NAP), 0.001), NAP))
+        soonest = min(wakes, default=NAP)
+        if now + soonest > self._said + 1.0:
+            # Once per wait, not once per nap.
+            self._said = now + soonest
+            self._task.say_wait(soonest, self._hold_reason or "Klaviyo asked an earlier process to wait")
+        self._clock.sleep(min(max(soonest, 0.001), NAP))

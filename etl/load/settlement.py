@@ -49,6 +49,7 @@ class Settlement:
     """Knows what each answer means for the rows of a batch, and writes it."""
 
     def __init__(self, task: LoadTask, options: LoadOptions) -> None:
+        self._task = task
         self._store = task.store
         self._client = task.client
         self._run = task.run_id
@@ -226,7 +227,7 @@ class Settlement:
         not_before = self._clock.now() + (0.0 if reply is CRASH else delay)
         if resent and self._options.patches and batch.kind is BatchKind.UPSERT:
             # An item that was added is found there before it is added again; Klaviyo needs a moment to show it.
-            not_before = max(not_before, (batch.sent_at or 0.0) + self._pace.visible_after)
+            not_before = max(not_before, self._task.sent_at(batch) + self._pace.visible_after)
         self._store.mark_planned_again(
             batch.id,
             not_before=not_before,
@@ -239,7 +240,7 @@ class Settlement:
 
     def _in_doubt(self, batch: Batch, reply: Reply, failures: int) -> Next:
         """Look for the job among Klaviyo's recent ones; exactly one that fits is adopted, to be proved later."""
-        since = (batch.sent_at or self._clock.now()) - self._pace.clock_skew
+        since = self._task.sent_at(batch) - self._pace.clock_skew
         candidates = [
             job
             for job in self._client.recent_jobs(since)
@@ -368,7 +369,7 @@ class Settlement:
 
     def _watch(self, batch: Batch, job: ImportJob) -> Watch:
         now = self._clock.now()
-        return Watch(batch.id, job.id, batch.sent_at or now, now + self._pace.first_poll, len(batch.lines))
+        return Watch(batch.id, job.id, self._task.sent_at(batch), now + self._pace.first_poll, len(batch.lines))
 
 
 def resolve_ids(store: Store, client: KlaviyoClient, run_id: str, lines: Sequence[int]) -> list[RowResult]:

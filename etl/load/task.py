@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from etl.errors import KlaviyoError, StoppedError
-from etl.klaviyo import KlaviyoClient
+from etl.klaviyo import LONGEST_EXCHANGE, LONGEST_WAIT, WORTH_SAYING, KlaviyoClient, say_wait
 from etl.load.options import LoadSummary, Pace
-from etl.model import Clock, ProgressHook
+from etl.model import Batch, Clock, ProgressHook
 from etl.state import Store
 
 NAP: Final = 0.25
@@ -31,6 +31,7 @@ class LoadTask:
     clock: Clock
     rng: random.Random
     progress: ProgressHook
+    announce: Callable[[str], None]
     should_stop: Callable[[], bool]
     pace: Pace
 
@@ -38,6 +39,36 @@ class LoadTask:
         """Raise :class:`InterruptedLoadError` if a signal has arrived."""
         if self.should_stop():
             raise InterruptedLoadError
+
+    def due(self, batch: Batch) -> float:
+        """Return the time (epoch seconds) before which a batch stays here.
+
+        Another process wrote it, perhaps by a clock that was wrong: no reply asks for more than the longest wait.
+        """
+        return min(batch.not_before, self.clock.now() + LONGEST_WAIT)
+
+    def sent_at(self, batch: Batch) -> float:
+        """Return when a batch was sent (epoch seconds): what was sent in the future was sent now, by a wrong clock."""
+        now = self.clock.now()
+        return min(batch.sent_at or now, now)
+
+    def let_requests_end(self, batches: Sequence[Batch]) -> None:
+        """Wait until no request of an earlier process can be under way any more.
+
+        Needed only where that process may still live: it lost its lock, but its last request may have left.
+        """
+        if not batches or not self.store.predecessor_may_live:
+            return
+        wait = max(self.sent_at(batch) for batch in batches) + LONGEST_EXCHANGE - self.clock.now()
+        if wait > 0:
+            self.say_wait(wait, "another process may still have a request under way")
+            if not self.pause(wait):
+                raise InterruptedLoadError
+
+    def say_wait(self, seconds: float, reason: str) -> None:
+        """Tell a person of a wait that is long enough to wonder about."""
+        if seconds > WORTH_SAYING:
+            self.announce(say_wait(seconds, reason))
 
     def pause(self, seconds: float) -> bool:
         """Wait in small pieces; return whether no signal cut it short."""

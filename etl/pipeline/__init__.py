@@ -5,7 +5,7 @@ Every verb returns plain results and prints nothing; errors are :class:`etl.erro
 
 from etl.discover import Ask, Proposal
 from etl.pipeline.beginning import MappingLike
-from etl.pipeline.context import Context, SystemClock
+from etl.pipeline.context import Context, SteadyClock, SystemClock
 from etl.pipeline.doctor import Finding, doctor
 from etl.pipeline.events import events
 from etl.pipeline.foretold import Plan
@@ -35,6 +35,7 @@ __all__ = [
     "MappingLike",
     "Plan",
     "Proposal",
+    "SteadyClock",
     "SystemClock",
     "VerifyMode",
     "all_lists",

@@ -35,6 +35,30 @@ class SystemClock:
         time.sleep(seconds)
 
 
+class SteadyClock:
+    """The time of day when the process began, plus what a clock that never goes back has counted since.
+
+    An import compares times that it wrote itself. A clock that is put right meanwhile must neither make it wait for an
+    hour that comes twice, nor let it believe that its patience is spent. Is a :class:`etl.model.Clock`.
+    """
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._clock = clock or SystemClock()
+        self._start = self._clock.now() - self._clock.monotonic()
+
+    def now(self) -> float:
+        """Seconds since the epoch, as the start knew them."""
+        return self._start + self._clock.monotonic()
+
+    def monotonic(self) -> float:
+        """Seconds of a clock that never goes back."""
+        return self._clock.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        self._clock.sleep(seconds)
+
+
 def _silent(_progress: Progress, /) -> None:
     pass
 
@@ -64,7 +88,7 @@ class Context:
     """
 
     settings: Settings
-    clock: Clock = field(default_factory=SystemClock)
+    clock: Clock = field(default_factory=SteadyClock)
     rng: random.Random = field(default_factory=random.SystemRandom)
     progress: ProgressHook = _silent
     announce: Callable[[str], None] = _unheard
@@ -126,6 +150,7 @@ class Context:
             transport=self.transport,
             on_exchange=self.on_exchange,
             should_stop=self.should_stop,
+            on_wait=self.announce,
         )
 
     def say_host(self) -> None:
@@ -134,4 +159,6 @@ class Context:
 
     def task(self, store: Store, client: KlaviyoClient, run_id: str) -> LoadTask:
         """Return a run to be loaded, or looked at, in this context."""
-        return LoadTask(store, client, run_id, self.clock, self.rng, self.progress, self.should_stop, self.pace)
+        return LoadTask(
+            store, client, run_id, self.clock, self.rng, self.progress, self.announce, self.should_stop, self.pace
+        )
