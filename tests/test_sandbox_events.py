@@ -108,7 +108,7 @@ def test_a_thousand_events_in_bulk_and_no_more(at: Caller) -> None:
     assert len(at.dumped("events")) == 1_000
     assert len(at.get("/api/events").data) == 200
     page = at.get("/api/events", **{"page[size]": "1000"})
-    assert (len(page.data), page.json["links"]["next"]) == (1_000, None)
+    assert (len(page.data), "next" in page.json["links"]) == (1_000, False)
     assert at.get("/api/events", **{"page[size]": "1001"}).status == 400
 
 
@@ -141,7 +141,7 @@ def nested(depth: int) -> dict[str, Any]:
         ({"value_currency": "eur"}, "value_currency"),
         ({"unique_id": 17}, "unique_id"),
         ({"backfill": "yes"}, "backfill"),
-        ({"metric": {"name": "Placed Order"}}, "metric"),
+        ({"metric": {"name": "Placed Order"}}, "metric/data"),
         ({"metric": {"data": {"type": "metric", "attributes": {"name": "x" * 128}}}}, "metric/data/attributes/name"),
         ({"customer": 1}, "customer"),
     ],

@@ -60,9 +60,6 @@ class Contract:
         schema = next(iter(content.values()))["schema"]
         validator = jsonschema.Draft202012Validator({**schema, "components": self.document["components"]})
         parsed = orjson.loads(body)
-        if isinstance(parsed.get("links"), dict):
-            # Klaviyo answers null on the last page, which its document does not allow for.
-            parsed["links"] = {name: link for name, link in parsed["links"].items() if link is not None}
         errors = [f"{error.json_path}: {error.message[:200]}" for error in validator.iter_errors(parsed)]
         assert not errors, f"{where}: {errors[:5]}"
 

@@ -112,7 +112,8 @@ def test_what_is_refused(at: Caller, action: str) -> None:
     rows = "/data/attributes/profiles/data"
     assert submit(at, action).pointers == ["/data"]
     assert submit(at, action, ANN, list=news).pointers == ["/data"]
-    assert submit(at, action, list=news, segment=news).pointers == ["/data/relationships"]
+    segment = {"data": {"type": "segment", "id": "ABC123"}}
+    assert submit(at, action, list=news, segment=segment).pointers == ["/data/relationships"]
     assert submit(at, action, segment={"data": {"type": "segment", "id": "abc"}}).status == 404
     assert submit(at, action, list={"data": {"type": "list", "id": "ZZZZZZ"}}).status == 404
     assert submit(at, action, ANN, "no address", None).pointers == [

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlencode
 
 import orjson
 
 from etl.sandbox.jsonapi import ProblemError, Request, Response, answer, invalid
 from etl.sandbox.settings import SandboxSettings
+from etl.sandbox.shapes import Shape, data, many, reference
 from etl.sandbox.store import Store
+
+_NUMBER: Final = re.compile(r"[0-9]{1,6}")
+_CURSOR: Final = re.compile(r"offset:([0-9]{1,12})")
 
 Page = tuple[list[Any], str | None]
 
@@ -33,8 +38,8 @@ class Context:
         """Where the server is."""
         return self.request.base_url
 
-    def document(self) -> dict[str, Any]:
-        """Return the body's ``data`` object. Raise a 400 problem."""
+    def document(self, shape: Shape) -> dict[str, Any]:
+        """Return the body's ``data`` object, which has the shape. Raise a 400 problem for all that it has not."""
         try:
             parsed = orjson.loads(self.request.body)
         except orjson.JSONDecodeError:
@@ -42,6 +47,13 @@ class Context:
         data = parsed.get("data") if isinstance(parsed, dict) else None
         if not isinstance(data, dict):
             raise ProblemError(invalid("The `data` object is missing.", "/data"))
+        try:
+            orjson.dumps([[[[parsed]]]])  # no deeper than every answer that may show it again can be
+        except TypeError:
+            raise ProblemError(invalid("The body is nested too deeply.", "/data")) from None
+        found = list(shape(data, "/data"))
+        if found:
+            raise ProblemError(*found)
         return data
 
     def page_size(self, default: int, most: int) -> int:
@@ -49,7 +61,7 @@ class Context:
         text = self.request.parameter("page[size]")
         if text is None:
             return default
-        if not text.isdigit() or not 1 <= int(text) <= most:
+        if not _NUMBER.fullmatch(text) or not 1 <= int(text) <= most:
             raise ProblemError(invalid(f"Page size must be between 1 and {most}.", parameter="page[size]"))
         return int(text)
 
@@ -59,9 +71,12 @@ class Context:
         if cursor is None:
             return 0
         try:
-            return int(base64.urlsafe_b64decode(cursor.encode()).decode().removeprefix("offset:"))
+            found = _CURSOR.fullmatch(base64.urlsafe_b64decode(cursor.encode()).decode())
         except ValueError:
-            raise ProblemError(invalid("Invalid cursor.", parameter="page[cursor]")) from None
+            found = None
+        if found is None:
+            raise ProblemError(invalid("Invalid cursor.", parameter="page[cursor]"))
+        return int(found[1])
 
     def collection(
         self,
@@ -71,27 +86,37 @@ class Context:
         size: int,
         included: Sequence[dict[str, Any]] | None = None,
     ) -> Response:
-        """Return one page; ``links.next`` is a full URL, or null on the last page."""
-        following = None
+        """Return one page. ``links`` lead to the pages beside it where there are any, as full URLs."""
+        offset = self.offset()
+        links: dict[str, Any] = {"self": f"{self.url}{self.request.path}"}
+        if self.settings.switches.missing_links == "null":
+            links |= {"prev": None, "next": None}
+        if offset:
+            links["prev"] = self._page(max(0, offset - size))
         if more:
-            cursor = base64.urlsafe_b64encode(f"offset:{self.offset() + size}".encode()).decode()
-            kept = [(name, value) for name, value in self.request.query if name != "page[cursor]"]
-            following = f"{self.url}{self.request.path}?{urlencode([*kept, ('page[cursor]', cursor)])}"
-        links = {"self": f"{self.url}{self.request.path}", "prev": None, "next": following}
+            links["next"] = self._page(offset + size)
         document: dict[str, Any] = {"data": list(items), "links": links}
         if included is not None:
             document["included"] = list(included)
         return answer(200, document)
 
+    def _page(self, offset: int) -> str:
+        cursor = base64.urlsafe_b64encode(f"offset:{offset}".encode()).decode()
+        kept = [(name, value) for name, value in self.request.query if name != "page[cursor]"]
+        return f"{self.url}{self.request.path}?{urlencode([*kept, ('page[cursor]', cursor)])}"
+
     def identifiers(self, kind: str, most: int) -> list[str]:
         """Return the ids of a relationship body ``{"data": [{"type", "id"}]}``. Raise a 400 problem."""
         try:
-            data = orjson.loads(self.request.body)["data"]
-            ids = [str(item["id"]) for item in data if item["type"] == kind]
-        except (orjson.JSONDecodeError, KeyError, TypeError):
-            raise ProblemError(invalid("The relationship data is malformed.", "/data")) from None
-        if len(ids) != len(data) or not ids:
-            raise ProblemError(invalid(f"Every entry must be of type {kind}.", "/data"))
+            parsed = orjson.loads(self.request.body)
+        except orjson.JSONDecodeError:
+            raise ProblemError(invalid("The body is not valid JSON.", "/")) from None
+        found = list(data(many(reference(kind)))(parsed, ""))
+        if found:
+            raise ProblemError(*found)
+        ids = [item["id"] for item in parsed["data"]]
+        if not ids:
+            raise ProblemError(invalid(f"At least one {kind} is required.", "/data"))
         if len(ids) > most:
             raise ProblemError(invalid(f"At most {most} {kind}s are allowed.", "/data"))
         return ids

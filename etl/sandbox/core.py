@@ -266,6 +266,11 @@ class Sandbox:
         with self._lock:
             return self._dumped(dumps.own_events)
 
+    def dump_set_aside(self) -> bytes:
+        """Return the accepted work that could not be done, with its errors, as JSON lines, sorted."""
+        with self._lock:
+            return self._dumped(dumps.set_aside)
+
     def dump_messages(self) -> bytes:
         """Return how many messages of which kind would have reached whom as JSON lines, sorted."""
         with self._lock:

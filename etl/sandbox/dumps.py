@@ -82,6 +82,11 @@ def messages(store: Store) -> bytes:
     return _lines(dict(row) for row in store.connection.execute("SELECT medium, address, kind, count FROM messages"))
 
 
+def set_aside(store: Store) -> bytes:
+    """Every piece of accepted work that could not be done: its kind and what went wrong."""
+    return _lines(dict(row) for row in store.connection.execute("SELECT kind, error FROM set_aside"))
+
+
 DUMPS: Final[Mapping[str, Callable[[Store], bytes]]] = {
     "dump": profiles,
     "consents": consents,
@@ -89,6 +94,7 @@ DUMPS: Final[Mapping[str, Callable[[Store], bytes]]] = {
     "events": events,
     "own-events": own_events,
     "messages": messages,
+    "set-aside": set_aside,
 }
 """Knob → what it shows."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterable
 from typing import Any, Final
@@ -26,6 +27,7 @@ _EVENTS: Final = (
     "JOIN metrics m ON m.seq = e.metric JOIN profiles p ON p.seq = e.profile"
 )
 _METRICS_PAGE: Final = 200
+_SECONDS: Final = re.compile(r"[0-9]{1,12}")
 
 
 def search(context: Context) -> Response:
@@ -178,7 +180,7 @@ def _included(context: Context, rows: Iterable[sqlite3.Row]) -> list[dict[str, A
 def _seconds(field: str, text: str) -> float:
     if field == "datetime":
         return as_seconds(text)
-    if not text.isdigit():
+    if not _SECONDS.fullmatch(text):
         raise ProblemError(invalid("A timestamp is a whole number of seconds.", parameter="filter"))
     return int(text)
 

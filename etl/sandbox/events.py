@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from etl.sandbox import event_rules, pending
+from etl.sandbox import bodies, event_rules, pending
 from etl.sandbox.context import Context
 from etl.sandbox.identity import columns_of, key_of
 from etl.sandbox.jsonapi import Problem, ProblemError, Response, invalid
@@ -18,8 +18,8 @@ _DROPPED_PHONE: Final = {"x-klaviyo-partial-failure": "phone_number"}
 
 def create(context: Context) -> Response:
     """POST /api/events. A bad phone beside a good e-mail is left out, which only a header says (reference 4.7)."""
-    data = _data(context, "event")
-    attributes: Any = data.get("attributes")
+    _check_size(context)
+    attributes = context.document(bodies.EVENT)["attributes"]
     found = event_rules.check(attributes, _AT, context.now, beside=frozenset({"profile"}))
     profile, wrong = _profile(context, attributes, _AT)
     headers: dict[str, str] = {}
@@ -34,12 +34,9 @@ def create(context: Context) -> Response:
 
 def create_many(context: Context) -> Response:
     """POST /api/event-bulk-create-jobs: one bad event, or one unique id given twice, and none is processed."""
-    data = _data(context, "event-bulk-create-job")
-    try:
-        groups = data["attributes"]["events-bulk-create"]["data"]
-    except (KeyError, TypeError):
-        groups = None
-    if not isinstance(groups, list) or not groups:
+    _check_size(context)
+    groups = context.document(bodies.EVENT_JOB)["attributes"]["events-bulk-create"]["data"]
+    if not groups:
         raise ProblemError(invalid("The events are required.", _BULK))
     read = [_group(context, group, f"{_BULK}/{index}") for index, group in enumerate(groups)]
     work = [event for events, _ in read for event in events]
@@ -56,9 +53,10 @@ def create_many(context: Context) -> Response:
 
 def _group(context: Context, group: Any, pointer: str) -> tuple[list[dict[str, Any]], list[Problem]]:
     """Return the events of one profile in a bulk request, with what is wrong about them."""
-    attributes = group.get("attributes") if isinstance(group, dict) else None
-    if not isinstance(attributes, dict) or group.get("type") != "event-bulk-create":
-        return [], [invalid("Every entry must be of type 'event-bulk-create'.", pointer)]
+    wrong = list(bodies.EVENT_GROUP(group, pointer))
+    if wrong:
+        return [], wrong
+    attributes = group["attributes"]
     profile, found = _profile(context, attributes, f"{pointer}/attributes")
     work = []
     at = f"{pointer}/attributes/events/data"
@@ -66,10 +64,8 @@ def _group(context: Context, group: Any, pointer: str) -> tuple[list[dict[str, A
     if not items:
         found.append(invalid("The events are required.", at))
     for number, item in enumerate(items):
-        if not isinstance(item, dict) or item.get("type") != "event":
-            found.append(invalid("Every entry must be of type 'event'.", f"{at}/{number}"))
-            continue
-        wrong = event_rules.check(item.get("attributes"), f"{at}/{number}/attributes", context.now)
+        wrong = list(bodies.GROUPED_EVENT(item, f"{at}/{number}"))
+        wrong = wrong or event_rules.check(item["attributes"], f"{at}/{number}/attributes", context.now)
         found += wrong
         if not wrong:
             # Either place says it: for the whole profile, or for one event.
@@ -86,22 +82,15 @@ def _items(group: Any) -> list[Any]:
     return items if isinstance(items, list) else []
 
 
-def _data(context: Context, kind: str) -> dict[str, Any]:
+def _check_size(context: Context) -> None:
     if len(context.request.body) > event_rules.MOST_BYTES:
         raise ProblemError(Problem(413, "payload_too_large", "Payload too large.", "At most 5MB are allowed."))
-    data = context.document()
-    if data.get("type") != kind:
-        raise ProblemError(invalid(f"The type must be '{kind}'.", "/data/type"))
-    return data
 
 
 def _profile(context: Context, attributes: Any, at: str) -> tuple[dict[str, Any], list[Problem]]:
     """Return whose event it is, with what is wrong about that."""
     pointer = f"{at}/profile/data"
-    given = attributes.get("profile") if isinstance(attributes, dict) else None
-    data = given.get("data") if isinstance(given, dict) else None
-    if not isinstance(data, dict) or data.get("type") != "profile" or not isinstance(data.get("attributes"), dict):
-        return {}, [invalid("The profile is required.", pointer)]
+    data = attributes["profile"]["data"]
     # ``meta`` stands beside the attributes, or among them before 2026-10-15 (reference 1.5).
     inner = {name: value for name, value in data["attributes"].items() if name not in {"meta", "anonymous_id"}}
     meta = data.get("meta") or data["attributes"].get("meta")

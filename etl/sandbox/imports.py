@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import orjson
 
-from etl.sandbox import jobs, jsonapi, lists, profiles
+from etl.sandbox import bodies, jobs, jsonapi, lists, profiles
 from etl.sandbox.context import Context
 from etl.sandbox.filters import parse_filter
 from etl.sandbox.jsonapi import Problem, ProblemError, Response, answer, invalid
@@ -25,17 +25,12 @@ def submit(context: Context) -> Response:
     """POST /api/profile-bulk-import-jobs."""
     if len(context.request.body) > _MOST_BYTES:
         raise ProblemError(Problem(413, "payload_too_large", "Payload too large.", "At most 5MB are allowed."))
-    data = context.document()
-    if data.get("type") != "profile-bulk-import-job":
-        raise ProblemError(invalid("The type must be 'profile-bulk-import-job'.", "/data/type"))
+    data = context.document(bodies.IMPORT_JOB)
     rows = _rows(data)
     found: list[Problem] = []
     for index, row in enumerate(rows):
         pointer = f"{_ROWS}/{index}"
-        if not isinstance(row, dict) or row.get("type") != "profile":
-            found.append(invalid("Every entry must be of type 'profile'.", pointer))
-        else:
-            found += malformed(row.get("attributes"), f"{pointer}/attributes")
+        found += list(bodies.PROFILE(row, pointer)) or malformed(row["attributes"], f"{pointer}/attributes")
     if found:
         raise ProblemError(*found)
     wanted = _lists(data)
@@ -144,11 +139,8 @@ def _told(context: Context, job: sqlite3.Row, seconds: float) -> bool:
 
 
 def _rows(data: dict[str, Any]) -> list[Any]:
-    try:
-        rows = data["attributes"]["profiles"]["data"]
-    except (KeyError, TypeError):
-        rows = None
-    if not isinstance(rows, list) or not rows:
+    rows: list[Any] = data["attributes"]["profiles"]["data"]
+    if not rows:
         raise ProblemError(invalid("The profiles are required.", _ROWS))
     if len(rows) > _MOST_PROFILES:
         raise ProblemError(invalid(f"At most {_MOST_PROFILES} profiles are allowed.", _ROWS))
@@ -156,11 +148,8 @@ def _rows(data: dict[str, Any]) -> list[Any]:
 
 
 def _lists(data: dict[str, Any]) -> list[str]:
-    relationships = data.get("relationships") or {}
-    try:
-        return [str(item["id"]) for item in (relationships.get("lists") or {}).get("data") or []]
-    except (AttributeError, KeyError, TypeError):
-        raise ProblemError(invalid("The relationship is malformed.", "/data/relationships/lists")) from None
+    related = (data.get("relationships") or {}).get("lists") or {}
+    return [item["id"] for item in related.get("data") or []]
 
 
 def _lists_of(context: Context, job: sqlite3.Row) -> list[dict[str, Any]]:

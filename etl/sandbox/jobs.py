@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
+from functools import partial
 from typing import Any, Final
 
 import orjson
 
-from etl.sandbox import jsonapi, messages
+from etl.sandbox import aside, jsonapi, messages
 from etl.sandbox.job_rows import Import
 from etl.sandbox.settings import SandboxSettings
 from etl.sandbox.store import Profile, Store
@@ -62,12 +63,18 @@ def advance(store: Store, settings: SandboxSettings, now: float) -> None:
         if job["fault"] == "job_stuck" or now < job["due"]:
             continue
         if job["fault"] == "job_cancelled":
-            store.connection.execute(
-                "UPDATE jobs SET status = 'cancelled', payload = NULL, completed = ? WHERE seq = ?", (now, job["seq"])
-            )
+            _cancel(store, job["seq"], now)
         else:
             store.lag.now = job["due"]
-            _process(store, settings, _row(store, job["seq"]), now)
+            row = _row(store, job["seq"])
+            if not aside.attempt(store, "import", row["payload"], partial(_process, store, settings, row, now)):
+                _cancel(store, job["seq"], now)
+
+
+def _cancel(store: Store, seq: int, now: float) -> None:
+    store.connection.execute(
+        "UPDATE jobs SET status = 'cancelled', payload = NULL, completed = ? WHERE seq = ?", (now, seq)
+    )
 
 
 def document(job: sqlite3.Row, base_url: str) -> dict[str, Any]:

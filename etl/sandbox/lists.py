@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Any, Final
 
-from etl.sandbox import jsonapi, messages, profiles
+from etl.sandbox import bodies, jsonapi, messages, profiles
 from etl.sandbox.context import Context
 from etl.sandbox.filters import OPERATORS, as_seconds, parse_filter
 from etl.sandbox.jsonapi import Problem, ProblemError, Response, answer, invalid
@@ -76,10 +76,9 @@ def get(context: Context) -> Response:
 
 def create(context: Context) -> Response:
     """POST /api/lists."""
-    data = context.document()
-    attributes = data.get("attributes") if data.get("type") == "list" else None
-    name = attributes.get("name") if isinstance(attributes, dict) else None
-    if not isinstance(attributes, dict) or not isinstance(name, str) or not name.strip():
+    attributes = context.document(bodies.LIST)["attributes"]
+    name = attributes["name"]
+    if not name.strip():
         raise ProblemError(invalid("The name is required.", "/data/attributes/name"))
     process = attributes.get("opt_in_process") or context.settings.account.default_opt_in
     if process not in _OPT_IN:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
+from functools import partial
+
 import orjson
 
-from etl.sandbox import jobs, pending, privacy, recording, subscribing, suppressions
+from etl.sandbox import aside, jobs, pending, privacy, recording, subscribing, suppressions
 from etl.sandbox.settings import SandboxSettings
 from etl.sandbox.store import Store
 
@@ -15,14 +18,18 @@ def advance(store: Store, settings: SandboxSettings, now: float) -> None:
     suppressions.advance(store, settings, now)
     for row in pending.take(store, now):
         store.lag.now = row["due"]
-        work = orjson.loads(row["payload"])
-        match row["kind"]:
-            case "subscribe":
-                subscribing.subscribe(store, settings, work, row["due"])
-            case "unsubscribe":
-                subscribing.unsubscribe(store, work, row["due"])
-            case "events":
-                recording.record(store, settings, work["events"], row["due"])
-            case "deletion":
-                privacy.delete(store, work, row["due"])
+        aside.attempt(store, row["kind"], row["payload"], partial(_do, store, settings, row))
     store.lag.now = now
+
+
+def _do(store: Store, settings: SandboxSettings, row: sqlite3.Row) -> None:
+    work = orjson.loads(row["payload"])
+    match row["kind"]:
+        case "subscribe":
+            subscribing.subscribe(store, settings, work, row["due"])
+        case "unsubscribe":
+            subscribing.unsubscribe(store, work, row["due"])
+        case "events":
+            recording.record(store, settings, work["events"], row["due"])
+        case "deletion":
+            privacy.delete(store, work, row["due"])

@@ -4,28 +4,22 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from etl.sandbox import pending
+from etl.sandbox import bodies, pending
 from etl.sandbox.context import Context
 from etl.sandbox.identity import key_of
 from etl.sandbox.jsonapi import ProblemError, Response, invalid
 from etl.sandbox.store import Profile, Store
 from etl.sandbox.validation import malformed
 
-_KIND: Final = "data-privacy-deletion-job"
 _AT: Final = "/data/attributes/profile/data"
 _OF_PROFILES: Final = ("members", "consents", "suppressions", "events", "job_profiles")
 
 
 def submit(context: Context) -> Response:
     """POST /api/data-privacy-deletion-jobs: exactly one of id, e-mail and phone number, whoever has it."""
-    data = context.document()
-    try:
-        profile = data["attributes"]["profile"]["data"]
-        given = {"id": profile.get("id"), **profile.get("attributes", {})}
-        kinds = (data.get("type"), profile.get("type"))
-    except (AttributeError, KeyError, TypeError):
-        raise ProblemError(invalid("The profile is required.", _AT)) from None
-    if kinds != (_KIND, "profile") or given.keys() - {"id", "email", "phone_number"}:
+    profile = context.document(bodies.DELETION)["attributes"]["profile"]["data"]
+    given = {**profile["attributes"], "id": profile.get("id")}
+    if given.keys() - {"id", "email", "phone_number"}:
         raise ProblemError(invalid("The request is malformed.", "/data"))
     named = {name: value for name, value in given.items() if value is not None}
     if len(named) != 1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
-from etl.sandbox import consent, journal, jsonapi, merging, unkind
+from etl.sandbox import bodies, consent, journal, jsonapi, merging, unkind
 from etl.sandbox.context import Context
 from etl.sandbox.filters import OPERATORS, Condition, as_seconds, parse_filter
 from etl.sandbox.identity import Directory, columns_of, conflict, patch, write
@@ -197,10 +197,7 @@ def missing(profile_id: str) -> Problem:
 def _data(context: Context) -> dict[str, Any]:
     if len(context.request.body) > PROFILE_BYTES:
         raise ProblemError(Problem(413, "payload_too_large", "Payload too large.", "At most 100KB are allowed."))
-    data = context.document()
-    if data.get("type") != "profile":
-        raise ProblemError(invalid("The type must be 'profile'.", "/data/type"))
-    return data
+    return context.document(bodies.PROFILE)
 
 
 def _accepted(data: dict[str, Any], *, needs_identifier: bool = True) -> tuple[dict[str, Any], dict[str, str]]:

@@ -9,7 +9,7 @@ from typing import Final
 
 from etl.sandbox import event_reads, events, imports, lists, privacy, profiles, subscriptions, suppressions, webhooks
 from etl.sandbox.context import Context
-from etl.sandbox.jsonapi import Response, answer
+from etl.sandbox.jsonapi import Response
 from etl.sandbox.limits import Limit, tier
 
 
@@ -45,7 +45,7 @@ def account(context: Context) -> Response:
     }
     own = f"{context.url}/api/accounts/{settings.id}"
     item = {"type": "account", "id": settings.id, "attributes": attributes, "links": {"self": own}}
-    return answer(200, {"data": [item], "links": {"self": f"{context.url}/api/accounts", "prev": None, "next": None}})
+    return context.collection([item], more=False, size=1)
 
 
 def _route(

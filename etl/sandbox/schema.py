@@ -56,6 +56,8 @@ CREATE TABLE IF NOT EXISTS outbox (
   seq INTEGER PRIMARY KEY, webhook INTEGER NOT NULL, topic TEXT NOT NULL, event INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS earlier (kind TEXT NOT NULL, key NOT NULL, until REAL NOT NULL, shown TEXT);
 CREATE INDEX IF NOT EXISTS earlier_key ON earlier (kind, key);
+CREATE TABLE IF NOT EXISTS set_aside (
+  seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, payload BLOB NOT NULL, error TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS deleted (seq INTEGER PRIMARY KEY, at REAL NOT NULL);
 """
 """``list_id`` is empty for what concerns no list. ``events.key`` is what an event may not share with another one of its
@@ -79,5 +81,6 @@ TABLES: Final = (
     "webhooks",
     "outbox",
     "earlier",
+    "set_aside",
     "deleted",
 )

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import phonenumbers
 
-from etl.sandbox import consent, jsonapi, pending
+from etl.sandbox import bodies, consent, jsonapi, pending
 from etl.sandbox.context import Context
 from etl.sandbox.filters import as_utc
 from etl.sandbox.jsonapi import Problem, ProblemError, Response, invalid
@@ -31,12 +31,10 @@ def unsubscribe(context: Context) -> Response:
 
 
 def _accept(context: Context, kind: str, work: pending.Kind, most: int) -> Response:
-    data = context.document()
-    if data.get("type") != kind:
-        raise ProblemError(invalid(f"The type must be '{kind}'.", "/data/type"))
-    attributes = data.get("attributes") if isinstance(data.get("attributes"), dict) else {}
-    rows = _rows(attributes or {}, most)
-    reader = _Reader(context, work == "subscribe", bool((attributes or {}).get("historical_import")))
+    data = context.document(bodies.SUBSCRIPTION_JOB[kind])
+    attributes = data["attributes"]
+    rows = _rows(attributes, most)
+    reader = _Reader(context, work == "subscribe", bool(attributes.get("historical_import")))
     read = [reader.row(row, f"{_ROWS}/{index}") for index, row in enumerate(rows)]
     if reader.found:
         raise ProblemError(*reader.found)
@@ -44,7 +42,7 @@ def _accept(context: Context, kind: str, work: pending.Kind, most: int) -> Respo
         "rows": [row for row in read if row is not None],
         "list": _list(context, data),
         "historical": reader.historical,
-        "source": (attributes or {}).get("custom_source"),
+        "source": attributes.get("custom_source"),
     }
     pending.put(context.store, work, content, context.now + context.settings.processing_seconds)
     # A phone that is no number is ignored beside a good e-mail, and only this header says so (reference 4.7).
@@ -63,12 +61,12 @@ class _Reader:
 
     def row(self, row: Any, pointer: str) -> dict[str, Any] | None:
         """Return a profile as it is worked on later, or ``None`` after noting why not."""
-        attributes = row.get("attributes") if isinstance(row, dict) and row.get("type") == "profile" else None
-        if not isinstance(attributes, dict):
-            self._refuse("Every entry must be of type 'profile' with attributes.", pointer)
-            return None
         at = f"{pointer}/attributes"
         before = len(self.found)
+        self.found += bodies.SUBSCRIBED(row, pointer)
+        if len(self.found) > before:
+            return None
+        attributes = row["attributes"]
         for name in attributes.keys() - _FIELDS:
             self._refuse(f"'{name}' is not a valid field for the resource 'profile'.", f"{at}/{name}")
         email, phone = self._addresses(attributes, at)
@@ -156,9 +154,8 @@ class _Reader:
 
 
 def _rows(attributes: dict[str, Any], most: int) -> list[Any]:
-    profiles = attributes.get("profiles")
-    rows = profiles.get("data") if isinstance(profiles, dict) else None
-    if not isinstance(rows, list) or not rows:
+    rows: list[Any] = attributes["profiles"]["data"]
+    if not rows:
         raise ProblemError(invalid("The profiles are required.", _ROWS))
     if len(rows) > most:
         raise ProblemError(invalid(f"At most {most} profiles are allowed.", _ROWS))
@@ -167,15 +164,13 @@ def _rows(attributes: dict[str, Any], most: int) -> list[Any]:
 
 def _list(context: Context, data: dict[str, Any]) -> str | None:
     relationships = data.get("relationships") or {}
-    if not isinstance(relationships, dict) or relationships.keys() - {"list"}:
+    if relationships.keys() - {"list"}:
         # ``list`` here, ``lists`` in the bulk import: an easy slip (reference 3.7).
         raise ProblemError(invalid("Only the relationship 'list' is allowed.", "/data/relationships"))
-    if not relationships.get("list"):
+    named = (relationships.get("list") or {}).get("data")
+    if not named:
         return None
-    try:
-        list_id = str(relationships["list"]["data"]["id"])
-    except (KeyError, TypeError):
-        raise ProblemError(invalid("The relationship is malformed.", "/data/relationships/list")) from None
+    list_id = str(named["id"])
     if not context.store.known_lists([list_id]):
         pointer = "/data/relationships/list/data/id"
         raise ProblemError(

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, Literal
 
 import orjson
 
-from etl.sandbox import consent, journal, jsonapi, subscribing
+from etl.sandbox import aside, bodies, consent, journal, jsonapi, subscribing
 from etl.sandbox.context import Context
 from etl.sandbox.filters import parse_filter
 from etl.sandbox.identity import key_of
@@ -41,9 +42,7 @@ def submit(action: Action) -> Callable[[Context], Response]:
     """POST /api/profile-suppression-bulk-create-jobs and -delete-jobs."""
 
     def handle(context: Context) -> Response:
-        data = context.document()
-        if data.get("type") != _type(action):
-            raise ProblemError(invalid(f"The type must be '{_type(action)}'.", "/data/type"))
+        data = context.document(bodies.SUPPRESSION_JOB[_type(action)])
         emails, list_id = _emails(data), _list(context, data)
         if (emails is None) == (list_id is None):
             raise ProblemError(invalid("Give either profiles, or one list or segment.", "/data"))
@@ -117,7 +116,8 @@ def advance(store: Store, settings: SandboxSettings, now: float) -> None:
     for job in waiting:
         if job["fault"] != "job_stuck" and now >= job["due"]:
             store.lag.now = job["due"]
-            _finish(store, settings, job)
+            if not aside.attempt(store, "suppression", job["payload"], partial(_finish, store, settings, job)):
+                _close(store, job, "cancelled", done=0)
         elif job["status"] == "queued" and now >= job["created"] + settings.job_seconds / 4:
             store.connection.execute("UPDATE suppression_jobs SET status = 'processing' WHERE seq = ?", (job["seq"],))
 
@@ -128,6 +128,10 @@ def _finish(store: Store, settings: SandboxSettings, job: sqlite3.Row) -> None:
     if status == "complete":
         act = _suppress if job["action"] == "create" else _unsuppress
         done = sum(act(store, settings.switches, email, job["due"]) for email in orjson.loads(job["payload"]))
+    _close(store, job, status, done)
+
+
+def _close(store: Store, job: sqlite3.Row, status: str, done: int) -> None:
     store.connection.execute(
         "UPDATE suppression_jobs SET status = ?, payload = '[]', completed = ?, completed_count = ?, skipped_count = ? "
         "WHERE seq = ?",
@@ -159,13 +163,12 @@ def _unsuppress(store: Store, _switches: Switches, email: str, now: float) -> bo
 
 
 def _emails(data: dict[str, Any]) -> list[str] | None:
-    attributes = data.get("attributes")
-    profiles = attributes.get("profiles") if isinstance(attributes, dict) else None
+    profiles = data["attributes"].get("profiles")
     if profiles is None:
         return None
-    rows = profiles.get("data") if isinstance(profiles, dict) else None
-    if not isinstance(rows, list) or not rows:
-        raise ProblemError(invalid("The profiles are malformed.", _ROWS))
+    rows = profiles["data"]
+    if not rows:
+        raise ProblemError(invalid("At least one profile is required.", _ROWS))
     if len(rows) > _MOST_EMAILS:
         raise ProblemError(invalid(f"At most {_MOST_EMAILS} profiles are allowed.", _ROWS))
     emails, found = [], []
@@ -187,12 +190,11 @@ def _list(context: Context, data: dict[str, Any]) -> str | None:
     if not relationships:
         return None
     kind = next(iter(relationships))
-    try:
-        wanted = str(relationships[kind]["data"]["id"])
-    except (KeyError, TypeError):
-        raise ProblemError(invalid("The relationship is malformed.", "/data/relationships")) from None
     if len(relationships) > 1 or kind not in {"list", "segment"}:
         raise ProblemError(invalid("Give one list or one segment.", "/data/relationships"))
+    if not relationships[kind].get("data"):
+        return None
+    wanted = str(relationships[kind]["data"]["id"])
     if kind == "segment" or not context.store.known_lists([wanted]):
         detail = f"A {kind} with id {wanted} does not exist."
         raise ProblemError(Problem(404, "not_found", "Not found.", detail, f"/data/relationships/{kind}/data/id"))

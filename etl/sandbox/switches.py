@@ -41,6 +41,7 @@ class Switches(BaseModel):
     poison_status: Literal[400, 413, 500, 502, 503, 504] = 500
     subscriptions: Literal["shown", "absent", "null", "empty", "unknown_words"] = "shown"
     duplicates: Literal["drop", "write", "drop_across_jobs"] = "drop"
+    missing_links: Literal["left_out", "null"] = "left_out"
 
 
 AS_DOCUMENTED: Final = Switches()
@@ -65,6 +66,7 @@ UNKIND: Final[Mapping[str, tuple[Any, ...]]] = {
     "poison_status": (400, 413, 502),
     "subscriptions": ("absent", "null", "empty", "unknown_words"),
     "duplicates": ("write", "drop_across_jobs"),
+    "missing_links": ("null",),
 }
 """Switch → the settings that a careless importer does not survive."""
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 import phonenumbers
 
 from etl.sandbox.jsonapi import Problem, invalid
+from etl.sandbox.shapes import either, mapping, maybe, number, record, text
 
 IDENTIFIERS: Final = ("email", "phone_number", "external_id")
 PLAIN: Final = ("first_name", "last_name", "organization", "locale", "title", "image")
@@ -30,7 +31,11 @@ LOCATION: Final = (
 )
 _KNOWN: Final = frozenset({*IDENTIFIERS, *PLAIN, "location", "properties", "_kx"})
 _EMAIL: Final = re.compile(r"[^@\s\"(),:;<>\[\]\\]+@(?:[^@\s.,;<>()]+\.)+[^@\s.,;<>()\d]{2,}")
-_PHONE: Final = re.compile(r"\+[1-9]\d{6,14}")
+_PHONE: Final = re.compile(r"\+[1-9][0-9]{6,14}")
+_LOCALE: Final = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
+_DEGREES: Final = re.compile(r"[-+]?[0-9]{1,3}(\.[0-9]{1,20})?")
+_LIMITS: Final = {"latitude": 90, "longitude": 180}
+_BLANK: Final = "This field may not be blank."
 EXTERNAL_ID_LENGTH: Final = 255
 PROFILE_BYTES: Final = 100_000
 
@@ -56,31 +61,50 @@ def malformed(attributes: object, pointer: str) -> list[Problem]:
         if name not in _KNOWN
     ]
     email = attributes.get("email")
-    if email is not None and not (isinstance(email, str) and _EMAIL.fullmatch(email) and _welcome(email)):
+    if isinstance(email, str) and not (_EMAIL.fullmatch(email) and _welcome(email)):
         found.append(invalid(_BAD_EMAIL, f"{pointer}/email"))
     phone = attributes.get("phone_number")
-    if phone is not None and not (isinstance(phone, str) and _PHONE.fullmatch(phone)):
+    if isinstance(phone, str) and not _PHONE.fullmatch(phone):
         found.append(invalid(_BAD_PHONE, f"{pointer}/phone_number"))
     external = attributes.get("external_id")
-    if external is not None and not (isinstance(external, str) and len(external) <= EXTERNAL_ID_LENGTH):
+    if isinstance(external, str) and len(external) > EXTERNAL_ID_LENGTH:
         found.append(invalid("Invalid external_id", f"{pointer}/external_id"))
-    found += [
-        invalid("Not a valid string.", f"{pointer}/{name}")
-        for name in PLAIN
-        if attributes.get(name) is not None and not isinstance(attributes[name], str)
+    elif external == "":
+        found.append(invalid(_BLANK, f"{pointer}/external_id"))
+    found += _TYPES(attributes, pointer)
+    locale = attributes.get("locale")
+    if isinstance(locale, str) and not _LOCALE.fullmatch(locale):
+        found.append(invalid("Not a valid locale (IETF BCP 47, such as en-US).", f"{pointer}/locale"))
+    if isinstance(attributes.get("location"), dict):
+        found += _misplaced(attributes["location"], f"{pointer}/location")
+    return found
+
+
+_TEXT: Final = maybe(text)
+_TYPES: Final = record(
+    optional={
+        **dict.fromkeys((*PLAIN, "email", "phone_number", "external_id", "_kx"), _TEXT),
+        "location": maybe(
+            record(optional={**dict.fromkeys(LOCATION, _TEXT), **dict.fromkeys(_LIMITS, maybe(either(text, number)))})
+        ),
+        "properties": maybe(mapping),
+    }
+)
+
+
+def _misplaced(location: Mapping[str, Any], pointer: str) -> list[Problem]:
+    found = [
+        invalid(f"'{name}' is not a valid field for the resource 'location'.", f"{pointer}/{name}")
+        for name in location
+        if name not in LOCATION
     ]
-    location = attributes.get("location")
-    if location is not None:
-        if isinstance(location, dict):
-            found += [
-                invalid(f"'{name}' is not a valid field for the resource 'location'.", f"{pointer}/location/{name}")
-                for name in location
-                if name not in LOCATION
-            ]
-        else:
-            found.append(invalid("Not a valid object.", f"{pointer}/location"))
-    if attributes.get("properties") is not None and not isinstance(attributes["properties"], dict):
-        found.append(invalid("Not a valid object.", f"{pointer}/properties"))
+    for name, most in _LIMITS.items():
+        given = location.get(name)
+        if isinstance(given, bool) or not isinstance(given, str | int | float):
+            continue
+        fits = not isinstance(given, str) or _DEGREES.fullmatch(given)
+        if not fits or abs(float(given)) > most:
+            found.append(invalid(f"The {name} must be between -{most} and {most}.", f"{pointer}/{name}"))
     return found
 
 
