@@ -78,6 +78,15 @@ class Context:
             raise ProblemError(invalid("Invalid cursor.", parameter="page[cursor]"))
         return int(found[1])
 
+    def direction(self, default: str, columns: Mapping[str, str]) -> str:
+        """Return what ``sort`` asks for as SQL, with a mark for the column that breaks ties. Raise a 400 problem."""
+        sort = self.request.parameter("sort") or default
+        column = columns.get(sort.removeprefix("-"))
+        if column is None:
+            raise ProblemError(invalid(f"'{sort}' is not a sortable field.", parameter="sort"))
+        way = "DESC" if sort.startswith("-") else "ASC"
+        return f"{column} {way}, {{}} {way}"
+
     def collection(
         self,
         items: Sequence[dict[str, Any]],

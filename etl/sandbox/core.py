@@ -11,7 +11,7 @@ from typing import Final, Protocol
 import orjson
 
 from etl.errors import ConfigError
-from etl.sandbox import control, deliveries, dumps, gate, jsonapi, outgoing, passing, unkind
+from etl.sandbox import control, deliveries, dumps, gate, jsonapi, outgoing, passing, queries, unkind
 from etl.sandbox.context import Context
 from etl.sandbox.damage import BrokenConnection, Result, damaged
 from etl.sandbox.faults import Fault, FaultFile, Faults, parse_faults
@@ -125,6 +125,7 @@ class Sandbox:
             route, parameters = gate.find(request)
             gate.authorise(request, route.scopes, self.settings.keys, self._revoked)
             gate.check_headers(request)
+            gate.check_query(request, route, self.settings.switches)
             now = self._clock.now()
             if self.settings.limits == "real":
                 counted = request.parameter("additional-fields[list]") == "profile_count"
@@ -137,7 +138,8 @@ class Sandbox:
         except ProblemError as error:
             found = unkind.refusals(error.problems, self.settings.switches)
             return self._problem(*found, headers={**headers, **error.headers})
-        return replace(response, headers={**response.headers, **headers})
+        shown = queries.sparse(response.body, request)
+        return replace(response, body=shown, headers={**response.headers, **headers})
 
     def _problem(self, *found: Problem, headers: dict[str, str] | None = None) -> Response:
         return jsonapi.problems(found, f"{self.settings.account.id}:{self._serial}", headers)

@@ -18,7 +18,15 @@ from etl.sandbox.switches import Switches
 
 _EQUALS: Final = frozenset({"equals"})
 _MOMENTS: Final = frozenset(OPERATORS)
-_FILTERS: Final = {"metric_id": _EQUALS, "profile_id": _EQUALS, "datetime": _MOMENTS, "timestamp": _MOMENTS}
+_HAS: Final = frozenset({"has"})
+_FILTERS: Final = {
+    "metric_id": _EQUALS,
+    "profile_id": _EQUALS,
+    "profile": _HAS,
+    "metric": _HAS,
+    "datetime": _MOMENTS,
+    "timestamp": _MOMENTS,
+}
 _METRIC_FILTERS: Final = {"integration.name": _EQUALS, "integration.category": _EQUALS}
 _INCLUDES: Final = frozenset({"attributions", "metric", "profile"})
 _SORTS: Final = frozenset({"datetime", "timestamp"})
@@ -35,6 +43,8 @@ def search(context: Context) -> Response:
     size = context.page_size(200, 1_000)
     parts, values = [f"NOT {context.store.lag.hidden('event', 'e.seq')}"], list[Any]()
     for condition in parse_filter(context.request.parameter("filter"), _FILTERS):
+        if condition.operator == "has":
+            continue  # every event here is somebody's, and of a metric
         if condition.operator == "equals":
             parts.append(f"{condition.field} = ?")
             values.append(condition.values[0])

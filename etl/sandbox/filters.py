@@ -1,7 +1,7 @@
-"""Klaviyo's filter language, the part its list and profile endpoints take.
+"""Klaviyo's filter language: ``equals(email,"a@b.co")``, ``any(id,['x',"y"])``, ``has(profile)``, and comparisons.
 
-``equals(email,"a@b.co")``, ``any(id,["x","y"])``, ``greater-than(updated,2024-01-01T00:00:00Z)``; a comma between
-conditions means *and*. A string without double quotes is refused, as Klaviyo does (reference 2.6).
+``greater-than(updated,2024-01-01T00:00:00Z)`` is one; a comma between conditions means *and*. Strings stand in double
+quotes, or in single ones as in the OpenAPI document's examples; without any they are refused (reference 2.6).
 """
 
 from __future__ import annotations
@@ -12,19 +12,29 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-import orjson
-
 from etl.sandbox.jsonapi import ProblemError, invalid
 
-_CONDITION: Final = re.compile(r'\s*([a-z-]+)\(\s*([\w.$]+)\s*,\s*((?:"(?:[^"\\]|\\.)*"|[^"()])*)\)\s*')
+_STRING: Final = r'"(?:[^"\\]|\\.)*"|' + r"'(?:[^'\\]|\\.)*'"
+_LIST: Final = rf"\[\s*(?:(?:{_STRING})\s*(?:,\s*(?:{_STRING})\s*)*)?\]"
+_WORD: Final = r"""[^\s"'()\[\],]+"""
+_CONDITION: Final = re.compile(
+    rf"\s*(?P<operator>[a-z-]+)\(\s*(?P<field>[\w.$]+)\s*"
+    rf"(?:,\s*(?:(?P<string>{_STRING})|(?P<list>{_LIST})|(?P<word>{_WORD}))\s*)?\)\s*",
+    re.DOTALL,
+)
+_STRINGS: Final = re.compile(_STRING, re.DOTALL)
+_ESCAPED: Final = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
 
 OPERATORS: Final = {"greater-than": ">", "less-than": "<", "greater-or-equal": ">=", "less-or-equal": "<="}
 """Comparisons of moments, and what they are in SQL."""
 
+_KINDS: Final = {"equals": "string", "any": "list", "has": None} | dict.fromkeys(OPERATORS, "word")
+"""Operator → what it compares with."""
+
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One comparison; ``values`` has one entry except for ``any``."""
+    """One comparison; ``values`` has one entry, except for ``any`` with as many as are listed and ``has`` with none."""
 
     operator: str
     field: str
@@ -41,13 +51,13 @@ def parse_filter(text: str | None, allowed: Mapping[str, frozenset[str]]) -> lis
         found = _CONDITION.match(text, position)
         if found is None:
             raise _refused()
-        operator, field, raw = found.groups()
+        operator, field = found["operator"], found["field"]
         if operator not in allowed.get(field, frozenset()):
             raise _refused(f"'{operator}' is not allowed on '{field}'.")
-        conditions.append(Condition(operator, field, _values(operator, raw.strip())))
+        conditions.append(Condition(operator, field, _values(operator, found)))
         position = found.end()
         if position < len(text):
-            if text[position] != ",":
+            if text[position] != "," or position + 1 == len(text):
                 raise _refused()
             position += 1
     return conditions
@@ -69,17 +79,23 @@ def as_utc(moment: datetime) -> datetime:
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
-def _values(operator: str, raw: str) -> tuple[str, ...]:
-    if operator in OPERATORS:
-        return (raw,)
-    try:
-        parsed = orjson.loads(raw)
-    except orjson.JSONDecodeError:
-        raise _refused() from None
-    values = parsed if operator == "any" else [parsed]
-    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+def _values(operator: str, found: re.Match[str]) -> tuple[str, ...]:
+    given = [kind for kind in ("string", "list", "word") if found[kind] is not None]
+    wanted = _KINDS[operator]
+    if given != ([] if wanted is None else [wanted]):
         raise _refused()
-    return tuple(values)
+    if wanted is None:
+        return ()
+    text = found[wanted]
+    return (text,) if wanted == "word" else tuple(_plain(one) for one in _STRINGS.findall(text))
+
+
+def _plain(quoted: str) -> str:
+    def meant(escape: re.Match[str]) -> str:
+        code = escape[1]
+        return chr(int(code[1:], 16)) if len(code) > 1 else {"n": "\n", "t": "\t", "r": "\r"}.get(code, code)
+
+    return _ESCAPED.sub(meant, quoted[1:-1])
 
 
 def _refused(detail: str = "Invalid filter provided.") -> ProblemError:

@@ -6,8 +6,10 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Final
 
+from etl.sandbox import queries
 from etl.sandbox.jsonapi import MEDIA_TYPE, Problem, ProblemError, Request, invalid
 from etl.sandbox.routes import ROUTES, Route
+from etl.sandbox.switches import Switches
 
 _REVISION: Final = re.compile(r"\d{4}-\d{2}-\d{2}(\.pre)?")
 _OLDEST_REVISION: Final = "2025-01-15"
@@ -65,6 +67,13 @@ def check_headers(request: Request) -> None:
         "application/json",  # taken in practice (reference 2.2)
     }:
         raise ProblemError(Problem(415, "unsupported_media_type", "Unsupported media type.", f"Use {MEDIA_TYPE}."))
+
+
+def check_query(request: Request, route: Route, switches: Switches) -> None:
+    """Check the names of the parameters, and the words that they list. Raise a 400 problem."""
+    found = queries.check(request, route.query, switches)
+    if found:
+        raise ProblemError(*found)
 
 
 def key_of(request: Request) -> str | None:

@@ -37,17 +37,20 @@ class Directory:
 
     def enter(self, profile: Profile) -> None:
         """Make a profile findable by what it has now."""
-        for name in IDENTIFIERS:
-            value = getattr(profile, name)
-            if value:
-                self._by[name, key_of(name, value)] = profile
+        for key in self._keys(profile):
+            self._by[key] = profile
 
     def leave(self, profile: Profile) -> None:
         """Make a profile unfindable, before its identifiers change."""
-        for name in IDENTIFIERS:
-            value = getattr(profile, name)
-            if value and self._by.get((name, key_of(name, value))) is profile:
-                del self._by[name, key_of(name, value)]
+        for key in self._keys(profile):
+            if self._by.get(key) is profile:
+                del self._by[key]
+
+    @staticmethod
+    def _keys(profile: Profile) -> list[tuple[str, str]]:
+        named = [(name, getattr(profile, name)) for name in IDENTIFIERS]
+        own = [(name, key_of(name, value)) for name, value in named if value]
+        return [*own, *(("email", key) for key in profile.secondary)]
 
     def owners(self, attributes: Mapping[str, Any]) -> list[Profile]:
         """Return the different profiles that a body's identifiers belong to."""
@@ -74,6 +77,8 @@ def conflict(other: Profile) -> Problem:
 def write(profile: Profile, attributes: Mapping[str, Any], now: float, *, nulls_clear: bool) -> None:
     """Write a body into a profile. A ``null`` clears only where ``nulls_clear``; what is left out stays."""
     for name in IDENTIFIERS:
+        if name == "email" and key_of(name, attributes.get(name) or "") in profile.secondary:
+            continue  # named by another of its addresses: the one that it shows stays
         if name in attributes and (attributes[name] is not None or nulls_clear):
             setattr(profile, name, attributes[name])
     for name in PLAIN:

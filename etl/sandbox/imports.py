@@ -7,10 +7,11 @@ from typing import Any, Final
 
 import orjson
 
-from etl.sandbox import bodies, jobs, jsonapi, lists, profiles
+from etl.sandbox import bodies, jobs, jsonapi, profiles, secondary
 from etl.sandbox.context import Context
 from etl.sandbox.filters import parse_filter
 from etl.sandbox.jsonapi import Problem, ProblemError, Response, answer, invalid
+from etl.sandbox.list_documents import list_document
 from etl.sandbox.store import profile_of
 from etl.sandbox.validation import malformed
 
@@ -30,7 +31,9 @@ def submit(context: Context) -> Response:
     found: list[Problem] = []
     for index, row in enumerate(rows):
         pointer = f"{_ROWS}/{index}"
-        found += list(bodies.PROFILE(row, pointer)) or malformed(row["attributes"], f"{pointer}/attributes")
+        wrong = list(bodies.PROFILE(row, pointer))
+        wrong = wrong or malformed(row["attributes"], f"{pointer}/attributes")
+        found += wrong or secondary.check(row.get("meta"), f"{pointer}/meta")
     if found:
         raise ProblemError(*found)
     wanted = _lists(data)
@@ -156,7 +159,7 @@ def _lists_of(context: Context, job: sqlite3.Row) -> list[dict[str, Any]]:
     rows = context.store.connection.execute(
         "SELECT * FROM lists WHERE id IN (SELECT value FROM json_each(?))", (job["lists"],)
     ).fetchall()
-    return [lists.document(row, context.url) for row in rows]
+    return [list_document(row, context.url) for row in rows]
 
 
 def _job(context: Context) -> sqlite3.Row:

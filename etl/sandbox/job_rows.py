@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from etl.sandbox import merging
-from etl.sandbox.identity import Directory, columns_of, key_of, write
+from etl.sandbox.identity import Directory, columns_of, key_of, patch, write
 from etl.sandbox.settings import SandboxSettings
 from etl.sandbox.store import Profile, Store
 from etl.sandbox.validation import (
@@ -75,6 +75,8 @@ class Import:
             self._settle(profile, other, attributes)
         self._directory.leave(profile)
         write(profile, attributes, self._now, nulls_clear=False)
+        if switches.bulk_patches == "apply":
+            patch(profile, row.get("meta"))
         self._directory.enter(profile)
         self.changed[profile.seq] = profile
 

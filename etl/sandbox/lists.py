@@ -9,6 +9,7 @@ from etl.sandbox import bodies, jsonapi, messages, profiles
 from etl.sandbox.context import Context
 from etl.sandbox.filters import OPERATORS, as_seconds, parse_filter
 from etl.sandbox.jsonapi import Problem, ProblemError, Response, answer, invalid
+from etl.sandbox.list_documents import list_document
 from etl.sandbox.store import profile_of
 
 _EXACT: Final = frozenset({"equals", "any"})
@@ -21,28 +22,12 @@ _FILTERS: Final = {
 _MEMBER_FILTERS: Final = {
     "email": _EXACT,
     "phone_number": _EXACT,
+    "push_token": _EXACT,
+    "_kx": frozenset({"equals"}),
     "joined_group_at": frozenset(OPERATORS),
 }
 _MOST_IDS: Final = 1_000
 _OPT_IN: Final = ("single_opt_in", "double_opt_in")
-
-
-def document(row: sqlite3.Row, url: str, count: int | None = None) -> dict[str, Any]:
-    """Return a list as JSON:API; ``count`` only where it was asked for."""
-    attributes: dict[str, Any] = {
-        "name": row["name"],
-        "created": jsonapi.moment(row["created"]),
-        "updated": jsonapi.moment(row["updated"]),
-        "opt_in_process": row["opt_in_process"],
-    }
-    if count is not None:
-        attributes["profile_count"] = count
-    own = f"{url}/api/lists/{row['id']}"
-    related = {
-        name: {"links": {"self": f"{own}/relationships/{name}", "related": f"{own}/{name}"}}
-        for name in ("profiles", "tags", "flow-triggers")
-    }
-    return {"type": "list", "id": row["id"], "attributes": attributes, "relationships": related, "links": {"self": own}}
 
 
 def search(context: Context) -> Response:
@@ -57,11 +42,14 @@ def search(context: Context) -> Response:
         else:
             parts.append(f"{condition.field} IN ({', '.join('?' * len(condition.values))})")
             values += list(condition.values)
+    order = context.direction("created", {name: name for name in ("created", "id", "name", "updated")})
     rows = context.store.connection.execute(
-        f"SELECT * FROM lists WHERE {' AND '.join(parts)} ORDER BY seq LIMIT ? OFFSET ?",  # noqa: S608 - names of ours
+        f"SELECT * FROM lists WHERE {' AND '.join(parts)} "  # noqa: S608 - names of ours
+        f"ORDER BY {order.format('seq')} LIMIT ? OFFSET ?",
         (*values, size + 1, context.offset()),
     ).fetchall()
-    return context.collection([document(row, context.url) for row in rows[:size]], more=len(rows) > size, size=size)
+    items = [list_document(row, context.url) for row in rows[:size]]
+    return context.collection(items, more=len(rows) > size, size=size, included=_beside(context))
 
 
 def get(context: Context) -> Response:
@@ -71,7 +59,14 @@ def get(context: Context) -> Response:
     if context.request.parameter("additional-fields[list]") == "profile_count":
         members = f"SELECT count(*) FROM {context.store.lag.members} WHERE list_id = ?"  # noqa: S608 - names of ours
         count = int(context.store.connection.execute(members, (row["id"],)).fetchone()[0])
-    return answer(200, {"data": document(row, context.url, count)})
+    shown: dict[str, Any] = {"data": list_document(row, context.url, count)}
+    included = _beside(context)
+    return answer(200, shown if included is None else {**shown, "included": included})
+
+
+def _beside(context: Context) -> list[dict[str, Any]] | None:
+    """Return what ``include`` asks for: there are no tags and no flows here."""
+    return [] if context.request.parameter("include") else None
 
 
 def create(context: Context) -> Response:
@@ -86,25 +81,13 @@ def create(context: Context) -> Response:
     list_id = context.store.create_list(name, process, context.now)
     row = context.store.connection.execute("SELECT * FROM lists WHERE id = ?", (list_id,)).fetchone()
     context.store.lag.keep("list", row["seq"])
-    return answer(201, {"data": document(row, context.url)})
+    return answer(201, {"data": list_document(row, context.url)})
 
 
 def members(context: Context) -> Response:
     """GET /api/lists/{id}/profiles: profiles with ``joined_group_at``."""
     size = context.page_size(20, 100)
-    row = _list(context)
-    parsed = parse_filter(context.request.parameter("filter"), _MEMBER_FILTERS)
-    joined = [condition for condition in parsed if condition.field == "joined_group_at"]
-    where, values = profiles.conditions([condition for condition in parsed if condition not in joined], "p.")
-    for condition in joined:
-        where += f" AND m.joined_at {OPERATORS[condition.operator]} ?"
-        values.append(as_seconds(condition.values[0]))
-    rows = context.store.connection.execute(
-        f"SELECT p.*, m.joined_at FROM {context.store.lag.members} m "  # noqa: S608 - names of ours
-        f"JOIN {context.store.lag.profiles} p ON p.seq = m.profile "
-        f"WHERE m.list_id = ? AND {where} ORDER BY m.joined_at, p.seq LIMIT ? OFFSET ?",
-        (row["id"], *values, size + 1, context.offset()),
-    ).fetchall()
+    rows = _members_page(context, size)
     items = profiles.documents(context, [profile_of(member) for member in rows[:size]])
     for item, member in zip(items, rows, strict=False):
         item["attributes"]["joined_group_at"] = jsonapi.moment(member["joined_at"])
@@ -113,15 +96,28 @@ def members(context: Context) -> Response:
 
 def member_ids(context: Context) -> Response:
     """GET /api/lists/{id}/relationships/profiles."""
-    size = context.page_size(20, 1000)
-    rows = context.store.connection.execute(
-        f"SELECT p.id FROM {context.store.lag.members} m "  # noqa: S608 - names of ours
-        "JOIN profiles p ON p.seq = m.profile WHERE m.list_id = ? "
-        "ORDER BY m.joined_at, p.seq LIMIT ? OFFSET ?",
-        (_list(context)["id"], size + 1, context.offset()),
-    ).fetchall()
+    size = context.page_size(20, 100)
+    rows = _members_page(context, size)
     items = [{"type": "profile", "id": member["id"]} for member in rows[:size]]
     return context.collection(items, more=len(rows) > size, size=size)
+
+
+def _members_page(context: Context, size: int) -> list[sqlite3.Row]:
+    """Return the members that a page asks for, and one more where there is one."""
+    row = _list(context)
+    parsed = parse_filter(context.request.parameter("filter"), _MEMBER_FILTERS)
+    joined = [condition for condition in parsed if condition.field == "joined_group_at"]
+    where, values = profiles.conditions([condition for condition in parsed if condition not in joined], "p.")
+    for condition in joined:
+        where += f" AND m.joined_at {OPERATORS[condition.operator]} ?"
+        values.append(as_seconds(condition.values[0]))
+    direction = context.direction("joined_group_at", {"joined_group_at": "m.joined_at"})
+    return context.store.connection.execute(
+        f"SELECT p.*, m.joined_at FROM {context.store.lag.members} m "  # noqa: S608 - names of ours
+        f"JOIN {context.store.lag.profiles} p ON p.seq = m.profile "
+        f"WHERE m.list_id = ? AND {where} ORDER BY {direction.format('p.seq')} LIMIT ? OFFSET ?",
+        (row["id"], *values, size + 1, context.offset()),
+    ).fetchall()
 
 
 def add(context: Context) -> Response:

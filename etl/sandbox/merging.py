@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, Literal
 
+from etl.sandbox import secondary
 from etl.sandbox.identity import Directory
 from etl.sandbox.store import Profile, Store
 from etl.sandbox.validation import IDENTIFIERS
 
-_OF_PROFILES: Final = ("members", "consents", "suppressions", "events", "job_profiles")
+_OF_PROFILES: Final = ("secondary_emails", "members", "consents", "suppressions", "events", "job_profiles")
 
 
 def settle(
@@ -45,10 +46,15 @@ def absorb(profile: Profile, other: Profile) -> None:
 
 
 def merge(store: Store, profile: Profile, other: Profile, now: float) -> None:
-    """Move lists, consents, suppressions and events of another profile to this one, and delete the other."""
+    """Move lists, consents, suppressions and events of another profile to this one, and delete the other.
+
+    Its address stays one of the profile's, so that whoever knows only that one still finds the profile.
+    """
     for table in _OF_PROFILES:
         moving = f"UPDATE OR IGNORE {table} SET profile = ? WHERE profile = ?"  # noqa: S608 - names of ours
         store.connection.execute(moving, (profile.seq, other.seq))
         store.connection.execute(f"DELETE FROM {table} WHERE profile = ?", (other.seq,))  # noqa: S608 - names of ours
+    if other.email:
+        secondary.add(store, profile, other.email)
     store.connection.execute("DELETE FROM profiles WHERE seq = ?", (other.seq,))
     store.connection.execute("INSERT INTO deleted VALUES (?, ?)", (other.seq, now))

@@ -12,7 +12,7 @@ from etl.sandbox.store import Profile, Store
 from etl.sandbox.validation import malformed
 
 _AT: Final = "/data/attributes/profile/data"
-_OF_PROFILES: Final = ("members", "consents", "suppressions", "events", "job_profiles")
+_OF_PROFILES: Final = ("secondary_emails", "members", "consents", "suppressions", "events", "job_profiles")
 
 
 def submit(context: Context) -> Response:

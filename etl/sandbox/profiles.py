@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
-from etl.sandbox import bodies, consent, journal, jsonapi, merging, unkind
+from etl.sandbox import bodies, consent, journal, jsonapi, merging, secondary, unkind
 from etl.sandbox.context import Context
 from etl.sandbox.filters import OPERATORS, Condition, as_seconds, parse_filter
 from etl.sandbox.identity import Directory, columns_of, conflict, patch, write
 from etl.sandbox.jsonapi import Problem, ProblemError, Response, answer, invalid
+from etl.sandbox.list_documents import list_document
 from etl.sandbox.store import Profile, profile_of
 from etl.sandbox.validation import (
     IDENTIFIERS,
@@ -30,6 +31,7 @@ FILTERS: Final[Mapping[str, frozenset[str]]] = {
     "email": _EXACT,
     "phone_number": _EXACT,
     "external_id": _EXACT,
+    "_kx": frozenset({"equals"}),
     "created": _TIMES,
     "updated": _TIMES,
     f"{_HELD}suppression.reason": frozenset({"equals"}),
@@ -38,7 +40,8 @@ FILTERS: Final[Mapping[str, frozenset[str]]] = {
     f"{_HELD}list_suppressions.list_id": frozenset({"equals"}),
     f"{_HELD}list_suppressions.timestamp": _MOMENTS,
 }
-_COLUMNS: Final = {"email": "email_key"}
+_NOBODYS: Final = frozenset({"_kx", "push_token"})
+"""Identifiers that only Klaviyo gives out, and the sandbox never does."""
 _SORTS: Final[Mapping[str, str]] = {
     "id": "id",
     "created": "created",
@@ -133,7 +136,17 @@ def get(context: Context) -> Response:
     found = [profile_of(row) for row in rows]
     if not found:
         raise ProblemError(missing(context.parameters["id"]))
-    return answer(200, {"data": documents(context, found)[0]})
+    return answer(200, {"data": documents(context, found)[0], **_beside(context, found[0])})
+
+
+def _beside(context: Context, profile: Profile) -> dict[str, Any]:
+    """Return what ``include`` asks for beside a profile. There are no segments, conversations and push tokens here."""
+    asked = context.request.parameter("include")
+    if not asked:
+        return {}
+    query = "SELECT l.* FROM lists l JOIN members m ON m.list_id = l.id WHERE m.profile = ? ORDER BY l.seq"
+    rows = context.store.connection.execute(query, (profile.seq,)).fetchall() if "lists" in asked.split(",") else []
+    return {"included": [list_document(row, context.url) for row in rows]}
 
 
 def search(context: Context) -> Response:
@@ -151,7 +164,8 @@ def search(context: Context) -> Response:
         (*values, size + 1, context.offset()),
     ).fetchall()
     items = documents(context, [profile_of(row) for row in rows[:size]])
-    return context.collection(items, more=len(rows) > size, size=size)
+    included: list[dict[str, Any]] | None = [] if context.request.parameter("include") else None
+    return context.collection(items, more=len(rows) > size, size=size, included=included)
 
 
 def conditions(parsed: list[Condition], prefix: str = "") -> tuple[str, list[Any]]:
@@ -159,19 +173,32 @@ def conditions(parsed: list[Condition], prefix: str = "") -> tuple[str, list[Any
     parts = ["1 = 1"]
     values: list[Any] = []
     for condition in parsed:
-        column = prefix + _COLUMNS.get(condition.field, condition.field)
+        column = prefix + condition.field
         if condition.field.startswith(_HELD):
             part, value = _suppressed(condition, prefix)
             parts.append(part)
             values.append(value)
+        elif condition.field in _NOBODYS:
+            parts.append("false")
+        elif condition.field == "email":
+            part, keys = _by_email(condition, prefix)
+            parts.append(part)
+            values += keys
         elif condition.operator in _TIMES:
             parts.append(f"{column} {OPERATORS[condition.operator]} ?")
             values.append(as_seconds(condition.values[0]))
         else:
-            wanted = [value.lower() if condition.field == "email" else value for value in condition.values]
-            parts.append(f"{column} IN ({', '.join('?' * len(wanted))})")
-            values += wanted
+            parts.append(f"{column} IN ({', '.join('?' * len(condition.values))})")
+            values += condition.values
     return " AND ".join(parts), values
+
+
+def _by_email(condition: Condition, prefix: str) -> tuple[str, list[str]]:
+    """Return SQL for profiles by their addresses, the secondary ones too, and its values."""
+    keys = [value.lower() for value in condition.values]
+    marks = ", ".join("?" * len(keys))
+    others = f"SELECT profile FROM secondary_emails WHERE email_key IN ({marks})"  # noqa: S608 - names of ours
+    return f"({prefix}email_key IN ({marks}) OR {prefix}seq IN ({others}))", [*keys, *keys]
 
 
 def _suppressed(condition: Condition, prefix: str) -> tuple[str, Any]:
@@ -202,7 +229,7 @@ def _data(context: Context) -> dict[str, Any]:
 
 def _accepted(data: dict[str, Any], *, needs_identifier: bool = True) -> tuple[dict[str, Any], dict[str, str]]:
     attributes = data.get("attributes")
-    found = malformed(attributes, _POINTER)
+    found = malformed(attributes, _POINTER) + secondary.check(data.get("meta"), "/data/meta")
     headers: dict[str, str] = {}
     accepted = dict(attributes) if isinstance(attributes, dict) else {}
     unreal = bool(accepted.get("phone_number")) and not found and not is_real_phone(accepted["phone_number"])
@@ -246,5 +273,6 @@ def _written(
     write(profile, attributes, context.now, nulls_clear=True)
     patch(profile, data.get("meta"))
     store.save([profile])
+    secondary.patch(store, profile, data.get("meta"))
     status = 200 if found else 201
     return answer(status, {"data": documents(context, [profile])[0]}, headers)

@@ -8,6 +8,8 @@ SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS profiles (
   seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, email TEXT, email_key TEXT UNIQUE, phone_number TEXT UNIQUE,
   external_id TEXT UNIQUE, attributes BLOB NOT NULL, created REAL NOT NULL, updated REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS secondary_emails (
+  email_key TEXT PRIMARY KEY, email TEXT NOT NULL, profile INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS lists (
   seq INTEGER PRIMARY KEY, id TEXT UNIQUE, name TEXT NOT NULL, opt_in_process TEXT NOT NULL, created REAL NOT NULL,
   updated REAL NOT NULL);
@@ -65,6 +67,7 @@ profile and metric; Klaviyo's own events have none. ``value`` is JSON, so that f
 
 TABLES: Final = (
     "profiles",
+    "secondary_emails",
     "lists",
     "members",
     "jobs",

@@ -14,6 +14,8 @@ from etl.sandbox import jsonapi
 from etl.sandbox.earlier import Lag
 from etl.sandbox.schema import SCHEMA, TABLES
 
+_BY_SECONDARY = "SELECT profile FROM secondary_emails WHERE email_key IN (SELECT value FROM json_each(?1))"
+
 
 @dataclass(slots=True)
 class Profile:
@@ -26,6 +28,8 @@ class Profile:
     attributes: dict[str, Any]
     created: float
     updated: float
+    secondary: tuple[str, ...] = ()
+    """Keys of further e-mail addresses, where it was looked up by an identifier."""
 
     @property
     def id(self) -> str:
@@ -70,10 +74,22 @@ class Store:
         found: dict[int, Profile] = {}
         for column, values in columns.items():
             if values:
-                query = f"SELECT * FROM profiles WHERE {column} IN (SELECT value FROM json_each(?))"  # noqa: S608 - names of ours
+                query = f"SELECT * FROM profiles WHERE {column} IN (SELECT value FROM json_each(?1))"  # noqa: S608 - names of ours
+                if column == "email_key":
+                    query += f" OR seq IN ({_BY_SECONDARY})"
                 for row in self.connection.execute(query, (orjson.dumps(list(values)).decode(),)):
                     found[row["seq"]] = profile_of(row)
+        for seq, keys in self._secondary(list(found)).items():
+            found[seq].secondary = tuple(keys)
         return list(found.values())
+
+    def _secondary(self, numbers: list[int]) -> dict[int, list[str]]:
+        keys: dict[int, list[str]] = {}
+        if self.connection.execute("SELECT 1 FROM secondary_emails LIMIT 1").fetchone():
+            query = "SELECT profile, email_key FROM secondary_emails WHERE profile IN (SELECT value FROM json_each(?))"
+            for row in self.connection.execute(query, (orjson.dumps(numbers).decode(),)):
+                keys.setdefault(row["profile"], []).append(row["email_key"])
+        return keys
 
     def next_profile(self) -> int:
         """Return the number that the next new profile gets; the number of a deleted one never comes back."""

@@ -42,6 +42,8 @@ class Switches(BaseModel):
     subscriptions: Literal["shown", "absent", "null", "empty", "unknown_words"] = "shown"
     duplicates: Literal["drop", "write", "drop_across_jobs"] = "drop"
     missing_links: Literal["left_out", "null"] = "left_out"
+    unknown_parameters: Literal["refuse", "ignore"] = "refuse"
+    bulk_patches: Literal["ignore", "apply"] = "ignore"
 
 
 AS_DOCUMENTED: Final = Switches()
@@ -67,6 +69,8 @@ UNKIND: Final[Mapping[str, tuple[Any, ...]]] = {
     "subscriptions": ("absent", "null", "empty", "unknown_words"),
     "duplicates": ("write", "drop_across_jobs"),
     "missing_links": ("null",),
+    "unknown_parameters": ("ignore",),
+    "bulk_patches": ("apply",),
 }
 """Switch → the settings that a careless importer does not survive."""
 
