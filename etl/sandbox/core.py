@@ -199,9 +199,11 @@ class Sandbox:
         self.store.begin()
         try:
             passing.advance(self.store, self.settings, now)
+            self.store.connection.execute("SAVEPOINT request")
             yield now
         except ProblemError:
             # A refused request changes nothing; what came due meanwhile stays done.
+            self.store.connection.execute("ROLLBACK TO request")
             self.store.commit()
             raise
         except BaseException:
