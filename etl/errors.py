@@ -94,7 +94,12 @@ class RequestRefusedError(KlaviyoError):
 
 
 class UnavailableError(KlaviyoError):
-    """Klaviyo could not be reached, or kept failing, until the retry budget was spent."""
+    """Klaviyo could not be reached, or kept failing, until the retry budget was spent.
+
+    ``retry_after``: seconds after which it wants to be asked again, where it said so.
+    """
+
+    retry_after: float | None = None
 
 
 class StateError(EtlError):

@@ -208,7 +208,9 @@ def refusal(reply: Reply) -> KlaviyoError:
         return RequestRefusedError("revision-retired", f"Klaviyo has retired this API revision ({reply.says})", hint)
     if reply.kind.is_retryable:
         hint = "Check the network and Klaviyo's status page, then resume the run."
-        return UnavailableError("klaviyo-unavailable", f"Klaviyo could not be reached ({reply.says})", hint)
+        unavailable = UnavailableError("klaviyo-unavailable", f"Klaviyo could not be reached ({reply.says})", hint)
+        unavailable.retry_after = reply.retry_after
+        return unavailable
     return RequestRefusedError(
         "request-refused", f"Klaviyo refused the request ({reply.says})", "Run klaviyo-etl doctor."
     )

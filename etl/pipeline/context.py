@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from etl.config import DEFAULT_BASE_URL, Settings, load_settings
 from etl.config.base_url import host_of
-from etl.klaviyo import EVERY_REQUEST, ExchangeHook, KlaviyoClient, check_features, check_key
+from etl.klaviyo import EVERY_REQUEST, Backoff, ExchangeHook, KlaviyoClient, check_features, check_key
 from etl.load import LoadTask, Pace
 from etl.model import Clock, Progress, ProgressHook
 from etl.pipeline.foretold import Plan
@@ -127,15 +127,23 @@ class Context:
         }
         return cls(load_settings(flags), **others)
 
-    def open_store(self, *, create: bool = True) -> Store:
-        """Open the state. Raise :class:`etl.errors.StateError`."""
-        return Store.open(self.settings.state, clock=self.clock, create=create, rng=self.rng, on_commit=self.on_commit)
+    def open_store(self, *, create: bool = True, patience: float | None = None) -> Store:
+        """Open the state. Raise :class:`etl.errors.StateError`. ``patience``: see :meth:`etl.state.Store.open`."""
+        return Store.open(
+            self.settings.state,
+            clock=self.clock,
+            create=create,
+            rng=self.rng,
+            on_commit=self.on_commit,
+            patience=patience,
+        )
 
-    def open_client(self) -> KlaviyoClient:
+    def open_client(self, backoff: Backoff | None = None) -> KlaviyoClient:
         """Return a client; a host that is not Klaviyo's own is said.
 
         Raise :class:`etl.errors.AuthError` for a key that is missing or cannot be one,
         :class:`etl.errors.ConfigError` for an API revision that does not know what every request needs.
+        ``backoff``: how often and how long reads are tried again.
         """
         check_features(self.settings.revision, EVERY_REQUEST)
         if self.settings.base_url != DEFAULT_BASE_URL:
@@ -151,6 +159,7 @@ class Context:
             on_exchange=self.on_exchange,
             should_stop=self.should_stop,
             on_wait=self.announce,
+            backoff=backoff,
         )
 
     def say_host(self) -> None:

@@ -12,6 +12,8 @@ from etl.pipeline.context import Context
 from etl.state import NoticeKind, Run, Store
 
 BOUNCED: Final = "email-bounced"
+_TIMED: Final = {True: "told", False: "received"}
+"""Whose time it is: the event's, or that of its arrival where it told none that can be."""
 
 
 def opt_outs(*, context: Context, log: bool = False) -> Iterator[dict[str, str]]:
@@ -31,6 +33,7 @@ def opt_outs(*, context: Context, log: bool = False) -> Iterator[dict[str, str]]
                         "received_at": _time(notice.received_at),
                         "topic": notice.topic,
                         "event_id": notice.event_id,
+                        "time": _TIMED[notice.timed],
                     }
                 continue
             for standing in store.standings(account):
@@ -40,6 +43,7 @@ def opt_outs(*, context: Context, log: bool = False) -> Iterator[dict[str, str]]
                     "address": standing.address,
                     "reason": standing.kind.value,
                     "since": _time(standing.since),
+                    "time": _TIMED[standing.timed],
                 }
 
 
@@ -72,4 +76,8 @@ def flag_bounced(store: Store, run: Run, header: str | None) -> None:
 
 
 def _time(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+    try:
+        return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+    except (ValueError, OverflowError, OSError):
+        # Received under a clock that was far off: the event counts all the same.
+        return ""

@@ -1,16 +1,23 @@
-"""What a delivery tells: notices for the log, out of a body that is genuine. Forgiving: fields may be missing. Pure."""
+"""What a delivery tells: notices for the log, out of a body that is genuine. Pure.
+
+Forgiving, because a delivery that is refused for one of its events takes the opt-outs of the others with it: fields may
+be missing, of another type, or hold what no database stores. Whatever names a person who opted out becomes a notice.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import orjson
 
 from etl.model import Channel
-from etl.state import Notice, NoticeKind
+from etl.state import EARLIEST, Notice, NoticeKind
 
 _PREFIX: Final = "event:klaviyo."
 # Topics as in reference 3.11; every other one is counted and forgotten.
@@ -24,9 +31,18 @@ TOPICS: Final[Mapping[str, tuple[NoticeKind, Channel]]] = {
     f"{_PREFIX}manually_suppressed_from_email_marketing": (NoticeKind.SUPPRESSED, Channel.EMAIL),
     f"{_PREFIX}manually_unsuppressed_from_email_marketing": (NoticeKind.UNSUPPRESSED, Channel.EMAIL),
 }
+_BACK: Final = frozenset({NoticeKind.SUBSCRIBED, NoticeKind.UNSUPPRESSED})
+"""What takes an opt-out back: believed less readily than the opt-out."""
 
 _EMAIL_NAMES: Final = ("$email", "email", "Email", "Email Address", "Recipient Email Address", "Recipient Email")
 _PHONE_NAMES: Final = ("$phone_number", "phone_number", "Phone Number", "To Number", "Recipient Phone Number")
+
+# Longer ones are no address and no id; a database could not look them up.
+_LONGEST_EMAIL: Final = 320
+_LONGEST_PHONE: Final = 64
+_LONGEST_ID: Final = 200
+_LONGEST_INTEGER: Final = 18
+"""Digits; JSON allows any number of them, and nothing of ours needs more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,58 +62,115 @@ class MalformedDeliveryError(ValueError):
 
 def read_delivery(body: bytes, received_at: float) -> Delivery:
     """Read a body. Raise :class:`MalformedDeliveryError` where it is no delivery at all."""
-    try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        raise MalformedDeliveryError("the body is not JSON") from None
+    document = _document(body)
     events = document.get("data") if isinstance(document, dict) else None
     meta = document.get("meta") if isinstance(document, dict) else None
     if not isinstance(events, list) or not isinstance(meta, dict):
         raise MalformedDeliveryError("data or meta is missing")
-    account = str(meta.get("klaviyo_account_id") or "")
-    if not account:
+    account = _id(meta.get("klaviyo_account_id"))
+    if account is None:
         raise MalformedDeliveryError("meta.klaviyo_account_id is missing")
-    told = _seconds(meta.get("timestamp")) or received_at
     listed = [event for event in events if isinstance(event, dict)]
-    notices = tuple(notice for event in listed if (notice := _notice(event, told, received_at)) is not None)
+    sent = _words(meta.get("timestamp"))
+    told = [_notices(event, sent, received_at) for event in listed]
+    # An opt-in without a time takes back what stands before it in the log: never an opt-out of the same delivery.
+    notices = sorted((one for several in told for one in several), key=lambda one: one.timed or one.kind not in _BACK)
     return Delivery(
         account=account,
-        webhook_id=str(meta.get("klaviyo_webhook_id") or ""),
-        notices=notices,
-        topics=tuple(str(event.get("topic") or "") for event in listed),
-        ignored=len(events) - len(notices),
+        webhook_id=_id(meta.get("klaviyo_webhook_id")) or "",
+        notices=tuple(notices),
+        topics=tuple(_topic(event) for event in listed),
+        ignored=len(events) - sum(map(bool, told)),
     )
 
 
-def _notice(event: Mapping[str, Any], told: float, received_at: float) -> Notice | None:
-    topic = str(event.get("topic") or "")
+def _document(body: bytes) -> object:
+    """Parse a body; what only a strict reader minds (lone surrogates, NaN, bytes that are no UTF-8) is no obstacle."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        pass
+    try:
+        return json.loads(body.decode("utf-8", "replace"), parse_int=_integer)
+    except (ValueError, RecursionError):
+        raise MalformedDeliveryError("the body is not JSON") from None
+
+
+def _integer(text: str) -> int | float:
+    return int(text) if len(text) <= _LONGEST_INTEGER else float(text)
+
+
+def _notices(event: Mapping[str, Any], sent: str, received_at: float) -> list[Notice]:
+    """Return what an event tells: one notice, or one for each address that somebody who opted out is named by.
+
+    ``sent``: what the delivery says of its own time.
+    """
+    topic = _topic(event)
     if topic not in TOPICS:
-        return None
+        return []
     kind, channel = TOPICS[topic]
     payload = _dict(event.get("payload"))
     data = _dict(payload.get("data")) or payload
     attributes = _dict(data.get("attributes"))
     properties = _dict(attributes.get("event_properties"))
-    if kind is NoticeKind.BOUNCED and "soft" in str(properties.get("Bounce Type") or "").casefold():
+    if kind is NoticeKind.BOUNCED and _is_soft(properties.get("Bounce Type")):
         # The mailbox was full, say: it says nothing of tomorrow.
-        return None
+        return []
     people = list(_profiles(payload, data))
-    event_id = str(event.get("external_id") or data.get("id") or attributes.get("uuid") or "")
-    if not event_id:
-        return None
-    return Notice(
-        event_id=event_id,
+    emails = _addresses(people, properties, "email", _EMAIL_NAMES, _LONGEST_EMAIL)
+    phones = _addresses(people, properties, "phone_number", _PHONE_NAMES, _LONGEST_PHONE)
+    profile_id = next(filter(None, (_id(one.get("id")) for one in people)), None)
+    times = [attributes.get("datetime"), attributes.get("timestamp")]
+    happened_at = next((moment for moment in map(_moment, times) if _can_be(moment, received_at)), None)
+    first = Notice(
+        event_id="",
         topic=topic,
         kind=kind,
         channel=channel,
-        email=_first([*(_dict(one.get("attributes")).get("email") for one in people), *_any(properties, _EMAIL_NAMES)]),
-        phone_number=_first(
-            [*(_dict(one.get("attributes")).get("phone_number") for one in people), *_any(properties, _PHONE_NAMES)]
-        ),
-        profile_id=_first([one.get("id") for one in people]),
-        happened_at=_seconds(attributes.get("datetime")) or _number(attributes.get("timestamp")) or told,
+        email=next(iter(emails), None),
+        phone_number=next(iter(phones), None),
+        profile_id=profile_id,
+        happened_at=received_at if happened_at is None else happened_at,
         received_at=received_at,
+        timed=happened_at is not None,
     )
+    given = (event.get("external_id"), data.get("id"), attributes.get("uuid"))
+    event_id = next(filter(None, map(_id, given)), None) or _content_id(first, times, sent)
+    others = [
+        replace(first, event_id=f"{event_id}#{number}", email=email, phone_number=phone)
+        for number, (email, phone) in enumerate(_other_names(channel, emails, phones), start=2)
+        if kind not in _BACK
+    ]
+    return [replace(first, event_id=event_id), *others]
+
+
+def _other_names(
+    channel: Channel, emails: Sequence[str], phones: Sequence[str]
+) -> Iterator[tuple[str | None, str | None]]:
+    """Yield the further addresses of the channel: a profile can have several, and the mail went to one of them."""
+    if channel is Channel.EMAIL:
+        yield from ((email, None) for email in emails[1:])
+    else:
+        yield from ((None, phone) for phone in phones[1:])
+
+
+def _content_id(notice: Notice, times: Sequence[object], sent: str) -> str:
+    """Return what tells an event without an id from others: what it says.
+
+    Without a time of its own, the same words may be another opt-out of a later day, so the delivery's time counts as
+    well. Not for who comes back: told once more, it would take back an opt-out that it was told before.
+    """
+    timeless = all(time is None for time in times)
+    said = [
+        notice.topic,
+        notice.email,
+        notice.phone_number,
+        notice.profile_id,
+        *map(_words, times),
+        sent if timeless and notice.kind not in _BACK else "",
+    ]
+    text = json.dumps(said).encode()
+    return f"content-{hashlib.blake2b(text, digest_size=16).hexdigest()}"
 
 
 def _profiles(payload: Mapping[str, Any], data: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -111,27 +184,63 @@ def _profiles(payload: Mapping[str, Any], data: Mapping[str, Any]) -> Iterator[M
         yield related
 
 
-def _any(properties: Mapping[str, Any], names: tuple[str, ...]) -> list[object]:
-    return [properties.get(name) for name in names]
+def _addresses(
+    people: Sequence[Mapping[str, Any]],
+    properties: Mapping[str, Any],
+    attribute: str,
+    names: Sequence[str],
+    longest: int,
+) -> list[str]:
+    """Return the addresses that an event names, those of its profiles first, each once."""
+    given = [_dict(one.get("attributes")).get(attribute) for one in people]
+    given += [properties.get(name) for name in names]
+    found = filter(None, (_text(value, longest) for value in given))
+    return list({address.casefold(): address for address in reversed(list(found))}.values())[::-1]
 
 
-def _first(values: list[object]) -> str | None:
-    return next((value for value in values if isinstance(value, str) and value), None)
+def _words(value: object) -> str:
+    """Return a value as text, of bounded length and depth."""
+    return str(value)[:_LONGEST_ID] if isinstance(value, str | int | float | None) else type(value).__name__
+
+
+def _topic(event: Mapping[str, Any]) -> str:
+    return _text(event.get("topic"), _LONGEST_ID) or ""
+
+
+def _is_soft(bounce: object) -> bool:
+    return isinstance(bounce, str) and "soft" in bounce.casefold()
+
+
+def _id(value: object) -> str | None:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return _text(value, _LONGEST_ID)
+
+
+def _text(value: object, longest: int) -> str | None:
+    """Return a text as every database can store it, ``None`` where there is none."""
+    if not isinstance(value, str) or len(value) > 2 * longest:
+        return None
+    text = value.encode("utf-8", "ignore").decode().replace("\x00", "").strip()
+    return text if 0 < len(text) <= longest else None
 
 
 def _dict(value: object) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+def _can_be(moment: float | None, received_at: float) -> bool:
+    return moment is not None and EARLIEST <= moment <= received_at
 
 
-def _seconds(value: object) -> float | None:
+def _moment(value: object) -> float | None:
+    """Return the epoch seconds of a number, or of a text in ISO 8601."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value) if math.isfinite(value) else None
     if not isinstance(value, str):
         return None
     try:
         moment = datetime.fromisoformat(value)
-    except ValueError:
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
         return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

@@ -25,6 +25,27 @@ class Metrics:
         self.requests = Counter(
             "klaviyo_etl_requests", "Requests of forms and checkouts", ["path", "status"], registry=self._registry
         )
+        self.untimed = Counter(
+            "klaviyo_etl_notices_untimed",
+            "Events whose time cannot be, taken as happened when they were received",
+            registry=self._registry,
+        )
+        self.consents = Counter(
+            "klaviyo_etl_form_consents", "Consents of forms by what became of them", ["result"], registry=self._registry
+        )
+        self.parcels = Counter(
+            "klaviyo_etl_outbox_settled",
+            "Accepted requests that came to their end",
+            ["kind", "result"],
+            registry=self._registry,
+        )
+        self.troubles = Gauge(
+            "klaviyo_etl_trouble",
+            "1 for each part that cannot work, by reason",
+            ["part", "reason"],
+            registry=self._registry,
+        )
+        self.held = Gauge("klaviyo_etl_body_bytes", "Bytes of bodies in hand", registry=self._registry)
         self.waiting = Gauge(
             "klaviyo_etl_outbox_waiting", "Accepted requests that Klaviyo does not have yet", registry=self._registry
         )

@@ -4,17 +4,20 @@ from etl.state.batches import CONSENT_CHANNELS, PendingRow
 from etl.state.chunks import PackedChunk, pack_chunk
 from etl.state.consents import ConsentCount
 from etl.state.merges import MergeSummary
-from etl.state.notices import Notice, NoticeKind, Standing
+from etl.state.notices import EARLIEST, Notice, NoticeKind, Standing
 from etl.state.observing import ObservationSummary
 from etl.state.opt_outs import SourceOptOuts, opt_out_digests
-from etl.state.outbox import Parcel
+from etl.state.outbox import LONGEST_WAIT, Parcel, parcel_key
 from etl.state.people import People, hashes_of_people
 from etl.state.reading import BatchSummary, IssueSummary, SourceRow
 from etl.state.runs import Run
 from etl.state.store import Store
+from etl.state.translate import is_trouble
 
 __all__ = [
     "CONSENT_CHANNELS",
+    "EARLIEST",
+    "LONGEST_WAIT",
     "BatchSummary",
     "ConsentCount",
     "IssueSummary",
@@ -32,6 +35,8 @@ __all__ = [
     "Standing",
     "Store",
     "hashes_of_people",
+    "is_trouble",
     "opt_out_digests",
     "pack_chunk",
+    "parcel_key",
 ]

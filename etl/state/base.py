@@ -43,6 +43,11 @@ class Database:
                 self._fence(connection)
             yield connection
 
+    def check_writable(self) -> None:
+        """Raise :class:`StateError` unless something could be written now."""
+        with self._write() as connection:
+            connection.execute(sa.select(sa.literal(1)))
+
     @contextlib.contextmanager
     def _read(self) -> Iterator[Connection]:
         with reading(self._engine) as connection:

@@ -56,9 +56,15 @@ def parse_url(url: str | Path) -> URL:
     return parsed
 
 
-def open_engine(url: URL, *, create: bool) -> Engine:
-    """Open the database; a new SQLite file gets mode 0600 before a byte is in it."""
-    engine = _sqlite(url, create=create) if url.get_backend_name() == "sqlite" else _postgresql(url)
+def open_engine(url: URL, *, create: bool, patience: float | None = None) -> Engine:
+    """Open the database; a new SQLite file gets mode 0600 before a byte is in it.
+
+    ``patience``: seconds to wait for somebody else's lock.
+    """
+    if url.get_backend_name() == "sqlite":
+        engine = _sqlite(url, create=create, patience=_BUSY_SECONDS if patience is None else patience)
+    else:
+        engine = _postgresql(url, patience)
     try:
         with translated():
             engine.connect().close()
@@ -68,13 +74,13 @@ def open_engine(url: URL, *, create: bool) -> Engine:
     return engine
 
 
-def _sqlite(url: URL, *, create: bool) -> Engine:
+def _sqlite(url: URL, *, create: bool, patience: float) -> Engine:
     if url.database in {None, "", ":memory:"}:
         raise StateError("state-url", "State cannot be kept in memory", "Give the path of a file with --state.")
     _prepare_file(Path(str(url.database)), create=create)
     # A pool, not one connection: a reader that pauses between two rows must not see a transaction half-done.
     engine = sa.create_engine(
-        url, poolclass=sa.pool.QueuePool, connect_args={"timeout": _BUSY_SECONDS}, hide_parameters=True
+        url, poolclass=sa.pool.QueuePool, connect_args={"timeout": patience}, hide_parameters=True
     )
 
     @event.listens_for(engine, "connect")
@@ -107,7 +113,7 @@ def _prepare_file(path: Path, *, create: bool) -> None:
         ) from None
 
 
-def _postgresql(url: URL) -> Engine:
+def _postgresql(url: URL, patience: float | None) -> Engine:
     try:
         engine = sa.create_engine(
             url,
@@ -124,6 +130,8 @@ def _postgresql(url: URL) -> Engine:
     def _configure(connection: Any, _record: object) -> None:
         # A role may default to off, which forgets committed marks in a crash of the server.
         connection.execute("SET synchronous_commit = on")
+        if patience is not None:
+            connection.execute(f"SET lock_timeout = {int(patience * 1_000)}")
         connection.commit()
 
     return engine

@@ -55,6 +55,15 @@ def _owners(connection: Connection) -> None:
     schema.owners.create(connection, checkfirst=True)
 
 
+def _outbox_steps(connection: Connection) -> None:
+    schema.outbox_keys.create(connection, checkfirst=True)
+    there = {column["name"] for column in sa.inspect(connection).get_columns("outbox")}
+    for name in ("uid", "owner", "owned_until", "progress"):
+        if name not in there:
+            kind = schema.outbox.c[name].type.compile(connection.dialect)
+            connection.exec_driver_sql(f"ALTER TABLE outbox ADD COLUMN {name} {kind}")
+
+
 _MIGRATIONS: Final[tuple[tuple[int, str, Callable[[Connection], None]], ...]] = (
     (1, "first schema", _first),
     (2, "watermarks", _watermarks),
@@ -64,6 +73,7 @@ _MIGRATIONS: Final[tuple[tuple[int, str, Callable[[Connection], None]], ...]] = 
     (6, "keys of opt-outs", rekey),
     (7, "opt-outs of sources", _source_opt_outs),
     (8, "owners", _owners),
+    (9, "steps and order of the outbox", _outbox_steps),
 )
 
 LATEST: Final = _MIGRATIONS[-1][0]

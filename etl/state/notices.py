@@ -27,6 +27,11 @@ class NoticeKind(StrEnum):
     UNSUPPRESSED = "unsuppressed"
 
 
+EARLIEST: Final = 1_325_376_000.0
+"""Nothing that Klaviyo tells of happened before 2012, when it was founded."""
+
+_NEVER: Final = float("-inf")
+
 # What each takes back. A bounce says nothing of anybody's will, so nothing but the next delivery takes it back.
 _UNDONE_BY: Final = {
     NoticeKind.UNSUBSCRIBED: (NoticeKind.SUBSCRIBED,),
@@ -38,7 +43,10 @@ _UNDONE_BY: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One event of a webhook. ``event_id``: Klaviyo's. Times: epoch seconds. Addresses become ``opt_out_key``s."""
+    """One event of a webhook. ``event_id``: Klaviyo's. Times: epoch seconds. Addresses become ``opt_out_key``s.
+
+    ``timed``: whether the event told a time that can be; where not, ``happened_at`` is when it was received.
+    """
 
     event_id: str
     topic: str
@@ -49,13 +57,15 @@ class Notice:
     profile_id: str | None
     happened_at: float
     received_at: float
+    timed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
     """What holds for one address today, and since when (epoch seconds).
 
-    ``address``: the Klaviyo id where only the profile was named (``by_profile``).
+    ``address``: the Klaviyo id where only the profile was named (``by_profile``). ``timed``: whether ``since`` was
+    told; where not, it is when the event was received.
     """
 
     address: str
@@ -63,6 +73,20 @@ class Standing:
     kind: NoticeKind
     since: float
     by_profile: bool = False
+    timed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """The latest of one kind for one address. ``told``: by the times that can be; ``at``: by the others, too.
+
+    ``entry``: its place in the log; ``untimed_entry``: that of the latest whose time is not known.
+    """
+
+    at: float
+    told: float
+    entry: int
+    untimed_entry: int
 
 
 class NoticeTable(Database):
@@ -83,16 +107,24 @@ class NoticeTable(Database):
                 "email": opt_out_key(EMAIL, notice.email) if notice.email else None,
                 "phone_number": opt_out_key(PHONE, notice.phone_number) if notice.phone_number else None,
                 "profile_id": notice.profile_id,
-                "happened_at": notice.happened_at,
+                "happened_at": notice.happened_at if notice.timed else 0.0,
                 "received_at": notice.received_at,
             }
             for notice in notices
         ]
         with self._write() as connection:
-            before = connection.execute(sa.select(sa.func.count()).select_from(schema.notices)).scalar_one()
-            connection.execute(statement, values)
-            after = connection.execute(sa.select(sa.func.count()).select_from(schema.notices)).scalar_one()
-        return int(after - before)
+            return int(connection.execute(statement.execution_options(preserve_rowcount=True), values).rowcount)
+
+    def has_notices(self, account: str, event_ids: Sequence[str]) -> bool:
+        """Return whether all of these events are in the log."""
+        columns = schema.notices.c
+        wanted = list(dict.fromkeys(event_ids))
+        query = sa.select(sa.func.count()).where(columns.account == account)
+        with self._read() as connection:
+            found = (
+                connection.execute(query.where(columns.event_id.in_(part))).scalar_one() for part in slices(wanted)
+            )
+            return sum(found) == len(wanted)
 
     def opted_out(
         self, account: str, channel: Channel, addresses: Sequence[str], profile_ids: Sequence[str] = ()
@@ -134,6 +166,7 @@ class NoticeTable(Database):
         query = sa.select(schema.notices).where(schema.notices.c.account == account).order_by(schema.notices.c.id)
         with self._read() as connection:
             for row in connection.execute(query):
+                timed = EARLIEST <= row.happened_at <= row.received_at
                 yield Notice(
                     row.event_id,
                     row.topic,
@@ -142,8 +175,9 @@ class NoticeTable(Database):
                     row.email,
                     row.phone_number,
                     row.profile_id,
-                    row.happened_at,
+                    row.happened_at if timed else row.received_at,
                     row.received_at,
+                    timed,
                 )
 
     def notice_accounts(self) -> list[str]:
@@ -165,32 +199,47 @@ class NoticeTable(Database):
         mine = (notices.c.account == account) & (notices.c.channel == channel.value) & who.is_not(None)
         if nameless:
             mine &= _address(channel).is_(None)
-        query = sa.select(who, notices.c.kind, sa.func.max(notices.c.happened_at)).group_by(who, notices.c.kind)
-        latest: dict[str, dict[NoticeKind, float]] = {}
+        # Judged here and not when they came: logs of earlier versions hold times that cannot be.
+        timed = notices.c.happened_at.between(EARLIEST, notices.c.received_at)
+        query = sa.select(
+            who,
+            notices.c.kind,
+            sa.func.max(sa.case((timed, notices.c.happened_at), else_=notices.c.received_at)),
+            sa.func.max(sa.case((timed, notices.c.happened_at))),
+            sa.func.max(notices.c.id),
+            sa.func.max(sa.case((timed, sa.null()), else_=notices.c.id)),
+        ).group_by(who, notices.c.kind)
+        latest: dict[str, dict[NoticeKind, _Seen]] = {}
         with self._read() as connection:
             for part in [None] if values is None else slices(values):
                 here = mine if part is None else mine & who.in_(part)
-                for name, kind, at in connection.execute(query.where(here)):
-                    latest.setdefault(name, {})[NoticeKind(kind)] = at
+                for name, kind, at, told, entry, untimed in connection.execute(query.where(here)):
+                    seen = _Seen(at, _NEVER if told is None else told, entry, -1 if untimed is None else untimed)
+                    latest.setdefault(name, {})[NoticeKind(kind)] = seen
         standings = ((name, _standing(seen)) for name, seen in sorted(latest.items()))
-        return [Standing(name, channel, *found) for name, found in standings if found is not None]
+        return [
+            Standing(name, channel, kind, seen.at, timed=seen.at == seen.told)
+            for name, (kind, seen) in ((name, found) for name, found in standings if found is not None)
+        ]
 
 
 def _address(channel: Channel) -> sa.Column[str]:
     return schema.notices.c.email if channel is Channel.EMAIL else schema.notices.c.phone_number
 
 
-def _standing(seen: dict[NoticeKind, float]) -> tuple[NoticeKind, float] | None:
+def _standing(kinds: dict[NoticeKind, _Seen]) -> tuple[NoticeKind, _Seen] | None:
     """Return the opt-out that holds, the latest of several. At the same second, the opt-out wins."""
     holding = [
-        (seen[kind], kind)
+        (kind, kinds[kind])
         for kind, undoing in _UNDONE_BY.items()
-        if kind in seen and all(seen.get(other, float("-inf")) <= seen[kind] for other in undoing)
+        if kind in kinds and not any(_undoes(kinds[other], kinds[kind]) for other in undoing if other in kinds)
     ]
-    if not holding:
-        return None
-    since, kind = max(holding)
-    return kind, since
+    return max(holding, key=lambda held: (held[1].at, held[0])) if holding else None
+
+
+def _undoes(back: _Seen, out: _Seen) -> bool:
+    """Whether an opt-in takes an opt-out back: it is later by its time or, without one, by its place in the log."""
+    return back.told > out.at or back.untimed_entry > out.entry
 
 
 def rekey(connection: Connection) -> None:

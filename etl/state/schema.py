@@ -264,7 +264,9 @@ notices = sa.Table(
     sqlite_autoincrement=True,
 )
 
-# Requests of forms and checkouts that were accepted, until Klaviyo has them; see outbox.py. ``body``: what to send.
+# Requests of forms and checkouts that were accepted, until Klaviyo has them; see outbox.py. ``body``: what to send;
+# ``uid``: tells it from those of every other state; ``owner``, until ``owned_until``: the process that has it in hand;
+# ``progress``: JSON of the steps that are done.
 outbox = sa.Table(
     "outbox",
     metadata,
@@ -276,8 +278,23 @@ outbox = sa.Table(
     sa.Column("not_before", sa.Double, nullable=False, server_default="0"),
     sa.Column("done_at", sa.Double),
     sa.Column("result", sa.Text),
+    sa.Column("uid", sa.Text),
+    sa.Column("owner", sa.Text),
+    sa.Column("owned_until", sa.Double),
+    sa.Column("progress", sa.Text),
     sa.Index("outbox_waiting", "done_at", "not_before"),
     sqlite_autoincrement=True,
+)
+
+# Whom a request in the outbox is about: hashes of identifiers, while it waits. Requests that share one keep their
+# order.
+outbox_keys = sa.Table(
+    "outbox_keys",
+    metadata,
+    sa.Column("parcel", _Integer, primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Index("outbox_by_key", "key"),
+    sqlite_with_rowid=False,
 )
 
 # Fields of a row that were left out when it was sent, because Klaviyo had a value; names as a JSON array.

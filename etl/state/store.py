@@ -69,12 +69,14 @@ class Store(
         create: bool = True,
         rng: random.Random | None = None,
         on_commit: CommitHook | None = None,
+        patience: float | None = None,
     ) -> Self:
         """Open (and create or migrate) the state at a path or URL. Raise :class:`etl.errors.StateError`.
 
-        ``on_commit`` is called with ``"before"`` and ``"after"`` around every commit.
+        ``on_commit`` is called with ``"before"`` and ``"after"`` around every commit. ``patience``: seconds to
+        wait for another process that writes.
         """
-        engine = open_engine(parse_url(url), create=create)
+        engine = open_engine(parse_url(url), create=create, patience=patience)
         try:
             migrate(engine, clock.now())
         except BaseException:

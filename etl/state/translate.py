@@ -13,7 +13,7 @@ from typing import Final
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from etl.errors import StateError
+from etl.errors import EtlError, LockedError, StateError
 
 WRITE_ONCE: Final = "write-once: "
 """How the message of our own triggers begins."""
@@ -63,6 +63,11 @@ _POSTGRESQL: Final[tuple[tuple[str, str], ...]] = (
     ("28", "state-login"),
     ("3D000", "state-login"),
 )
+
+
+def is_trouble(error: EtlError) -> bool:
+    """Whether the database itself is in trouble: then any statement would have failed, and may succeed later."""
+    return error.code in _SAID or isinstance(error, LockedError)
 
 
 @contextlib.contextmanager
