@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import orjson
 
+from etl.identity import opt_out_key
 from etl.model import Channel
 from etl.state import EARLIEST, Notice, NoticeKind
 
@@ -195,7 +196,7 @@ def _addresses(
     given = [_dict(one.get("attributes")).get(attribute) for one in people]
     given += [properties.get(name) for name in names]
     found = filter(None, (_text(value, longest) for value in given))
-    return list({address.casefold(): address for address in reversed(list(found))}.values())[::-1]
+    return list({opt_out_key(attribute, address): address for address in reversed(list(found))}.values())[::-1]
 
 
 def _words(value: object) -> str:
