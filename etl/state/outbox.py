@@ -157,11 +157,12 @@ class OutboxTable(Database):
     def _claimable(self, owner: str | None) -> tuple[sa.ColumnElement[bool], ...]:
         columns = schema.outbox.c
         now = self._clock.now()
-        # A time that is too far ahead was written under a clock that has been mended since.
-        free = columns.owner.is_(None) | (columns.owned_until <= now) | (columns.owned_until > now + _CLAIM)
+        # A time that is far ahead was written under a clock that has been mended since. Not one that is a little ahead:
+        # another process may have written it while this one waited for its turn, after it had looked at its clock.
+        free = columns.owner.is_(None) | (columns.owned_until <= now) | (columns.owned_until > now + 2 * _CLAIM)
         return (
             columns.done_at.is_(None),
-            (columns.not_before <= now) | (columns.not_before > now + LONGEST_WAIT),
+            (columns.not_before <= now) | (columns.not_before > now + LONGEST_WAIT + _CLAIM),
             free if owner is None else free | (columns.owner == owner),
             ~_earlier(columns.id),
         )
