@@ -16,10 +16,11 @@ from etl.cli.options import (
     limit_option,
     list_option,
     mapping_option,
+    merge_option,
     run_argument,
     trust_option,
 )
-from etl.cli.session import Common, Session, mapping_of, rehearsed, session
+from etl.cli.session import Common, Session, mapping_of, rehearsed, session, with_merges
 from etl.console import out
 from etl.errors import EtlError, InterruptedRunError
 from etl.report import Report, render_json, render_text
@@ -64,6 +65,7 @@ def check(
     help="How many of the loaded rows are read back and compared at the end.",
 )
 @click.option("--abandon", is_flag=True, help="Give up an unfinished earlier run into this account.")
+@merge_option
 @format_option
 @common_options
 def run(
@@ -76,6 +78,7 @@ def run(
     force: bool,
     abandon: bool,
     verify: pipeline.VerifyMode,
+    pairs: int | None,
     format_: str,
     common: Common,
 ) -> NoReturn:
@@ -98,7 +101,7 @@ def run(
             report = pipeline.run(
                 files or None,
                 rules,
-                context=at.context,
+                context=with_merges(at.context, pairs),
                 list=list_,
                 limit=limit,
                 force=force,
@@ -113,31 +116,33 @@ def run(
 @click.command()
 @run_argument
 @force_option
+@merge_option
 @format_option
 @common_options
-def resume(*, run_id: str | None, force: bool, format_: str, common: Common) -> NoReturn:
+def resume(*, run_id: str | None, force: bool, pairs: int | None, format_: str, common: Common) -> NoReturn:
     """Finish an interrupted run: RUN, or the newest unfinished one.
 
     Nothing is read again and nothing that is settled is sent again. Requests whose answer was lost are looked for
     among Klaviyo's jobs first.
     """
     with session(common) as at:
-        report = pipeline.resume(run_id, context=at.context, force=force)
+        report = pipeline.resume(run_id, context=with_merges(at.context, pairs), force=force)
         finish(at, report, format_)
 
 
 @click.command()
 @run_argument
+@merge_option
 @format_option
 @common_options
-def retry(*, run_id: str | None, format_: str, common: Common) -> NoReturn:
+def retry(*, run_id: str | None, pairs: int | None, format_: str, common: Common) -> NoReturn:
     """Send the failed and unknown rows of RUN again, or of the newest run.
 
     They go out as they were staged, in a run of their own that names RUN as its parent. Rejected rows are not among
     them: correct the rejects file and run that.
     """
     with session(common) as at:
-        report = pipeline.retry(run_id, context=at.context)
+        report = pipeline.retry(run_id, context=with_merges(at.context, pairs))
         finish(at, report, format_)
 
 

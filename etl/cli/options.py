@@ -26,6 +26,13 @@ limit_option = click.option(
 )
 list_option = click.option("--list", "list_", metavar="ID|NAME", help="List to add to, instead of the mapping's.")
 force_option = click.option("--force", is_flag=True, help="Go on although a guard objects; the report says so.")
+merge_option = click.option(
+    "--merge-profiles",
+    "pairs",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Agree to merge N pairs of profiles, for good ([profile] on_conflict); --yes does not.",
+)
 format_option = click.option(
     "--format",
     "format_",

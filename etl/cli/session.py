@@ -233,7 +233,21 @@ def _asking(common: Common, console: Console, signals: Signals) -> dict[str, Any
         console.close()
         console.show(plan_text(found))
 
-    return {"confirm": confirm, "foretell": foretell, "ask_trust": ask_trust}
+    def agree_to_merges(pairs: int) -> bool:
+        console.close()
+        question = f"{pairs:,} pairs of profiles will be merged, for good. Type their number to go on"
+        try:
+            with signals.questioning():
+                return str(click.prompt(question, default="", show_default=False, err=True)).strip() == str(pairs)
+        except click.Abort:
+            return False
+
+    return {"confirm": confirm, "foretell": foretell, "agree_to_merges": agree_to_merges, "ask_trust": ask_trust}
+
+
+def with_merges(context: Context, pairs: int | None) -> Context:
+    """Return the context with the number of pairs of profiles that the command line agrees to merge."""
+    return context if pairs is None else replace(context, agree_to_merges=lambda planned: planned == pairs)
 
 
 def _exchange_logger(console: Console) -> Any:

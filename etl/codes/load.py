@@ -21,6 +21,24 @@ CODES: Final = (
         "Merge those profiles in Klaviyo, drop one identifier from the row, or set [profile] on_conflict.",
     ),
     Code(
+        "merge-withheld",
+        Stage.LOAD,
+        "Profiles are not merged: it could make somebody mailable, or one of two people",
+        "The detail says why; nothing of the row was sent. Merge them in Klaviyo if they are one person.",
+    ),
+    Code(
+        "merge-refused",
+        Stage.LOAD,
+        "Klaviyo refused to merge the profiles",
+        "Nothing of the row was sent; retry looks again.",
+    ),
+    Code(
+        "merge-unproven",
+        Stage.LOAD,
+        "Klaviyo was asked to merge the profiles, and they are still two",
+        "Nothing of the row was sent. Look at both profiles in Klaviyo, then retry.",
+    ),
+    Code(
         "phone-left-out",
         Stage.LOAD,
         "Phone belongs to another profile in Klaviyo: sent without it",

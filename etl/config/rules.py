@@ -14,7 +14,7 @@ from etl.config.targets import VALUE_TARGET
 
 DuplicateRule = Literal["merge", "last", "first", "reject"]
 Identifier = Literal["email", "phone_number", "external_id"]
-ConflictRule = Literal["fail", "drop_phone"]
+ConflictRule = Literal["fail", "drop_phone", "merge"]
 
 
 class Defaults(Model):
@@ -62,8 +62,8 @@ class ProfileRule(Model):
     )
     on_conflict: ConflictRule | None = Field(
         None,
-        description="Rows whose identifiers belong to different profiles in Klaviyo: they fail, or go without their "
-        "phone. Set: every row is looked up first. Unset: they fail, and a large run leaves it to Klaviyo to find them",
+        description="Rows whose identifiers belong to different profiles in Klaviyo: they fail, go without the phone, "
+        "or have the profiles merged, for good. Set: every row is looked up first. Unset: they fail, small runs look",
     )
 
 

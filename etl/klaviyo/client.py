@@ -17,6 +17,7 @@ from etl.klaviyo.connection import any_of, batches, item_of, items_of, segment
 from etl.klaviyo.consents import ConsentEndpoints
 from etl.klaviyo.events import EventEndpoints
 from etl.klaviyo.limits import JOBS
+from etl.klaviyo.merging import MergeEndpoints
 from etl.klaviyo.reply import Reply
 from etl.klaviyo.resources import Account, ImportJob, JobError, KlaviyoList, Profile
 from etl.klaviyo.revisions import Feature
@@ -27,7 +28,7 @@ MOST_IDS_PER_LIST_CALL: Final = 1_000
 Identifier = Literal["email", "phone_number", "external_id", "id"]
 
 
-class KlaviyoClient(ConsentEndpoints, EventEndpoints, WebhookEndpoints):
+class KlaviyoClient(ConsentEndpoints, EventEndpoints, MergeEndpoints, WebhookEndpoints):
     """A connection to one account; a context manager. Waits and chance are injected."""
 
     # --- writes: one exchange each, the caller keeps the checkpoint ---------------------------------------------------

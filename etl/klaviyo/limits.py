@@ -31,6 +31,7 @@ SUBSCRIBE: Final = "/api/profile-subscription-bulk-create-jobs"
 UNSUBSCRIBE: Final = "/api/profile-subscription-bulk-delete-jobs"
 SUPPRESS: Final = "/api/profile-suppression-bulk-create-jobs"
 UNSUPPRESS: Final = "/api/profile-suppression-bulk-delete-jobs"
+MERGE: Final = "/api/profile-merge"
 EVENT_JOBS: Final = "/api/event-bulk-create-jobs"
 
 LIMITS: Final[Mapping[str, Limit]] = {
@@ -51,6 +52,7 @@ LIMITS: Final[Mapping[str, Limit]] = {
     "GET /api/profiles": L,
     "GET /api/profiles/{id}": L,
     "PATCH /api/profiles/{id}": L,
+    f"POST {MERGE}": M,
     f"POST {SUBSCRIBE}": L,
     f"POST {UNSUBSCRIBE}": L,
     f"POST {SUPPRESS}": L,

@@ -8,6 +8,7 @@ from etl.load.event_verifying import verify_events
 from etl.load.evidence import Sought, Witness
 from etl.load.foreseeing import Foresight, foresee
 from etl.load.gate import Decision, Gate, decide
+from etl.load.merge_planning import settle_merges
 from etl.load.options import ConsentOptions, LoadOptions, LoadSummary, Pace
 from etl.load.owners import find_owners
 from etl.load.runner import run_load
@@ -36,6 +37,7 @@ __all__ = [
     "foresee",
     "load_events",
     "run_load",
+    "settle_merges",
     "verify_events",
     "verify_rows",
 ]

@@ -16,6 +16,7 @@ from etl.load.conflicts import PHONE, Conflict, Fate, conflict_of
 from etl.load.deciding import decide, needs_look
 from etl.load.foreseeing_consents import ConsentForeseer, ForeseenConsent
 from etl.load.lookup import can_be_asked_for, members_among
+from etl.load.merge_planning import settle_merges
 from etl.load.options import LoadOptions, later_lists, wanted_lists
 from etl.load.owners import find_owners, first_owner
 from etl.load.plan import imported_by_job, plan_imports
@@ -36,6 +37,7 @@ _CONSENTS: Final = {
     BatchKind.UNSUPPRESS: "unsuppress",
 }
 _TIERS: Final[Mapping[str, limits.Limit]] = {
+    "profile merges": limits.M,
     "bulk import jobs": limits.M,
     "profile-import": limits.L,
     "list additions": limits.M,
@@ -108,10 +110,11 @@ class _Foreseer:
         self._joining: Counter[str] = Counter()
         self._leaving = leaving
         self._removals = math.ceil(leaving / MOST_IDS_PER_LIST_CALL)
-        self._rows = self._late = self._looks = 0
+        self._rows = self._late = self._looks = self._merges = 0
         self._calls: Counter[str] = Counter()
         self._consents = ConsentForeseer(store, client, run_id, options)
         self._conflicts: list[Conflict] = []
+        self._merging: list[tuple[Conflict, PendingRow, dict[str, Any], Profile]] = []
 
     def look(self, window: Sequence[PendingRow]) -> None:
         """Read what Klaviyo has of these rows."""
@@ -137,18 +140,37 @@ class _Foreseer:
         documents: Mapping[int, dict[str, Any]],
         owners: Mapping[int, dict[str, Profile]],
     ) -> set[int]:
-        """Note the conflicts of rows, take away the phones that would be dropped, and return the lines that fail."""
+        """Note the conflicts of rows, take away the phones that would be dropped; return the lines that stay behind."""
         failing = set()
         for row in rows:
             conflict = conflict_of(row.line, owners[row.line], self._options.key, self._options.on_conflict)
             if conflict is None:
                 continue
-            self._conflicts.append(conflict)
             if conflict.fate is Fate.DROP_PHONE:
                 del documents[row.line]["attributes"][PHONE], owners[row.line][PHONE]
             else:
                 failing.add(row.line)
+            if conflict.fate is Fate.MERGE:
+                destination = owners[row.line][conflict.owners[0][0]]
+                self._merging.append((conflict, row, documents[row.line], destination))
+            else:
+                self._conflicts.append(conflict)
         return failing
+
+    def _settle_merges(self) -> None:
+        """Look, once every row was seen, at those whose profiles would be merged; they go on as the destination."""
+        conflicts = [conflict for conflict, *_ in self._merging]
+        settled = settle_merges(self._store, self._client, self._run, self._options.account, conflicts)
+        self._conflicts += settled
+        merged = {conflict.line for conflict in settled if conflict.fate is Fate.MERGE}
+        going = [(row, document, there) for _, row, document, there in self._merging if row.line in merged]
+        for _, document, there in going:
+            self._profile(document, there)
+        self._lists([row for row, *_ in going], {row.line: there for row, _, there in going})
+        if self._options.consent is not None:
+            self._consents.look({row.line: document["attributes"] for row, document, _ in going})
+        self._rows += len(going)
+        self._merges = sum(len(conflict.sources) for conflict in settled if conflict.fate is Fate.MERGE)
 
     def _profile(self, document: Mapping[str, Any], there: Profile | None) -> None:
         self._looks += self._options.looks_first and needs_look(document, self._options.only_if_blank)
@@ -179,6 +201,8 @@ class _Foreseer:
 
     def foresight(self) -> Foresight:
         """Return what was seen."""
+        if self._merging:
+            self._settle_merges()
         imports = Counter(
             _IMPORTS[batch.kind] for batch in plan_imports(self._store.pending(self._run, "import"), self._options)
         )
@@ -187,6 +211,7 @@ class _Foreseer:
             removals += math.ceil(self._rows / MOST_IDS_PER_LIST_CALL)
         looks = math.ceil(self._late / MOST_IDS_PER_LOOKUP) + math.ceil(self._looks / MOST_IDS_PER_LOOKUP)
         requests = {
+            "profile merges": self._merges,
             **imports,
             "list additions": sum(math.ceil(count / MOST_IDS_PER_LIST_CALL) for count in self._calls.values()),
             "list removals": removals,
@@ -202,7 +227,7 @@ class _Foreseer:
             joining=tuple(self._joining.items()),
             leaving=self._leaving,
             consents=self._consents.foreseen(),
-            conflicts=tuple(self._conflicts),
+            conflicts=tuple(sorted(self._conflicts, key=lambda conflict: conflict.line)),
             requests=kept,
             seconds=_least(kept),
         )

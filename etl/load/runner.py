@@ -14,6 +14,7 @@ from etl.load.consenting import ConsentSettlement
 from etl.load.machine import Watch
 from etl.load.options import LoadOptions, LoadSummary
 from etl.load.plan import has_list_calls, imported_by_job, plan_consents, plan_imports, plan_lists
+from etl.load.profile_merging import ProfileMerger
 from etl.load.settlement import Next, resolve_ids
 from etl.load.task import NAP, LoadTask, carry_out
 from etl.model import Batch, BatchKind, BatchStatus, Outcome, Progress
@@ -87,6 +88,12 @@ class _Loader:
                 now = self._clock.now()
                 job = batch.job_id or ""
                 self._watches[batch.id] = Watch(batch.id, job, self._task.sent_at(batch), now, len(batch.lines))
+        merger = ProfileMerger(self._task, self._options)
+        try:
+            failed = merger.merge_all()
+        finally:
+            self.sent = self.sent or merger.sent
+        self._count(failed, failed)
         self._store.add_batches(self._run, plan_imports(self._store.pending(self._run, "import"), self._options))
         self._drive("load", self._pending)
         self._drive("lists", self._plan_lists())

@@ -9,9 +9,10 @@ from typing import Any, Final
 import orjson
 
 from etl.klaviyo import KlaviyoClient
-from etl.load import CONFLICT, Conflict, Fate, LoadOptions, conflict_of, find_owners
+from etl.load import CONFLICT, Conflict, Fate, LoadOptions, conflict_of, find_owners, settle_merges
 from etl.model import Issue, Outcome, Places, Progress, Record, RowResult, Severity, Stage
 from etl.pipeline.context import Context
+from etl.pipeline.merging import plan_merges
 from etl.state import Store
 from etl.transform import make_record
 
@@ -23,7 +24,7 @@ _MOST_NAMED: Final = 5
 def settle_conflicts(
     context: Context, store: Store, client: KlaviyoClient, run_id: str, options: LoadOptions
 ) -> list[Conflict]:
-    """Fail the rows in conflict, or take their phone away, as the mapping says; return the conflicts.
+    """Fail the rows in conflict, take their phone away or plan a merge, as the mapping says; return the conflicts.
 
     Where the mapping says nothing, only a small run looks: a large one leaves it to Klaviyo, which refuses the row.
     May be asked again.
@@ -31,23 +32,32 @@ def settle_conflicts(
     if options.on_conflict is None and not options.one_by_one:
         return []
     found: list[Conflict] = []
+    merging: list[Conflict] = []
     rows = store.pending(run_id, "import")
     done, total = 0, store.counts(run_id).get(None, 0)
     while window := [row.line for row in itertools.islice(rows, _WINDOW)]:
         conflicts = list(_look(store, client, run_id, options, window))
-        _settle(store, run_id, options, conflicts)
-        found += conflicts
+        now = [conflict for conflict in conflicts if conflict.fate is not Fate.MERGE]
+        merging += [conflict for conflict in conflicts if conflict.fate is Fate.MERGE]
+        _settle(store, run_id, options, now)
+        found += now
         done += len(window)
         context.progress(Progress("look", done, total, "rows"))
         if context.should_stop():
             break
-    return found
+    if options.on_conflict == Fate.MERGE:
+        settled = settle_merges(store, client, run_id, options.account, merging)
+        _settle(store, run_id, options, settled)
+        plan_merges(store, run_id, settled)
+        found += settled
+    return sorted(found, key=lambda conflict: conflict.line)
 
 
 def conflict_notes(conflicts: Sequence[Conflict], places: Places) -> Iterator[str]:
     """Say what becomes of rows in conflict."""
     for fate, words in (
         (Fate.FAIL, "fail: their identifiers belong to different profiles in Klaviyo"),
+        (Fate.MERGE, "have the profiles of their identifiers merged in Klaviyo, for good"),
         (Fate.DROP_PHONE, "go without their phone, which belongs to another profile in Klaviyo"),
     ):
         lines = [conflict.line for conflict in conflicts if conflict.fate is fate]
@@ -76,7 +86,7 @@ def _look(
 
 def _settle(store: Store, run_id: str, options: LoadOptions, conflicts: Sequence[Conflict]) -> None:
     failing = [conflict for conflict in conflicts if conflict.fate is Fate.FAIL]
-    store.fail_rows(run_id, [_failure(conflict, options.headers) for conflict in failing])
+    store.fail_rows(run_id, [_failure(conflict, options) for conflict in failing])
     dropping = {conflict.line: conflict for conflict in conflicts if conflict.fate is Fate.DROP_PHONE}
     if dropping:
         records = [_without_phone(record, options.key) for record in store.records(run_id, list(dropping))]
@@ -84,9 +94,11 @@ def _settle(store: Store, run_id: str, options: LoadOptions, conflicts: Sequence
         store.rewrite(run_id, records, warnings)
 
 
-def _failure(conflict: Conflict, headers: Mapping[str, str]) -> RowResult:
+def _failure(conflict: Conflict, options: LoadOptions) -> RowResult:
     name, _ = next(owner for owner in conflict.owners if owner[1] != conflict.destination)
-    return RowResult(conflict.line, Outcome.FAILED, CONFLICT, conflict.says(headers), headers.get(name))
+    code = "merge-withheld" if options.on_conflict == Fate.MERGE else CONFLICT
+    column = options.headers.get(name)
+    return RowResult(conflict.line, Outcome.FAILED, code, conflict.says(options.headers), column)
 
 
 def _warning(conflict: Conflict, headers: Mapping[str, str]) -> Issue:

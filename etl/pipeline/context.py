@@ -75,6 +75,10 @@ def _assent(_question: str) -> bool:
     return True
 
 
+def _refuse(_pairs: int) -> bool:
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """Make one with :meth:`create`; every field has a sensible default.
@@ -82,6 +86,7 @@ class Context:
     ``progress`` is told how far a phase is, ``announce`` a sentence before something happens that a person may want to
     know; ``confirm`` is asked before the first write to an account, and ``foretell`` shown before that what the import
     would do (``None``: nobody looks, so Klaviyo is not read for it); ``should_stop`` is asked between transactions.
+    ``agree_to_merges``: whether so many pairs of profiles may be merged, for good; nobody agrees by default.
     ``trust``: Python code that a mapping file names may run; else it must have been trusted, or ``ask_trust`` says yes.
     ``output``: where each run leaves its folder. ``transport``: an httpx transport instead of the network.
     ``on_exchange`` is told of every request. ``on_commit``: see :meth:`etl.state.Store.open`.
@@ -93,6 +98,7 @@ class Context:
     progress: ProgressHook = _silent
     announce: Callable[[str], None] = _unheard
     confirm: Callable[[str], bool] = _assent
+    agree_to_merges: Callable[[int], bool] = _refuse
     foretell: Callable[[Plan], None] | None = None
     trust: bool = False
     ask_trust: Callable[[str], bool] | None = None

@@ -17,6 +17,7 @@ from etl.pipeline.agreeing import agree, must_be_agreed
 from etl.pipeline.context import Context
 from etl.pipeline.events import KIND, load_event_run, look_at_events
 from etl.pipeline.folder import write_folder
+from etl.pipeline.merging import agree_to_merges
 from etl.pipeline.mirroring import Mirrored, compare_list, drop_mirror
 from etl.pipeline.missing import take_off
 from etl.pipeline.planning import foretold
@@ -51,6 +52,7 @@ def load_run(context: Context, store: Store, client: KlaviyoClient, run_id: str,
                 note(store, run_id, [mirrored.note])
             prepared = prepare(context, store, client, store.run(run_id), mapping)
             _ask_first(context, store, client, store.run(run_id), prepared=prepared, mirrored=mirrored)
+            agree_to_merges(context, store, run_id)
             store.update_run(run_id, status=RunStatus.LOADING)
         summary = run_load(context.task(store, client, run_id), _options(store.run(run_id), force=force))
         ended = not summary.interrupted and take_off(context, store, client, store.run(run_id), mapping)

@@ -7,7 +7,7 @@ from functools import partial
 
 import orjson
 
-from etl.sandbox import aside, jobs, pending, privacy, recording, subscribing, suppressions
+from etl.sandbox import aside, jobs, pending, privacy, profile_merge, recording, subscribing, suppressions
 from etl.sandbox.settings import SandboxSettings
 from etl.sandbox.store import Store
 
@@ -33,3 +33,5 @@ def _do(store: Store, settings: SandboxSettings, row: sqlite3.Row) -> None:
             recording.record(store, settings, work["events"], row["due"])
         case "deletion":
             privacy.delete(store, work, row["due"])
+        case "merge":
+            profile_merge.carry_out(store, work, row["due"])

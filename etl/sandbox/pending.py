@@ -9,7 +9,7 @@ import orjson
 
 from etl.sandbox.store import Store
 
-Kind = Literal["subscribe", "unsubscribe", "events", "deletion"]
+Kind = Literal["subscribe", "unsubscribe", "events", "deletion", "merge"]
 
 
 def put(store: Store, kind: Kind, work: dict[str, Any], due: float) -> None:

@@ -7,7 +7,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from etl.sandbox import event_reads, events, imports, lists, privacy, profiles, subscriptions, suppressions, webhooks
+from etl.sandbox import (
+    event_reads,
+    events,
+    imports,
+    lists,
+    privacy,
+    profile_merge,
+    profiles,
+    subscriptions,
+    suppressions,
+    webhooks,
+)
 from etl.sandbox.context import Context
 from etl.sandbox.jsonapi import Response
 from etl.sandbox.limits import Limit, tier
@@ -93,6 +104,7 @@ ROUTES: Final = (
     _route("GET /api/profiles", profiles.search, "L", "profiles:read", f"{_MORE} {_BESIDE_ALL} filter sort {_PAGES}"),
     _route("GET /api/profiles/{id}", profiles.get, "L", "profiles:read", f"{_MORE} {_BESIDE_ONE}"),
     _route("PATCH /api/profiles/{id}", profiles.update, "L", "profiles:write", _MORE),
+    _route("POST /api/profile-merge", profile_merge.submit, "M", "profiles:write", "fields[profile]"),
     # An empty id is the collection: "/api/profile-bulk-import-jobs/" lists jobs (reference 3.4, last line).
     _route(f"POST {_JOBS}", imports.submit, "M", "lists:write profiles:write", _OF_JOB),
     _route(f"GET {_JOBS}", imports.search, "M", "lists:read profiles:read", f"{_OF_JOB} filter sort {_PAGES}"),

@@ -9,6 +9,7 @@ from etl.state.observing import ObservationSummary
 from etl.state.opt_outs import SourceOptOuts, opt_out_digests
 from etl.state.outbox import LONGEST_WAIT, Parcel, parcel_key
 from etl.state.people import People, hashes_of_people
+from etl.state.profile_merges import MergeStatus, ProfileMerge
 from etl.state.reading import BatchSummary, IssueSummary, SourceRow
 from etl.state.runs import Run
 from etl.state.store import Store
@@ -21,6 +22,7 @@ __all__ = [
     "BatchSummary",
     "ConsentCount",
     "IssueSummary",
+    "MergeStatus",
     "MergeSummary",
     "Notice",
     "NoticeKind",
@@ -29,6 +31,7 @@ __all__ = [
     "Parcel",
     "PendingRow",
     "People",
+    "ProfileMerge",
     "Run",
     "SourceOptOuts",
     "SourceRow",

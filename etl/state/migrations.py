@@ -64,6 +64,10 @@ def _outbox_steps(connection: Connection) -> None:
             connection.exec_driver_sql(f"ALTER TABLE outbox ADD COLUMN {name} {kind}")
 
 
+def _profile_merges(connection: Connection) -> None:
+    schema.profile_merges.create(connection, checkfirst=True)
+
+
 _MIGRATIONS: Final[tuple[tuple[int, str, Callable[[Connection], None]], ...]] = (
     (1, "first schema", _first),
     (2, "watermarks", _watermarks),
@@ -74,6 +78,7 @@ _MIGRATIONS: Final[tuple[tuple[int, str, Callable[[Connection], None]], ...]] = 
     (7, "opt-outs of sources", _source_opt_outs),
     (8, "owners", _owners),
     (9, "steps and order of the outbox", _outbox_steps),
+    (10, "merges of profiles", _profile_merges),
 )
 
 LATEST: Final = _MIGRATIONS[-1][0]

@@ -319,6 +319,20 @@ merges = sa.Table(
     sqlite_with_rowid=False,
 )
 
+# Profiles to be merged in Klaviyo before their row is sent, and how far each merge is; see profile_merges.py.
+profile_merges = sa.Table(
+    "profile_merges",
+    metadata,
+    sa.Column("run", _Integer, primary_key=True),
+    sa.Column("source", sa.Text, primary_key=True),
+    sa.Column("line", _Integer, nullable=False),
+    sa.Column("destination", sa.Text, nullable=False),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("attempts", _Integer, nullable=False, server_default="0"),
+    sa.Column("sent_at", sa.Double),
+    sqlite_with_rowid=False,
+)
+
 migrations = sa.Table(
     "migrations",
     metadata,

@@ -26,6 +26,7 @@ from etl.state.observing import ObservationTable
 from etl.state.opt_outs import OptOutTable
 from etl.state.outbox import OutboxTable
 from etl.state.people import PeopleTable
+from etl.state.profile_merges import ProfileMergeTable
 from etl.state.reading import Reading
 from etl.state.runs import RunTable
 from etl.state.settling import SettlingTable
@@ -48,6 +49,7 @@ class Store(
     KeptTable,
     MergeTable,
     PeopleTable,
+    ProfileMergeTable,
     BatchTable,
     SettlingTable,
     ObservationTable,
