@@ -226,10 +226,6 @@ def test_a_date_that_can_be_read_in_two_ways_is_asked_about(context: Context, tm
 
 
 def test_the_country_of_phones_is_told_or_asked(context: Context, tmp_path: Path) -> None:
-    french = [f"06 12 34 {number:02} 78" for number in range(40)]
-    path = written(tmp_path, ["Email", "Mobile"], list(zip(rows(40), french, strict=True)))
-    mapping, _ = proposed(context, path)
-    assert mapping.get("defaults") == {"country": "FR"}
     american = [f"(415) 555-26{number:02}" for number in range(40)]
     path = written(tmp_path, ["Email", "Mobile"], list(zip(rows(40), american, strict=True)))
     mapping, proposal = proposed(context, path)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -101,12 +103,30 @@ def _asker(at: Session) -> pipeline.Ask:
         values = list(question.choices)
         for place, value in enumerate(values, 1):
             at.console.show(f"  {place}  {question.choices[value]}")
-        chosen = click.prompt(
-            "Which", type=click.IntRange(1, len(values)), default=values.index(question.safe) + 1, err=True
-        )
-        return values[chosen - 1]
+        default = str(values.index(question.safe) + 1)
+        reads: Any = partial(
+            _answer, question
+        )  # click's own type wants what the default is, and returns what this does
+        return str(click.prompt("Which", default=default, value_proc=reads, err=True))
 
     return ask
+
+
+def _answer(question: Question, text: str) -> str:
+    """Return the choice that was typed: its number, its name, or words that the question understands."""
+    values = list(question.choices)
+    said = str(text).strip()
+    if said.isdecimal() and 1 <= int(said) <= len(values):
+        return values[int(said) - 1]
+    for value in values:
+        if said.casefold() == value.casefold():
+            return value
+    meant = question.understood(said) if question.understood is not None else None
+    if meant is None:
+        raise click.UsageError(
+            f"type a number from 1 to {len(values)}" + (", or a name" if question.understood else "")
+        )
+    return meant
 
 
 def on_terminal() -> bool:
@@ -130,8 +150,10 @@ def _summary(proposal: Proposal) -> str:
     left = [column for column in proposal.columns if column.rule is None]
     if left:
         lines.append("\nNot imported: " + "; ".join(f"{column.facts.header} ({column.why})" for column in left))
-    if proposal.advice:
-        lines.append("\nNot sure, please look:\n" + "\n".join(f"  {advice.text}" for advice in proposal.advice))
+    for heading, sure in (("Told from the rest of the file:", True), ("Not sure, please look:", False)):
+        said = [advice.text for advice in proposal.advice if advice.sure is sure]
+        if said:
+            lines.append(f"\n{heading}\n" + "\n".join(f"  {text}" for text in said))
     return "\n".join(lines)
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from etl.config import CONSENT_DATES, FIXED_TARGETS, IDENTIFIERS, PROPERTY_PREFIX, VALUE_TARGET
+from etl.discover.countries import CountryFinding, find_country, gather, local_numbers
 from etl.discover.headers import target_of
 from etl.discover.presets import Preset
 from etl.discover.profiling import ColumnFacts
@@ -15,22 +17,26 @@ from etl.discover.types import Converts, infer, share
 _GOOD: Final = 0.9
 _USUAL: Final = 0.5
 _MOST_LOOKED_AT: Final = 1_000
-_CLEAR: Final = 0.3
 _NO_COUNTRY: Final = "none"
-_COUNTRIES: Final = (
-    *("US", "GB", "DE", "FR", "ES", "IT", "NL", "BE", "AT", "CH", "PT", "IE", "DK", "SE", "NO", "FI", "PL", "CZ", "HU"),
-    *("RO", "GR", "AU", "NZ", "CA", "MX", "BR", "AR", "CL", "CO", "JP", "KR", "CN", "IN", "SG", "HK", "ZA", "IL", "TR"),
-)
+_NONE: Final = frozenset({"none", "no", "keine", "keins", "aucun", "aucune", "ninguno", "nessuno", "geen", "nenhum"})
+_MOST_CHOICES: Final = 6
+_CLEARLY: Final = 0.3
+_SHOWN_CELLS: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Something only a person knows. ``choices``: value → what it means; ``safe``: what holds where nobody answers."""
+    """Something only a person knows. ``choices``: value → what it means; ``safe``: what holds where nobody answers.
+
+    ``choices`` may show cells, so they are for the person at the terminal; ``text`` holds none and may be written down.
+    ``understood`` reads an answer in words that is none of the choices.
+    """
 
     about: str
     text: str
     choices: Mapping[str, str]
     safe: str
+    understood: Callable[[str], str | None] | None = None
 
 
 Ask = Callable[[Question], str]
@@ -41,14 +47,17 @@ class Probes:
     """What the importer would say of cells; handed in, so that nobody here believes something else.
 
     ``emails`` and ``phones``: the share of cells that are good (phones: under a default country or ``None``);
-    ``written_as_in``: whether a number is grouped as in a country; ``is_country``: whether a cell names a country;
-    ``converts``: see :data:`etl.discover.types.Converts`.
+    ``texted``: the share that are numbers which can receive text messages; ``read_phone``: a cell and a country → the
+    number it is there and its kind; ``country_of``: a name in any language → its code; ``country_name``: a code → its
+    English name; ``converts``: see :data:`etl.discover.types.Converts`.
     """
 
     emails: Callable[[Sequence[str]], float]
     phones: Callable[[Sequence[str], str | None], float]
-    written_as_in: Callable[[str, str], bool]
-    is_country: Callable[[str], bool]
+    texted: Callable[[Sequence[str], str | None], float]
+    read_phone: Callable[[str, str], tuple[str, str]]
+    country_of: Callable[[str], str | None]
+    country_name: Callable[[str], str]
     converts: Converts
 
 
@@ -64,10 +73,14 @@ class ColumnProposal:
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """What was decided without an answer: for the end of the output and the head of the file."""
+    """What was decided without an answer: for the end of the output and the head of the file.
+
+    ``sure``: everything that was looked at speaks for it.
+    """
 
     about: str
     text: str
+    sure: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +123,10 @@ def propose(facts: Sequence[ColumnFacts], preset: Preset | None, probes: Probes,
         return chosen
 
     drafts = [_draft(column, preset, probes) for column in facts]
-    _settle_rivals(drafts, answer)
+    finding = _phones_of(drafts, probes)
+    _settle_rivals(drafts, probes, finding, answer)
     country_column = _country_column(drafts)
-    country = _country(drafts, country_column, probes, answer)
+    country = _country(finding, probes, answer, advice.append) if country_column is None else None
     for draft in drafts:
         _type(draft, probes, answer)
         _judge(draft, probes, country, by_row=country_column is not None)
@@ -168,14 +182,19 @@ def _fits_target(target: str, facts: ColumnFacts, probes: Probes) -> bool:
     return True
 
 
-def _settle_rivals(drafts: Sequence[_Draft], ask: Ask) -> None:
+def _settle_rivals(drafts: Sequence[_Draft], probes: Probes, finding: CountryFinding | None, ask: Ask) -> None:
     """Leave each target to one column; ask where two are as good."""
+    likely = finding.candidates[0].country if finding is not None and finding.candidates else None
     for target in FIXED_TARGETS:
         rivals = [draft for draft in drafts if draft.rule is not None and draft.rule["to"] == target]
         if len(rivals) < 2:  # noqa: PLR2004 - two of them
             continue
         rivals.sort(key=lambda draft: (draft.rank, -draft.facts.share_filled))
         best = rivals[0]
+        if target == "phone_number" and (question := _mobile_or_landline(rivals, probes, likely)) is not None:
+            chosen = ask(question)
+            _leave_to(rivals, next(draft for draft in rivals if draft.facts.header == chosen), target)
+            continue
         fuller = max(rivals, key=lambda draft: draft.facts.filled)
         if fuller.facts.filled > 2 * best.facts.filled or (
             target in IDENTIFIERS and fuller is not best and best.rank >= 10.0  # noqa: PLR2004 - not of a preset
@@ -188,10 +207,33 @@ def _settle_rivals(drafts: Sequence[_Draft], ask: Ask) -> None:
             question = Question(target, f"Which column is the {target}?", choices, safe.facts.header)
             chosen = ask(question)
             best = next(draft for draft in rivals if draft.facts.header == chosen)
-        for draft in rivals:
-            if draft is not best:
-                draft.rule = {"to": PROPERTY_PREFIX + draft.facts.header}
-                draft.why = f"{target} is {best.facts.header!r}"
+        _leave_to(rivals, best, target)
+
+
+def _leave_to(rivals: Sequence[_Draft], best: _Draft, target: str) -> None:
+    for draft in rivals:
+        if draft is not best:
+            draft.rule = {"to": PROPERTY_PREFIX + draft.facts.header}
+            draft.why = f"{target} is {best.facts.header!r}"
+
+
+def _mobile_or_landline(rivals: Sequence[_Draft], probes: Probes, country: str | None) -> Question | None:
+    """Return the question which column is the phone, where one has mobiles and a better placed one has not."""
+    texted = {
+        draft.facts.header: probes.texted(draft.facts.cells[:_MOST_LOOKED_AT], country) if draft.facts.filled else 0.0
+        for draft in rivals
+    }
+    mobile = max(rivals, key=lambda draft: (texted[draft.facts.header], -draft.rank))
+    fuller = max(rivals, key=lambda draft: draft.facts.filled)
+    others = [draft for draft in (rivals[0], fuller) if draft is not mobile]
+    if all(texted[mobile.facts.header] - texted[draft.facts.header] < _CLEARLY for draft in others):
+        return None
+    choices = {
+        draft.facts.header: f"{draft.facts.header} ({_percent(draft.facts.share_filled)} filled, "
+        f"{_percent(texted[draft.facts.header])} can be texted)"
+        for draft in rivals
+    }
+    return Question("phone_number", "Which column is the phone_number?", choices, mobile.facts.header)
 
 
 def _country_column(drafts: Sequence[_Draft]) -> str | None:
@@ -201,31 +243,52 @@ def _country_column(drafts: Sequence[_Draft]) -> str | None:
     )
 
 
-def _country(drafts: Sequence[_Draft], column: str | None, probes: Probes, ask: Ask) -> str | None:
-    phones = next((draft for draft in drafts if draft.rule is not None and draft.rule["to"] == "phone_number"), None)
-    if phones is None or column is not None:
+def _phones_of(drafts: Sequence[_Draft], probes: Probes) -> CountryFinding | None:
+    """Weigh the countries of the phones without +, of every column that may be the phone; ``None``: all have a +."""
+    cells = [cell for draft in drafts if _goes_to(draft, "phone_number") for cell in draft.facts.cells]
+    local = local_numbers(cells)
+    if not local:
         return None
-    local = [cell for cell in phones.facts.cells if not cell.lstrip("'( ").startswith(("+", "00"))][:200]
-    if not local or len(local) < len(phones.facts.cells[:200]) / 20:
+    columns: dict[str, Sequence[str]] = {}
+    for draft in drafts:
+        if draft.rule is not None:
+            columns.setdefault(draft.rule["to"], draft.facts.cells[:_MOST_LOOKED_AT])
+    texts = [draft.facts.cells[:_MOST_LOOKED_AT] for draft in drafts if _goes_to(draft, VALUE_TARGET, PROPERTY_PREFIX)]
+    evidence = gather([draft.facts.header for draft in drafts], columns, texts)
+    return find_country(local, evidence, probes.phones)
+
+
+def _goes_to(draft: _Draft, *targets: str) -> bool:
+    return draft.rule is not None and draft.rule["to"].startswith(targets)
+
+
+def _country(finding: CountryFinding | None, probes: Probes, ask: Ask, tell: Callable[[Advice], None]) -> str | None:
+    """Return the country of the phones without +: the one that everything speaks for, or what a person says."""
+    if finding is None:
         return None
-    written = {
-        country: sum(probes.written_as_in(cell, country) for cell in local) / len(local) for country in _COUNTRIES
-    }
-    valid = {country: probes.phones(local, country) for country in _COUNTRIES}
-    likely = sorted(
-        (country for country in _COUNTRIES if valid[country] >= _USUAL),
-        key=lambda country: (-written[country], -valid[country]),
-    )
-    if not likely:
-        return None
-    rival = max((written[country] for country in likely[1:]), default=0.0)
-    if written[likely[0]] >= _USUAL and written[likely[0]] - rival >= _CLEAR:
-        return likely[0]
-    choices = {country: f"{country} ({_percent(valid[country])} of them are numbers there)" for country in likely[:6]}
-    choices[_NO_COUNTRY] = "none: numbers without + are refused"
-    said = f"{len(local):,} phones in the sample have no +. Of which country are they?"
-    chosen = ask(Question("country", said, choices, _NO_COUNTRY))
+    if finding.certain is not None:
+        name = probes.country_name(finding.certain)
+        tell(
+            Advice("country", f"Phones without + are read as numbers of {name}, because {finding.because}.", sure=True)
+        )
+        return finding.certain
+    choices = {}
+    for candidate in finding.candidates[:_MOST_CHOICES]:
+        read = [(cell, *probes.read_phone(cell, candidate.country)) for cell in finding.local[:_SHOWN_CELLS]]
+        made = ", ".join(
+            f"{cell} → {number} ({kind})" if number else f"{cell} → no number" for cell, number, kind in read
+        )
+        name = probes.country_name(candidate.country)
+        choices[candidate.country] = f"{name}: {made}; {_percent(candidate.share)} are numbers there"
+    choices[_NO_COUNTRY] = "none: numbers without + are left out"
+    said = f"{len(finding.local):,} phones in the sample have no +. Of which country are they? ({finding.because})"
+    understood = partial(_country_said, probes)
+    chosen = ask(Question("country", said, choices, _NO_COUNTRY, understood))
     return None if chosen == _NO_COUNTRY else chosen
+
+
+def _country_said(probes: Probes, text: str) -> str | None:
+    return _NO_COUNTRY if text.strip().casefold() in _NONE else probes.country_of(text)
 
 
 def _type(draft: _Draft, probes: Probes, ask: Ask) -> None:
@@ -265,7 +328,7 @@ def _judge(draft: _Draft, probes: Probes, country: str | None, *, by_row: bool) 
         # Where each row names its country, a number alone says too little.
         draft.valid = None if by_row else probes.phones(cells, country)
     elif rule["to"] == "location.country":
-        draft.valid = sum(map(probes.is_country, cells)) / len(cells)
+        draft.valid = sum(probes.country_of(cell) is not None for cell in cells) / len(cells)
     elif rule.get("type", "text") != "text":
         typed = {name: value for name, value in rule.items() if name in {"type", "format", "separator", "decimal"}}
         draft.valid = share(typed, cells, probes.converts)

@@ -47,7 +47,7 @@ def _head(proposal: Proposal, name: str) -> str:
             f"Recognised: {proposal.preset.name} ({100 * proposal.preset_share:.0f} % of the columns are known)."
         )
     lines.append("Every line says how full its column is, and which share of its cells the import would take.")
-    lines += [f"Not sure: {_one_line(advice.text)}" for advice in proposal.advice]
+    lines += [f"{'Taken' if advice.sure else 'Not sure'}: {_one_line(advice.text)}" for advice in proposal.advice]
     return "".join(f"# {part}\n" for line in lines for part in textwrap.wrap(line, _WIDTH))
 
 

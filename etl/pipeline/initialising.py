@@ -28,7 +28,7 @@ from etl.model import Progress
 from etl.pipeline.context import Context
 from etl.pipeline.files import given_files, open_found, variables_for
 from etl.transform import converter
-from etl.validate import good_emails, good_phones, resolve_country, written_as_in
+from etl.validate import can_be_texted, country_name, good_emails, good_phones, read_phone, resolve_country
 
 
 def _safe(question: Any) -> str:
@@ -117,8 +117,10 @@ def _probes() -> Probes:
     return Probes(
         emails=lambda cells: _share(good_emails(_array(cells))),
         phones=lambda cells, country: _share(good_phones(_array(cells), country)),
-        written_as_in=written_as_in,
-        is_country=lambda cell: resolve_country(cell) is not None,
+        texted=lambda cells, country: _share(can_be_texted(_array(cells), country)),
+        read_phone=read_phone,
+        country_of=resolve_country,
+        country_name=lambda code: country_name(code) or code,
         converts=converts,
     )
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from phonenumbers import NumberParseException, PhoneNumberFormat, format_number, is_valid_number, parse
 
 from etl.validate.emails import judge_emails
+from etl.validate.phone_kinds import not_mobile
 from etl.validate.phones import judge_phones
 
 
@@ -20,13 +20,19 @@ def good_phones(cells: pa.Array, country: str | None) -> list[bool]:
     return list(pc.not_equal(judge_phones(cells, country).normal, "").to_pylist())
 
 
-def written_as_in(cell: str, country: str) -> bool:
-    """Whether a phone number is written, blank for blank, as people of this country write theirs.
+def can_be_texted(cells: pa.Array, country: str | None) -> list[bool]:
+    """Return which cells are numbers that can receive text messages: no landline, no toll-free number."""
+    numbers = judge_phones(cells, country).normal
+    deaf = {finding.position for finding in not_mobile(numbers)}
+    good = pc.not_equal(numbers, "").to_pylist()
+    return [is_good and position not in deaf for position, is_good in enumerate(good)]
 
-    Nearly any ten digits are a number somewhere; how they are grouped says where.
-    """
-    try:
-        number = parse(cell, country)
-    except NumberParseException:
-        return False
-    return is_valid_number(number) and format_number(number, PhoneNumberFormat.NATIONAL) == cell.strip()
+
+def read_phone(cell: str, country: str) -> tuple[str, str]:
+    """Return what a cell is as a number of this country (E.164) and of which kind; ``("", "")`` if it is none."""
+    numbers = judge_phones(pa.array([cell], pa.large_string()), country).normal
+    number = str(numbers[0])
+    findings = not_mobile(numbers)
+    if not number:
+        return "", ""
+    return number, findings[0].detail if findings else "can be texted"
