@@ -301,7 +301,8 @@ class PlannedBatch:
     """A batch to be: its rows in the order they will stand in the request.
 
     ``lists``: Klaviyo list ids; for ``IMPORT`` those inside the job, for ``LIST_ADD``/``LIST_REMOVE`` exactly one.
-    ``size``: bytes of the request body. ``parent``: the batch this one replaces (strip-and-resend).
+    ``size``: bytes of the request body. ``parent``: the batch this one replaces (strip-and-resend). ``resent``: its
+    rows were in doubt once.
     """
 
     kind: BatchKind
@@ -309,6 +310,7 @@ class PlannedBatch:
     lists: tuple[str, ...] = ()
     size: int = 0
     parent: int | None = None
+    resent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

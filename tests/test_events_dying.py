@@ -35,6 +35,10 @@ def finished(desk: Desk, report: Report | None) -> Report:
         try:
             report = pipeline.resume(context=desk.process())
         except EtlError as error:
+            if error.code == "not-confirmed":
+                # It died while it asked: nobody said yes, so it begins anew.
+                report = imported(desk)
+                continue
             if error.code != "nothing-to-resume":
                 raise
             with desk.context.open_store() as store:

@@ -43,7 +43,7 @@ ENDPOINTS: dict[str, tuple[tuple[int, int], Callable[[KlaviyoClient], Any]]] = {
     "POST /api/profile-suppression-bulk-create-jobs": (L, lambda c: c.suppress(["a@b.co"])),
     "POST /api/profile-suppression-bulk-delete-jobs": (L, lambda c: c.unsuppress(["a@b.co"])),
     "POST /api/events": (XL, lambda c: c.create_event(b"{}")),
-    "GET /api/events": (XL, lambda c: list(c.events(metric_id="M"))),
+    "GET /api/events": (XL, lambda c: list(c.event_pages(metric_id="M"))),
     "POST /api/event-bulk-create-jobs": (M, lambda c: c.create_events(b"{}")),
     "GET /api/metrics": (M, lambda c: list(c.metrics())),
     "GET /api/webhooks": (XS, lambda c: c.webhooks()),

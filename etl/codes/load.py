@@ -51,6 +51,12 @@ CODES: Final = (
         "Shorten or unmap the longest column.",
     ),
     Code(
+        "klaviyo-error",
+        Stage.LOAD,
+        "Klaviyo fails whenever this row is sent",
+        "The detail is Klaviyo's own; look at the row, then klaviyo-etl retry.",
+    ),
+    Code(
         "job-cancelled",
         Stage.LOAD,
         "Klaviyo cancelled the job",

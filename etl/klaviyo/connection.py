@@ -159,6 +159,10 @@ class Connection:
 
     def _pages(self, path: str, endpoint: str) -> Iterator[Mapping[str, Any]]:
         """Yield the items of all pages. Raise :class:`RequestRefusedError` where the pages would never end."""
+        for reply in self._page_by_page(path, endpoint):
+            yield from items_of(reply)
+
+    def _page_by_page(self, path: str, endpoint: str) -> Iterator[Reply]:
         following: str | None = path
         asked = set[int]()
         before: tuple[Any, ...] = ()
@@ -166,7 +170,7 @@ class Connection:
         while following:
             reply = self._read(following, endpoint, many=True)
             items = items_of(reply)
-            yield from items
+            yield reply
             asked.add(hash(following))
             following = self._next(reply)
             empty = 0 if items else empty + 1

@@ -8,7 +8,7 @@ from typing import Final
 from urllib.parse import quote
 
 from etl.klaviyo import resources
-from etl.klaviyo.connection import Connection
+from etl.klaviyo.connection import Connection, items_of
 from etl.klaviyo.limits import EVENT_JOBS
 from etl.klaviyo.reply import Reply
 from etl.klaviyo.resources import Event, Metric
@@ -28,15 +28,18 @@ class EventEndpoints(Connection):
         """POST a bulk event job: at most 1,000 events, 5 MB. A ``unique_id`` twice refuses it whole (reference 3.9)."""
         return self._once("POST", EVENT_JOBS, f"POST {EVENT_JOBS}", body)
 
-    def events(
+    def event_pages(
         self,
         *,
         metric_id: str | None = None,
         profile_id: str | None = None,
         since: float | None = None,
         until: float | None = None,
-    ) -> Iterator[Event]:
-        """Yield events, oldest first. ``since`` and ``until``: epoch seconds, both included. 1,000 a page."""
+    ) -> Iterator[list[Event]]:
+        """Yield events with whom they are of, oldest first, page by page: who reads decides how many to pay for.
+
+        ``since`` and ``until``: epoch seconds, both included. A page has 1,000 events at most.
+        """
         wanted = []
         if metric_id is not None:
             wanted.append(f'equals(metric_id,"{metric_id}")')
@@ -46,13 +49,16 @@ class EventEndpoints(Connection):
             wanted.append(f"greater-or-equal(datetime,{_moment(since)})")
         if until is not None:
             wanted.append(f"less-or-equal(datetime,{_moment(until)})")
-        query = "page%5Bsize%5D=1000&sort=datetime"
+        query = "page%5Bsize%5D=1000&sort=datetime&include=profile"
+        query += "&fields%5Bprofile%5D=email,phone_number,external_id"
         if wanted:
             query += f"&filter={quote(','.join(wanted), safe='(),')}"
-        yield from map(resources.event_of, self._pages(f"/api/events?{query}", "GET /api/events"))
+        for reply in self._page_by_page(f"/api/events?{query}", "GET /api/events"):
+            people = resources.included_profiles(reply.document)
+            yield [resources.event_of(item, people) for item in items_of(reply)]
 
     def metrics(self) -> Iterator[Metric]:
-        """Yield the account's metrics."""
+        """Yield the account's metrics. Several may have one name, each of another integration."""
         yield from map(resources.metric_of, self._pages("/api/metrics", "GET /api/metrics"))
 
 

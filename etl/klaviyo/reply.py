@@ -73,6 +73,8 @@ _UNCERTAIN: Final = frozenset({ReplyKind.UNAVAILABLE, ReplyKind.IN_DOUBT, ReplyK
 class ApiError:
     """One entry of an ``errors`` array. ``row``: zero-based, where the pointer names one; ``field``: below attributes.
 
+    ``parameter``: the parameter of the query, or the header, that is at fault instead of the body.
+
     Klaviyo may change ``detail`` at any time (reference 1.6): show it, never match on it.
     """
 
@@ -83,6 +85,7 @@ class ApiError:
     row: int | None = None
     field: str | None = None
     duplicate_profile_id: str | None = None
+    parameter: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +188,8 @@ def _errors(document: dict[str, Any] | None) -> tuple[ApiError, ...]:
 
 def _error(item: dict[str, Any]) -> ApiError:
     source = item.get("source")
-    pointer = str(source.get("pointer") or "") if isinstance(source, dict) else ""
+    source = source if isinstance(source, dict) else {}
+    pointer = str(source.get("pointer") or "")
     meta = item.get("meta")
     duplicate = meta.get("duplicate_profile_id") if isinstance(meta, dict) else None
     row = _ROW.search(pointer)
@@ -197,4 +201,5 @@ def _error(item: dict[str, Any]) -> ApiError:
         row=int(row[1]) if row else None,
         field=row[2] if row else pointer.partition("/attributes/")[2] or None,
         duplicate_profile_id=str(duplicate) if duplicate else None,
+        parameter=str(source.get("parameter") or source.get("header") or ""),
     )

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Final, Literal
+
+_API: Final = "api"
+"""The service that requests are recorded under unless they say otherwise (OpenAPI document)."""
 
 
 class JobStatus(StrEnum):
@@ -133,21 +136,30 @@ class Consent:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An event. What was sent as ``value`` is ``$value`` among ``properties`` (reference 3.9). ``at``: epoch."""
+    """An event. What was sent as ``value`` is ``$value`` among ``properties`` (reference 3.9). ``at``: epoch.
+
+    ``person``: the attributes of its profile, as far as they were asked for and shown.
+    """
 
     id: str
     at: float | None
     properties: Mapping[str, Any]
     profile_id: str
     metric_id: str
+    person: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A metric: the name of events of one kind."""
+    """A metric: events of one name from one integration, such as a shop's or the API.
+
+    ``integration``: its name, ``""`` where Klaviyo does not say. ``of_api``: ``None`` where it does not say.
+    """
 
     id: str
     name: str
+    integration: str = ""
+    of_api: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,22 +233,43 @@ def profile_of(item: Mapping[str, Any]) -> Profile:
     return Profile(str(item.get("id") or ""), attributes_of(item))
 
 
-def event_of(item: Mapping[str, Any]) -> Event:
-    """Parse an event."""
+def event_of(item: Mapping[str, Any], people: Mapping[str, Mapping[str, Any]] | None = None) -> Event:
+    """Parse an event. ``people``: see :func:`included_profiles`."""
     attributes = attributes_of(item)
     properties = attributes.get("event_properties")
+    profile_id = _related(item, "profile")
     return Event(
         id=str(item.get("id") or ""),
-        at=_seconds(attributes.get("datetime")),
+        at=_event_time(attributes),
         properties=properties if isinstance(properties, dict) else {},
-        profile_id=_related(item, "profile"),
+        profile_id=profile_id,
         metric_id=_related(item, "metric"),
+        person=(people or {}).get(profile_id, {}),
     )
 
 
+def included_profiles(document: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Return the attributes of the profiles that stand beside the items of a page, by id."""
+    included = document.get("included")
+    return {
+        str(item.get("id")): attributes_of(item)
+        for item in (included if isinstance(included, list) else [])
+        if isinstance(item, dict) and item.get("type") == "profile"
+    }
+
+
 def metric_of(item: Mapping[str, Any]) -> Metric:
-    """Parse a metric."""
-    return Metric(str(item.get("id") or ""), str(attributes_of(item).get("name") or ""))
+    """Parse a metric. What an integration is called by is not documented, so every name it has is looked at."""
+    attributes = attributes_of(item)
+    integration = attributes.get("integration")
+    said = integration if isinstance(integration, dict) else {}
+    names = [str(said[key]) for key in ("name", "key", "service", "category") if said.get(key)]
+    return Metric(
+        id=str(item.get("id") or ""),
+        name=str(attributes.get("name") or ""),
+        integration=names[0] if names else "",
+        of_api=any(name.casefold() == _API for name in names) if names else None,
+    )
 
 
 def webhook_of(item: Mapping[str, Any]) -> Webhook:
@@ -307,6 +340,13 @@ def _text(value: object) -> str | None:
 
 def _count(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _event_time(attributes: Mapping[str, Any]) -> float | None:
+    """Return when an event happened: either of the two fields may be null (OpenAPI document)."""
+    at = _seconds(attributes.get("datetime"))
+    stamp = attributes.get("timestamp")
+    return float(stamp) if at is None and isinstance(stamp, int) and not isinstance(stamp, bool) else at
 
 
 def _seconds(value: object) -> float | None:

@@ -50,18 +50,21 @@ EVERY_REQUEST: Final = (Feature.MEDIA_TYPE,)
 """What no request of ours does without."""
 
 
-def check_features(revision: str, wanted: Iterable[Feature], *, option: str = "") -> None:
-    """Raise :class:`ConfigError` naming what of this the revision does not know. ``option``: where it is asked for."""
+def check_features(revision: str, wanted: Iterable[Feature], *, option: str = "", instead: str = "") -> None:
+    """Raise :class:`ConfigError` naming what of this the revision does not know.
+
+    ``option``: where it is asked for. ``instead``: what to do other than leaving that out.
+    """
     lacking = [feature for feature in dict.fromkeys(wanted) if not feature.known_to(revision)]
     if not lacking:
         return
     titles = ", ".join(f"{feature.title} (since {feature.since})" for feature in lacking)
     newest = max(feature.since for feature in lacking)
-    instead = f", or leave out {option}" if option else ""
+    other = instead or (f"leave out {option}" if option else "")
     raise ConfigError(
         "revision-lacks",
         f"{option + ': ' if option else ''}API revision {revision} does not know {titles}; nothing was sent",
-        f"Set KLAVIYO_REVISION={DEFAULT_REVISION} ({newest} or newer){instead}.",
+        f"Set KLAVIYO_REVISION={DEFAULT_REVISION} ({newest} or newer){', or ' + other if other else ''}.",
     )
 
 

@@ -4,6 +4,7 @@ from etl.load.conflicts import CODE as CONFLICT
 from etl.load.conflicts import Conflict, Fate, conflict_of
 from etl.load.consent_body import consent_body as consent_request
 from etl.load.event_loading import EventOptions, load_events
+from etl.load.event_metrics import Metrics, twin_note
 from etl.load.event_verifying import verify_events
 from etl.load.evidence import Sought, Witness
 from etl.load.foreseeing import Foresight, foresee
@@ -27,6 +28,7 @@ __all__ = [
     "LoadOptions",
     "LoadSummary",
     "LoadTask",
+    "Metrics",
     "Pace",
     "Sought",
     "Witness",
@@ -38,6 +40,7 @@ __all__ = [
     "load_events",
     "run_load",
     "settle_merges",
+    "twin_note",
     "verify_events",
     "verify_rows",
 ]

@@ -1,39 +1,42 @@
 """Loading events: sent in bulk, proved by reading them back.
 
 A bulk request answers 202 and leaves no job (reference 3.9). So what was accepted stays ``submitted`` until the events
-are seen: one sweep over each metric, from the earliest to the latest time that was sent, finds them by their unique id.
-A request whose answer was lost is looked for in the same way; what is not there after all patience goes once more,
-which its unique id makes harmless.
+are seen. A request whose answer was lost is looked for in the same way; what is not there goes once more, which its
+unique ids make harmless. A row at which its request fails is found by halving (:mod:`etl.load.isolating`).
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import orjson
-
 from etl.errors import UnavailableError
-from etl.klaviyo import MOST_EVENTS, Reply, ReplyKind, refusal
+from etl.klaviyo import ApiError, Event, Reply, ReplyKind, refusal
 from etl.klaviyo.backoff import Backoff
-from etl.load.event_reading import Requests, Spans, event_key, metric_of, sweep, widen
+from etl.load.event_proof import EventProof, Made, Requests, proven, sent_events
+from etl.load.event_requests import events_body, plan_events
+from etl.load.isolating import Blame, blame, blame_failure, halved
 from etl.load.options import LoadSummary
 from etl.load.proof import scrub
 from etl.load.task import InterruptedLoadError, LoadTask, carry_out
 from etl.model import Batch, BatchKind, BatchStatus, Outcome, PlannedBatch, Progress, RowResult
 
-_MOST_BYTES: Final = 4_600_000
-_WINDOW: Final = 2_000
-_ENVELOPE: Final = 400
-"""Bytes around each event in a request, at most."""
 _LONGEST_WAIT: Final = 20.0
+_PROVED_TOGETHER: Final = 20
+"""Batches that are looked for together."""
+_LOOKS: Final = 2
+"""At least so many before an event counts as not shown."""
+_ISOLATING: Final = 4
+"""A part of a failing request may well fail too: so many times as patient as with requests that were never split."""
+_ALIKE: Final = 100
+"""So many rows refused one by one in the same words, and none taken: it is not the rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class EventOptions:
-    """``requests``: what a stored record makes. ``backfill``: no flow starts. ``headers``: for Klaviyo's errors."""
+    """``requests``: what a stored record makes. ``backfill``: no flow starts."""
 
     requests: Requests
     backfill: bool = True
@@ -54,7 +57,12 @@ class _EventLoader:
         self._clock = task.clock
         self._pace = task.pace
         self._backoff = Backoff()
+        self._proof = EventProof(task)
         self._failures = 0
+        self._refused_alike = (0, "")
+        self._words: dict[int, Reply] = {}
+        self._accepted = 0
+        self._first_failed: dict[int, int] = {}
         self._total = self._store.counts(self._run).get(None, 0)
         self.settled = 0
         self.sent = any(kind.attempts for kind in self._store.batch_summary(self._run))
@@ -65,31 +73,13 @@ class _EventLoader:
         self._task.let_requests_end(interrupted)
         for batch in interrupted:
             self._store.mark_submitted(batch.id, None, None, status=None, adopted=True)
-        self._store.add_batches(self._run, self._planned())
+        self._store.add_batches(self._run, plan_events(self._store, self._run, self._options.requests))
         while True:
             while planned := self._store.batch_ids(self._run, BatchStatus.PLANNED):
                 for batch_id in planned:
                     self._send(self._store.batch(batch_id))
             if not self._prove():
                 return
-
-    def _planned(self) -> Iterator[PlannedBatch]:
-        """Yield batches of rows in line order; a row's events stay together."""
-        lines: list[int] = []
-        events = size = 0
-        rows = self._store.pending(self._run, "import")
-        while window := [row.line for row in itertools.islice(rows, _WINDOW)]:
-            for line, body in zip(window, self._store.bodies(self._run, window), strict=True):
-                count = sum(1 for _ in self._options.requests(body))
-                more = 2 * len(body) + count * _ENVELOPE
-                if lines and (events + count > MOST_EVENTS or size + more > _MOST_BYTES):
-                    yield PlannedBatch(BatchKind.EVENTS, tuple(lines), size=size)
-                    lines, events, size = [], 0, 0
-                lines.append(line)
-                events += count
-                size += more
-        if lines:
-            yield PlannedBatch(BatchKind.EVENTS, tuple(lines), size=size)
 
     # --- sending ------------------------------------------------------------------------------------------------------
 
@@ -98,68 +88,100 @@ class _EventLoader:
         self._task.say_wait(wait, "Klaviyo asked for it")
         self._wait(wait)
         if batch.attempts >= self._pace.attempts:
-            self._settle(batch, [RowResult(line, Outcome.FAILED, "gave-up") for line in batch.lines])
+            outcome = Outcome.UNKNOWN if batch.resent else Outcome.FAILED
+            self._settle(batch, [RowResult(line, outcome, "gave-up") for line in batch.lines])
             return
         made = self._made(batch.lines)
         owners = [line for line, events in made.items() for _ in events]
-        body = _body((event for events in made.values() for event in events), backfill=self._options.backfill)
+        body = events_body((event for events in made.values() for event in events), backfill=self._options.backfill)
         self._store.mark_sending(batch.id)
         reply = self._client.create_events(body)
         self._answered(self._store.batch(batch.id), reply, owners, made)
 
-    def _answered(
-        self, batch: Batch, reply: Reply, owners: Sequence[int], made: Mapping[int, Sequence[tuple[Any, Any]]]
-    ) -> None:
+    def _answered(self, batch: Batch, reply: Reply, owners: Sequence[int], made: Made) -> None:
         self.sent = self.sent or reply.kind is ReplyKind.OK or reply.kind.is_uncertain
         match reply.kind:
             case ReplyKind.OK:
                 self._failures = 0
+                self._accepted += 1
+                self._refused_alike = (0, "")
                 self._store.mark_submitted(batch.id, None, None, status=reply.status)
-            case ReplyKind.ROW_ERRORS:
-                self._strip(batch, reply, owners, made)
             case ReplyKind.UNAVAILABLE | ReplyKind.IN_DOUBT | ReplyKind.MALFORMED:
+                self._words[batch.id] = reply
+                self._first_failed.setdefault(batch.id, self._accepted)
                 self._store.mark_submitted(batch.id, None, None, status=reply.status, adopted=True)
-                self._trouble()
+                self._trouble(batch)
             case ReplyKind.NOT_SENT | ReplyKind.THROTTLED:
                 delay = self._backoff.delay(self._failures + 1, self._task.rng.random(), reply.retry_after)
                 self._put_back(batch, reply, self._clock.now() + delay)
-                self._trouble()
-            case ReplyKind.TOO_LARGE | ReplyKind.REFUSED if len(batch.lines) > 1:
-                middle = len(batch.lines) // 2
-                self._split(batch, [], [batch.lines[:middle], batch.lines[middle:]], reply)
-            case ReplyKind.TOO_LARGE | ReplyKind.REFUSED:
-                code = "klaviyo-too-large" if reply.kind is ReplyKind.TOO_LARGE else "klaviyo-invalid"
-                self._settle(batch, [RowResult(batch.lines[0], Outcome.FAILED, code, _told(reply))], reply)
+                self._trouble(batch)
             case _:
-                self._put_back(batch, reply, 0.0)
-                raise refusal(reply)
+                self._refused(batch, reply, owners, made)
 
-    def _strip(
-        self, batch: Batch, reply: Reply, owners: Sequence[int], made: Mapping[int, Sequence[tuple[Any, Any]]]
-    ) -> None:
+    def _refused(self, batch: Batch, reply: Reply, owners: Sequence[int], made: Made) -> None:
         named = {
             owners[error.row]: error
             for error in reversed(reply.errors)
             if error.row is not None and error.row < len(owners)
         }
-        if not named:
+        match Blame.ROW if named else blame(reply, len(batch.lines)):
+            case Blame.ROW if named:
+                self._fail(batch, reply, named, made)
+            case Blame.ROW:
+                self._must_not_be_all(batch, reply)
+                self._fail(batch, reply, {batch.lines[0]: reply.errors[0] if reply.errors else None}, made)
+            case Blame.ROWS:
+                self._split(batch, [], halved(batch.lines), reply, resent=batch.resent)
+            case _:
+                self._put_back(batch, reply, 0.0)
+                raise refusal(reply)
+
+    def _fail(self, batch: Batch, reply: Reply, errors: Mapping[int, ApiError | None], made: Made) -> None:
+        """Fail rows that were refused; the rest of the batch goes again.
+
+        A bulk request that repeats an id is refused (reference 3.9). Whether that holds for an id of an earlier request
+        nobody says, so a row that may be refused for that is looked for first.
+        """
+        known = [line for line, error in errors.items() if error is None or _may_be_repeated(error)]
+        there = self._look(known, made)
+        if not there and batch.resent and known == list(batch.lines):
+            # An earlier request may have brought it, and it may yet show.
+            self._words[batch.id] = reply
+            self._store.mark_submitted(batch.id, None, None, status=reply.status, adopted=False)
+            return
+        code = "klaviyo-too-large" if reply.kind is ReplyKind.TOO_LARGE else "klaviyo-invalid"
+        done = [
+            RowResult(line, Outcome.LOADED, klaviyo_id=there[line])
+            if line in there
+            else RowResult(line, Outcome.FAILED, code, _words(error, reply, made[line]))
+            for line, error in sorted(errors.items())
+        ]
+        rest = [line for line in batch.lines if line not in errors]
+        self._split(batch, done, [rest] if rest else [], reply, resent=batch.resent)
+
+    def _look(self, lines: Sequence[int], made: Made) -> dict[int, str]:
+        """Return line → id in Klaviyo of those of these rows whose events are all there."""
+        sent = sent_events(made, lines)
+        return proven(sent, self._proof.find(sent))
+
+    def _must_not_be_all(self, batch: Batch, reply: Reply) -> None:
+        """Raise what Klaviyo says where it has refused row after row in the same words and taken none."""
+        said = f"{reply.status} {[(error.code, error.pointer) for error in reply.errors]}"
+        count, before = self._refused_alike
+        self._refused_alike = (count + 1 if said == before else 1, said)
+        if count >= _ALIKE:
             self._put_back(batch, reply, 0.0)
             raise refusal(reply)
-        failed = [
-            RowResult(line, Outcome.FAILED, "klaviyo-invalid", scrub(error.detail, {"events": list(made[line][0])}))
-            for line, error in sorted(named.items())
-        ]
-        rest = [line for line in batch.lines if line not in named]
-        self._split(batch, failed, [rest] if rest else [], reply)
 
     def _put_back(self, batch: Batch, reply: Reply, not_before: float) -> None:
         self._store.mark_planned_again(
             batch.id, not_before=not_before, reply=reply.kind.value, status=reply.status, detail=_told(reply)
         )
 
-    def _trouble(self) -> None:
+    def _trouble(self, batch: Batch) -> None:
         self._failures += 1
-        if self._failures >= self._pace.failures_in_a_row:
+        most = self._pace.failures_in_a_row * (1 if batch.parent is None else _ISOLATING)
+        if self._failures >= most:
             message = f"Klaviyo did not take {self._failures} requests in a row"
             raise UnavailableError(
                 "klaviyo-unavailable", message, f"When Klaviyo is well again: klaviyo-etl resume {self._run}"
@@ -169,80 +191,101 @@ class _EventLoader:
 
     def _prove(self) -> bool:
         """See every accepted event in Klaviyo; return whether some never arrived and are planned again."""
-        open_ = self._store.open_batches(self._run, [BatchStatus.SUBMITTED])
-        wait = self._pace.first_poll
-        while open_:
-            found = self._sweep(open_)
-            now = self._clock.now()
-            left = []
-            for batch in open_:
-                seen = self._seen(batch, found)
-                over = now - self._task.sent_at(batch) > self._pace.consent_patience
-                if len(seen) == len(batch.lines):
-                    self._settle(batch, [RowResult(line, Outcome.LOADED) for line in batch.lines])
-                elif over:
-                    self._judge(batch, seen)
-                else:
-                    left.append(batch)
-            open_ = left
-            if open_:
-                self._wait(wait)
-                wait = min(2 * wait, _LONGEST_WAIT)
+        open_ = self._store.batch_ids(self._run, BatchStatus.SUBMITTED)
+        for start in range(0, len(open_), _PROVED_TOGETHER):
+            self._prove_together([self._store.batch(each) for each in open_[start : start + _PROVED_TOGETHER]])
         return bool(self._store.batch_ids(self._run, BatchStatus.PLANNED))
 
-    def _judge(self, batch: Batch, seen: frozenset[int]) -> None:
-        loaded = [RowResult(line, Outcome.LOADED) for line in batch.lines if line in seen]
+    def _prove_together(self, batches: Sequence[Batch]) -> None:
+        sent = {batch.id: sent_events(self._made(batch.lines), batch.lines) for batch in batches}
+        found: dict[tuple[int, int], Event] = {}
+        left = list(batches)
+        wait = self._pace.first_poll
+        for look in itertools.count(1):
+            asked = [one for batch in left for one in sent[batch.id] if (one.line, one.number) not in found]
+            now = self._clock.now()
+            ages = {batch.id: now - self._task.sent_at(batch) for batch in left}
+            over = {batch.id for batch in left if look >= _LOOKS and ages[batch.id] > self._pace.consent_patience}
+            lost = {batch.id for batch in left if batch.adopted and ages[batch.id] >= self._pace.visible_after}
+            found.update(self._proof.find(asked, thorough=bool(over or lost)))
+            left = [
+                batch
+                for batch in left
+                if not self._settled(batch, proven(sent[batch.id], found), over=batch.id in over, lost=batch.id in lost)
+            ]
+            if not left:
+                return
+            self._wait(wait)
+            wait = min(2 * wait, _LONGEST_WAIT)
+
+    def _settled(self, batch: Batch, seen: Mapping[int, str], *, over: bool, lost: bool) -> bool:
+        """Write what is certain of a batch; return whether that was all.
+
+        ``over``: patience has ended; ``lost``: the answer was, and what arrived should have begun to show.
+        """
+        loaded = [RowResult(line, Outcome.LOADED, klaviyo_id=event) for line, event in seen.items()]
         missing = [line for line in batch.lines if line not in seen]
-        if batch.resent and batch.attempts < self._pace.attempts:
-            self._split(batch, loaded, [missing], None)
-            return
-        detail = "accepted, but Klaviyo does not show it"
-        unproven = [RowResult(line, Outcome.UNKNOWN, "event-unproven", detail) for line in missing]
-        self._settle(batch, [*loaded, *unproven])
+        if not missing:
+            self._settle(batch, loaded)
+        elif lost and not seen:
+            self._not_arrived(batch)
+        elif not over:
+            return False
+        elif batch.adopted:
+            self._split(batch, loaded, [missing], None, resent=True)
+        else:
+            words = self._words.get(batch.id)
+            detail = f"Klaviyo said: {_told(words)}" if words else "accepted, but Klaviyo does not show it"
+            unproven = [RowResult(line, Outcome.UNKNOWN, "event-unproven", detail) for line in missing]
+            self._settle(batch, [*loaded, *unproven])
+        return True
 
-    def _seen(self, batch: Batch, found: set[bytes]) -> frozenset[int]:
-        made = self._made(batch.lines)
-        return frozenset(
-            line
-            for line, events in made.items()
-            if all(event_key(metric_of(event), event["unique_id"]) in found for _, event in events)
-        )
-
-    def _sweep(self, batches: Sequence[Batch]) -> set[bytes]:
-        """Return the keys of all events of the metrics and times in question."""
-        spans: Spans = {}
-        for batch in batches:
-            for events in self._made(batch.lines).values():
-                widen(spans, (event for _, event in events))
-        found: set[bytes] = set()
-        for count, (key, _) in enumerate(sweep(self._client, spans)):
-            found.add(key)
-            if not count % MOST_EVENTS:
-                self._task.check_stop()
-        return found
+    def _not_arrived(self, batch: Batch) -> None:
+        """Send once more what left no trace; what has failed too often is halved, and a single row fails."""
+        tries = batch.attempts + (batch.parent is not None)
+        reply = self._words.get(batch.id) or Reply(ReplyKind.IN_DOUBT)
+        others_pass = self._accepted > self._first_failed.get(batch.id, self._accepted)
+        match blame_failure(reply, len(batch.lines), tries, others_pass=others_pass):
+            case Blame.ROWS:
+                self._split(batch, [], halved(batch.lines), reply, resent=True)
+            case Blame.ROW:
+                error = reply.errors[0] if reply.errors else None
+                words = _words(error, reply, self._made(batch.lines)[batch.lines[0]])
+                self._settle(batch, [RowResult(batch.lines[0], Outcome.FAILED, "klaviyo-error", words)])
+            case _:
+                self._store.mark_planned_again(
+                    batch.id, not_before=0.0, reply=reply.kind.value, status=reply.status, detail="", resent=True
+                )
 
     # --- shared -------------------------------------------------------------------------------------------------------
 
-    def _made(self, lines: Sequence[int]) -> dict[int, list[tuple[dict[str, Any], dict[str, Any]]]]:
+    def _made(self, lines: Sequence[int]) -> Made:
         bodies = self._store.bodies(self._run, lines)
         return {line: list(self._options.requests(body)) for line, body in zip(lines, bodies, strict=True)}
 
-    def _settle(self, batch: Batch, results: Sequence[RowResult], reply: Reply | None = None) -> None:
-        if reply is None:
-            self._store.settle(batch.id, results)
-        else:
-            self._store.settle(batch.id, results, reply=reply.kind.value, status=reply.status, detail=_told(reply))
+    def _settle(self, batch: Batch, results: Sequence[RowResult]) -> None:
+        self._store.settle(batch.id, results)
         self._count(len(results))
 
     def _split(
-        self, batch: Batch, done: Sequence[RowResult], parts: Sequence[Sequence[int]], reply: Reply | None
+        self,
+        batch: Batch,
+        done: Sequence[RowResult],
+        parts: Sequence[Sequence[int]],
+        reply: Reply | None,
+        *,
+        resent: bool,
     ) -> None:
         planned = [
-            PlannedBatch(BatchKind.EVENTS, tuple(part), (), batch.size * len(part) // len(batch.lines), batch.id)
+            PlannedBatch(
+                BatchKind.EVENTS, tuple(part), (), batch.size * len(part) // len(batch.lines), batch.id, resent=resent
+            )
             for part in parts
         ]
         said, status = (reply.kind.value, reply.status) if reply is not None else ("", None)
-        self._store.split(batch.id, done, planned, reply=said, status=status)
+        ids = self._store.split(batch.id, done, planned, reply=said, status=status)
+        if batch.id in self._first_failed:
+            self._first_failed.update(dict.fromkeys(ids, self._first_failed[batch.id]))
         self._count(len(done))
 
     def _count(self, rows: int) -> None:
@@ -254,21 +297,13 @@ class _EventLoader:
             raise InterruptedLoadError
 
 
-def _body(events: Iterator[tuple[dict[str, Any], dict[str, Any]]], *, backfill: bool) -> bytes:
-    """Return a bulk request: an entry per event, so that a pointer to an entry is a pointer to an event."""
-    entries = [
-        {
-            "type": "event-bulk-create",
-            "attributes": {
-                "backfill": backfill,
-                "profile": {"data": {"type": "profile", "attributes": who}},
-                "events": {"data": [{"type": "event", "attributes": event}]},
-            },
-        }
-        for who, event in events
-    ]
-    data = {"type": "event-bulk-create-job", "attributes": {"events-bulk-create": {"data": entries}}}
-    return orjson.dumps({"data": data})
+def _may_be_repeated(error: ApiError) -> bool:
+    return error.row is None or "unique_id" in error.pointer
+
+
+def _words(error: ApiError | None, reply: Reply, events: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> str:
+    """Return Klaviyo's words about a row, without what is in the row and without anybody's address."""
+    return scrub(error.detail, {"events": list(events[0])}) if error else _told(reply)
 
 
 def _told(reply: Reply) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from etl.klaviyo import Age, Standing, standing
+from etl.klaviyo import Age, Feature, Standing, standing
 from etl.pipeline.context import Context
 
 
@@ -18,3 +18,8 @@ def revision_notes(context: Context) -> list[str]:
     found = standing_of(context)
     usual = found.age in {Age.STABLE, Age.ENDING} and not found.beta
     return [] if usual else [f"API revision {found.says}"]
+
+
+def first_year_of(context: Context) -> int:
+    """Return the first year of which the revision that is set takes events (reference 1.10)."""
+    return 1990 if Feature.EARLY_EVENTS.known_to(context.settings.revision) else 2000

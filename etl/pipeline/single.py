@@ -11,6 +11,7 @@ from etl.klaviyo import Profile, Webhook
 from etl.model import Channel
 from etl.pipeline import people, tracking
 from etl.pipeline.context import Context
+from etl.pipeline.revision import first_year_of
 from etl.pipeline.targets import need_list
 
 OPT_OUT_TOPICS = tuple(
@@ -80,7 +81,9 @@ def delete_profile(who: str, *, context: Context | None = None) -> None:
 def track(fields: Mapping[str, Any], *, context: Context | None = None) -> str:
     """Send one event, see :func:`etl.pipeline.tracking.read_event`; return its unique id."""
     context = context or Context.create()
-    event = tracking.read_event(fields, context.clock.now(), unique_id=secrets.token_hex(16))
+    event = tracking.read_event(
+        fields, context.clock.now(), unique_id=secrets.token_hex(16), first_year=first_year_of(context)
+    )
     with context.open_client() as client:
         tracking.track_event(client, event)
     return event.unique_id

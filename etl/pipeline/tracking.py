@@ -19,7 +19,6 @@ from etl.pipeline.people import Fault, InvalidPersonError, Person, need, read_pe
 _LONGEST_METRIC: Final = 127
 _MOST_PROPERTIES: Final = 400
 _MOST_BYTES: Final = 5_000_000
-_FIRST_YEAR: Final = 1990
 _AHEAD: Final = 366 * 86_400.0
 _CURRENCY: Final = re.compile(r"[A-Z]{3}")
 _FIELDS: Final = frozenset(
@@ -36,8 +35,12 @@ class TrackedEvent:
     warnings: tuple[str, ...]
 
 
-def read_event(fields: Mapping[str, Any], now: float, *, unique_id: str, country: str | None = None) -> TrackedEvent:
+def read_event(
+    fields: Mapping[str, Any], now: float, *, unique_id: str, country: str | None = None, first_year: int = 1990
+) -> TrackedEvent:
     """Validate an event. ``unique_id``: used where the event names neither ``unique_id`` nor ``order_id``.
+
+    ``first_year``: the first one of which Klaviyo takes events.
 
     ``fields``: ``metric``, ``profile`` (as :func:`read_person` takes it), ``time`` (ISO 8601; default now), ``value``,
     ``currency``, ``unique_id`` or ``order_id``, ``properties``, ``items``. Raise :class:`InvalidPersonError`.
@@ -47,7 +50,7 @@ def read_event(fields: Mapping[str, Any], now: float, *, unique_id: str, country
     if not isinstance(metric, str) or not metric.strip() or len(metric) > _LONGEST_METRIC:
         faults.append(_fault("metric", "metric-invalid", f"a name of 1 to {_LONGEST_METRIC} characters is needed"))
     properties = _properties(fields, faults)
-    time = _time(fields.get("time"), now, faults)
+    time = _time(fields.get("time"), now, first_year, faults)
     value = _value(fields.get("value"), faults)
     currency = fields.get("currency")
     if currency is not None and not (isinstance(currency, str) and _CURRENCY.fullmatch(currency)):
@@ -116,7 +119,7 @@ def _properties(fields: Mapping[str, Any], faults: list[Fault]) -> dict[str, Any
     return properties
 
 
-def _time(given: object, now: float, faults: list[Fault]) -> str:
+def _time(given: object, now: float, first_year: int, faults: list[Fault]) -> str:
     if given is None:
         return datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds")
     try:
@@ -126,8 +129,8 @@ def _time(given: object, now: float, faults: list[Fault]) -> str:
         return ""
     if moment.tzinfo is None:
         faults.append(_fault("time", "datetime-invalid", "the offset from UTC is missing"))
-    elif moment.year < _FIRST_YEAR or moment.timestamp() > now + _AHEAD:
-        faults.append(_fault("time", "datetime-invalid", f"Klaviyo takes {_FIRST_YEAR} to a year from now"))
+    elif moment.year < first_year or moment.timestamp() > now + _AHEAD:
+        faults.append(_fault("time", "datetime-invalid", f"Klaviyo takes {first_year} to a year from now"))
     return moment.isoformat(timespec="seconds")
 
 

@@ -20,7 +20,7 @@ from etl.state.engine import bulk
 from etl.state.known import confirm
 from etl.state.matching import ranges
 from etl.state.packing import Digests, Lines
-from etl.state.records import count_records, read_blocks, read_records, replace_records
+from etl.state.records import as_bytes, count_records, read_blocks, read_records, replace_records
 
 Former = Callable[[bytes], tuple[bytes, bytes]]
 """Body of a record → the identity and the fingerprint that an earlier version of the program gave it."""
@@ -91,6 +91,30 @@ class AlikeTable(Database):
                 done += bulk(connection, _DONE, [(seq, line) for line in found])
                 confirm(connection, seq, sorted(found), self._clock.now())
         return done
+
+    def events_that_prove(self, run_id: str, lines: Sequence[int], event_ids: Sequence[str]) -> frozenset[str]:
+        """Return those of Klaviyo's events that were seen as proof of other events than these lines', in any run."""
+        if not event_ids:
+            return frozenset()
+        seq = self._seq(run_id)
+        known, confirmed, runs = schema.known_profiles, schema.confirmed_profiles, schema.runs
+        found: set[str] = set()
+        with self._read() as connection:
+            account = sa.select(runs.c.account).where(runs.c.seq == seq).scalar_subquery()
+            blocks = read_blocks(connection, seq, ("identities",), lines)
+            mine = {identity for block in blocks for identity in as_bytes(block.identities[block.chosen])}
+            here = sa.select(runs.c.seq).where(runs.c.account == account)
+            for part in slices(event_ids):
+                for query in (
+                    sa.select(known.c.identity, known.c.klaviyo_id).where(
+                        known.c.account == account, known.c.klaviyo_id.in_(part)
+                    ),
+                    sa.select(confirmed.c.identity, confirmed.c.klaviyo_id).where(
+                        confirmed.c.run.in_(here), confirmed.c.klaviyo_id.in_(part)
+                    ),
+                ):
+                    found.update(row.klaviyo_id for row in connection.execute(query) if bytes(row.identity) not in mine)
+        return frozenset(found)
 
     def _identities(self, run_id: str) -> Iterator[tuple[Lines, Digests]]:
         """Yield the lines and identities of a run's records, range by range of what the identities begin with."""

@@ -189,6 +189,7 @@ def insert_batch(connection: Connection, seq: int, planned: PlannedBatch, *, aga
         lists=orjson.dumps(planned.lists).decode(),
         size=planned.size,
         parent=planned.parent,
+        resent=int(planned.resent),
     )
     batch_id = int(connection.execute(statement.returning(schema.batches.c.id)).scalar_one())
     counted = ", ops = ops + 1" if planned.kind in _COUNTED and not again else ""

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import orjson
 
+from etl.identity import identity_key
 from etl.model import Record
 
 IDENTIFIERS: Final = ("email", "phone_number", "external_id")
@@ -29,7 +30,7 @@ def event_identity(metric: str, unique_id: str, who: Mapping[str, Any]) -> bytes
     """Return the 16 bytes of an event. The first identifier there is says whose it is."""
     event = hashlib.blake2b(f"{metric}\0{unique_id}".encode(), digest_size=_HALF).digest()
     way, name = next(((at, name) for at, name in enumerate(IDENTIFIERS) if who.get(name)), (_WAYS, ""))
-    said = f"{metric}\0{unique_id}\0{name}\0{key_of(name, str(who.get(name) or ''))}"
+    said = f"{metric}\0{unique_id}\0{name}\0{identity_key(name, str(who.get(name) or ''))}"
     person = bytearray(hashlib.blake2b(said.encode(), digest_size=_HALF).digest())
     person[0] = person[0] & ~_WAYS & 0xFF | way
     return event + bytes(person)
@@ -38,11 +39,6 @@ def event_identity(metric: str, unique_id: str, who: Mapping[str, Any]) -> bytes
 def former_identity(metric: str, unique_id: str) -> bytes:
     """Return the identity that versions up to 0.1 gave an event, whoever it was of."""
     return hashlib.blake2b(f"event:{metric}:{unique_id}".encode(), digest_size=_FORMER_DIGEST).digest()
-
-
-def key_of(name: str, value: str) -> str:
-    """Return an identifier as it is compared. Never ``casefold``, which makes one address of ``weiß`` and ``weiss``."""
-    return value.lower() if name == "email" else value
 
 
 @dataclass(eq=False)
@@ -73,7 +69,7 @@ def same_people(records: Sequence[Record]) -> list[Record]:
     for record in records:
         attributes = orjson.loads(record.body)["attributes"]
         event = attributes["event"]
-        keys = {name: key_of(name, str(attributes[name])) for name in IDENTIFIERS if attributes.get(name)}
+        keys = {name: identity_key(name, str(attributes[name])) for name in IDENTIFIERS if attributes.get(name)}
         named.append(((event["metric"], event["unique_id"]), keys, record))
     # Who is named best comes first, so that the others find them.
     named.sort(key=lambda one: (*(name not in one[1] for name in IDENTIFIERS), one[2].line))

@@ -28,7 +28,6 @@ STANDARD: Final = (
 )  # fmt: skip
 _NEAR: Final = 0.85
 _DIGEST: Final = 16
-_FIRST: Final = datetime(1990, 1, 1, tzinfo=UTC)
 _YEAR: Final = 366 * 86_400.0
 _MOST_PROPERTIES: Final = 400
 _LONGEST_TEXT: Final = 100_000
@@ -48,13 +47,24 @@ class Built:
 
 
 class EventBuilder:
-    """Builds chunk by chunk. ``now``: epoch seconds; Klaviyo takes nothing a year later (reference 3.9)."""
+    """Builds chunk by chunk.
 
-    def __init__(self, mapping: EventMapping, now: float) -> None:
+    ``now``: epoch seconds; Klaviyo takes nothing a year later (reference 3.9), and nothing before ``first_year``.
+    """
+
+    def __init__(self, mapping: EventMapping, now: float, *, first_year: int = 1990) -> None:
         self._mapping = mapping
+        self._first = datetime(first_year, 1, 1, tzinfo=UTC)
         self._rule = mapping.event
         self._latest = now + _YEAR
-        self._told: set[str] = set()
+        self._zeros: dict[str, int] = {}
+        self.metrics: set[str] = set()
+        """The names of the metrics that built events go to."""
+
+    @property
+    def zeros(self) -> dict[str, int]:
+        """Property → how many built events hold a zero there."""
+        return dict(sorted(self._zeros.items()))
 
     def build(self, records: Sequence[Record]) -> Built:
         """Turn profile-like records into events."""
@@ -71,6 +81,7 @@ class EventBuilder:
                 continue
             who = {name: getattr(record, name) for name in IDENTIFIERS if getattr(record, name)}
             built.records.append(event_record(record.line, who, event))
+            self._count_zeros(event["properties"])
             if "value" in event:
                 add(built.revenue, event.get("currency", ""), Decimal(event["value"]))
         return built
@@ -122,8 +133,8 @@ class EventBuilder:
             return ""
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=UTC)
-        if moment < _FIRST or moment.timestamp() > self._latest:
-            faults.append(("time", "event-time-out-of-range", "Klaviyo takes 1990 to a year from now"))
+        if moment < self._first or moment.timestamp() > self._latest:
+            faults.append(("time", "event-time-out-of-range", f"Klaviyo takes {self._first.year} to a year from now"))
         # Klaviyo keeps whole seconds (reference 3.9).
         return moment.replace(microsecond=0).isoformat()
 
@@ -143,11 +154,21 @@ class EventBuilder:
         if any(isinstance(value, str) and len(value.encode()) > _LONGEST_TEXT for value in properties.values()):
             faults.append(("", "event-too-large", f"a text of more than {_LONGEST_TEXT:,} bytes"))
 
+    def _count_zeros(self, properties: Mapping[str, Any]) -> None:
+        items = properties.get("Items")
+        cells = [
+            *properties.items(),
+            *(cell for item in (items if isinstance(items, list) else ()) for cell in item.items()),
+        ]
+        for name, value in cells:
+            if value == 0 and not isinstance(value, bool):
+                self._zeros[name] = self._zeros.get(name, 0) + 1
+
     def _advise(self, metric: str, built: Built) -> None:
         """Warn once of a name that is nearly a standard one: flows would wait for the other."""
-        if metric in self._told or metric in STANDARD:
+        if metric in self.metrics:
             return
-        self._told.add(metric)
+        self.metrics.add(metric)
         near = near_miss(metric)
         if near is not None:
             detail = f"did you mean {near!r}?"
