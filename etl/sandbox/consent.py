@@ -17,8 +17,10 @@ from etl.sandbox.store import Store
 
 EMAIL: Final = "email.marketing"
 SMS: Final = "sms.marketing"
-CHANNELS: Final = (EMAIL, "email.open_tracking", SMS, "sms.transactional")
-"""The channels that are simulated. WhatsApp and push are refused at the door."""
+TRACKING: Final = ("email.open_tracking", "email.click_tracking")
+WHATSAPP: Final = ("whatsapp.marketing", "whatsapp.transactional", "whatsapp.conversational")
+CHANNELS: Final = (EMAIL, *TRACKING, SMS, "sms.transactional", *WHATSAPP)
+"""The channels that are kept. Push is taken and comes to nothing: there are no devices here."""
 
 Reason = Literal["HARD_BOUNCE", "INVALID_EMAIL", "SPAM_COMPLAINT", "UNSUBSCRIBE", "USER_SUPPRESSED"]
 REASONS: Final = ("HARD_BOUNCE", "INVALID_EMAIL", "SPAM_COMPLAINT", "UNSUBSCRIBE", "USER_SUPPRESSED")
@@ -125,7 +127,6 @@ def documents(store: Store, profiles: Sequence[int]) -> dict[int, dict[str, Any]
 def _document(records: dict[str, Row | None], held: list[Row]) -> dict[str, Any]:
     listed = [row for row in held if row["list_id"]]
     everywhere = [row for row in held if not row["list_id"]]
-    tracking = records["email.open_tracking"]
     email = records[EMAIL]
     marketing = {
         # True without any consent at all: mail needs no consent here, only the absence of suppression (OpenAPI).
@@ -140,13 +141,16 @@ def _document(records: dict[str, Row | None], held: list[Row]) -> dict[str, Any]
         ],
     }
     document: dict[str, Any] = {"email": {"marketing": marketing}, "sms": {}}
-    if tracking is not None:
-        document["email"]["open_tracking"] = {
-            "can_receive": tracking["consent"] == "SUBSCRIBED",
-            "consent": tracking["consent"],
-            "consent_timestamp": jsonapi.moment(tracking["at"]),
-            "last_updated": jsonapi.moment(tracking["updated"]),
-        }
+    for channel in (*TRACKING, *WHATSAPP):
+        record = records[channel]
+        if record is not None:
+            medium, _, kind = channel.partition(".")
+            document.setdefault(medium, {})[kind] = {
+                "can_receive": record["consent"] == "SUBSCRIBED",
+                "consent": record["consent"],
+                "consent_timestamp": jsonapi.moment(record["at"]),
+                "last_updated": jsonapi.moment(record["updated"]),
+            }
     for kind in ("marketing", "transactional"):
         record = records[f"sms.{kind}"]
         received = record is not None and record["consent"] == "SUBSCRIBED"

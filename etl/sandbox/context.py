@@ -19,6 +19,13 @@ from etl.sandbox.store import Store
 _NUMBER: Final = re.compile(r"[0-9]{1,6}")
 _CURSOR: Final = re.compile(r"offset:([0-9]{1,12})")
 
+_SINCE: Final = {
+    "backfill": "2026-07-15",
+    "click_tracking": "2026-10-15",
+    "meta_beside_attributes": "2026-10-15",
+}
+"""What came with which revision; to an older one it is an unknown field, or is not looked at."""
+
 Page = tuple[list[Any], str | None]
 
 
@@ -37,6 +44,10 @@ class Context:
     def url(self) -> str:
         """Where the server is."""
         return self.request.base_url
+
+    def knows(self, feature: str) -> bool:
+        """Whether the revision that was asked for has a feature already (reference 1.5, 1.10)."""
+        return self.request.headers.get("revision", "")[:10] >= _SINCE[feature]
 
     def document(self, shape: Shape) -> dict[str, Any]:
         """Return the body's ``data`` object, which has the shape. Raise a 400 problem for all that it has not."""

@@ -20,17 +20,17 @@ _OLDEST: Final = datetime(1990, 1, 1, tzinfo=UTC).timestamp()
 _YEAR: Final = 366 * 86_400.0
 _CURRENCY: Final = re.compile(r"[A-Z]{3}")
 _ISO: Final = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}.*")
-_FIELDS: Final = frozenset({"properties", "time", "value", "value_currency", "unique_id", "backfill", "metric"})
+FIELDS: Final = frozenset({"properties", "time", "value", "value_currency", "unique_id", "backfill", "metric"})
 
 
-def check(attributes: Any, pointer: str, now: float, *, beside: frozenset[str] = frozenset()) -> list[Problem]:
-    """Return what is wrong with an event's attributes. ``beside``: further fields that the endpoint takes."""
+def check(attributes: Any, pointer: str, now: float, fields: frozenset[str]) -> list[Problem]:
+    """Return what is wrong with an event's attributes. ``fields``: those that the endpoint takes."""
     if not isinstance(attributes, dict):
         return [invalid("The attributes are missing.", pointer)]
     found = [
         invalid(f"'{name}' is not a valid field for the resource 'event'.", f"{pointer}/{name}")
         for name in attributes
-        if name not in _FIELDS | beside
+        if name not in fields
     ]
     found += _check_metric(attributes.get("metric"), f"{pointer}/metric")
     found += _check_properties(attributes.get("properties"), f"{pointer}/properties")

@@ -20,7 +20,7 @@ def create(context: Context) -> Response:
     """POST /api/events. A bad phone beside a good e-mail is left out, which only a header says (reference 4.7)."""
     _check_size(context)
     attributes = context.document(bodies.EVENT)["attributes"]
-    found = event_rules.check(attributes, _AT, context.now, beside=frozenset({"profile"}))
+    found = event_rules.check(attributes, _AT, context.now, _fields(context) | {"profile"})
     profile, wrong = _profile(context, attributes, _AT)
     headers: dict[str, str] = {}
     if wrong and only_phone_is_bad(profile["attributes"], wrong, f"{_AT}/profile/data/attributes"):
@@ -65,7 +65,9 @@ def _group(context: Context, group: Any, pointer: str) -> tuple[list[dict[str, A
         found.append(invalid("The events are required.", at))
     for number, item in enumerate(items):
         wrong = list(bodies.GROUPED_EVENT(item, f"{at}/{number}"))
-        wrong = wrong or event_rules.check(item["attributes"], f"{at}/{number}/attributes", context.now)
+        wrong = wrong or event_rules.check(
+            item["attributes"], f"{at}/{number}/attributes", context.now, _fields(context)
+        )
         found += wrong
         if not wrong:
             # Either place says it: for the whole profile, or for one event.
@@ -82,6 +84,11 @@ def _items(group: Any) -> list[Any]:
     return items if isinstance(items, list) else []
 
 
+def _fields(context: Context) -> frozenset[str]:
+    """Return the fields of an event that the revision knows."""
+    return event_rules.FIELDS if context.knows("backfill") else event_rules.FIELDS - {"backfill"}
+
+
 def _check_size(context: Context) -> None:
     if len(context.request.body) > event_rules.MOST_BYTES:
         raise ProblemError(Problem(413, "payload_too_large", "Payload too large.", "At most 5MB are allowed."))
@@ -92,8 +99,10 @@ def _profile(context: Context, attributes: Any, at: str) -> tuple[dict[str, Any]
     pointer = f"{at}/profile/data"
     data = attributes["profile"]["data"]
     # ``meta`` stands beside the attributes, or among them before 2026-10-15 (reference 1.5).
-    inner = {name: value for name, value in data["attributes"].items() if name not in {"meta", "anonymous_id"}}
-    meta = data.get("meta") or data["attributes"].get("meta")
+    beside = context.knows("meta_beside_attributes")
+    apart = {"anonymous_id"} if beside else {"meta", "anonymous_id"}
+    inner = {name: value for name, value in data["attributes"].items() if name not in apart}
+    meta = data.get("meta") if beside else data["attributes"].get("meta")
     wrong = malformed(inner, f"{pointer}/attributes")
     phone = inner.get("phone_number")
     if phone and not wrong and not is_real_phone(phone):

@@ -16,7 +16,9 @@ from etl.sandbox.store import Profile, Store
 from etl.sandbox.validation import DROPPED_DOMAIN, FAILED_DOMAIN, looks_fake
 
 ADDRESS: Final = {"email": "email", "sms": "phone_number"}
-"""Medium → the attribute that it reaches a person by."""
+"""Medium → the attribute that it reaches a person by: the two that messages are counted of."""
+MEDIA: Final = {**ADDRESS, "whatsapp": "phone_number"}
+"""Likewise of every medium that one can consent to."""
 
 
 def subscribe(store: Store, settings: SandboxSettings, work: dict[str, Any], now: float) -> None:
@@ -29,7 +31,7 @@ def subscribe(store: Store, settings: SandboxSettings, work: dict[str, Any], now
     for row in work["rows"]:
         if _unwanted(row.get("email") or "", settings):
             continue
-        for medium in ADDRESS:
+        for medium in MEDIA:
             channels = {name: at for name, at in row["channels"].items() if name.partition(".")[0] == medium}
             if not channels:
                 continue
@@ -57,7 +59,7 @@ def unsubscribe(store: Store, work: dict[str, Any], now: float) -> None:
     """Carry an unsubscription request out: from the list for its members, from everything for all others."""
     list_id = _known(store, work["list"])
     for row in work["rows"]:
-        for medium in ADDRESS:
+        for medium in MEDIA:
             channels = [name for name in row["channels"] if name.partition(".")[0] == medium]
             if not channels:
                 continue
@@ -90,7 +92,7 @@ def person(store: Store, row: dict[str, Any], medium: str, now: float) -> Profil
     by_phone = store.find(phone_number=[phone]) if phone else []
     named = store.find(id=[row["id"]]) if row.get("id") else []
     first, second = (by_email, by_phone) if medium == "email" else (by_phone, by_email)
-    attribute = ADDRESS[medium]
+    attribute = MEDIA[medium]
     free = [profile for profile in second if not getattr(profile, attribute)]
     found = [*named, *first, *free]
     profile = found[0] if found else Profile(store.next_profile(), None, None, None, {}, now, now)
@@ -113,7 +115,7 @@ def _asks_first(store: Store, settings: SandboxSettings, part: dict[str, Any], m
         process = row["opt_in_process"]
     if process != "double_opt_in":
         return False
-    attribute = ADDRESS[medium]
+    attribute = MEDIA[medium]
     column = "email_key" if medium == "email" else attribute
     found = store.find(**{column: [key_of(attribute, part["row"][attribute])]})
     return not (found and consent.subscribed(store, found[0].seq, f"{medium}.marketing"))
@@ -121,7 +123,7 @@ def _asks_first(store: Store, settings: SandboxSettings, part: dict[str, Any], m
 
 def _ask(store: Store, part: dict[str, Any], medium: str) -> None:
     """Send the message that asks to confirm. Until then there is no consent, no member, and no new profile."""
-    address = key_of("email", part["row"][ADDRESS[medium]])
+    address = key_of("email", part["row"][MEDIA[medium]])
     kept = orjson.dumps({name: part[name] for name in ("row", "list", "historical", "source")})
     store.connection.execute(
         "INSERT OR REPLACE INTO opt_ins VALUES (?, ?, ?, ?)", (medium, address, part["list"] or "", kept)
@@ -150,7 +152,7 @@ def _grant(store: Store, part: dict[str, Any], medium: str, now: float, *, confi
         consent.lift(store, profile.seq, consent.LIFTED)
     _join(store, part["list"], profile.seq, now, flows=not historical)
     if welcomed and not historical and (medium == "sms" or consent.reachable(store, profile.seq)):
-        messages.to_address(store, medium, row[ADDRESS[medium]], "welcome")
+        messages.to_address(store, medium, row[MEDIA[medium]], "welcome")
 
 
 def _join(store: Store, list_id: str | None, profile: int, now: float, *, flows: bool) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import phonenumbers
 
-from etl.sandbox import bodies, consent, jsonapi, pending
+from etl.sandbox import bodies, consent, jsonapi, pending, subscribing
 from etl.sandbox.context import Context
 from etl.sandbox.filters import as_utc
 from etl.sandbox.jsonapi import Problem, ProblemError, Response, invalid
@@ -52,9 +52,14 @@ def _accept(context: Context, kind: str, work: pending.Kind, most: int) -> Respo
 class _Reader:
     """Reads the profiles of one request and keeps what is wrong with them."""
 
-    def __init__(self, context: Context, subscribing: bool, historical: bool) -> None:  # noqa: FBT001 - of one caller
+    def __init__(self, context: Context, grants: bool, historical: bool) -> None:  # noqa: FBT001 - of one caller
         self._context = context
-        self._consent = "SUBSCRIBED" if subscribing else "UNSUBSCRIBED"
+        self._consent = "SUBSCRIBED" if grants else "UNSUBSCRIBED"
+        self._known = {*consent.CHANNELS, "push.marketing"}
+        if grants:
+            self._known -= {"whatsapp.conversational"}
+        if not context.knows("click_tracking"):
+            self._known -= {"email.click_tracking"}
         self.historical = historical
         self.found: list[Problem] = []
         self.dropped_phone = False
@@ -72,8 +77,10 @@ class _Reader:
         email, phone = self._addresses(attributes, at)
         channels = self._channels(attributes.get("subscriptions"), f"{at}/subscriptions")
         if phone is None and attributes.get("phone_number"):
-            channels = {name: value for name, value in channels.items() if not name.startswith("sms.")}
-        for medium, address, name in (("email", email, "email"), ("sms", phone, "phone_number")):
+            channels = {name: value for name, value in channels.items() if name.startswith("email.")}
+        addresses = {"email": email, "phone_number": phone}
+        for medium, name in subscribing.MEDIA.items():
+            address = addresses[name]
             if address is None and any(channel.startswith(f"{medium}.") for channel in channels):
                 self._refuse(f"'{name}' is required to change {medium} subscriptions.", f"{at}/{name}")
         if (
@@ -113,17 +120,21 @@ class _Reader:
                 continue
             for kind, given in kinds.items():
                 channel = f"{medium}.{kind}"
-                if channel not in consent.CHANNELS:
-                    self._refuse(f"The sandbox knows no channel '{channel}'.", f"{at}/{medium}/{kind}")
+                if channel in {"push.tokens", "push.anonymous_id"}:
+                    continue
+                if channel not in self._known:
+                    self._refuse(f"'{kind}' is not a valid field for the channel '{medium}'.", f"{at}/{medium}/{kind}")
                 elif not isinstance(given, dict) or given.get("consent") != self._consent:
                     self._refuse(f"The consent must be '{self._consent}'.", f"{at}/{medium}/{kind}/consent")
                 else:
-                    channels[channel] = self._consented_at(channel, given.get("consented_at"), f"{at}/{medium}/{kind}")
+                    moment = self._consented_at(channel, given.get("consented_at"), f"{at}/{medium}/{kind}")
+                    if medium != "push":  # taken, and of no effect: there are no devices here
+                        channels[channel] = moment
         return channels
 
     def _consented_at(self, channel: str, text: Any, at: str) -> float | None:
         """Read the date of a consent: required and past in a historical import, forbidden in any other request."""
-        if self._consent == "UNSUBSCRIBED" or channel == "email.open_tracking":  # these know no date
+        if self._consent == "UNSUBSCRIBED" or channel in consent.TRACKING:  # these know no date
             return None
         pointer = f"{at}/consented_at"
         if not self.historical:
