@@ -4,12 +4,13 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 ROWS   ?= 1000000
+EXAMPLES ?= 25
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench clean
+.PHONY: help demo test lint format bench fuzz-sandbox clean
 
 help: ## show this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -34,6 +35,9 @@ format: $(STAMP) ## let ruff rewrite what it can
 
 bench: $(STAMP) ## measure ratios in one run; ROWS=200000 scales it
 	$(BIN)/python -m tests.bench --rows $(ROWS)
+
+fuzz-sandbox: $(STAMP) ## throw Klaviyo's OpenAPI document at the sandbox; OPENAPI=file names the document
+	$(BIN)/python -m tests.fuzz_sandbox $(if $(OPENAPI),--openapi $(OPENAPI)) --examples $(EXAMPLES)
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) demo runs .pytest_cache .mypy_cache .ruff_cache
