@@ -2,8 +2,8 @@
 
 ``make fuzz-sandbox`` runs it; it is no part of ``make test``. For every operation that the sandbox implements,
 schemathesis makes requests from the document, fitting ones and others; no answer may be a server error, nor of a
-status, a media type or a shape that the document does not know. The document is Klaviyo's and not part of this repository:
-``OPENAPI=...`` names it, else it is looked for beside the checkout.
+status, a media type or a shape that the document does not know. The document is Klaviyo's and not part of this
+repository: ``OPENAPI=...`` names it, else it is looked for beside the checkout.
 """
 
 from __future__ import annotations
