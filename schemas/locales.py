@@ -44,6 +44,28 @@ _TAG: Final = re.compile(
 _TWO_LETTERS: Final = 2
 
 
+def canonical_locale(text: str) -> str:
+    """Return the tag that a text means, as it is usually written (RFC 5646, 2.1.1), else the text as it is.
+
+    ``en_US`` is how Java and most CRMs write it, ``en_US.UTF-8`` and ``de_DE@euro`` how POSIX does.
+    """
+    named = text.split(".", 1)[0].split("@", 1)[0].replace("_", "-")
+    language, *rest = named.split("-")
+    parts, plain = [language.lower()], True
+    for part in rest:
+        # What follows a single letter is an extension, which has no capitals.
+        plain = plain and len(part) > 1
+        parts.append(_subtag(part) if plain else part.lower())
+    tag = "-".join(parts)
+    return tag if is_locale(tag) else text
+
+
+def _subtag(part: str) -> str:
+    if len(part) == _TWO_LETTERS:
+        return part.upper()
+    return part.title() if len(part) == len("Latn") and part.isalpha() else part.lower()
+
+
 def is_locale(text: str) -> bool:
     """Whether ``text`` is a well-formed tag whose two-letter language and region exist. Case does not matter."""
     tag = _TAG.fullmatch(text)

@@ -56,7 +56,7 @@ CASES = [
     ("Short", "a", "text-too-short", ""),
     ("Short", "abcde", "text-too-long", ""),
     ("Code", "ABc", "pattern-mismatch", ""),
-    ("Lang", "en_US.UTF-8", "locale-invalid", "en-US"),
+    ("Lang", "en_UK.UTF-8", "locale-invalid", "en-GB"),
     ("Lang", "English", "locale-invalid", ""),
     ("Zone", "america_slash_new_york", "timezone-invalid", "America/New_York"),
     ("Zone", "Mars", "timezone-invalid", ""),

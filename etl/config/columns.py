@@ -46,6 +46,10 @@ class ColumnRule(Model):
     timezone: str | None = Field(
         None, description="IANA zone of datetimes without offset; default: [defaults], else UTC"
     )
+    time: Literal["noon"] | None = Field(
+        None,
+        description="Time of day of dates without one: Klaviyo takes them for midnight UTC, the day before elsewhere",
+    )
     separator: str | None = Field(None, min_length=1, description="Separator of a list; without it, a JSON array")
     decimal: Literal[".", ","] | None = Field(
         None, description="Decimal sign of a number; default: inferred, not guessed"
@@ -118,6 +122,8 @@ class ColumnRule(Model):
         typed_freely = self.to.startswith(PROPERTY_PREFIX) or self.to == VALUE_TARGET
         if self.to in CONSENT_DATES:
             typed_freely = self.type in {"date", "datetime"}
+        if self.time is not None and self.to in CONSENT_DATES:
+            raise ValueError(f"time is for dates in custom properties; {self.to} is sent with a time of its own")
         if self.to == LIST_TARGET and self.type not in {"text", "list"}:
             raise ValueError('list holds names or ids of lists: set type = "text", or "list" for several')
         if self.type != "text" and not typed_freely and self.to != LIST_TARGET:
@@ -163,6 +169,7 @@ _NUMBERS: Final = ("integer", "decimal", "money")
 _OPTION_TYPES: Final[dict[str, tuple[str, ...]]] = {
     "format": ("date", "datetime"),
     "timezone": ("datetime",),
+    "time": ("date", "datetime"),
     "separator": ("list",),
     **dict.fromkeys(("decimal", "min", "max"), _NUMBERS),
 }

@@ -127,6 +127,10 @@ class Mapping(UsesCode):
         shape = self.model_dump(mode="json", include={"columns", "defaults", "profile"})
         # How it is loaded, not what it is.
         del shape["profile"]["on_conflict"]
+        for column in shape["columns"].values():
+            # An option that came later: who does not use it shall not send every row again.
+            if column["time"] is None:
+                del column["time"]
         if self.computed:
             shape["computed"] = self.model_dump(mode="json", include={"computed"})["computed"]
         if self.asks_consent:

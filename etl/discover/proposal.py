@@ -315,6 +315,8 @@ def _type(draft: _Draft, probes: Probes, ask: Ask) -> None:
         chosen = ask(Question(draft.facts.header, f"{draft.facts.header!r}: {guess.evidence}.", choices, "text"))
         if chosen != "text":
             rule |= guess.others[int(chosen) - 1]
+    if rule.get("type") == "date":
+        draft.why = f'{draft.why}; midnight UTC to Klaviyo, add time = "noon" for flows on this day'
 
 
 def _judge(draft: _Draft, probes: Probes, country: str | None, *, by_row: bool) -> None:

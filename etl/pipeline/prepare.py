@@ -18,6 +18,7 @@ from etl.load import Conflict, ConsentOptions, LoadOptions
 from etl.model import Outcome, RowResult, Wish
 from etl.pipeline.conflicts import conflict_notes, settle_conflicts
 from etl.pipeline.context import Context
+from etl.pipeline.dates import date_notes
 from etl.pipeline.guards import Staged, check_guards
 from etl.pipeline.mirroring import Mirrored
 from etl.pipeline.missing import previous_run, vanished
@@ -130,6 +131,7 @@ def settle_before_loading(store: Store, client: KlaviyoClient, run: Run, mapping
     targets = (*common, *(target for target in routes.values() if target.id not in common_ids))
     notes = (
         *_list_notes(targets, removing),
+        *date_notes(mapping),
         *_consent_notes(store, run, options.consent),
         *_history_notes(store, run, mapping, targets),
     )

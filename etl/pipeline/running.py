@@ -23,11 +23,12 @@ from etl.pipeline.beginning import (
     stage_source,
 )
 from etl.pipeline.context import Context
+from etl.pipeline.dates import date_notes
 from etl.pipeline.files import SourceLike, age_of, files_again, files_of
 from etl.pipeline.folder import write_folder
 from etl.pipeline.loading import load_run, look
 from etl.pipeline.missing import RECENT
-from etl.pipeline.prepare import check_account
+from etl.pipeline.prepare import check_account, note
 from etl.pipeline.revision import revision_notes
 from etl.report import Report
 from etl.state import Run, Store
@@ -57,6 +58,7 @@ def check(
         named = files.name if files is not None else opened.info.name
         run_id = begin(store, named, rules, command="check", account=None, options={"limit": limit}, pilot=False)
         stage_source(context, store, run_id, opened, rules, limit=limit)
+        note(store, run_id, list(date_notes(rules)))
         return write_folder(store, run_id, context.output, context.announce)
 
 

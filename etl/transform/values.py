@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
@@ -29,6 +29,8 @@ _DEEPEST: Final = 100
 _PLAIN_WHOLE: Final = re.compile(r"-?[0-9]{1,12}")
 _PLAIN_AMOUNT: Final = re.compile(r"-?[0-9]{1,12}(?:\.[0-9]{1,2})?")
 _FARTHEST_AHEAD: Final = timedelta(hours=14)
+_DAY: Final = len("2025-04-03")
+_NOON: Final = "12:00:00"
 _LONG_NUMBER: Final = re.compile(r"[\d.]{16}")
 
 
@@ -63,9 +65,9 @@ def converter(rule: ColumnRule, zone: str | None, now: float | None = None) -> C
         case "boolean":
             return _boolean
         case "date":
-            return _not_ahead(lambda text: _date(text, rule), rule, now)
+            return _at_noon(_not_ahead(lambda text: _date(text, rule), rule, now), rule)
         case "datetime":
-            return _not_ahead(lambda text: _datetime(text, rule, zone), rule, now)
+            return _at_noon(_not_ahead(lambda text: _datetime(text, rule, zone), rule, now), rule)
         case "list":
             return lambda text: _list(text, rule)
         case "json":
@@ -123,6 +125,19 @@ def _datetime(text: str, rule: ColumnRule, zone: str | None) -> Converted:
         # Fractions only where there are any: a second is what Klaviyo keeps.
         return Converted(moment.isoformat(timespec="microseconds" if moment.microsecond else "seconds"))
     return Converted(moment.isoformat())
+
+
+def _at_noon(convert: Converter, rule: ColumnRule) -> Converter:
+    """Give dates without a time one, as Klaviyo's documentation recommends (reference 5.6)."""
+    if rule.time is None:
+        return convert
+
+    def timed(text: str) -> Converted:
+        converted = convert(text)
+        bare = isinstance(converted.value, str) and len(converted.value) == _DAY
+        return replace(converted, value=f"{converted.value} {_NOON}") if bare else converted
+
+    return timed
 
 
 def _not_ahead(convert: Converter, rule: ColumnRule, now: float | None) -> Converter:

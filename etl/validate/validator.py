@@ -21,6 +21,7 @@ from etl.validate.cells import Finding, as_trimmed
 from etl.validate.countries import resolve_country
 from etl.validate.emails import judge_emails
 from etl.validate.interpret import Failure, Mask, demand_fit, failures
+from etl.validate.locales import canonical_locales
 from etl.validate.phones import judge_phones
 from etl.validate.rules import details, rule_schema
 from etl.validate.schema import DEFAULT_SCHEMA, adapt, load_schema
@@ -31,6 +32,7 @@ from schemas.consent import consent_schema, words_of
 
 _EMAIL = "email"
 _PHONE = "phone_number"
+_LOCALE = "locale"
 _ZIP = "location.zip"
 _NOBODY = "identifier-missing"
 
@@ -102,6 +104,8 @@ class Validator:
             cells[_PHONE] = phones.normal
             faults += self._found(_PHONE, phones.findings, refused)
             faults += self._unknown_countries(phones.findings, countries)
+        if _LOCALE in cells:
+            cells[_LOCALE] = canonical_locales(cells[_LOCALE])
         if _ZIP in cells:
             zips = lost_zeros(cells[_ZIP], self._country_cells(frame), self._mapping.defaults.country)
             faults += self._found(_ZIP, zips, refused)
