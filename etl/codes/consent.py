@@ -45,6 +45,12 @@ CODES: Final = (
         "Klaviyo, a webhook or a line of the source says so, and it holds. Only the person can subscribe again.",
     ),
     Code(
+        "consent-contradicted",
+        Stage.DEDUPE,
+        "Another line of the source opts this person out",
+        "The strictest word counts, also on a line that is refused: the consent is taken back, not given.",
+    ),
+    Code(
         "consent-pending",
         Stage.LOAD,
         "The person was asked to confirm the subscription",

@@ -8,7 +8,7 @@ through the gate once more.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -16,13 +16,14 @@ from etl.errors import InternalError
 from etl.klaviyo import Reply, refusal
 from etl.load.consent_body import consent_body
 from etl.load.evidence import Look, Sought, Witness
-from etl.load.gate import SUBSCRIBING, Gate, decide, judge, result_of, unproven
+from etl.load.gate import REVOKING, SUBSCRIBING, Gate, decide, judge, result_of, unproven
 from etl.load.machine import Step, Watch, after_consent_reply, poll_again
 from etl.load.options import ConsentOptions, LoadOptions
+from etl.load.plan import CONSENT_ROWS
 from etl.load.proof import scrub
 from etl.load.settlement import CRASH, Next, Settlement, told
 from etl.load.task import LoadTask
-from etl.model import Batch, BatchKind, Channel, ConsentResult, Outcome, RowResult, Severity
+from etl.model import Batch, BatchKind, Channel, ConsentResult, Outcome, PlannedBatch, RowResult, Severity
 from etl.state import CONSENT_CHANNELS, SourceOptOuts
 
 _MOST_DEFERRALS: Final = 3
@@ -99,36 +100,48 @@ class ConsentSettlement(Settlement):
         if self._is_stale(look.seen_at):
             return self._look_again(batch, column)
         settled: list[RowResult] = []
-        hidden: list[int] = []
-        going: list[int] = []
+        gates: dict[Gate, list[int]] = defaultdict(list)
         for line in batch.lines:
             if not people[line].get(channel.address):
                 # A merge of duplicates gave the number to another line.
                 settled.append(_addressless(line, column))
                 continue
             decision = decide(batch.kind, look.evidence[line], list_id=self._consent.list)
-            result = result_of(line, decision, column)
-            if decision.gate in {Gate.ABSENT, Gate.UNCLEAR}:
-                hidden.append(line)
-                if batch.kind not in SUBSCRIBING:
-                    # Taking a consent back harms nobody, whatever the profile would have said.
-                    result = None
-            if result is None:
-                going.append(line)
-            else:
+            gates[decision.gate].append(line)
+            if (result := result_of(line, decision, column)) is not None:
                 settled.append(result)
+        hidden = [*gates[Gate.ABSENT], *gates[Gate.UNCLEAR]]
         if hidden and self._deferred[batch.id] < _MOST_DEFERRALS:
             self._deferred[batch.id] += 1
             return Next(later=(self._clock.now() + _DEFERRAL, batch.id))
+        going, leaving = gates[Gate.SEND], gates[Gate.REVOKE]
+        if hidden and batch.kind not in SUBSCRIBING:
+            # Taking a consent back harms nobody, whatever the profile would have said.
+            settled = [result for result in settled if result.line not in set(hidden)]
+            going = sorted([*going, *hidden])
         ids = {line: look.evidence[line].profiles[0].id for line in going if len(look.evidence[line].profiles) == 1}
         self._store.remember_ids(self._run, ids)
-        if not settled:
+        if not settled and not leaving:
             return None
-        if not going:
+        if not going and not leaving:
             return self._settle(batch, settled, None)
-        following = self._split(batch, settled, [going], None)
-        self._cleared.update(dict.fromkeys(following.ready, look.seen_at))
-        return following
+        return self._part(batch, settled, going, leaving, look)
+
+    def _part(self, batch: Batch, settled: list[RowResult], going: list[int], leaving: list[int], look: Look) -> Next:
+        """Settle some rows of a batch, and let some of the others subscribe and some take their consent back."""
+        parts = [PlannedBatch(batch.kind, tuple(going), batch.lists, parent=batch.id)] if going else []
+        if leaving:
+            self._store.revoke_wishes(self._run, leaving, CONSENT_CHANNELS[batch.kind])
+            kind = REVOKING[batch.kind]
+            most = CONSENT_ROWS[kind]
+            parts += [
+                PlannedBatch(kind, tuple(leaving[start : start + most]), parent=batch.id)
+                for start in range(0, len(leaving), most)
+            ]
+        ready = self._store.split(batch.id, settled, parts, reply="", status=None)
+        self._cleared.update(dict.fromkeys(ready[: bool(going)], look.seen_at))
+        failed = sum(result.outcome in {Outcome.FAILED, Outcome.UNKNOWN} for result in settled)
+        return Next(ready=tuple(ready), rows=len(settled), failed=failed)
 
     def _is_stale(self, seen_at: float | None) -> bool:
         """Whether people may have opted out since they were looked at: a wait that Klaviyo asked for lies between."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from etl.config import IDENTIFIERS
 from etl.identity import opt_out_key, spellings
@@ -17,13 +17,20 @@ from etl.klaviyo import KlaviyoClient, Profile
 from etl.model import Channel
 from etl.state import SourceOptOuts, Store
 
+_OPTS_OUT: Final = "a line of the source opts out"
+_NOT_UNDERSTOOD: Final = "a line of the source says what nobody understands"
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What is known of one person. ``against``: what forbids subscribing them, in words without personal data."""
+    """What is known of one person. ``against``: what forbids subscribing them, in words without personal data.
+
+    ``leaves``: a line of the source takes the consent back in so many words.
+    """
 
     profiles: tuple[Profile, ...] = ()
     against: str | None = None
+    leaves: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +82,16 @@ class Witness:
     def look(self, sought: Mapping[int, Sought], *, subscribing: bool) -> Look:
         """Return what is known of these people; what speaks against it only where they are to be subscribed."""
         profiles, seen_at = self._profiles(sought)
-        words = self._against(sought, profiles) if subscribing else {}
-        return Look({key: Evidence(tuple(profiles[key]), words.get(key)) for key in sought}, seen_at)
+        words = self._told(sought, profiles) if subscribing else {}
+        evidence: dict[int, Evidence] = {}
+        for key, person in sought.items():
+            against, leaves = words.get(key), False
+            if subscribing and self._source is not None:
+                said = self._source.says(_everything(person, profiles[key]))
+                leaves = said is True
+                against = against or (None if said is None else _OPTS_OUT if leaves else _NOT_UNDERSTOOD)
+            evidence[key] = Evidence(tuple(profiles[key]), against, leaves)
+        return Look(evidence, seen_at)
 
     def _profiles(self, sought: Mapping[int, Sought]) -> tuple[dict[int, list[Profile]], float | None]:
         """Return every profile of each of these people, and when the first answer came."""
@@ -102,7 +117,8 @@ class Witness:
                 found[named[profile.id]][profile.id] = profile
         return {key: list(profiles.values()) for key, profiles in found.items()}, seen_at
 
-    def _against(self, sought: Mapping[int, Sought], profiles: Mapping[int, list[Profile]]) -> dict[int, str]:
+    def _told(self, sought: Mapping[int, Sought], profiles: Mapping[int, list[Profile]]) -> dict[int, str]:
+        """Return what the log of webhooks says against whom."""
         name = self._channel.address
         addresses: dict[int, list[str]] = {}
         ids: dict[int, list[str]] = {}
@@ -115,7 +131,7 @@ class Witness:
         )
         words: dict[int, str] = {}
         renamed: dict[str, str] = {}
-        for key, person in sought.items():
+        for key in sought:
             by_address = next((told[word] for one in addresses[key] if (word := opt_out_key(name, one)) in told), None)
             by_id = next((one for one in ids[key] if one in told), None)
             if by_address is not None:
@@ -124,8 +140,6 @@ class Witness:
                 words[key] = f"{told[by_id]}, says a webhook"
                 if addresses[key]:
                     renamed[by_id] = addresses[key][0]
-            elif self._source is not None and self._source.name_any(_everything(person, profiles[key])):
-                words[key] = "a line of the source opts out"
         self._store.name_notices(self._account, self._channel, renamed)
         return words
 

@@ -6,7 +6,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from etl.klaviyo import MOST_IDS_PER_LOOKUP, KlaviyoClient
 from etl.load.evidence import Sought, Witness
@@ -15,6 +15,8 @@ from etl.load.options import LoadOptions
 from etl.load.plan import CONSENT_KINDS, CONSENT_ROWS
 from etl.model import BatchKind, Channel, ConsentAsk, Wish
 from etl.state import Store
+
+_FORESEEN: Final = {Gate.ABSENT: Gate.SEND, Gate.UNCLEAR: Gate.WITHHOLD, Gate.REVOKE: Gate.WITHHOLD}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class ConsentForeseer:
                 kind = CONSENT_KINDS[channel, ask.wish]
                 gate = decide(kind, look.evidence[ask.line], list_id=self._list).gate
                 # The import makes the profile first. Of one that does not say what is wanted, nobody is subscribed.
-                gate = {Gate.ABSENT: Gate.SEND, Gate.UNCLEAR: Gate.WITHHOLD}.get(gate, gate)
+                gate = _FORESEEN.get(gate, gate)
                 self._counts[channel, ask.wish][gate] += 1
                 if gate is Gate.SEND:
                     self._sent[kind, ask.source] += 1

@@ -33,6 +33,7 @@ class Gate(StrEnum):
     SEND = "send"
     ALREADY = "already"
     WITHHOLD = "withhold"
+    REVOKE = "revoke"  # subscribed in Klaviyo, and another line of the source takes the consent back
     ABSENT = "absent"  # the profile cannot be seen: nobody knows what its person wants
     UNCLEAR = "unclear"  # it can be seen, but not what its person wants
 
@@ -58,6 +59,8 @@ def decide(kind: BatchKind, evidence: Evidence, *, list_id: str | None = None) -
         if not evidence.profiles:
             return Decision(_WITHOUT_PROFILE.get(kind, Gate.ABSENT))
         return Decision(Gate.ALREADY if all(shows(kind, one) for one in evidence.profiles) else Gate.SEND)
+    if evidence.leaves and any(consent_of(kind, one).state == _SUBSCRIBED for one in evidence.profiles):
+        return Decision(Gate.REVOKE)
     if evidence.against is not None:
         return Decision(Gate.WITHHOLD, evidence.against)
     if not evidence.profiles:
@@ -89,6 +92,14 @@ def _permission(consent: Consent, channel: Channel, list_id: str | None) -> Deci
     if consent.state not in {_SUBSCRIBED, _NEVER_SUBSCRIBED}:
         return Decision(Gate.UNCLEAR, "Klaviyo's answer has a word of consent that nobody knows")
     return Decision(Gate.ALREADY if consent.state == _SUBSCRIBED else Gate.SEND)
+
+
+REVOKING: Final = {
+    BatchKind.SUBSCRIBE_EMAIL: BatchKind.UNSUBSCRIBE_EMAIL,
+    BatchKind.SUBSCRIBE_SMS: BatchKind.UNSUBSCRIBE_SMS,
+    BatchKind.SUBSCRIBE_SMS_TRANSACTIONAL: BatchKind.UNSUBSCRIBE_SMS_TRANSACTIONAL,
+}
+"""By what a wish to subscribe is turned into its contrary."""
 
 
 def shows(kind: BatchKind, profile: Profile) -> bool:

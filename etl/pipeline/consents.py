@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Final
+from collections.abc import Mapping as AbstractMapping
+from typing import Any, Final
 
-from etl.model import ConsentAsk, Transformed, Validated
+import orjson
+
+from etl.config import IDENTIFIERS, Mapping
+from etl.model import Channel, ConsentAsk, Issue, Severity, Stage, Transformed, Validated, Wish
 from etl.records import Records
-from etl.state import Store
+from etl.state import SourceOptOuts, Store, slices
 from etl.transform import ConsentReader, by_line, consent_print, fingerprint, strictest
 
 _NOT_MOBILE: Final = "phone-not-mobile"
+_CONTRADICTED: Final = "consent-contradicted"
 
 
 def with_consents(
@@ -53,11 +58,45 @@ def merge_consents(store: Store, run_id: str, replaced: Collection[int]) -> None
         channels = dict.fromkeys(ask.channel for ask in said)
         held = (strictest([ask for ask in said if ask.channel is channel]) for channel in channels)
         wishes[line] = sorted(ask._replace(line=line) for ask in held)
-    routes = store.routes(run_id, changed)
-    bodies = zip(changed, store.bodies(run_id, changed), strict=True)
-    prints = {line: fingerprint(body, routes.get(line, ())) for line, body in bodies}
     store.replace_asks(
         run_id,
         {line: wishes[line] for line in changed if wishes[line] != sorted(own.get(line, ()))},
-        {line: consent_print(prints[line], wishes[line]) for line in changed},
+        _prints(store, run_id, changed, wishes),
     )
+
+
+def heed_opt_outs(store: Store, run_id: str, mapping: Mapping) -> None:
+    """Let every line count: who opts out on one that is not sent is taken off by another, and not subscribed.
+
+    That changes the row's fingerprint, so that it is sent although nothing else in it has changed.
+    """
+    for channel in Channel:
+        opt_outs = store.source_opt_outs(run_id, channel)
+        header = mapping.by_target[f"consent.{channel}"][0] if f"consent.{channel}" in mapping.by_target else None
+        for named in slices(store.lines_named(run_id, opt_outs)):
+            lines = store.open_lines(run_id, named)
+            asks = by_line(store.asks(run_id, lines))
+            wishes: dict[int, list[ConsentAsk]] = {}
+            for line, body in zip(lines, store.bodies(run_id, lines), strict=True):
+                attributes = orjson.loads(body)["attributes"]
+                others = [ask for ask in asks.get(line, ()) if ask.channel is not channel]
+                own = {ask.wish for ask in asks.get(line, ()) if ask.channel is channel}
+                if attributes.get(channel.address) and own <= {Wish.SUBSCRIBE} and _named(opt_outs, attributes):
+                    wishes[line] = sorted([*others, ConsentAsk(line, channel, Wish.UNSUBSCRIBE)])
+            if wishes:
+                store.replace_asks(run_id, wishes, _prints(store, run_id, list(wishes), wishes))
+                told = (Issue(line, Stage.DEDUPE, _CONTRADICTED, header, severity=Severity.WARNING) for line in wishes)
+                store.add_issues(run_id, list(told))
+
+
+def _named(opt_outs: SourceOptOuts, attributes: AbstractMapping[str, Any]) -> bool:
+    return opt_outs.says((name, str(attributes[name])) for name in IDENTIFIERS if attributes.get(name)) is True
+
+
+def _prints(
+    store: Store, run_id: str, lines: Sequence[int], wishes: AbstractMapping[int, Sequence[ConsentAsk]]
+) -> dict[int, bytes]:
+    """Return the fingerprints of rows with these wishes."""
+    routes = store.routes(run_id, lines)
+    bodies = zip(lines, store.bodies(run_id, lines), strict=True)
+    return {line: consent_print(fingerprint(body, routes.get(line, ())), wishes[line]) for line, body in bodies}

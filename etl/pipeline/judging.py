@@ -17,8 +17,9 @@ import pyarrow as pa
 from etl.config import Mapping as ColumnMapping
 from etl.model import Chunk, ConsentAsk, Transformed, Validated
 from etl.pipeline.consents import with_consents
+from etl.pipeline.gathering import OptOutGatherer
 from etl.pipeline.uniqueness import hashed_columns
-from etl.state import PackedChunk, pack_chunk
+from etl.state import PackedChunk, Said, pack_chunk
 from etl.transform import ConsentReader, Reshaper, RowRules, Transformer
 from etl.validate import Validator, country_name, resolve_country
 
@@ -27,12 +28,14 @@ from etl.validate import Validator, country_name, resolve_country
 class Judged:
     """A chunk ready to be written.
 
-    ``asks``: what its rows ask for; ``hashes``: of the cells in columns that are ``unique``, see :mod:`uniqueness`.
+    ``asks``: what its rows ask for; ``hashes``: of the cells in columns that are ``unique``, see :mod:`uniqueness`;
+    ``opt_outs``: of all its lines, see :mod:`gathering`.
     """
 
     packed: PackedChunk
     asks: Sequence[ConsentAsk]
     hashes: Mapping[str, bytes]
+    opt_outs: Mapping[Said, bytes]
 
 
 class ChunkJudge:
@@ -47,6 +50,9 @@ class ChunkJudge:
         self._rules = RowRules(mapping) if mapping.rules else None
         self._transformer = Transformer(mapping, now)
         self._consents = ConsentReader(mapping, now) if mapping.asks_consent else None
+        self._gatherer = None
+        if self._consents is not None:
+            self._gatherer = OptOutGatherer(mapping, headers, self._reshaper, self._consents)
 
     def __reduce__(self) -> tuple[type[ChunkJudge], tuple[ColumnMapping, tuple[str, ...], float]]:
         return ChunkJudge, self._given
@@ -54,7 +60,12 @@ class ChunkJudge:
     def __call__(self, chunk: Chunk) -> Judged:
         """Judge a chunk and pack it."""
         kept, validated, transformed, asks = self._judge(chunk.frame)
-        return Judged(pack_chunk(chunk, validated, transformed), asks, hashed_columns(kept, self._unique))
+        packed = pack_chunk(chunk, validated, transformed)
+        return Judged(packed, asks, hashed_columns(kept, self._unique), self.opt_outs(chunk))
+
+    def opt_outs(self, chunk: Chunk) -> Mapping[Said, bytes]:
+        """Return who opts out on any line of a chunk."""
+        return self._gatherer.gather(chunk) if self._gatherer is not None else {}
 
     def judge(self, frame: pd.DataFrame) -> tuple[Validated, Transformed, Sequence[ConsentAsk]]:
         """Return what became of the rows, and what they ask for. ``frame``: the source's cells, index ``line``."""

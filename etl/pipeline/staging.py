@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Callable, Iterator
 from collections.abc import Mapping as AbstractMapping
 from dataclasses import replace
@@ -13,7 +14,7 @@ from etl.config import Mapping
 from etl.errors import ConfigError, InterruptedRunError, SourceError
 from etl.extract import Files, Source, SqlSource, open_query, query_key
 from etl.model import Chunk, Clock, Part, Places, Progress, ProgressHook, RunStatus, Watermark
-from etl.pipeline.consents import merge_consents
+from etl.pipeline.consents import heed_opt_outs, merge_consents
 from etl.pipeline.crew import Crew
 from etl.pipeline.files import open_found, variables_for
 from etl.pipeline.judging import ChunkJudge, OnceOnly, lean_memory
@@ -71,11 +72,13 @@ def stage(
     once, unique = OnceOnly(), Uniqueness(mapping)
     read = 0
     parts: dict[Part, int] = {}
+    reading = Reading(source, limit)
     with lean_memory(), Crew(judge, workers) as crew:
-        for step, judged in crew.judged(chunks_of(source, limit), info.size):
+        for step, judged in crew.judged(reading.first(), info.size):
             if should_stop():
                 raise InterruptedRunError("interrupted", "Stopped while reading: nothing was sent", "Run it again.")
             store.stage_consents(run_id, judged.asks)
+            store.stage_opt_outs(run_id, judged.opt_outs)
             store.stage_packed(run_id, once.filtered(judged.packed))
             unique.note(judged.hashes)
             read += step.records
@@ -84,6 +87,13 @@ def stage(
             progress(Progress("stage", step.position, info.size, info.unit, f"{read:,} rows"))
             # Otherwise this chunk would live on while the next one is read and judged.
             del judged
+    if mapping.asks_consent and store.run(run_id).command != "check":
+        # A pilot sends few rows, but whoever opts out further down has opted out all the same.
+        for chunk in reading.rest():
+            if should_stop():
+                raise InterruptedRunError("interrupted", "Stopped while reading: nothing was sent", "Run it again.")
+            store.stage_opt_outs(run_id, judge.opt_outs(chunk))
+            progress(Progress("stage", chunk.position, info.size, info.unit, "looking for opt-outs"))
     places = Places(parts)
     replaced: set[int] = set()
     for candidates in store.duplicate_candidates(run_id):
@@ -96,6 +106,7 @@ def stage(
     unique.settle(store, run_id, places.text)
     if mapping.asks_consent:
         merge_consents(store, run_id, replaced)
+        heed_opt_outs(store, run_id, mapping)
     details = {
         **facts_of(source, mapping, parts, read=read, limit=limit),
         "seconds": {"stage": clock.monotonic() - started},
@@ -125,43 +136,66 @@ def facts_of(
     return facts
 
 
-def chunks_of(source: Source, limit: int | None) -> Iterator[Chunk]:
-    """Yield the chunks of the first ``limit`` rows, or of all.
+class Reading:
+    """The chunks of a source: those of the first ``limit`` rows, and then the others."""
 
-    A file whose drive goes away while it is read is the source's fault, not ours.
-    """
-    try:
-        yield from _limited(source.chunks(), limit)
-    except OSError as error:
-        raise SourceError(
-            "source-unreadable",
-            f"{source.info.name} broke off while it was read: {error.strerror or type(error).__name__}",
-            "Nothing was sent; copy the file to this machine and run it again.",
-        ) from None
+    def __init__(self, source: Source, limit: int | None) -> None:
+        self._name = source.info.name
+        self._chunks = source.chunks()
+        self._limit = limit
+        self._rest: Chunk | None = None
 
+    def first(self) -> Iterator[Chunk]:
+        """Yield the chunks of the first rows, or all where there is no limit.
 
-def _limited(chunks: Iterator[Chunk], limit: int | None) -> Iterator[Chunk]:
-    if limit is None:
-        yield from chunks
-        return
-    left = limit
-    for chunk in chunks:
-        if chunk.records <= left:
-            left -= chunk.records
+        A file whose drive goes away while it is read is the source's fault, not ours.
+        """
+        left = self._limit
+        while left is None or left > 0:
+            chunk = self._next()
+            if chunk is None:
+                return
+            if left is not None and chunk.records > left:
+                chunk, self._rest = _cut(chunk, left)
+            if left is not None:
+                left -= chunk.records
             yield chunk
-        else:
-            yield _first_records(chunk, left)
-            left = 0
-        if left <= 0:
-            return
+
+    def rest(self) -> Iterator[Chunk]:
+        """Yield what :meth:`first` left."""
+        if self._rest is not None:
+            yield self._rest
+        while (chunk := self._next()) is not None:
+            yield chunk
+
+    def _next(self) -> Chunk | None:
+        try:
+            return next(self._chunks, None)
+        except OSError as error:
+            raise SourceError(
+                "source-unreadable",
+                f"{self._name} broke off while it was read: {error.strerror or type(error).__name__}",
+                "Nothing was sent; copy the file to this machine and run it again.",
+            ) from None
 
 
-def _first_records(chunk: Chunk, count: int) -> Chunk:
+def chunks_of(source: Source, limit: int | None) -> Iterator[Chunk]:
+    """Yield the chunks of the first ``limit`` rows, or of all; see :class:`Reading`."""
+    yield from Reading(source, limit).first()
+
+
+def _cut(chunk: Chunk, count: int) -> tuple[Chunk, Chunk]:
+    """Return the first records of a chunk, and the others."""
     lines = sorted(itertools.chain(chunk.frame.index.tolist(), (row.line for row in chunk.ragged)))[:count]
     last = lines[-1] if lines else 0
+    return _between(chunk, 0, last), _between(chunk, last, sys.maxsize)
+
+
+def _between(chunk: Chunk, after: int, last: int) -> Chunk:
+    index = chunk.frame.index
     return replace(
         chunk,
-        frame=chunk.frame[chunk.frame.index <= last],
-        ragged=tuple(row for row in chunk.ragged if row.line <= last),
-        issues=tuple(issue for issue in chunk.issues if issue.line <= last),
+        frame=chunk.frame[(index > after) & (index <= last)],
+        ragged=tuple(row for row in chunk.ragged if after < row.line <= last),
+        issues=tuple(issue for issue in chunk.issues if after < issue.line <= last or (not after and not issue.line)),
     )

@@ -1,12 +1,13 @@
 """The only SQL on our own state: runs, rows, issues, batches, attempts, known profiles."""
 
+from etl.state.base import slices
 from etl.state.batches import CONSENT_CHANNELS, PendingRow
 from etl.state.chunks import PackedChunk, pack_chunk
 from etl.state.consents import ConsentCount
 from etl.state.merges import MergeSummary
 from etl.state.notices import EARLIEST, Notice, NoticeKind, Standing
 from etl.state.observing import ObservationSummary
-from etl.state.opt_outs import SourceOptOuts, opt_out_digests
+from etl.state.opt_outs import Said, SourceOptOuts, opt_out_hashes
 from etl.state.outbox import LONGEST_WAIT, Parcel, parcel_key
 from etl.state.people import People, hashes_of_people
 from etl.state.profile_merges import MergeStatus, ProfileMerge
@@ -33,13 +34,15 @@ __all__ = [
     "People",
     "ProfileMerge",
     "Run",
+    "Said",
     "SourceOptOuts",
     "SourceRow",
     "Standing",
     "Store",
     "hashes_of_people",
     "is_trouble",
-    "opt_out_digests",
+    "opt_out_hashes",
     "pack_chunk",
     "parcel_key",
+    "slices",
 ]

@@ -78,6 +78,27 @@ class ConsentTable(Database):
             changed = [record._replace(fingerprint=fingerprints[record.line]) for record in records]
             replace_records(connection, seq, changed)
 
+    def open_lines(self, run_id: str, lines: Sequence[int]) -> list[int]:
+        """Return which of these lines have no outcome yet, in order."""
+        rows = schema.rows
+        found: list[int] = []
+        with self._read() as connection:
+            for part in slices(lines):
+                mine = (rows.c.run == self._seq(run_id)) & rows.c.outcome.is_(None) & rows.c.line.in_(part)
+                found += connection.execute(sa.select(rows.c.line).where(mine).order_by(rows.c.line)).scalars()
+        return found
+
+    def revoke_wishes(self, run_id: str, lines: Sequence[int], channel: Channel) -> None:
+        """Let rows that wished to subscribe take their consent back instead: another line of the person does."""
+        bulk_values = [(Wish.UNSUBSCRIBE.value, self._seq(run_id), line, channel.value) for line in lines]
+        with self._write() as connection:
+            bulk(
+                connection,
+                "UPDATE consents SET wish = ?, at = '', source = '', birthday = '' "
+                "WHERE run = ? AND line = ? AND channel = ?",
+                bulk_values,
+            )
+
     def ask_of_all(self, run_id: str, wish: Wish) -> None:
         """Give every row that is left after staging one wish for its e-mail, and nothing else to do."""
         consents = (

@@ -218,6 +218,21 @@ def hashes_of(name: str, values: Sequence[str]) -> npt.NDArray[np.int64]:
     return np.where(hashed == 0, np.int64(1), hashed)
 
 
+def hashes_of_any(name: str, values: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Return the hashes of identifiers of any name as blocks hold them; no value is empty."""
+    if not values:
+        return np.zeros(0, _LINE)
+    if name != "phone_number":
+        return hashes_of(name, values)
+    texts = pa.array(values, pa.large_string())
+    plain = pc.match_substring_regex(texts, _PHONE).to_numpy(zero_copy_only=False)
+    hashes = np.zeros(len(values), _LINE)
+    for chosen in (plain, ~plain):
+        if chosen.any():
+            hashes[chosen] = _hashed(name, texts.filter(pa.array(chosen)))
+    return hashes
+
+
 def _cells(column: Any) -> memoryview:
     """Return the bytes of all cells of a column, one after the other, without copying them."""
     _, offsets, data = column.buffers()

@@ -231,14 +231,17 @@ consents = sa.Table(
     sqlite_with_rowid=False,
 )
 
-# Who opted out on any line of a run's source, sent or not, a chunk at a time; see opt_outs.py. ``digests``: packed.
+# Who opted out on any line of a run's source, sent or not, a chunk at a time; see opt_outs.py. ``name``: of the
+# identifiers; ``certain``: their words were understood.
 source_opt_outs = sa.Table(
     "source_opt_outs",
     metadata,
     sa.Column("id", _Integer, primary_key=True, autoincrement=True),
     sa.Column("run", _Integer, nullable=False),
     sa.Column("channel", sa.Text, nullable=False),
-    sa.Column("digests", sa.LargeBinary, nullable=False),
+    sa.Column("certain", sa.SmallInteger, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("hashes", sa.LargeBinary, nullable=False),
     sa.Index("source_opt_outs_by_run", "run", "channel"),
 )
 

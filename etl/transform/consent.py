@@ -64,6 +64,23 @@ class ConsentReader:
         asks.sort()
         return Asked(tuple(asks), tuple(issues))
 
+    def opt_outs(self, frame: pd.DataFrame, *, doubtful: bool = True) -> dict[tuple[Channel, bool], list[int]]:
+        """Return the lines that speak against a channel: (channel, whether their words are understood) → lines.
+
+        ``frame``: target columns of trimmed cells, of lines that may be refused. ``doubtful``: words that nobody
+        understands count.
+        """
+        found: dict[tuple[Channel, bool], list[int]] = {}
+        for channel in self._channels:
+            words = frame[f"consent.{channel}"].fillna("")
+            states = {word: self._words.get(folded(word)) if word else "" for word in words.unique().tolist()}
+            out = [word for word, state in states.items() if state in {UNSUBSCRIBED, SUPPRESSED}]
+            unknown = [word for word, state in states.items() if state is None] if doubtful else []
+            for certain, those in ((True, out), (False, unknown)):
+                if those:
+                    found[channel, certain] = words.index[words.isin(those)].tolist()
+        return found
+
     def _read(
         self,
         channel: Channel,

@@ -1,7 +1,17 @@
 """Validate: e-mails, phones, the schema, the mapping's rules. Strings in, strings out, with an issue per fault."""
 
+from etl.validate.cells import trimmed
 from etl.validate.countries import country_name, resolve_country
 from etl.validate.shares import can_be_texted, good_emails, good_phones, read_phone
 from etl.validate.validator import Validator
 
-__all__ = ["Validator", "can_be_texted", "country_name", "good_emails", "good_phones", "read_phone", "resolve_country"]
+__all__ = [
+    "Validator",
+    "can_be_texted",
+    "country_name",
+    "good_emails",
+    "good_phones",
+    "read_phone",
+    "resolve_country",
+    "trimmed",
+]

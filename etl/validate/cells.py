@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from schemas.columns import texts
 
 # What people cannot see at the ends of a cell: ASCII and Unicode spaces, line ends, and the zero-width and
 # directional marks that spreadsheets and web forms leave behind.
@@ -47,3 +50,8 @@ def as_trimmed(values: pa.Array | pa.ChunkedArray) -> Any:
     if texts.null_count:
         texts = pc.fill_null(texts, "")
     return pc.utf8_trim(texts, characters=INVISIBLE)
+
+
+def trimmed(cells: pd.Series[Any]) -> pd.Series[str]:
+    """Return a column of source cells as the validator reads it: no nulls, each cell trimmed."""
+    return pd.Series(as_trimmed(texts(cells)), index=cells.index, dtype="str")
