@@ -13,11 +13,12 @@ from etl.state import schema
 from etl.state.engine import transaction
 from etl.state.notices import rekey
 from etl.state.records import pack_single_records
+from etl.state.triggers import trigger_statements
 
 
 def _first(connection: Connection) -> None:
     schema.metadata.create_all(connection)
-    for statement in schema.trigger_statements(connection.engine.dialect.name):
+    for statement in trigger_statements(connection.engine.dialect.name):
         connection.exec_driver_sql(statement)
 
 

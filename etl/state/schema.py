@@ -1,17 +1,8 @@
-"""Tables and triggers of the state database.
-
-Write-once is the database's business, not the code's: triggers refuse to change an outcome, to take a batch back
-from its end, or to delete a row of a run that has left staging.
-"""
+"""Tables of the state database; what keeps them from being changed where they must not be is in triggers.py."""
 
 from __future__ import annotations
 
-from typing import Final
-
 import sqlalchemy as sa
-
-from etl.model import BatchStatus
-from etl.state.translate import WRITE_ONCE
 
 metadata = sa.MetaData()
 
@@ -353,101 +344,3 @@ owners = sa.Table(
     sa.Column("token", _Integer, nullable=False),
     sa.Column("holder", sa.Text, nullable=False),
 )
-
-# From each status to the next ones: planned to settled for what is found hopeless before it is sent (a list that is
-# gone); submitted to planned for a job that was cancelled.
-TRANSITIONS: Final[dict[BatchStatus, tuple[BatchStatus, ...]]] = {
-    BatchStatus.PLANNED: (BatchStatus.SENDING, BatchStatus.SETTLED, BatchStatus.SUPERSEDED),
-    BatchStatus.SENDING: (BatchStatus.PLANNED, BatchStatus.SUBMITTED, BatchStatus.SETTLED, BatchStatus.SUPERSEDED),
-    BatchStatus.SUBMITTED: (BatchStatus.PLANNED, BatchStatus.SETTLED, BatchStatus.SUPERSEDED),
-    BatchStatus.SETTLED: (),
-    BatchStatus.SUPERSEDED: (),
-}
-
-_ALLOWED: Final = " OR ".join(
-    f"(OLD.status = '{source}' AND NEW.status = '{target}')"
-    for source, targets in TRANSITIONS.items()
-    for target in targets
-)
-
-# (name, event, table, condition, message). The conditions are SQL that both SQLite and PostgreSQL understand.
-_TRIGGERS: Final = (
-    (
-        "rows_outcome_once",
-        "UPDATE",
-        "rows",
-        "OLD.outcome IS NOT NULL AND (NEW.outcome IS NULL OR NEW.outcome <> OLD.outcome)",
-        "an outcome is written once",
-    ),
-    (
-        "rows_keep",
-        "DELETE",
-        "rows",
-        "(SELECT status FROM runs WHERE seq = OLD.run) <> 'staging'",
-        "a row of a staged run is not deleted",
-    ),
-    (
-        "runs_forward",
-        "UPDATE",
-        "runs",
-        "NEW.status <> OLD.status AND (NEW.status = 'staging' OR OLD.status = 'finished')",
-        "a run does not go back to staging, nor on after its end",
-    ),
-    ("runs_keep", "DELETE", "runs", "OLD.status <> 'staging'", "a staged run is not deleted"),
-    (
-        "batches_final",
-        "UPDATE",
-        "batches",
-        "OLD.status IN ('settled', 'superseded')",
-        "a settled or superseded batch does not change",
-    ),
-    (
-        "batches_transition",
-        "UPDATE",
-        "batches",
-        f"OLD.status NOT IN ('settled', 'superseded') AND NEW.status <> OLD.status AND NOT ({_ALLOWED})",
-        "a batch moves planned, sending, submitted, settled",
-    ),
-    (
-        "batches_members",
-        "UPDATE",
-        "batches",
-        "NEW.members <> OLD.members OR NEW.attempts < OLD.attempts",
-        "a batch keeps its rows, and its attempts only grow",
-    ),
-    ("batches_keep", "DELETE", "batches", "1 = 1", "a batch is not deleted"),
-    ("attempts_once", "UPDATE", "attempts", "OLD.ended_at IS NOT NULL", "an ended attempt does not change"),
-    ("attempts_keep", "DELETE", "attempts", "1 = 1", "an attempt is not deleted"),
-)
-
-
-def trigger_statements(dialect: str) -> list[str]:
-    """Return the DDL of the write-once triggers for ``sqlite`` or ``postgresql``."""
-    if dialect == "sqlite":
-        return [
-            f"CREATE TRIGGER {name} BEFORE {event} ON {table} FOR EACH ROW WHEN {condition} "
-            f"BEGIN SELECT RAISE(ABORT, '{WRITE_ONCE}{message}'); END"
-            for name, event, table, condition, message in _TRIGGERS
-        ]
-    statements = []
-    for name, event, table, condition, message in _TRIGGERS:
-        kept = "OLD" if event == "DELETE" else "NEW"
-        raising = f"RAISE EXCEPTION '{WRITE_ONCE}{message}' USING ERRCODE = '23514'"
-        # WHEN spares the call of the function for every row that is fine, but takes no subquery.
-        asks = "SELECT" in condition
-        body = f"IF {condition} THEN {raising}; END IF; RETURN {kept};" if asks else f"{raising};"
-        when = "" if asks else f"WHEN ({condition}) "
-        statements += [
-            f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} END $$",
-            f"CREATE TRIGGER {name} BEFORE {event} ON {table} FOR EACH ROW {when}EXECUTE FUNCTION {name}()",
-        ]
-    # TRUNCATE fires no trigger of a row.
-    statements.append(
-        "CREATE FUNCTION refuse_truncate() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
-        f"RAISE EXCEPTION '{WRITE_ONCE}the table is not emptied' USING ERRCODE = '23514'; END $$"
-    )
-    statements += [
-        f"CREATE TRIGGER {table}_truncate BEFORE TRUNCATE ON {table} EXECUTE FUNCTION refuse_truncate()"
-        for table in ("runs", "rows", "batches", "attempts")
-    ]
-    return statements

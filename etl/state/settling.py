@@ -18,6 +18,7 @@ from etl.state.consents import write_consent_results
 from etl.state.engine import bulk
 from etl.state.known import confirm, confirm_membership
 from etl.state.staging import insert_issues
+from etl.state.triggers import TRANSITIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +223,7 @@ def _stored(connection: Connection, batch_id: int) -> _Stored:
 def _move(connection: Connection, batch_id: int, to: BatchStatus, **values: Any) -> None:
     """Change a batch's status. The triggers would refuse a wrong step too; this also refuses a step to the same."""
     batches = schema.batches
-    sources = [source for source, targets in schema.TRANSITIONS.items() if to in targets]
+    sources = [source for source, targets in TRANSITIONS.items() if to in targets]
     moved = connection.execute(
         batches.update().where(batches.c.id == batch_id, batches.c.status.in_(sources)).values(status=to, **values)
     )
