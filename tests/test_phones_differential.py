@@ -26,7 +26,7 @@ COLUMN = 15_000  # cells of one column; a handful of regions in each, so that th
 REGIONS = sorted(phonenumbers.SUPPORTED_REGIONS)
 TYPES = [value for value in PhoneNumberType.values() if value != PhoneNumberType.UNKNOWN]
 NOWHERE = ""  # no country known
-OVERRULING = {"phone-several", "phone-spreadsheet-number"}
+OVERRULING = {"phone-several", "phone-spreadsheet-number", "phone-plus-lost"}
 
 
 def examples(region: str) -> list[PhoneNumber]:

@@ -45,7 +45,7 @@ CASES = [
         "phone-spreadsheet-number",
         "Excel turned this phone into a number; export the column as text",
     ),
-    ("Phone", "447911123456.0", "phone-spreadsheet-number", "+447911123456"),
+    ("Phone", "447400123456.0", "phone-spreadsheet-number", "+447400123456"),
     ("Phone", "07911 123456 / 07911 123457", "phone-several", "+447911123456"),
     ("Phone", "07911 123456 x5", "phone-extension", ""),
     ("Id", "x" * 256, "external-id-too-long", ""),
@@ -162,7 +162,7 @@ def test_the_external_id_may_have_255_characters_of_any_width() -> None:
         ("Atlantis", "030 123456", "", ["phone-no-country", "country-unknown"]),
         ("Atlantis", "+49 30 123456", "+4930123456", []),
         ("Italy", "212345678", "", ["phone-leading-zero-lost"]),
-        ("Germany", "4915112345678", "+494915112345678", ["phone-plus-lost"]),
+        ("Germany", "4915112345678", "", ["phone-plus-lost"]),
     ],
 )
 def test_the_row_names_the_country_of_its_phone(country: str, phone: str, normal: str, codes: list[str]) -> None:

@@ -74,7 +74,7 @@ CODES: Final = (
         "phone-plus-lost",
         Stage.VALIDATE,
         "The phone may have lost its +",
-        "It was read as a national number; if it begins with the country code, use the suggestion.",
+        "It is a number with a + before it and another one without; write the one that is meant, as +49 151 ….",
     ),
     Code(
         "phone-not-mobile",

@@ -14,6 +14,7 @@ from phonenumbers import (
     format_number,
     is_valid_number,
     parse,
+    region_code_for_number,
 )
 
 from etl.validate.cells import Finding
@@ -32,6 +33,15 @@ LONGEST_READ: Final = 250  # characters; phonenumbers refuses more
 _ODD_SPACES: Final = re.compile(r"[^\S ]+|[\u200c-\u200f\u202a-\u202e\u2061-\u2064\ufeff]+")
 _DIGIT: Final = re.compile(r"\d")
 _IDD: Final = re.compile(r"^\W*0\W*(?:0|1\W*1)\W*(?=[1-9])")
+
+
+OLD_FORMS: Final[dict[str, tuple[str, re.Pattern[str], str]]] = {
+    # 01, 044, 045 and the 1 behind +52 went in 2019; the ninth digit of mobiles came from 2012 on; 01 came in 2024.
+    "MX": ("52", re.compile(r"(?:52)?(?:01|044|045|1)?(\d{10})"), r"+52\1"),
+    "BR": ("55", re.compile(r"(?:55|0(?:\d\d)?)?([1-9]{2})([6-9]\d{7})"), r"+55\g<1>9\2"),
+    "BJ": ("229", re.compile(r"(?:229)?(\d{8})"), r"+22901\1"),
+}
+"""Region → its calling code, how its numbers were written once, and how they are written since (digits only)."""
 
 
 def _parsed(text: str, region: str | None) -> PhoneNumber | None:
@@ -53,6 +63,11 @@ def normalise_phone(text: str, region: str | None) -> str | None:
     return _e164(number) if number is not None else None
 
 
+def belongs(number: str, region: str | None) -> bool:
+    """Whether an E.164 number is one of this region; of any, where none is known."""
+    return region is None or region_code_for_number(parse(number, None)) == region
+
+
 def judge_phone(text: str, region: str | None, position: int) -> tuple[str, list[Finding]]:
     """Judge one trimmed cell: E.164 (``""`` where empty or refused) and findings."""
     if not text:
@@ -65,12 +80,13 @@ def judge_phone(text: str, region: str | None, position: int) -> tuple[str, list
     if number is None:
         return "", [_refusal(text, region, position)]
     normal = _e164(number)
-    findings = [Finding(position, "phone-extension")] if number.extension else []
     # In countries with long numbers (Germany) 4915112345678 is valid as a national number, and hardly ever meant so.
+    # Both readings are people's numbers, so neither is taken.
     digits = "".join(_DIGIT.findall(text))
     if "+" not in text and normal != f"+{digits}" and (international := _with_plus(digits, region)):
-        findings.append(Finding(position, "phone-plus-lost", suggestion=international))
-    return normal, findings
+        meant = international if belongs(international, region) else ""
+        return "", [Finding(position, "phone-plus-lost", suggestion=meant, fatal=True)]
+    return normal, [Finding(position, "phone-extension")] if number.extension else []
 
 
 def _with_plus(digits: str, region: str | None) -> str:
@@ -104,6 +120,7 @@ def _several(text: str, region: str | None, position: int, separator: re.Pattern
         if len(_DIGIT.findall(piece)) >= SHORTEST_OF_SEVERAL and (number := normalise_phone(piece, region))
     ]
     if len(numbers) > 1:
+        # What stands there with its + is somebody's number wherever it is; without, it was read as one of the region.
         return Finding(position, "phone-several", suggestion=numbers[0], fatal=True)
     return None
 
@@ -111,13 +128,19 @@ def _several(text: str, region: str | None, position: int, separator: re.Pattern
 def _guess(text: str, region: str | None) -> str:
     """Read digits that lost their ``+`` or their leading zero; ``""`` where nothing is valid."""
     digits = "".join(_DIGIT.findall(text))
-    if "+" not in text and (international := _with_plus(digits, region)):
+    if "+" not in text and (international := _with_plus(digits, region)) and belongs(international, region):
         return international
     readings: list[tuple[str, str | None]] = [(text, region)]
-    if len(digits) >= SHORTEST_INTERNATIONAL:
+    if region not in SUPPORTED_REGIONS and len(digits) >= SHORTEST_INTERNATIONAL:
         readings.append((f"+{digits}", None))
-    readings.append((f"0{digits}", region))
-    return next((number for reading in readings if (number := normalise_phone(*reading))), "")
+    if not digits.startswith("0"):
+        readings.append((f"0{digits}", region))
+    found = (number for reading in readings if (number := normalise_phone(*reading)))
+    return next((number for number in found if "+" in text or belongs(number, _known(region))), "")
+
+
+def _known(region: str | None) -> str | None:
+    return region if region in SUPPORTED_REGIONS else None
 
 
 def _refusal(text: str, region: str | None, position: int) -> Finding:
@@ -129,16 +152,33 @@ def _refusal(text: str, region: str | None, position: int) -> Finding:
         return several
     # phonenumbers knows the no-break space but not its narrow sister, which French exports are full of.
     spaced = _ODD_SPACES.sub(" ", text)
-    if spaced != text and (plainly := normalise_phone(spaced, region)):
+    if spaced != text and (plainly := normalise_phone(spaced, region)) and ("+" in text or belongs(plainly, region)):
         return Finding(position, "phone-invalid", "an unusual space inside", plainly, fatal=True)
     digits = "".join(_DIGIT.findall(text))
     if "+" not in text and region not in SUPPORTED_REGIONS:
         international = _international(text, digits)
         return Finding(position, "phone-no-country", suggestion=international, fatal=True)
-    if "+" not in text and digits and (with_zero := normalise_phone(f"0{digits}", region)):
-        return Finding(position, "phone-leading-zero-lost", suggestion=with_zero, fatal=True)
+    if "+" not in text and digits and not digits.startswith("0"):
+        with_zero = normalise_phone(f"0{digits}", region)
+        if with_zero and belongs(with_zero, _known(region)):
+            return Finding(position, "phone-leading-zero-lost", suggestion=with_zero, fatal=True)
+    if now := _renewed(digits, region):
+        return Finding(position, "phone-invalid", "an old prefix", now, fatal=True)
     suggestion = _international(text, digits) if "+" not in text else ""
+    if suggestion and not belongs(suggestion, _known(region)):
+        # 07911 1234567 is no Russian number because a + makes it one: the row says Britain.
+        suggestion = ""
     return Finding(position, "phone-invalid", suggestion=suggestion, fatal=True)
+
+
+def _renewed(digits: str, region: str | None) -> str:
+    """Read digits as a number of the region was written before its plan changed; ``""`` where that fails."""
+    if region not in OLD_FORMS:
+        return ""
+    _, old, new = OLD_FORMS[region]
+    found = old.fullmatch(digits)
+    number = normalise_phone(found.expand(new), None) if found else None
+    return number if number is not None and belongs(number, region) else ""
 
 
 def _international(text: str, digits: str) -> str:

@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from etl.validate.cells import Finding
-from etl.validate.phone_cell import SHORTEST_INTERNATIONAL, SHORTEST_OF_SEVERAL
+from etl.validate.phone_cell import OLD_FORMS, SHORTEST_INTERNATIONAL, SHORTEST_OF_SEVERAL, belongs
 from etl.validate.phone_columns import Settled, joined, scatter, settle
-from etl.validate.phone_rules import lengths, matches, plan_of
+from etl.validate.phone_rules import lengths, matches, plan_of, shares_code
 
 _DIALLED: Final = "^(?:00|011)[1-9]"
 _PREFIX: Final = "^(?:00|011)"
@@ -30,13 +30,18 @@ def refusals(
     judge alone: cells long enough to hold two numbers, and those whose advice the rules are not sure of.
     """
     homeless = np.array([region is None or plan_of(region) is None for region in names], bool)[regions] & ~signed
-    here = np.flatnonzero((refused | homeless) & (lengths(digits) < 2 * SHORTEST_OF_SEVERAL))
+    renumbered = np.array([region in OLD_FORMS for region in names], bool)[regions]
+    here = np.flatnonzero((refused | homeless) & ~renumbered & (lengths(digits) < 2 * SHORTEST_OF_SEVERAL))
     if not len(here):
         return rows[here], []
     digits, signed, homeless, regions = digits.take(pa.array(here)), signed[here], homeless[here], regions[here]
-    zero, zero_open = _with_zero(digits, np.flatnonzero(~signed & ~homeless), regions, names)
+    leading = matches(digits, "^0")
+    zero, zero_open = _with_zero(digits, np.flatnonzero(~signed & ~homeless & ~leading), regions, names)
+    zero_open |= _of_a_neighbour(zero, regions, names)
     unsaid = ~signed & pc.equal(zero, "").to_numpy(zero_copy_only=False)
-    plus, plus_open = _with_plus(digits, np.flatnonzero(unsaid))
+    plus, plus_open = _with_plus(digits, np.flatnonzero(unsaid & homeless))
+    # Where the row has a country, only a number of that country can be meant: rare, and the library's to say.
+    plus_open |= unsaid & ~homeless & _may_name_own_country(digits, regions, names)
     known = ~(zero_open | plus_open)
     findings = []
     for position, lost_zero, lost_plus, nowhere in zip(
@@ -49,6 +54,27 @@ def refusals(
         code = "phone-leading-zero-lost" if lost_zero else "phone-no-country" if nowhere else "phone-invalid"
         findings.append(Finding(position, code, suggestion=lost_zero or lost_plus, fatal=True))
     return rows[here[known]], findings
+
+
+def _of_a_neighbour(numbers: Any, regions: Any, names: list[str | None]) -> Any:
+    """Whether a number is of another region that shares the calling code, such as Jersey for Britain."""
+    shared = np.array([region is not None and shares_code(region) for region in names], bool)[regions]
+    doubtful = shared & pc.not_equal(numbers, "").to_numpy(zero_copy_only=False)
+    here = np.flatnonzero(doubtful)
+    for place, number in zip(here.tolist(), numbers.take(pa.array(here)).to_pylist(), strict=True):
+        doubtful[place] = not belongs(number, names[regions[place]])
+    return doubtful
+
+
+def _may_name_own_country(digits: Any, regions: Any, names: list[str | None]) -> Any:
+    """Whether digits begin, behind an international prefix or at once, with the calling code of the row's region."""
+    found = np.zeros(len(digits), bool)
+    for index, region in enumerate(names):
+        plan = plan_of(region) if region is not None else None
+        if plan is not None:
+            mine = regions == index
+            found |= mine & matches(digits, f"^(?:00|011)?{plan.calling_code}")
+    return found
 
 
 def _with_zero(digits: Any, chosen: Any, regions: Any, names: list[str | None]) -> tuple[Any, Any]:

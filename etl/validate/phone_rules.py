@@ -21,7 +21,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, PhoneMetadata, PhoneNumberDesc
+from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, PhoneMetadata, PhoneNumberDesc, country_code_for_region
 
 NON_GEOGRAPHIC: Final = "001"
 
@@ -203,6 +203,11 @@ def plans_of(calling_code: str) -> tuple[Plan, ...]:
     if NON_GEOGRAPHIC in regions:
         return ()
     return tuple(plan for region in regions if (plan := plan_of(region)) is not None)
+
+
+def shares_code(region: str) -> bool:
+    """Whether other regions have the calling code of this one."""
+    return len(COUNTRY_CODE_TO_REGION_CODE.get(country_code_for_region(region), ())) > 1
 
 
 @lru_cache(maxsize=1024)
