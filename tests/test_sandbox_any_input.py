@@ -50,6 +50,13 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /api/profile-import": {"data": PERSON},
     "POST /api/profiles": {"data": PERSON},
     "PATCH /api/profiles/{id}": {"data": {**PERSON, "id": "PROFILE"}},
+    "POST /api/profile-merge": {
+        "data": {
+            "type": "profile-merge",
+            "id": "PROFILE",
+            "relationships": {"profiles": {"data": [{"type": "profile", "id": "OTHER"}]}},
+        }
+    },
     "POST /api/profile-bulk-import-jobs": resource(
         "profile-bulk-import-job",
         {"profiles": {"data": [PERSON]}},
@@ -124,7 +131,8 @@ def planted(body: Any, path: tuple[Any, ...], odd: Any) -> Any:
 @pytest.fixture(scope="module")
 def at() -> Iterator[Caller]:
     caller = Caller()
-    caller.post("/api/profiles", "profile", {"email": "ann@mapleshop.com"})
+    for name in ("ann", "bob", "cleo"):
+        caller.post("/api/profiles", "profile", {"email": f"{name}@mapleshop.com"})
     yield caller
     caller.sandbox.close()
 
@@ -157,6 +165,7 @@ def ids(at: Caller) -> dict[str, str]:
     return {
         "LIST": first("/api/lists"),
         "PROFILE": first("/api/profiles"),
+        "OTHER": at.get("/api/profiles", sort="-created").data[0]["id"],
         "HOOK": first("/api/webhooks"),
     }
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from etl.sandbox import SANDBOX_KEY, SandboxServer, SandboxSettings
+from etl.sandbox.routes import ROUTES
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # the client's generated models shadow names of pydantic
@@ -280,3 +282,96 @@ def test_a_key_that_is_none_is_refused(server: SandboxServer) -> None:
     error = refused(stranger.Accounts.get_accounts)
     assert error.status == 401
     assert error.data.errors[0].code == "not_authenticated"
+
+
+def test_ids_alone_are_shown_for_a_job_and_a_list_and_lists_go(client: KlaviyoAPI) -> None:
+    (news,) = client.Lists.get_lists().data
+    rows = {"profiles": {"data": [profile(email="ann@mapleshop.com")]}}
+    lists = {"lists": {"data": [{"type": "list", "id": news.id}]}}
+    body = {"data": {"type": "profile-bulk-import-job", "attributes": rows, "relationships": lists}}
+    job = finished(client, client.Profiles.bulk_import_profiles(body).data.id)
+    (ann,) = client.Profiles.get_profile_ids_for_bulk_import_profiles_job(job.id).data
+    assert [one.id for one in client.Lists.get_profile_ids_for_list(news.id).data] == [ann.id]
+    assert [one.attributes.name for one in client.Profiles.get_list_for_bulk_import_profiles_job(job.id).data] == [
+        "News"
+    ]
+    assert [one.id for one in client.Profiles.get_list_ids_for_bulk_import_profiles_job(job.id).data] == [news.id]
+    client.Lists.delete_list(news.id)
+    assert client.Lists.get_lists().data == []
+    assert refused(lambda: client.Lists.get_profile_ids_for_list(news.id)).status == 404
+
+
+def test_two_profiles_are_merged(client: KlaviyoAPI) -> None:
+    kept, gone = (client.Profiles.create_profile({"data": profile(email=f"{n}@mapleshop.com")}).data.id for n in "ab")
+    sources = {"profiles": {"data": [{"type": "profile", "id": gone}]}}
+    client.Profiles.merge_profiles({"data": {"type": "profile-merge", "id": kept, "relationships": sources}})
+    (found,) = client.Profiles.get_profiles(filter="equals(email,'b@mapleshop.com')").data
+    assert (found.id, found.attributes.email) == (kept, "a@mapleshop.com")
+
+
+def test_click_tracking_is_known_to_the_client_and_to_the_sandbox(server: SandboxServer, client: KlaviyoAPI) -> None:
+    (news,) = client.Lists.get_lists().data
+    granted = {"email": {"click_tracking": {"consent": "SUBSCRIBED"}}}
+    rows = {"profiles": {"data": [profile(email="ann@mapleshop.com", subscriptions=granted)]}}
+    kind = "profile-subscription-bulk-create-job"
+    relationships = {"list": {"data": {"type": "list", "id": news.id}}}
+    client.Profiles.bulk_subscribe_profiles(
+        {"data": {"type": kind, "attributes": rows, "relationships": relationships}}
+    )
+    assert b'"email.click_tracking"' in server.sandbox.dump_consents()
+
+
+CALLS = {
+    "GET /api/accounts": "Accounts.get_accounts",
+    "POST /api/profile-import": "Profiles.create_or_update_profile",
+    "POST /api/profiles": "Profiles.create_profile",
+    "GET /api/profiles": "Profiles.get_profiles",
+    "GET /api/profiles/{id}": "Profiles.get_profile",
+    "PATCH /api/profiles/{id}": "Profiles.update_profile",
+    "POST /api/profile-merge": "Profiles.merge_profiles",
+    "POST /api/profile-bulk-import-jobs": "Profiles.bulk_import_profiles",
+    "GET /api/profile-bulk-import-jobs": "Profiles.get_bulk_import_profiles_jobs",
+    "GET /api/profile-bulk-import-jobs/{id}": "Profiles.get_bulk_import_profiles_job",
+    "GET /api/profile-bulk-import-jobs/{id}/import-errors": "Profiles.get_errors_for_bulk_import_profiles_job",
+    "GET /api/profile-bulk-import-jobs/{id}/profiles": "Profiles.get_profiles_for_bulk_import_profiles_job",
+    "GET /api/profile-bulk-import-jobs/{id}/relationships/profiles": (
+        "Profiles.get_profile_ids_for_bulk_import_profiles_job"
+    ),
+    "GET /api/profile-bulk-import-jobs/{id}/lists": "Profiles.get_list_for_bulk_import_profiles_job",
+    "GET /api/profile-bulk-import-jobs/{id}/relationships/lists": "Profiles.get_list_ids_for_bulk_import_profiles_job",
+    "GET /api/lists": "Lists.get_lists",
+    "POST /api/lists": "Lists.create_list",
+    "GET /api/lists/{id}": "Lists.get_list",
+    "DELETE /api/lists/{id}": "Lists.delete_list",
+    "GET /api/lists/{id}/profiles": "Lists.get_profiles_for_list",
+    "GET /api/lists/{id}/relationships/profiles": "Lists.get_profile_ids_for_list",
+    "POST /api/lists/{id}/relationships/profiles": "Lists.add_profiles_to_list",
+    "DELETE /api/lists/{id}/relationships/profiles": "Lists.remove_profiles_from_list",
+    "POST /api/profile-subscription-bulk-create-jobs": "Profiles.bulk_subscribe_profiles",
+    "POST /api/profile-subscription-bulk-delete-jobs": "Profiles.bulk_unsubscribe_profiles",
+    "POST /api/profile-suppression-bulk-create-jobs": "Profiles.bulk_suppress_profiles",
+    "GET /api/profile-suppression-bulk-create-jobs": "Profiles.get_bulk_suppress_profiles_jobs",
+    "GET /api/profile-suppression-bulk-create-jobs/{id}": "Profiles.get_bulk_suppress_profiles_job",
+    "POST /api/profile-suppression-bulk-delete-jobs": "Profiles.bulk_unsuppress_profiles",
+    "GET /api/profile-suppression-bulk-delete-jobs": "Profiles.get_bulk_unsuppress_profiles_jobs",
+    "GET /api/profile-suppression-bulk-delete-jobs/{id}": "Profiles.get_bulk_unsuppress_profiles_job",
+    "POST /api/events": "Events.create_event",
+    "POST /api/event-bulk-create-jobs": "Events.bulk_create_events",
+    "GET /api/events": "Events.get_events",
+    "GET /api/events/{id}": "Events.get_event",
+    "POST /api/data-privacy-deletion-jobs": "Data_Privacy.request_profile_deletion",
+    "GET /api/webhooks": "Webhooks.get_webhooks",
+    "POST /api/webhooks": "Webhooks.create_webhook",
+    "GET /api/webhooks/{id}": "Webhooks.get_webhook",
+    "PATCH /api/webhooks/{id}": "Webhooks.update_webhook",
+    "DELETE /api/webhooks/{id}": "Webhooks.delete_webhook",
+    "GET /api/webhook-topics": "Webhooks.get_webhook_topics",
+    "GET /api/webhook-topics/{id}": "Webhooks.get_webhook_topic",
+    "GET /api/metrics": "Metrics.get_metrics",
+    "GET /api/metrics/{id}": "Metrics.get_metric",
+}
+
+
+@pytest.mark.parametrize("route", [route.name for route in ROUTES])
+def test_every_endpoint_has_its_call_here(route: str) -> None:
+    assert f"client.{CALLS[route]}" in Path(__file__).read_text(encoding="utf-8")
