@@ -75,9 +75,12 @@ def openapi(version: str) -> dict[str, Any]:
                 "responses": {
                     "200": {"description": done},
                     "202": {"description": "Accepted and on the disk; Klaviyo does not answer now"},
-                    "401": {"description": "The token is missing or wrong"},
-                    "413": {"description": "The body is too large"},
+                    "400": {"description": "The body is not JSON, or ended early", **problem},
+                    "401": {"description": "The token is missing or wrong", **problem},
+                    "408": {"description": "The body came too slowly", **problem},
+                    "413": {"description": "The body is too large", **problem},
                     "422": {"description": "A field is not valid", **problem},
+                    "503": {"description": "It could not be stored: send it again", **problem},
                 },
             }
         }
@@ -93,13 +96,21 @@ def openapi(version: str) -> dict[str, Any]:
                 "post": {
                     "summary": "Receive a signed delivery of Klaviyo",
                     "responses": {
-                        "200": {"description": "On the disk"},
+                        "200": {"description": "On the disk, by this delivery or an earlier one"},
+                        "400": {"description": "Genuine, but no delivery as documented"},
                         "401": {"description": "The signature is not Klaviyo's"},
-                        "409": {"description": "The same delivery a second time"},
+                        "408": {"description": "The body came too slowly"},
+                        "413": {"description": "The body is too large"},
+                        "503": {"description": "It could not be stored: send it again"},
                     },
                 }
             },
-            "/healthz": {"get": {"summary": "Whether the server works", "responses": {"200": {"description": "ok"}}}},
+            "/healthz": {
+                "get": {
+                    "summary": "Whether the server works",
+                    "responses": {"200": {"description": "ok"}, "503": {"description": "A part cannot work, and why"}},
+                }
+            },
             "/metrics": {"get": {"summary": "Counters", "responses": {"200": {"description": "Prometheus text"}}}},
         },
     }
