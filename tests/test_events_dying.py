@@ -11,6 +11,7 @@ from desk import Desk
 from etl import pipeline
 from etl.errors import EtlError, ExitCode
 from etl.report import Report
+from etl.sandbox import Switches
 from event_world import GROUPED, HEADER, imported, order, outcomes
 from rehearsal import CrashError, Points, Weather
 
@@ -66,6 +67,34 @@ def test_dying_anywhere_and_resuming_gives_the_same(tmp_path: Path, calm: tuple[
         folder.mkdir()
         desk = Desk(folder, processing_seconds=0.5)
         desk.write(SMALL, HEADER)
+        desk.context = desk.process(Points(frozenset({moment})))
+        with pytest.raises(CrashError):
+            imported(desk)
+        desk.context = desk.process()
+        assert result(desk, finished(desk, None)) == expected, f"died at {moment}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("poison", [400, 500])
+def test_dying_while_a_failing_row_is_isolated_gives_the_same(tmp_path: Path, poison: int) -> None:
+    """The unique ids are hidden, so that what was seen once must be remembered over the crash."""
+
+    def made(name: str) -> Desk:
+        folder = tmp_path / name
+        folder.mkdir()
+        switches = Switches(poison="person3@mapleshop.com", poison_status=poison, event_id="hidden")
+        desk = Desk(folder, processing_seconds=0.5, switches=switches)
+        twice = [(f"t{number}", *SMALL[0][1:]) for number in range(2)]
+        desk.write([*SMALL, *twice], HEADER)
+        return desk
+
+    desk = made("calm")
+    points = Points()
+    desk.context = desk.process(points)
+    expected = result(desk, imported(desk))
+    assert (expected[0].loaded, expected[0].failed) == (7, 1)
+    for moment in range(1, points.passed + 1, 7):
+        desk = made(str(moment))
         desk.context = desk.process(Points(frozenset({moment})))
         with pytest.raises(CrashError):
             imported(desk)

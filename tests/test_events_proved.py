@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 from desk import Desk
 from etl import pipeline
 from etl.report import Report
-from etl.sandbox import Switches
+from etl.sandbox import Response, Switches
 from event_world import GROUPED, HEADER, ORDERS, codes, imported, order, outcomes, stored
 
 NOON = "2024-05-02T18:00:00+00:00"
@@ -122,6 +124,28 @@ def test_a_profile_that_shows_another_address_is_found_by_its_id(tmp_path: Path)
     assert outcomes(visits(desk, ("a", "ann@mapleshop.com", NOON, "5.00"))) == {"loaded": 1}
     report = visits(desk, ("b", "Ann@MapleShop.com", NOON, "5.00"))
     assert outcomes(report) == {"loaded": 1}
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+def test_a_key_that_sees_events_but_nobodys_profile(tmp_path: Path, hidden: bool) -> None:  # noqa: FBT001 - a case
+    """It proves by unique id, second and value: as many as there are."""
+    desk = desk_of(tmp_path)
+    handle = desk.sandbox.handle
+
+    def without_profiles(request: Any) -> Any:
+        about_people = request.path == "/api/profiles" or (not hidden and request.parameter("include"))
+        if not about_people:
+            answer = handle(request)
+            if hidden and request.path == "/api/events":
+                document = {**json.loads(answer.body), "included": []}
+                return replace(answer, body=json.dumps(document).encode())
+            return answer
+        return Response(403, b'{"errors":[{"id":"1","code":"forbidden","title":"","detail":"No."}]}', {})
+
+    desk.sandbox.handle = without_profiles  # type: ignore[method-assign]
+    lost(desk, "NEW.profile = (SELECT seq FROM profiles WHERE email = 'bob@mapleshop.com')")
+    rows = [("w", f"{name}@mapleshop.com", NOON, "") for name in ("ann", "bob", "eve")]
+    assert outcomes(visits(desk, *rows, ("a", "ann@mapleshop.com", NOON, "5.00"))) == {"loaded": 3, "unknown": 1}
 
 
 # --- metrics of one name ----------------------------------------------------------------------------------------------

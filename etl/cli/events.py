@@ -21,6 +21,7 @@ from etl.errors import InterruptedRunError
 @limit_option
 @force_option
 @click.option("--check", is_flag=True, help="Only read, judge and report: no key, no network.")
+@click.option("--plan", is_flag=True, help="Also ask Klaviyo, and say what would be sent; nothing is sent or kept.")
 @click.option("--fire-flows", is_flag=True, help="Let the events start flows. Default: recorded without (backfill).")
 @click.option("--abandon", is_flag=True, help="Give up an unfinished earlier run into this account.")
 @format_option
@@ -33,6 +34,7 @@ def events(
     limit: int | None,
     force: bool,
     check: bool,
+    plan: bool,
     fire_flows: bool,
     abandon: bool,
     format_: str,
@@ -46,6 +48,7 @@ def events(
 
     \b
     klaviyo-etl events orders.csv --check              what is in the file
+    klaviyo-etl events orders.csv --plan               what would be sent, and to which metrics
     klaviyo-etl events orders.csv --sandbox            rehearse
     klaviyo-etl events orders.csv                      uses orders.toml; docs/events.md shows one
     """
@@ -58,6 +61,7 @@ def events(
                 context=at.context,
                 limit=limit,
                 check=check,
+                plan=plan,
                 fire_flows=fire_flows,
                 force=force,
                 abandon=abandon,

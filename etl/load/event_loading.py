@@ -104,6 +104,7 @@ class _EventLoader:
             case ReplyKind.OK:
                 self._failures = 0
                 self._accepted += 1
+                self._words.pop(batch.id, None)
                 self._refused_alike = (0, "")
                 self._store.mark_submitted(batch.id, None, None, status=reply.status)
             case ReplyKind.UNAVAILABLE | ReplyKind.IN_DOUBT | ReplyKind.MALFORMED:
@@ -149,11 +150,10 @@ class _EventLoader:
             self._words[batch.id] = reply
             self._store.mark_submitted(batch.id, None, None, status=reply.status, adopted=False)
             return
-        code = "klaviyo-too-large" if reply.kind is ReplyKind.TOO_LARGE else "klaviyo-invalid"
         done = [
             RowResult(line, Outcome.LOADED, klaviyo_id=there[line])
             if line in there
-            else RowResult(line, Outcome.FAILED, code, _words(error, reply, made[line]))
+            else RowResult(line, Outcome.FAILED, _code(reply), _words(error, reply, made[line]))
             for line, error in sorted(errors.items())
         ]
         rest = [line for line in batch.lines if line not in errors]
@@ -234,11 +234,17 @@ class _EventLoader:
         elif batch.adopted:
             self._split(batch, loaded, [missing], None, resent=True)
         else:
-            words = self._words.get(batch.id)
-            detail = f"Klaviyo said: {_told(words)}" if words else "accepted, but Klaviyo does not show it"
-            unproven = [RowResult(line, Outcome.UNKNOWN, "event-unproven", detail) for line in missing]
-            self._settle(batch, [*loaded, *unproven])
+            self._settle(batch, [*loaded, *(self._unseen(batch, line) for line in missing)])
         return True
+
+    def _unseen(self, batch: Batch, line: int) -> RowResult:
+        """Return what becomes of a row that never showed: refused after all, or accepted and nowhere to be seen."""
+        reply = self._words.get(batch.id)
+        if reply is None:
+            detail = "accepted, but Klaviyo does not show it"
+            return RowResult(line, Outcome.UNKNOWN, "event-unproven", detail)
+        words = _words(reply.errors[0] if reply.errors else None, reply, self._made([line])[line])
+        return RowResult(line, Outcome.FAILED, _code(reply), words)
 
     def _not_arrived(self, batch: Batch) -> None:
         """Send once more what left no trace; what has failed too often is halved, and a single row fails."""
@@ -299,6 +305,10 @@ class _EventLoader:
 
 def _may_be_repeated(error: ApiError) -> bool:
     return error.row is None or "unique_id" in error.pointer
+
+
+def _code(reply: Reply) -> str:
+    return "klaviyo-too-large" if reply.kind is ReplyKind.TOO_LARGE else "klaviyo-invalid"
 
 
 def _words(error: ApiError | None, reply: Reply, events: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> str:

@@ -61,8 +61,12 @@ def sent_event(line: int, number: int, who: Mapping[str, Any], attributes: Mappi
 
 @dataclass(slots=True)
 class People:
-    """Who is who in Klaviyo. ``ids``: of those who were looked up, ``None`` where nobody was found."""
+    """Who is who in Klaviyo. ``ids``: of those who were looked up, ``None`` where nobody was found.
 
+    ``blind``: the key may not see people. Then an event with the same unique id, second and value proves one of them.
+    """
+
+    blind: bool = False
     ids: dict[tuple[str, ...], str | None] = field(default_factory=dict)
 
     def is_of(self, sent: Sent, event: Event) -> bool:
@@ -99,7 +103,11 @@ def match(
     pairs = []
     used: set[str] = set()
     for one in sent:
-        proof = next((event for event in named.get(one.unique_id, ()) if people.is_of(one, event)), None)
+        candidates = named.get(one.unique_id, ())
+        proof = next((event for event in candidates if people.is_of(one, event)), None)
+        if proof is None and people.blind:
+            free = (event for event in candidates if event.id not in used and event.id not in taken)
+            proof = next((event for event in free if _is_alike(one, event)), None)
         if proof is None:
             alike = [
                 event
@@ -129,6 +137,10 @@ def agrees(sent: Sent, event: Event) -> bool:
     if not any(not name.startswith("$") for name in shown):
         return True  # it shows no properties at all
     return not differing_properties(sent, event)
+
+
+def _is_alike(sent: Sent, event: Event) -> bool:
+    return event.at is not None and int(event.at) == sent.at and agrees(sent, event)
 
 
 def differing_properties(sent: Sent, event: Event) -> list[str]:

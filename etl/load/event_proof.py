@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from etl.errors import AuthError
 from etl.klaviyo import Event, Metric
 from etl.load.event_matching import UNIQUE_ID, People, Sent, match, sent_event, shows_id
 from etl.load.event_metrics import Metrics
@@ -144,20 +145,32 @@ class EventProof:
 
     def _read(self, most_pages: int, keep: Callable[[Event], bool], seen: list[Event], **where: Any) -> bool:
         """Read so many pages, one more where it goes on; return whether that was all there is."""
-        for number, page in enumerate(self._client.event_pages(**where), start=1):
-            self._task.check_stop()
-            seen += filter(keep, page)
-            if number > most_pages:
-                return False
+        try:
+            pages = self._client.event_pages(**where, with_people=not self._people.blind)
+            for number, page in enumerate(pages, start=1):
+                self._task.check_stop()
+                seen += filter(keep, page)
+                if number > most_pages:
+                    return False
+        except AuthError:
+            if self._people.blind:
+                raise
+            # Perhaps it may see events, but nobody's profile.
+            self._people.blind = True
+            return self._read(most_pages, keep, seen, **where)
         return True
 
     def _look_up(self, sent: Sequence[Sent]) -> bool:
         """Look for the profiles of these events' people; return whether one was found."""
         asked = {one.person: one for one in sent if self._people.ids.get(one.person) is None}
-        if not asked:
+        if not asked or self._people.blind:
             return False
         wanted: Mapping[int, Mapping[str, Any]] = {number: one.who for number, one in enumerate(asked.values())}
-        profiles = find_profiles(self._client, wanted)
+        try:
+            profiles = find_profiles(self._client, wanted)
+        except AuthError:
+            self._people.blind = True
+            return True
         for number, person in enumerate(asked):
             self._people.ids[person] = profiles[number].id if number in profiles else None
         return bool(profiles)

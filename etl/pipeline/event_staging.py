@@ -27,9 +27,19 @@ _MOST_ZEROS: Final = 5
 
 
 def stage_events(
-    context: Context, store: Store, run_id: str, source: Source, mapping: EventMapping, *, limit: int | None
+    context: Context,
+    store: Store,
+    run_id: str,
+    source: Source,
+    mapping: EventMapping,
+    *,
+    limit: int | None,
+    keep: bool = True,
 ) -> None:
-    """Judge a source, make one event of the rows that are one, and add up the revenue; the run is then staged."""
+    """Judge a source, make one event of the rows that are one, and add up the revenue; the run is then staged.
+
+    ``keep``: without it the run stays one that can be forgotten.
+    """
     started = context.clock.monotonic()
     info = source.info
     judge = ChunkJudge(mapping.compiled, info.columns, context.clock.now())
@@ -75,7 +85,7 @@ def stage_events(
         ],
         "notes": notes,
     }
-    store.update_run(run_id, status=RunStatus.STAGED, details=details)
+    store.update_run(run_id, status=RunStatus.STAGED if keep else RunStatus.STAGING, details=details)
 
 
 def _merge(store: Store, run_id: str, mapping: EventMapping, revenue: dict[str, Decimal]) -> None:

@@ -26,7 +26,7 @@ from etl.pipeline.folder import write_folder
 from etl.pipeline.prepare import check_account, guard
 from etl.pipeline.revision import revision_notes
 from etl.pipeline.trusting import trusted
-from etl.report import Report
+from etl.report import Report, build_report
 from etl.state import Run, Store
 from etl.transform import former_record, requests_of
 
@@ -45,14 +45,15 @@ def events(
     context: Context | None = None,
     limit: int | None = None,
     check: bool = False,
+    plan: bool = False,
     fire_flows: bool = False,
     force: bool = False,
     abandon: bool = False,
 ) -> Report:
     """Import events: stage, group, send, prove, report. What was confirmed before is not sent again.
 
-    ``check``: only stage and report; no network, no key. ``fire_flows``: let the events start flows. Raises as
-    :func:`etl.pipeline.run` does.
+    ``check``: only stage and report; no network, no key. ``plan``: also ask Klaviyo, and keep nothing; what would be
+    sent is ``pending``. ``fire_flows``: let the events start flows. Raises as :func:`etl.pipeline.run` does.
     """
     context = context or Context.create()
     rules, base = _rules_of(mapping, context)
@@ -75,6 +76,12 @@ def events(
         opened, store = stack.enter_context(open_source(account=lambda: get_account().id))
         account = get_account()
         check_account(rules.compiled, account)
+        if plan:
+            run_id = _staged(context, store, opened, files, rules, account=account, options=options, keep=False)
+            try:
+                return _foreseen(context, store, client, run_id, rules)
+            finally:
+                store.discard_run(run_id)
         with store.lock(account.id, KIND):
             clear_the_way(store, account, abandon=abandon)
             run_id = _staged(context, store, opened, files, rules, account=account, options=options)
@@ -97,8 +104,7 @@ def load_event_run(context: Context, store: Store, client: KlaviyoClient, run_id
                 notes = [*run.details.get("notes", ()), *(f"guard: {objection}" for objection in objections)]
                 store.update_run(run_id, status=RunStatus.REFUSED, details={"notes": notes})
                 return write_folder(store, run_id, context.output, context.announce)
-            store.mark_unchanged(run_id, run.account or "", common_lists=(), list_ids={})
-            store.mark_unchanged_as_before(run_id, run.account or "", _PERSONAL, former_record)
+            _mark_unchanged(store, run)
             _announce(context, store, client, run, mapping)
             store.update_run(run_id, status=RunStatus.LOADING, details={"load": {}})
         summary = load_events(
@@ -154,24 +160,58 @@ def _staged(
     *,
     account: Account | None,
     options: dict[str, Any],
+    keep: bool = True,
 ) -> str:
     """Stage a source; a run whose source breaks half-way is forgotten. Without an account it is only looked at."""
+    loading = account is not None and keep
     run_id = begin(
         store,
         files.name if files is not None else source.info.name,
         mapping,
-        command="check" if account is None else KIND,
+        command=KIND if loading else "check" if account is None else "plan",
         account=account.id if account is not None else None,
         options=options,
         pilot=options["limit"] is not None,
-        parent=parent_of(store, account, source.info, kind=KIND) if account is not None else None,
+        parent=parent_of(store, account, source.info, kind=KIND) if account is not None and keep else None,
     )
     try:
-        stage_events(context, store, run_id, source, mapping, limit=options["limit"])
+        stage_events(context, store, run_id, source, mapping, limit=options["limit"], keep=keep)
     except EtlError:
         store.discard_run(run_id)
         raise
     return run_id
+
+
+def _mark_unchanged(store: Store, run: Run) -> None:
+    store.mark_unchanged(run.id, run.account or "", common_lists=(), list_ids={})
+    store.mark_unchanged_as_before(run.id, run.account or "", _PERSONAL, former_record)
+
+
+def _foreseen(context: Context, store: Store, client: KlaviyoClient, run_id: str, mapping: EventMapping) -> Report:
+    """Return what a run would say before it sends: what is refused, known, or left to send, and to which metrics."""
+    run = store.run(run_id)
+    age = run.options.get("source_age")
+    objections = guard(store, run, mapping.compiled, None, source_age=age, force=bool(run.options.get("force")))
+    _mark_unchanged(store, run)
+    notes = [
+        *store.run(run_id).details.get("notes", ()),
+        *(f"guard: {objection}" for objection in objections),
+        *_sending_notes(store, client, run, mapping),
+    ]
+    store.update_run(run_id, details={"notes": [*revision_notes(context), *notes]})
+    return build_report(store, run_id)
+
+
+def _sending_notes(store: Store, client: KlaviyoClient, run: Run, mapping: EventMapping) -> list[str]:
+    """Say what is about to be sent, and what becomes of it; nothing where nothing is left to send."""
+    pending = store.counts(run.id).get(None, 0)
+    if not pending:
+        return []
+    return [f"{pending:,} events: {_way(mapping)}", *_metric_notes(client, run.details.get("metrics", ()))]
+
+
+def _way(mapping: EventMapping) -> str:
+    return "recorded without starting flows" if mapping.event.backfill else "flows that wait for them WILL start"
 
 
 def _metric_notes(client: KlaviyoClient, names: Sequence[str]) -> list[str]:
@@ -190,14 +230,12 @@ def _metric_notes(client: KlaviyoClient, names: Sequence[str]) -> list[str]:
 
 
 def _announce(context: Context, store: Store, client: KlaviyoClient, run: Run, mapping: EventMapping) -> None:
-    pending = store.counts(run.id).get(None, 0)
-    if not pending:
+    """Say what is about to be sent, and ask."""
+    about = _sending_notes(store, client, run, mapping)
+    if not about:
         return
-    about = _metric_notes(client, run.details.get("metrics", ()))
     for note in about:
         context.announce(note)
-    way = "recorded without starting flows" if mapping.event.backfill else "flows that wait for them WILL start"
-    context.announce(f"{pending:,} events are sent: {way}")
-    notes = [*run.details.get("notes", ()), f"{pending:,} events: {way}", *about]
-    store.update_run(run.id, details={"notes": notes})
-    agree(context, store, run.id, f"Send {pending:,} events to account {run.account} ({way})?")
+    store.update_run(run.id, details={"notes": [*run.details.get("notes", ()), *about]})
+    pending = store.counts(run.id).get(None, 0)
+    agree(context, store, run.id, f"Send {pending:,} events to account {run.account} ({_way(mapping)})?")

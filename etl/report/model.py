@@ -242,7 +242,8 @@ class Report:
     @property
     def complete(self) -> bool:
         """Whether nothing is left to do: a check that staged, or a run that finished."""
-        return self.status is RunStatus.FINISHED or (self.command == "check" and self.status is RunStatus.STAGED)
+        looked = {"check": RunStatus.STAGED, "plan": RunStatus.STAGING}
+        return self.status in {RunStatus.FINISHED, looked.get(self.command)}
 
     @property
     def exit_code(self) -> ExitCode:
