@@ -115,5 +115,8 @@ class Guards(Model):
     max_row_count_change_percent: float | None = Field(None, ge=0)
     max_source_age_hours: float | None = Field(None, gt=0)
     expect_account: str | None = Field(None, description="Klaviyo account id (six characters) the key must belong to")
+    max_plan_percent: float | None = Field(
+        None, ge=0, description="Stop when new profiles would fill more of the plan; asks Klaviyo (scope usage:read)"
+    )
     max_failed_percent: float | None = Field(None, ge=0, le=100, description="Stop loading when more rows sent fail")
     max_missing_percent: float = Field(10, ge=0, le=100, description="Largest share that is taken off the list")

@@ -13,6 +13,7 @@ import orjson
 
 from etl.errors import RequestRefusedError
 from etl.klaviyo import resources
+from etl.klaviyo.billing import BillingEndpoints
 from etl.klaviyo.connection import any_of, batches, item_of, items_of, segment
 from etl.klaviyo.consents import ConsentEndpoints
 from etl.klaviyo.events import EventEndpoints
@@ -28,7 +29,7 @@ MOST_IDS_PER_LIST_CALL: Final = 1_000
 Identifier = Literal["email", "phone_number", "external_id", "id"]
 
 
-class KlaviyoClient(ConsentEndpoints, EventEndpoints, MergeEndpoints, WebhookEndpoints):
+class KlaviyoClient(BillingEndpoints, ConsentEndpoints, EventEndpoints, MergeEndpoints, WebhookEndpoints):
     """A connection to one account; a context manager. Waits and chance are injected."""
 
     # --- writes: one exchange each, the caller keeps the checkpoint ---------------------------------------------------

@@ -31,11 +31,13 @@ SUBSCRIBE: Final = "/api/profile-subscription-bulk-create-jobs"
 UNSUBSCRIBE: Final = "/api/profile-subscription-bulk-delete-jobs"
 SUPPRESS: Final = "/api/profile-suppression-bulk-create-jobs"
 UNSUPPRESS: Final = "/api/profile-suppression-bulk-delete-jobs"
+BILLING: Final = "/api/billing-usage"
 MERGE: Final = "/api/profile-merge"
 EVENT_JOBS: Final = "/api/event-bulk-create-jobs"
 
 LIMITS: Final[Mapping[str, Limit]] = {
     "GET /api/accounts": XS,
+    f"GET {BILLING}": M,
     "GET /api/lists": L,
     "GET /api/lists/{id}": L,
     "GET /api/lists/{id}?profile_count": XS,

@@ -163,6 +163,16 @@ class Metric:
 
 
 @dataclass(frozen=True, slots=True)
+class Usage:
+    """What of the plan is used, of one kind. ``unit``: such as ``profiles``; ``most`` ``None``: not said."""
+
+    id: str
+    unit: str
+    used: float
+    most: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Webhook:
     """A webhook of the account."""
 
@@ -270,6 +280,16 @@ def metric_of(item: Mapping[str, Any]) -> Metric:
         integration=names[0] if names else "",
         of_api=any(name.casefold() == _API for name in names) if names else None,
     )
+
+
+def usage_of(item: Mapping[str, Any]) -> Usage:
+    """Parse a usage. One whose amount cannot be read has no ``most``: nothing can be said of it."""
+    attributes = attributes_of(item)
+    used: object = attributes.get("usage_used")
+    name, unit = str(item.get("id") or ""), str(attributes.get("unit") or "")
+    if isinstance(used, bool) or not isinstance(used, int | float):
+        return Usage(name, unit, 0.0, None)
+    return Usage(name, unit, float(used), _count(attributes.get("usage_max")))
 
 
 def webhook_of(item: Mapping[str, Any]) -> Webhook:

@@ -12,6 +12,7 @@ from etl.config.base_url import host_of
 from etl.errors import ConfigError, EtlError
 from etl.klaviyo import Account, Age, Feature, KlaviyoClient
 from etl.pipeline.context import Context
+from etl.pipeline.plan_usage import read_usage
 from etl.pipeline.revision import standing_of
 from etl.pipeline.targets import describe, find_list
 
@@ -46,11 +47,15 @@ def doctor(*, context: Context | None = None, list: str | None = None) -> list[F
         test = ", a test account" if account.test else ""
         findings.insert(0, Finding("account", True, f"{account.id} ({account.name}{test}), {account.timezone}"))
         findings.insert(0, Finding("key", True, "is known to Klaviyo"))
-        findings.append(_look("scope lists", lambda: f"{len(client.all_lists())} lists can be read"))
-        findings.append(_look("scope profiles", lambda: _profiles(client)))
-        findings.append(_look("scope imports", lambda: _jobs(client, context)))
-        findings.append(_look("scope consent", lambda: _consents(client)))
-        findings.append(_look("scope events", lambda: _metrics(client)))
+        findings += [
+            _scope("lists", "lists:read", "finding lists", lambda: f"{len(client.all_lists())} lists can be read"),
+            _scope("profiles", "profiles:read", "plan, verify and looking first", lambda: _profiles(client)),
+            _scope("imports", "lists:read and profiles:read", "seeing what jobs did", lambda: _jobs(client, context)),
+            _scope("consent", "profiles:read", "leaving alone who opted out", lambda: _consents(client)),
+            _scope("events", "metrics:read", "proving events", lambda: _metrics(client)),
+            # No run needs it, so a key without the scope is not ill.
+            Finding("plan", True, read_usage(client).says()),
+        ]
         findings.append(_clock(client))
         wanted = list or context.settings.list
         if wanted:
@@ -63,6 +68,15 @@ def _look(name: str, ask: Callable[[], str]) -> Finding:
         return Finding(name, True, ask())
     except EtlError as error:
         return _bad(name, error)
+
+
+def _scope(name: str, scopes: str, feature: str, ask: Callable[[], str]) -> Finding:
+    """Look whether the key may read something; say what for where it may not."""
+    finding = _look(f"scope {name}", ask)
+    if finding.ok or "key-lacks-scope" not in finding.message:
+        return finding
+    hint = f"Give the key {scopes} (Klaviyo: Settings > API keys), or make a new one with it."
+    return Finding(finding.name, False, f"the key lacks {scopes}, needed for {feature}: {finding.message}", hint)
 
 
 def _bad(name: str, error: EtlError) -> Finding:

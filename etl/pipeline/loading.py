@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
-from etl.config import parse_mapping
+from etl.config import Mapping, parse_mapping
 from etl.errors import EtlError, LockedError, StateError
 from etl.klaviyo import KlaviyoClient
 from etl.load import LoadOptions, run_load, verify_rows
@@ -17,11 +18,12 @@ from etl.pipeline.agreeing import agree, must_be_agreed
 from etl.pipeline.context import Context
 from etl.pipeline.events import KIND, load_event_run, look_at_events
 from etl.pipeline.folder import write_folder
+from etl.pipeline.foretold import Plan
 from etl.pipeline.merging import agree_to_merges
-from etl.pipeline.mirroring import Mirrored, compare_list, drop_mirror
+from etl.pipeline.mirroring import compare_list, drop_mirror
 from etl.pipeline.missing import take_off
 from etl.pipeline.planning import foretold
-from etl.pipeline.prepare import Prepared, guard, note, prepare, stored_options
+from etl.pipeline.prepare import guard, note, prepare, stored_options
 from etl.report import Report
 from etl.state import Run, Store
 
@@ -42,18 +44,9 @@ def load_run(context: Context, store: Store, client: KlaviyoClient, run_id: str,
     try:
         if run.status is RunStatus.STAGED:
             forced = force or bool(run.options.get("force"))
-            mirrored = compare_list(context, store, client, run, mapping, keep=True)
-            age = run.options.get("source_age")
-            objections = guard(store, run, mapping, mirrored, source_age=age, force=forced)
+            objections = _make_ready(context, store, client, run, mapping, forced=forced)
             if objections:
                 return _refuse(context, store, run_id, objections)
-            if mirrored is not None and mirrored.leaving:
-                context.announce(mirrored.note)
-                note(store, run_id, [mirrored.note])
-            prepared = prepare(context, store, client, store.run(run_id), mapping)
-            _ask_first(context, store, client, store.run(run_id), prepared=prepared, mirrored=mirrored)
-            agree_to_merges(context, store, run_id)
-            store.update_run(run_id, status=RunStatus.LOADING)
         summary = run_load(context.task(store, client, run_id), _options(store.run(run_id), force=force))
         ended = not summary.interrupted and take_off(context, store, client, store.run(run_id), mapping)
     except LockedError:
@@ -91,15 +84,37 @@ def look(
     store.update_run(run_id, details={"verified": verified, "seconds": seconds})
 
 
-def _ask_first(
-    context: Context, store: Store, client: KlaviyoClient, run: Run, *, prepared: Prepared, mirrored: Mirrored | None
-) -> None:
+def _make_ready(
+    context: Context, store: Store, client: KlaviyoClient, run: Run, mapping: Mapping, *, forced: bool
+) -> list[str]:
+    """Take a staged run to where it loads: guards, lists, questions. Return what the guards object to, if anything."""
+    mirrored = compare_list(context, store, client, run, mapping, keep=True)
+    age = run.options.get("source_age")
+    objections = guard(store, run, mapping, mirrored, source_age=age, force=forced)
+    if objections:
+        return objections
+    if mirrored is not None and mirrored.leaving:
+        context.announce(mirrored.note)
+        note(store, run.id, [mirrored.note])
+    prepared = prepare(context, store, client, store.run(run.id), mapping)
+    prepared_run = store.run(run.id)
+    foretell = partial(foretold, context, store, client, prepared_run, prepared=prepared, mirrored=mirrored)
+    if mapping.guards.max_plan_percent is not None and (objections := list(foretell(guards=mapping.guards).objections)):
+        if not forced:
+            return objections
+        note(store, run.id, [f"guard overridden by --force: {objection}" for objection in objections])
+    _ask_first(context, store, prepared_run, prepared.pending, foretell)
+    agree_to_merges(context, store, run.id)
+    store.update_run(run.id, status=RunStatus.LOADING)
+    return []
+
+
+def _ask_first(context: Context, store: Store, run: Run, pending: int, foretell: Callable[[], Plan]) -> None:
     """Show what is about to happen, and ask, before the first write to an account. A no gives the run up."""
-    pending = prepared.pending
     if store.has_loaded(run.account or "") or not pending:
         return
     if context.foretell is not None:
-        context.foretell(foretold(context, store, client, run, prepared=prepared, mirrored=mirrored))
+        context.foretell(foretell())
     name = run.details.get("account_name") or "no name"
     agree(context, store, run.id, f"Send {pending:,} rows to account {run.account} ({name}), for the first time?")
 

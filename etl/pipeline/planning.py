@@ -6,6 +6,7 @@ import functools
 from collections.abc import Mapping as AbstractMapping
 from collections.abc import Sequence
 
+from etl.config import Guards
 from etl.klaviyo import KlaviyoClient
 from etl.load import Conflict, Fate, foresee
 from etl.model import Outcome
@@ -15,6 +16,7 @@ from etl.pipeline.context import Context
 from etl.pipeline.files import SourceLike, age_of, files_of
 from etl.pipeline.foretold import Plan, PlannedConflict
 from etl.pipeline.mirroring import Mirrored, compare_list
+from etl.pipeline.plan_usage import plan_objection, read_usage
 from etl.pipeline.prepare import Prepared, check_account, guard, settle_before_loading
 from etl.pipeline.revision import revision_notes
 from etl.pipeline.targets import describe
@@ -56,7 +58,14 @@ def plan(
                 objections = guard(store, run, rules, mirrored, source_age=run.options.get("source_age"), force=False)
                 prepared = settle_before_loading(store, client, run, rules, create=False)
                 return foretold(
-                    context, store, client, run, prepared=prepared, mirrored=mirrored, objections=objections
+                    context,
+                    store,
+                    client,
+                    run,
+                    prepared=prepared,
+                    mirrored=mirrored,
+                    objections=objections,
+                    guards=rules.guards,
                 )
             finally:
                 store.discard_run(run_id)
@@ -71,8 +80,12 @@ def foretold(
     prepared: Prepared,
     mirrored: Mirrored | None,
     objections: Sequence[str] = (),
+    guards: Guards | None = None,
 ) -> Plan:
-    """Read what Klaviyo has of the rows of a prepared run, and return what loading it would do. Writes nothing."""
+    """Read what Klaviyo has of the rows of a prepared run, and return what loading it would do. Writes nothing.
+
+    ``objections``: of the guards, so far; ``guards``: those that need to know what would happen.
+    """
     foresight = foresee(
         store,
         client,
@@ -86,6 +99,8 @@ def foretold(
     counts = store.counts(run.id)
     conflicts = _planned(run, prepared.options.headers, (*prepared.conflicts, *foresight.conflicts))
     failing = sum(conflict.fate is Fate.FAIL for conflict in foresight.conflicts)
+    usage = read_usage(client)
+    over = plan_objection(guards, usage, foresight.create) if guards is not None else None
     names = {target.id: describe(target) for target in prepared.targets}
     known = {target.name for target in prepared.targets} | {target.id for target in prepared.targets}
     wanted = run.options.get("list")
@@ -107,8 +122,9 @@ def foretold(
             *revision_notes(context),
             *([mirrored.note] if mirrored is not None and mirrored.leaving else []),
             *prepared.notes,
+            usage.says(foresight.create),
         ),
-        objections=tuple(objections),
+        objections=(*objections, *filter(None, [over])),
         conflicts=conflicts,
     )
 

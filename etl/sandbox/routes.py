@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from etl.sandbox import (
+    billing,
     event_reads,
     events,
     imports,
@@ -99,6 +100,7 @@ _BESIDE_ONE: Final = (
 
 ROUTES: Final = (
     _route("GET /api/accounts", account, "XS", "accounts:read", "fields[account]"),
+    _route("GET /api/billing-usage", billing.usage, "M", "usage:read", "fields[billing-usage] filter"),
     _route("POST /api/profile-import", profiles.upsert, "L", "profiles:write", _MORE),
     _route("POST /api/profiles", profiles.create, "L", "profiles:write", _MORE),
     _route("GET /api/profiles", profiles.search, "L", "profiles:read", f"{_MORE} {_BESIDE_ALL} filter sort {_PAGES}"),

@@ -27,6 +27,7 @@ SCOPES: Final = frozenset(
         "profiles:write",
         "subscriptions:read",
         "subscriptions:write",
+        "usage:read",
         "webhooks:read",
         "webhooks:write",
     }
@@ -39,7 +40,7 @@ class AccountSettings:
 
     ``default_opt_in``: for new lists and for subscriptions without a list; double unless changed (reference 3.7).
     ``sms_regions``: where the account has a sending number. ``age_gate``: years that a person must have lived before an
-    SMS may reach them, ``None`` for no age-gating.
+    SMS may reach them, ``None`` for no age-gating. ``plan_profiles``: how many profiles the plan has.
     """
 
     id: str = "SBX001"
@@ -49,6 +50,7 @@ class AccountSettings:
     default_opt_in: Literal["single_opt_in", "double_opt_in"] = "double_opt_in"
     sms_regions: tuple[str, ...] = ("US", "CA")
     age_gate: int | None = None
+    plan_profiles: int = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
