@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -22,6 +23,7 @@ from etl.klaviyo import Exchange
 from etl.pipeline import Context, Plan
 from etl.printable import printable
 from etl.sandbox import SANDBOX_KEY, SandboxServer, SandboxSettings
+from etl.state import shown
 
 SANDBOX_DATA: Final = "klaviyo-sandbox.db"
 _EXIT_CODES: Final = {signal.SIGINT: ExitCode.SIGINT, signal.SIGTERM: ExitCode.SIGTERM}
@@ -97,8 +99,8 @@ class Session:
 
     @property
     def flags(self) -> str:
-        """What a follow-up command needs to find the same state and account again."""
-        state = f" --state {self.common.state}" if self.common.state else ""
+        """What a follow-up command needs to find the same state and account again, but for a password."""
+        state = f" --state {shlex.quote(shown(self.common.state))}" if self.common.state else ""
         return f"{state}{' --sandbox' if self.common.sandbox else ''}"
 
 

@@ -99,6 +99,6 @@ CODES: Final = (
         "row-rule-broken",
         Stage.TRANSFORM,
         "A rule of the mapping could not be evaluated",
-        "No row was judged by it; compare numbers with numbers and text with text.",
+        "No row was judged by it, so a guard stops the run; compare numbers with numbers and text with text.",
     ),
 )

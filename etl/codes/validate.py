@@ -151,7 +151,7 @@ CODES: Final = (
         "schema-broken",
         Stage.VALIDATE,
         "A check of the schema broke",
-        "The check itself raised an error, no row was refused by it; repair the schema.",
+        "The check itself raised an error and refused no row, so a guard stops the run; repair the schema.",
     ),
     Code(
         "zip-leading-zero-lost",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 from etl.model import Issue, Severity, Stage
@@ -10,21 +9,24 @@ from etl.model import Issue, Severity, Stage
 
 def unique_headers(header: Sequence[str], line: int) -> tuple[tuple[str, ...], tuple[Issue, ...]]:
     """Return column names that differ from each other, and what was done for it. ``line``: of the header."""
-    names: list[str] = []
+    names: dict[str, None] = {}
     issues: list[Issue] = []
-    taken = Counter(name.strip() for name in header)
+    taken = {name.strip() for name in header}
+    reached: dict[str, int] = {}
     for position, raw in enumerate(header, start=1):
         name = raw.strip()
         if not name:
             name = f"column_{position}"
             issues.append(_header_issue(line, "header-empty", name))
         if name in names:
-            number = 2
+            # From where the last one of this name stopped: many equal headers are no work for each other.
+            number = reached.get(name, 2)
             while f"{name} ({number})" in names or f"{name} ({number})" in taken:
                 number += 1
+            reached[name] = number + 1
             name = f"{name} ({number})"
             issues.append(_header_issue(line, "header-duplicate", name))
-        names.append(name)
+        names[name] = None
     return tuple(names), tuple(issues)
 
 

@@ -15,6 +15,8 @@ from etl.errors import SourceError
 from etl.extract.cells import text_frame, text_of
 from etl.extract.digest import digest_of
 from etl.extract.headers import unique_headers
+from etl.extract.private import discard, private_path
+from etl.extract.sheet_extent import check_archive, within_reason
 from etl.extract.sheet_xml import Oddities, oddities_of
 from etl.model import Chunk, Issue, Severity, SourceInfo, Stage
 
@@ -32,9 +34,8 @@ class SpreadsheetSource:
     def __init__(self, path: Path, *, sheet: str | int | None, header_row: int | None, chunk_rows: int) -> None:
         """Find the sheet and its header. ``sheet``: name or number from 1. Raise :class:`SourceError`."""
         self._chunk_rows = chunk_rows
-        workbook = _opened(path)
-        name, notes = _choose(workbook, sheet, path)
-        self._rows = workbook.get_sheet_by_name(name).to_python(skip_empty_area=False)
+        check_archive(path)
+        name, notes, self._rows = _read(path, sheet)
         self._header = _find_header(self._rows, header_row, name)
         cells = self._rows[self._header]
         width = max((place for place, cell in enumerate(cells, start=1) if cell != ""), default=0)
@@ -137,6 +138,19 @@ def _told(oddities: Oddities, header: int) -> list[str]:
     return notes
 
 
+def _read(path: Path, wanted: str | int | None) -> tuple[str, list[str], list[list[Any]]]:
+    """Return the sheet's name, what to say of it, and its rows."""
+    name, notes = _choose(_opened(path), wanted, path)
+    copy = private_path(path.name)
+    try:
+        nearer = within_reason(path, name, copy)
+        if nearer is not path:
+            notes.append("cells far to the right of the table are left out")
+        return name, notes, _opened(nearer).get_sheet_by_name(name).to_python(skip_empty_area=False)
+    finally:
+        discard(copy)
+
+
 def _opened(path: Path) -> calamine.CalamineWorkbook:
     try:
         return calamine.CalamineWorkbook.from_path(str(path))
@@ -163,7 +177,7 @@ def _choose(workbook: calamine.CalamineWorkbook, wanted: str | int | None, path:
         chosen = wanted if wanted in names else None
     else:
         shown = [name for name in names if name not in hidden] or names
-        chosen = next((name for name in shown if workbook.get_sheet_by_name(name).height), None)
+        chosen = next((name for name in shown if _is_filled(workbook, name, path)), None)
     if chosen is None and wanted is not None:
         known = ", ".join(f"{number} {name!r}" for number, name in enumerate(names, start=1))
         raise SourceError("sheet-missing", f"{path.name} has no sheet {wanted!r}", f"Sheets there: {known}.")
@@ -174,6 +188,19 @@ def _choose(workbook: calamine.CalamineWorkbook, wanted: str | int | None, path:
     others = [name for name in names if name != chosen]
     notes = [f"read from sheet {chosen!r}; not read: {', '.join(map(repr, others))}"] if others else []
     return chosen, notes + ([f"hidden sheets: {', '.join(map(repr, hidden))}"] if hidden else [])
+
+
+def _is_filled(workbook: calamine.CalamineWorkbook, name: str, path: Path) -> bool:
+    """Whether a sheet holds anything; one that reaches farther than there is room for does."""
+    copy = private_path(path.name)
+    try:
+        if within_reason(path, name, copy) is not path:
+            return True
+    except SourceError:
+        return True
+    finally:
+        discard(copy)
+    return bool(workbook.get_sheet_by_name(name).height)
 
 
 def _find_header(rows: Sequence[Sequence[Any]], given: int | None, sheet: str) -> int:

@@ -23,7 +23,7 @@ from etl.pipeline.context import Context
 from etl.pipeline.event_staging import stage_events
 from etl.pipeline.files import SourceLike, age_of, files_of
 from etl.pipeline.folder import write_folder
-from etl.pipeline.prepare import check_account, guard
+from etl.pipeline.prepare import check_account, guard, refuse_unjudged
 from etl.pipeline.revision import revision_notes
 from etl.pipeline.trusting import trusted
 from etl.report import Report, build_report
@@ -67,6 +67,7 @@ def events(
     if check:
         with open_source(account=lambda: None) as (opened, store):
             run_id = _staged(context, store, opened, files, rules, account=None, options=options)
+            refuse_unjudged(store, run_id)
             return write_folder(store, run_id, context.output, context.announce)
     with ExitStack() as stack:
         client = stack.enter_context(context.open_client())

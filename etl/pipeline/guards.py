@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from etl.config import Guards
@@ -31,11 +31,17 @@ class Staged:
     members: int = 0
     strangers: int = 0
     part: bool = False
+    broken: tuple[str, ...] = ()
 
 
 def check_guards(guards: Guards, staged: Staged) -> list[str]:
     """Return one sentence per guard that objects; empty if the run may go on."""
-    return [*_counts(guards, staged), *_shares(guards, staged), *_age(guards, staged)]
+    return [*unjudged(staged.broken), *_counts(guards, staged), *_shares(guards, staged), *_age(guards, staged)]
+
+
+def unjudged(broken: Sequence[str]) -> list[str]:
+    """Return one sentence for each rule or check that judged nobody: what it would have refused is not sent unseen."""
+    return [f"a rule of the mapping could not be evaluated and judged nobody: {rule}" for rule in broken]
 
 
 def _counts(guards: Guards, staged: Staged) -> Iterator[str]:

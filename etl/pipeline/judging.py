@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 
 from etl.config import Mapping as ColumnMapping
-from etl.model import Chunk, ConsentAsk, Transformed, Validated
+from etl.model import Chunk, ConsentAsk, Severity, Transformed, Validated
 from etl.pipeline.consents import with_consents
 from etl.pipeline.gathering import OptOutGatherer
 from etl.pipeline.uniqueness import hashed_columns
@@ -75,10 +75,13 @@ class ChunkJudge:
         shaped, odd = self._reshaper.reshape(frame)
         validated = self._validator.validate(shaped)
         kept = validated.frame
-        refused: frozenset[int] = frozenset()
+        odd_lines = {issue.line for issue in odd if issue.severity is Severity.ERROR}
+        refused = frozenset(odd_lines & set(kept.index.tolist())) if odd_lines else frozenset()
+        kept = kept[~kept.index.isin(refused)] if refused else kept
         if self._rules is not None:
-            refused, failing = self._rules.judge(kept)
-            kept, odd = kept[~kept.index.isin(refused)], (*odd, *failing)
+            failed, failing = self._rules.judge(kept)
+            refused, odd = refused | failed, (*odd, *failing)
+            kept = kept[~kept.index.isin(failed)]
         transformed = self._transformer.transform(kept)
         if refused or odd:
             issues = (*transformed.issues, *odd)

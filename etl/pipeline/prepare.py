@@ -15,11 +15,11 @@ from etl.config import LIST_TARGET, Mapping, fields_if_blank, patches_lists
 from etl.errors import GuardError
 from etl.klaviyo import Account, KlaviyoClient, KlaviyoList
 from etl.load import Conflict, ConsentOptions, LoadOptions
-from etl.model import Outcome, RowResult, Wish
+from etl.model import Outcome, RowResult, RunStatus, Wish
 from etl.pipeline.conflicts import conflict_notes, settle_conflicts
 from etl.pipeline.context import Context
 from etl.pipeline.dates import date_notes
-from etl.pipeline.guards import Staged, check_guards
+from etl.pipeline.guards import Staged, check_guards, unjudged
 from etl.pipeline.mirroring import Mirrored
 from etl.pipeline.missing import previous_run, vanished
 from etl.pipeline.opt_outs import flag_bounced, name_opt_outs
@@ -42,6 +42,17 @@ def check_account(mapping: Mapping, account: Account) -> None:
         )
 
 
+BROKEN = ("row-rule-broken", "schema-broken")
+"""Codes of what judged nobody because it could not be evaluated."""
+
+
+def refuse_unjudged(store: Store, run_id: str) -> None:
+    """Let a run that is only looked at end as refused where a rule judged nobody."""
+    if objections := unjudged(store.issues_with(run_id, BROKEN)):
+        note(store, run_id, [f"guard: {objection}" for objection in objections])
+        store.update_run(run_id, status=RunStatus.REFUSED)
+
+
 def guard(
     store: Store, run: Run, mapping: Mapping, mirrored: Mirrored | None, *, source_age: float | None, force: bool
 ) -> list[str]:
@@ -61,6 +72,7 @@ def guard(
         members=mirrored.members if mirrored is not None else 0,
         strangers=mirrored.leaving if mirrored is not None else 0,
         part=run.pilot or run.parent is not None,
+        broken=store.issues_with(run.id, BROKEN),
     )
     objections = check_guards(mapping.guards, staged)
     if objections and force:

@@ -28,7 +28,7 @@ from etl.pipeline.files import SourceLike, age_of, files_again, files_of
 from etl.pipeline.folder import write_folder
 from etl.pipeline.loading import load_run, look
 from etl.pipeline.missing import RECENT
-from etl.pipeline.prepare import check_account, note
+from etl.pipeline.prepare import check_account, note, refuse_unjudged
 from etl.pipeline.revision import revision_notes
 from etl.report import Report
 from etl.state import Run, Store
@@ -59,6 +59,7 @@ def check(
         run_id = begin(store, named, rules, command="check", account=None, options={"limit": limit}, pilot=False)
         stage_source(context, store, run_id, opened, rules, limit=limit)
         note(store, run_id, list(date_notes(rules)))
+        refuse_unjudged(store, run_id)
         return write_folder(store, run_id, context.output, context.announce)
 
 

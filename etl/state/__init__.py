@@ -4,6 +4,7 @@ from etl.state.base import slices
 from etl.state.batches import CONSENT_CHANNELS, PendingRow
 from etl.state.chunks import PackedChunk, pack_chunk
 from etl.state.consents import ConsentCount
+from etl.state.engine import shown
 from etl.state.merges import MergeSummary
 from etl.state.notices import EARLIEST, Notice, NoticeKind, Standing
 from etl.state.observing import ObservationSummary
@@ -45,4 +46,5 @@ __all__ = [
     "pack_chunk",
     "parcel_key",
     "slices",
+    "shown",
 ]

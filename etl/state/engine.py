@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sqlite3
 import stat
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +23,9 @@ CommitHook = Callable[[str], None]
 """Called with ``"before"`` and ``"after"`` around every commit: where crash tests crash."""
 
 _PRIVATE: Final = 0o600
+_SECRET: Final = re.compile(r"passw|secret|sslkey|passfile|service", re.IGNORECASE)
+_OUR_TABLES: Final = frozenset({"migrations", "runs"})
+_SQLITE: Final = b"SQLite format 3\x00"
 _BUSY_SECONDS: Final = 30
 _CONNECT_SECONDS: Final = 10
 
@@ -53,7 +57,22 @@ def parse_url(url: str | Path) -> URL:
         )
     if parsed.get_backend_name() == "postgresql":
         return parsed.set(drivername="postgresql+psycopg")
-    return parsed
+    if parsed.query or parsed.host:
+        raise StateError("state-url", "A state in a file takes no host and no options", "Give its path with --state.")
+    return parsed.set(drivername="sqlite")
+
+
+def shown(url: str | URL) -> str:
+    """Return a path or URL of a state as it may be shown: without its passwords. One that is no URL is not shown."""
+    if isinstance(url, str):
+        if "://" not in url:
+            return url
+        try:
+            url = make_url(url)
+        except (ArgumentError, ValueError):
+            return "***"
+    hidden = {name: "***" if _SECRET.search(name) else value for name, value in url.query.items()}
+    return url.set(query=hidden).render_as_string(hide_password=True)
 
 
 def open_engine(url: URL, *, create: bool, patience: float | None = None) -> Engine:
@@ -68,6 +87,9 @@ def open_engine(url: URL, *, create: bool, patience: float | None = None) -> Eng
     try:
         with translated():
             engine.connect().close()
+    except (TypeError, ValueError):
+        engine.dispose()
+        raise StateError("state-url", "The state URL cannot be used as it is written", "Check --state.") from None
     except BaseException:
         engine.dispose()
         raise
@@ -93,7 +115,10 @@ def _sqlite(url: URL, *, create: bool, patience: float) -> Engine:
 
 
 def _prepare_file(path: Path, *, create: bool) -> None:
-    """Make the file, or make it private. SQLite gives ``-wal`` and ``-shm`` the mode of the file."""
+    """Make the file, or make it private if it is ours. SQLite gives ``-wal`` and ``-shm`` the mode of the file.
+
+    Nothing is changed of a file before it is known to be a state: a slip in ``--state`` must not take anything away.
+    """
     try:
         if path.is_dir():
             raise StateError("state-unreadable", f"{path} is a directory", "Give the path of a file with --state.")
@@ -103,14 +128,35 @@ def _prepare_file(path: Path, *, create: bool) -> None:
                     "state-missing", f"There is no state at {path}", "Run an import first, or check --state."
                 )
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, _PRIVATE))
-        elif stat.S_IMODE(path.stat().st_mode) & 0o077:
+            return
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):
+            raise StateError("state-unreadable", f"{path} is no file", "Give the path of a file with --state.")
+        if path.stat().st_size and not _is_ours(path):
+            raise StateError("state-not-ours", f"{path} is not a state database, or it is damaged", "Check --state.")
+        if stat.S_IMODE(mode) & 0o077:
             # It holds personal data. Somebody else's file stays as it is; SQLite says whether it can be used.
             with contextlib.suppress(PermissionError):
                 path.chmod(_PRIVATE)
-    except OSError as error:
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or "its name holds a NUL"
         raise StateError(
-            "state-unreadable", f"{path} cannot be opened: {error.strerror}", "Check the folder and --state."
+            "state-unreadable", f"{path} cannot be opened: {why}", "Check the folder and --state."
         ) from None
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a file is a SQLite database with our tables, or with none yet; damage is for SQLite to say."""
+    with path.open("rb") as file:
+        if file.read(len(_SQLITE)) != _SQLITE:
+            return False
+    try:
+        with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            names = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    except sqlite3.DatabaseError:
+        # Locked, damaged or unreadable: opening it says so, in the words for that.
+        return True
+    return not names or names >= _OUR_TABLES
 
 
 def _postgresql(url: URL, patience: float | None) -> Engine:

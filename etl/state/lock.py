@@ -23,7 +23,7 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from etl.errors import EtlError, LockedError
+from etl.errors import EtlError, LockedError, StateError
 from etl.state import schema
 from etl.state.base import Database
 from etl.state.engine import transaction
@@ -97,14 +97,25 @@ class Lock(Database):
     @contextlib.contextmanager
     def _file_lock(self, account: str, holder: dict[str, Any]) -> Iterator[_Check]:
         database = Path(self._engine.url.database or "state")
-        path = database.with_name(f"{database.name}.{account}.lock")
-        descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+        # The account's id is Klaviyo's to choose; in a name of ours it is a word and no path.
+        word = account if account.isalnum() and account.isascii() else hashlib.sha256(account.encode()).hexdigest()[:16]
+        path = database.with_name(f"{database.name}.{word}.lock")
+        try:
+            descriptor = os.open(path, os.O_CREAT | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0), 0o600)
+        except OSError as error:
+            raise StateError(
+                "state-lock",
+                f"The lock {path} beside the state cannot be opened: {error.strerror}",
+                "Check the folder of --state: this process must be able to write there.",
+            ) from None
         with os.fdopen(descriptor, "r+b", buffering=0) as file:
             if not _try_lock(file):
                 raise _locked(_read_holder(file.read()))
-            file.truncate(0)
-            file.seek(0)
-            file.write(orjson.dumps(holder))
+            # Who holds it is for others to read; where there is no room for that, it is held all the same.
+            with contextlib.suppress(OSError):
+                file.truncate(0)
+                file.seek(0)
+                file.write(orjson.dumps(holder))
             yield _nothing
             # The file stays: deleting it would let two processes lock two different files of one name.
             file.truncate(0)

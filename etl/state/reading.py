@@ -165,6 +165,18 @@ class Reading(Database):
         with self._read() as connection:
             yield from (tuple(found) for found in connection.execute(query.order_by(rows.c.line)))
 
+    def issues_with(self, run_id: str, codes: Sequence[str]) -> tuple[str, ...]:
+        """Return the issues with these codes as code and detail, each once."""
+        issues = schema.issues
+        query = (
+            sa.select(issues.c.code, issues.c.detail)
+            .where(issues.c.run == self._seq(run_id), issues.c.code.in_(codes))
+            .distinct()
+            .order_by(issues.c.code, issues.c.detail)
+        )
+        with self._read() as connection:
+            return tuple(f"{row.detail} [{row.code}]" for row in connection.execute(query))
+
     def issues(self, run_id: str) -> Iterator[Issue]:
         """Yield every issue in line order."""
         issues = schema.issues

@@ -15,7 +15,7 @@ from etl.state.batches import BatchTable
 from etl.state.candidates import CandidateTable
 from etl.state.conflicts import ConflictTable
 from etl.state.consents import ConsentTable
-from etl.state.engine import CommitHook, open_engine, parse_url
+from etl.state.engine import CommitHook, open_engine, parse_url, shown
 from etl.state.kept import KeptTable
 from etl.state.known import KnownTable
 from etl.state.lock import Lock
@@ -88,8 +88,8 @@ class Store(
 
     @property
     def url(self) -> str:
-        """Where the state is, without its password."""
-        return self._engine.url.render_as_string(hide_password=True)
+        """Where the state is, without its passwords."""
+        return shown(self._engine.url)
 
     def close(self) -> None:
         """Let go of the database."""

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from etl.config import Computed, ConfigMapping, Step, computed_header
+from etl.config import CONSENT_PREFIX, Computed, ConfigMapping, Step, computed_header
 from etl.errors import ConfigError
 from etl.model import Issue, Severity, Stage
 from etl.user_code import Code, CodeError
@@ -34,6 +34,9 @@ class Reshaper:
         self, mapping: ConfigMapping, countries: tuple[Callable[[str], str | None], Callable[[str], str | None]]
     ) -> None:
         self._code = mapping.code
+        self._consents = {
+            header for target, (header, _) in mapping.by_target.items() if target.startswith(CONSENT_PREFIX)
+        }
         self._steps = {
             header: [self._prepared(step, header, countries) for step in rule.transform]
             for header, rule in mapping.by_target.values()
@@ -68,9 +71,13 @@ class Reshaper:
             shaped[header] = column.astype("str")
         return shaped, tuple(issues)
 
+    def _severity(self, header: str) -> Severity:
+        """Return what a failing function costs: the cell, but the row where the cell says what may be sent to whom."""
+        return Severity.ERROR if header in self._consents else Severity.WARNING
+
     def _prepared(self, step: Step, header: str, countries: Any) -> Callable[[Any, list[Issue]], Any]:
         if step.function is not None:
-            return _safely(find_function(step.function, self._code), header)
+            return _safely(find_function(step.function, self._code), header, self._severity(header))
         change = _change(step, countries)
         return lambda column, _issues: change(column)
 
@@ -146,7 +153,7 @@ def _each(column: Any, change: Text) -> Any:
     return column.map(become)
 
 
-def _safely(function: Callable[[str], object], header: str) -> Callable[[Any, list[Issue]], Any]:
+def _safely(function: Callable[[str], object], header: str, severity: Severity) -> Callable[[Any, list[Issue]], Any]:
     def apply(column: Any, issues: list[Issue]) -> Any:
         become: dict[str, str] = {}
         failed: dict[str, str] = {}
@@ -162,7 +169,7 @@ def _safely(function: Callable[[str], object], header: str) -> Callable[[Any, li
                 failed[text], become[text] = f"it returned {type(result).__name__}, not text", ""
         if failed:
             issues += [
-                Issue(int(line), Stage.TRANSFORM, "transform-failed", header, failed[text], Severity.WARNING)
+                Issue(int(line), Stage.TRANSFORM, "transform-failed", header, failed[text], severity)
                 for line, text in zip(column.index.tolist(), column.tolist(), strict=True)
                 if text in failed
             ]
