@@ -13,6 +13,7 @@ from etl.cli.session import SANDBOX_DATA, Common, session
 from etl.console import Console, Painted, out
 from etl.errors import ExitCode
 from etl.sandbox import SANDBOX_KEY, SandboxSettings, load_faults, serve, switches_of
+from etl.sandbox import forget as forget_sandbox
 
 
 @click.command()
@@ -47,6 +48,7 @@ def doctor(list_: str | None, common: Common) -> NoReturn:
 @click.option(
     "--limits", type=click.Choice(["real", "off"]), default="real", show_default=True, help="Klaviyo's rate limits."
 )
+@click.option("--forget", is_flag=True, help="Delete the account's data, with everybody in it, and end.")
 @click.option("--job-seconds", type=float, default=0.2, show_default=True, help="How long an import job takes.")
 @click.option(
     "--processing-seconds",
@@ -84,6 +86,7 @@ def sandbox(
     double: tuple[str, ...],
     faults: Path | None,
     switches: tuple[str, ...],
+    forget: bool,
 ) -> None:
     """Serve a local Klaviyo for rehearsals: real HTTP, real limits, real traps.
 
@@ -91,8 +94,13 @@ def sandbox(
     klaviyo-etl sandbox --list Newsletter
     klaviyo-etl sandbox --faults faults.json --port 9000
 
-    Point the importer at it with the two variables that are printed.
+    Point the importer at it with the two variables that are printed. Its data are whoever was rehearsed with, readable
+    by you only: --forget deletes them.
     """
+    if forget:
+        there = forget_sandbox(data)
+        Console().show(f"{data} is deleted" if there else f"{data} was not there")
+        return
     planned = load_faults(faults) if faults is not None else None
     settings = SandboxSettings(
         path=data,

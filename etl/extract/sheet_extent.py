@@ -1,8 +1,8 @@
 """How far a sheet reaches, before its reader makes room for all of it.
 
 One blank in the last cell of a sheet (``XFD1048576``) makes the reader ask for half a terabyte, and the process ends.
-So sheets that reach much farther than what they hold are told apart first. Cells beyond the columns at the top, where the
-header is, belong to nothing and are left out; a sheet that is still too wide for what it holds is refused.
+So sheets that reach much farther than what they hold are told apart first. Cells beyond the columns at the top, where
+the header is, belong to nothing and are left out; a sheet that is still too wide for what it holds is refused.
 """
 
 from __future__ import annotations

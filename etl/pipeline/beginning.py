@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import sys
 from collections.abc import Mapping as AbstractMapping
 from pathlib import Path
 from typing import Any
@@ -25,6 +28,7 @@ MappingLike = Mapping | AbstractMapping[str, Any] | Path | str
 
 ENDED = (RunStatus.FINISHED, RunStatus.ABANDONED)
 UNFINISHED = (RunStatus.STAGED, RunStatus.LOADING)
+LOOKING_COMMANDS = ("check", "plan")
 LOADING_COMMANDS = ("run", "retry", "suppress", "unsuppress", "events")
 
 
@@ -51,7 +55,12 @@ def begin(
     pilot: bool,
     parent: str | None = None,
 ) -> str:
-    """Record a new run with what it is made of. ``name``: of the source."""
+    """Record a new run with what it is made of. ``name``: of the source.
+
+    What a process that died left of looks at other sources goes first: it is people's data that nobody asked to keep.
+    """
+    sweep(store)
+    process = {"process": {"id": os.getpid(), "host": socket.gethostname()}} if command in LOOKING_COMMANDS else {}
     return store.begin_run(
         source=name,
         mapping_hash=mapping.hash,
@@ -59,10 +68,33 @@ def begin(
         account=account,
         command=command,
         tool_version=VERSION,
-        options=options,
+        options={**options, **process},
         pilot=pilot,
         parent=parent,
     )
+
+
+def sweep(store: Store) -> None:
+    """Forget looks (``check``, ``plan``) that ended before they were done, with every row of theirs."""
+    for found in store.runs_with([RunStatus.STAGING], LOOKING_COMMANDS):
+        process = found.options.get("process", {})
+        if not is_alive(process.get("id"), process.get("host")):
+            store.discard_run(found.id)
+
+
+def is_alive(process: int | None, host: str | None) -> bool:
+    """Whether a process may still run; one on another machine, or where that cannot be asked, may."""
+    if process is None:
+        return False
+    if host != socket.gethostname() or sys.platform == "win32":
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def parent_of(store: Store, account: Account, info: SourceInfo, *, kind: str | None = None) -> str | None:

@@ -9,6 +9,7 @@ from etl.sandbox.faults import Fault, FaultFile, load_faults, parse_faults
 from etl.sandbox.jsonapi import ProblemError, Request, Response
 from etl.sandbox.server import SandboxServer, serve
 from etl.sandbox.settings import SANDBOX_KEY, SCOPES, AccountSettings, SandboxSettings
+from etl.sandbox.store import forget
 from etl.sandbox.switches import UNKIND, Switches, parse_switches, switches_of
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "SandboxServer",
     "SandboxSettings",
     "Switches",
+    "forget",
     "load_faults",
     "parse_faults",
     "parse_switches",

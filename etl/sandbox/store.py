@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sqlite3
+import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
+from etl.errors import UsageError
 from etl.sandbox import jsonapi
 from etl.sandbox.earlier import Lag
 from etl.sandbox.schema import SCHEMA, TABLES
 
 _BY_SECONDARY = "SELECT profile FROM secondary_emails WHERE email_key IN (SELECT value FROM json_each(?1))"
+_PRIVATE: Final = 0o600
+_BESIDE: Final = ("-wal", "-shm", "-journal")
 
 
 @dataclass(slots=True)
@@ -41,6 +47,8 @@ class Store:
     """The tables. Not thread-safe by itself: the core holds a lock around every request."""
 
     def __init__(self, path: Path | None) -> None:
+        if path is not None:
+            _prepare(path)
         self.connection = sqlite3.connect(path or ":memory:", check_same_thread=False, isolation_level=None)
         self.connection.row_factory = sqlite3.Row
         # A sandbox that loses its last second in a power cut is no loss.
@@ -165,6 +173,49 @@ class Store:
 def shown_later(row: sqlite3.Row) -> dict[str, Any]:
     """Return a row of the profiles as it is kept to be shown for a while."""
     return {**dict(row), "attributes": orjson.loads(row["attributes"])}
+
+
+def forget(path: Path) -> bool:
+    """Delete the account in a file, with all its people; whether there was one. Raise :class:`UsageError`."""
+    if not path.exists():
+        return False
+    _demand_ours(path)
+    for name in (path.name, *(f"{path.name}{end}" for end in _BESIDE)):
+        try:
+            path.with_name(name).unlink(missing_ok=True)
+        except OSError as error:
+            raise UsageError("sandbox-data", f"{path} cannot be deleted: {error.strerror}", "Delete it.") from None
+    return True
+
+
+def _prepare(path: Path) -> None:
+    """Make the file, or make it private if it is ours. SQLite gives the files beside it the same mode."""
+    try:
+        if not path.exists():
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, _PRIVATE))
+            return
+        _demand_ours(path)
+        for each in (path, *(path.with_name(f"{path.name}{end}") for end in _BESIDE)):
+            if each.exists() and stat.S_IMODE(each.stat().st_mode) & 0o077:
+                each.chmod(_PRIVATE)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or "its name holds a NUL"
+        raise UsageError(
+            "sandbox-data", f"{path} cannot be opened: {why}", "Choose another file with --data."
+        ) from None
+
+
+def _demand_ours(path: Path) -> None:
+    """Raise :class:`UsageError` for a file that holds something else."""
+    if path.is_file() and path.stat().st_size == 0:
+        return
+    try:
+        with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            names = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    except sqlite3.Error:
+        names = set()
+    if not path.is_file() or not names >= {"profiles", "lists", "jobs"}:
+        raise UsageError("sandbox-data", f"{path} is not a sandbox's data", "Choose another file with --data.")
 
 
 def profile_of(row: sqlite3.Row) -> Profile:

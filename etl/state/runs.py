@@ -126,6 +126,17 @@ class RunTable(Database):
             row = connection.execute(query).one_or_none()
         return _run(row) if row is not None else None
 
+    def runs_with(self, statuses: Sequence[RunStatus], commands: Sequence[str]) -> list[Run]:
+        """Return the runs of these commands in one of these states, oldest first."""
+        query = (
+            sa.select(schema.runs)
+            .where(schema.runs.c.status.in_([status.value for status in statuses]))
+            .where(schema.runs.c.command.in_(commands))
+            .order_by(schema.runs.c.seq)
+        )
+        with self._read() as connection:
+            return [_run(row) for row in connection.execute(query)]
+
     def update_run(
         self,
         run_id: str,
