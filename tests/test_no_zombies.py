@@ -173,11 +173,10 @@ def test_a_process_that_dies_at_the_question_leaves_nothing_to_resume(desk: Desk
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Iterator[tuple[Path, SandboxServer]]:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, SandboxServer]]:
     with SandboxServer(SandboxSettings(lists=("News",), job_seconds=0.05)) as server:
-        (tmp_path / ".env").write_text(
-            f"KLAVIYO_PRIVATE_KEY={SANDBOX_KEY}\nKLAVIYO_BASE_URL={server.url}\n", encoding="utf-8"
-        )
+        (tmp_path / ".env").write_text(f"KLAVIYO_PRIVATE_KEY={SANDBOX_KEY}\n", encoding="utf-8")
+        monkeypatch.setenv("KLAVIYO_BASE_URL", server.url)
         (tmp_path / "people.csv").write_text("Email\nann@mapleshop.com\nbob@mapleshop.com\n", encoding="utf-8")
         (tmp_path / "people.toml").write_text('[columns]\n"Email" = "email"\n', encoding="utf-8")
         yield tmp_path, server
@@ -188,7 +187,11 @@ def at_the_question(folder: Path) -> tuple[int, int]:
     process, terminal = pty.fork()
     if process == 0:
         os.chdir(folder)
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("KLAVIYO_")}
+        clean = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith("KLAVIYO_") or name == "KLAVIYO_BASE_URL"
+        }
         os.execve(
             sys.executable,
             [sys.executable, "-m", "etl", "run", "people.csv"],

@@ -24,7 +24,7 @@ from desk import Desk
 from etl import pipeline
 from etl.errors import ExitCode, SourceError
 from etl.extract import open_source
-from etl.extract.sheet_xml import _pieces, oddities_of
+from etl.extract.sheet_xml import oddities_of, pieces
 from etl.report.rejects_book import _typed
 from xlsb import write_xlsb
 
@@ -194,7 +194,7 @@ def test_what_is_odd_is_looked_for_without_harm(tmp_path: Path) -> None:
 @given(st.lists(st.sampled_from([b"<row>", b"</row>", b"<c/>", b"x"]), max_size=30))
 def test_pieces_lose_nothing(parts: list[bytes]) -> None:
     data = b"".join(parts)
-    assert b"".join(_pieces(io.BytesIO(data), b"</row>")) == data
+    assert b"".join(pieces(io.BytesIO(data))) == data
 
 
 # --- zeros that got lost ----------------------------------------------------------------------------------------------
