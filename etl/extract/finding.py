@@ -64,6 +64,8 @@ def natural(text: str) -> list[tuple[int, str]]:
 
 def _expanded(one: Path | str, environ: Mapping[str, str]) -> Sequence[tuple[Path | str, str]]:
     text = str(one)
+    if "\0" in text:
+        raise SourceError("source-not-found", "A name that holds a NUL names no file", "Check the path.")
     if remote.is_remote(one):
         if not remote.is_pattern(text):
             return [(one, remote.masked(one))]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import stat
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -58,7 +59,8 @@ def open_source(
         with deleted_on_error(fetched):
             return PrivateFileSource(plain(fetched), fetched, remote.masked(path), _fetched_note(fetched))
     if is_once(path):
-        return spooled(_stream(path), plain, name=INPUT if str(path) == STANDARD_INPUT else str(path))
+        with _stream(path) as stream:
+            return spooled(stream, plain, name=INPUT if str(path) == STANDARD_INPUT else str(path))
     path = Path(path)
     head = _head(path)
     if (unpacked := unpack(path, head, plain)) is not None:
@@ -108,11 +110,17 @@ def local(path: Path | str, environ: Mapping[str, str]) -> Path:
     """
     if remote.is_remote(path):
         return remote.fetch(_address(path), environ)
-    return copied(_stream(path))
+    with _stream(path) as stream:
+        return copied(stream)
 
 
-def _stream(path: Path | str) -> BinaryIO:
-    return sys.stdin.buffer if str(path) == STANDARD_INPUT else Path(path).open("rb")
+@contextlib.contextmanager
+def _stream(path: Path | str) -> Iterator[BinaryIO]:
+    if str(path) == STANDARD_INPUT:
+        yield sys.stdin.buffer
+        return
+    with Path(path).open("rb") as stream:
+        yield stream
 
 
 def _member(

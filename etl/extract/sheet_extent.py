@@ -22,6 +22,8 @@ MOST_CELLS: Final = 20_000_000
 """Rows times columns that are always fine: half a gigabyte for a moment."""
 _LEAST_SHARE: Final = 0.02
 """Of the cells that are there, in a sheet that is larger."""
+_UNSOUND: Final = (OSError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, KeyError)
+_ODS: Final = "content.xml"
 _TOP_ROWS: Final = 60
 _TOP_BYTES: Final = 1 << 23
 _MOST_RATIO: Final = 300
@@ -52,12 +54,20 @@ class Extent:
 
 
 def check_archive(path: Path) -> None:
-    """Raise :class:`SourceError` for a workbook that unpacks to far more than any does."""
+    """Raise :class:`SourceError` for a workbook that unpacks to far more than any does.
+
+    Likewise for an open document whose tables reach too far: its reader makes room for all of them when it opens it.
+    """
+    extent = Extent()
     try:
         with zipfile.ZipFile(path) as archive:
             unpacked = sum(part.file_size for part in archive.infolist())
-    except (OSError, zipfile.BadZipFile):
-        return
+            if _ODS in archive.namelist():
+                with archive.open(_ODS) as part:
+                    extent = _ods_extent(part)
+    except _UNSOUND:
+        return  # whether the file is sound is the reader's business
+    _demand(extent, path, "(the largest)")
     if unpacked > _HARMLESS and unpacked > path.stat().st_size * _MOST_RATIO:
         raise SourceError(
             "archive-bomb",
@@ -74,10 +84,8 @@ def within_reason(path: Path, sheet: str, copy: Path) -> Path:
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
-            if "content.xml" in names:
-                with archive.open("content.xml") as part:
-                    _demand(_ods_extent(part), path, sheet)
-                return path
+            if _ODS in names:
+                return path  # looked at before it was opened
             place = part_of(archive, sheet)
             if place not in names:
                 return path
@@ -88,10 +96,10 @@ def within_reason(path: Path, sheet: str, copy: Path) -> Path:
             with archive.open(place) as part:
                 width = _top_width(part)
             with archive.open(place) as part:
-                _demand(_extent(part, width), path, sheet)
+                _demand(_extent(part, width), path, repr(sheet))
             _copy(archive, place, width, copy)
-    except (OSError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, KeyError):
-        return path  # whether the file is sound is the reader's business
+    except _UNSOUND:
+        return path
     return copy
 
 
@@ -99,7 +107,7 @@ def _demand(extent: Extent, path: Path, sheet: str) -> None:
     if not extent.is_sane:
         raise SourceError(
             "sheet-too-wide",
-            f"Sheet {sheet!r} of {path.name} reaches over {extent.rows:,} rows and {extent.columns:,} columns, "
+            f"Sheet {sheet} of {path.name} reaches over {extent.rows:,} rows and {extent.columns:,} columns, "
             f"and holds {extent.cells:,} cells",
             "Delete the empty rows and columns around the table, or export it as CSV.",
         )
