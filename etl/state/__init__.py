@@ -45,6 +45,6 @@ __all__ = [
     "opt_out_hashes",
     "pack_chunk",
     "parcel_key",
-    "slices",
     "shown",
+    "slices",
 ]
