@@ -108,6 +108,19 @@ def delete_request(who: str, common: Common) -> None:
     out("Klaviyo has accepted the request.")
 
 
+@profile.command("allow")
+@click.argument("who")
+@common_options
+def allow(who: str, common: Common) -> None:
+    """Let a person be written again whose deletion was requested here, and who came back by themselves.
+
+    WHO: as it was given to delete-request, or any identifier that the profile had.
+    """
+    with session(common) as at:
+        known = pipeline.allow_profile(who, context=at.context)
+    out("The person may be written again." if known else "Nobody was deleted by this identifier.")
+
+
 @click.group()
 def event() -> None:
     """Track one event."""

@@ -9,6 +9,12 @@ from etl.model import Stage
 
 CODES: Final = (
     Code(
+        "forgotten",
+        Stage.LOAD,
+        "This person was deleted at their request",
+        "They are not made anew. If they came back by themselves: klaviyo-etl profile allow WHO.",
+    ),
+    Code(
         "klaviyo-invalid",
         Stage.LOAD,
         "Klaviyo refused the row",

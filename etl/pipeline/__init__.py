@@ -16,6 +16,7 @@ from etl.pipeline.planning import plan
 from etl.pipeline.results import get_report, rejects, runs
 from etl.pipeline.running import VerifyMode, check, resume, retry, run, verify
 from etl.pipeline.single import (
+    allow_profile,
     create_webhook,
     delete_profile,
     delete_webhook,
@@ -39,6 +40,7 @@ __all__ = [
     "SystemClock",
     "VerifyMode",
     "all_lists",
+    "allow_profile",
     "check",
     "create_list",
     "create_webhook",

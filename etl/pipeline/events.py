@@ -23,6 +23,7 @@ from etl.pipeline.context import Context
 from etl.pipeline.event_staging import stage_events
 from etl.pipeline.files import SourceLike, age_of, files_of
 from etl.pipeline.folder import write_folder
+from etl.pipeline.forgetting import reject_forgotten
 from etl.pipeline.prepare import check_account, guard, refuse_unjudged
 from etl.pipeline.revision import revision_notes
 from etl.pipeline.trusting import trusted
@@ -105,6 +106,7 @@ def load_event_run(context: Context, store: Store, client: KlaviyoClient, run_id
                 notes = [*run.details.get("notes", ()), *(f"guard: {objection}" for objection in objections)]
                 store.update_run(run_id, status=RunStatus.REFUSED, details={"notes": notes})
                 return write_folder(store, run_id, context.output, context.announce)
+            reject_forgotten(store, run)
             _mark_unchanged(store, run)
             _announce(context, store, client, run, mapping)
             store.update_run(run_id, status=RunStatus.LOADING, details={"load": {}})

@@ -20,6 +20,7 @@ from etl.errors import RequestRefusedError, UsageError
 from etl.klaviyo import KlaviyoClient, Profile, Reply, ReplyKind, refusal
 from etl.load import ConsentOptions, Decision, Gate, Sought, Witness, consent_request, decide
 from etl.model import BatchKind, Channel, ConsentAsk, Issue, Severity, Wish
+from etl.pipeline.forgetting import refuse_forgotten
 from etl.state import Store
 from etl.transform import Transformer
 from etl.validate import Validator
@@ -131,6 +132,7 @@ def upsert_person(
     :class:`etl.errors.KlaviyoError`; what was done until then may be done again without harm, except that a lost answer
     to the subscribe call is not repeated.
     """
+    refuse_forgotten(store, lambda: account, person.attributes)
     put = put_person(client, person)
     for list_id in lists:
         need(client.add_to_list(list_id, [put.profile_id]))

@@ -19,6 +19,7 @@ from etl.model import Outcome, RowResult, RunStatus, Wish
 from etl.pipeline.conflicts import conflict_notes, settle_conflicts
 from etl.pipeline.context import Context
 from etl.pipeline.dates import date_notes
+from etl.pipeline.forgetting import reject_forgotten
 from etl.pipeline.guards import Staged, check_guards, unjudged
 from etl.pipeline.mirroring import Mirrored
 from etl.pipeline.missing import previous_run, vanished
@@ -114,6 +115,7 @@ def prepare(context: Context, store: Store, client: KlaviyoClient, run: Run, map
 def settle_before_loading(store: Store, client: KlaviyoClient, run: Run, mapping: Mapping, *, create: bool) -> Prepared:
     """Settle rows that need no request and find the lists. ``create``: whether a list that is missing may be made."""
     common, removing = _common_lists(client, run, mapping, create=create)
+    reject_forgotten(store, run)
     routes: dict[str, KlaviyoList] = {}
     if LIST_TARGET in mapping.by_target:
         routes = find_routes(client, store.named_lists(run.id), create=create)

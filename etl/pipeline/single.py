@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from etl.errors import ConfigError, UsageError
+from etl.errors import AuthError, ConfigError, RequestRefusedError, UsageError
 from etl.klaviyo import Profile, Webhook
 from etl.model import Channel
 from etl.pipeline import people, tracking
 from etl.pipeline.context import Context
+from etl.pipeline.forgetting import identifiers_of, refuse_forgotten
 from etl.pipeline.revision import first_year_of
 from etl.pipeline.targets import need_list
 
@@ -58,7 +60,7 @@ def upsert_profile(
     person = people.read_person(fields, country=country)
     with context.open_client() as client, context.open_store() as store:
         ids = [need_list(client, name, create=False).id for name in lists]
-        account = client.get_account().id if subscribe else ""
+        account = client.get_account().id if subscribe or store.has_forgotten() else ""
         return people.upsert_person(client, store, account, person, lists=ids, subscribe=subscribe, source=source)
 
 
@@ -72,10 +74,31 @@ def update_profile(who: str, changes: Mapping[str, Any], *, context: Context | N
 
 
 def delete_profile(who: str, *, context: Context | None = None) -> None:
-    """Ask Klaviyo to delete everything about a person, for good."""
+    """Ask Klaviyo to delete everything about a person, for good, and remember that they are not to be made anew.
+
+    What is remembered is a digest of every identifier that is known of them, before the request leaves.
+    """
     context = context or Context.create()
-    with context.open_client() as client:
-        people.request_deletion(client, who)
+    with context.open_client() as client, context.open_store() as store:
+        account = client.get_account().id
+        found = None
+        with contextlib.suppress(AuthError):
+            # A key that may delete and not read deletes all the same; what was given is remembered.
+            found = people.find_person(client, who)
+        new = store.forget(account, identifiers_of(who, found))
+        try:
+            people.request_deletion(client, who)
+        except (AuthError, RequestRefusedError):
+            # Klaviyo deletes nobody, so nobody is gone.
+            store.take_back(account, new)
+            raise
+
+
+def allow_profile(who: str, *, context: Context | None = None) -> bool:
+    """Let a person be written again who was deleted and came back; return whether they had been deleted."""
+    context = context or Context.create()
+    with context.open_client() as client, context.open_store() as store:
+        return store.remember_again(client.get_account().id, identifiers_of(who, None))
 
 
 def track(fields: Mapping[str, Any], *, context: Context | None = None) -> str:
@@ -84,7 +107,8 @@ def track(fields: Mapping[str, Any], *, context: Context | None = None) -> str:
     event = tracking.read_event(
         fields, context.clock.now(), unique_id=secrets.token_hex(16), first_year=first_year_of(context)
     )
-    with context.open_client() as client:
+    with context.open_client() as client, context.open_store() as store:
+        refuse_forgotten(store, lambda: client.get_account().id, event.who)
         tracking.track_event(client, event)
     return event.unique_id
 

@@ -33,6 +33,7 @@ class TrackedEvent:
     body: bytes
     unique_id: str
     warnings: tuple[str, ...]
+    who: Mapping[str, Any]
 
 
 def read_event(
@@ -73,7 +74,7 @@ def read_event(
     body = orjson.dumps({"data": {"type": "event", "attributes": attributes}})
     if len(body) > _MOST_BYTES:
         raise InvalidPersonError([_fault("properties", "event-too-large", "Klaviyo takes at most 5 MB")])
-    return TrackedEvent(body, chosen, person.warnings)
+    return TrackedEvent(body, chosen, person.warnings, person.attributes)
 
 
 def track_event(client: KlaviyoClient, event: TrackedEvent) -> None:

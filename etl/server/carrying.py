@@ -17,6 +17,7 @@ from etl.klaviyo import KlaviyoClient, ReplyKind, refusal
 from etl.load import Gate
 from etl.model import Channel
 from etl.pipeline import Context
+from etl.pipeline.forgetting import refuse_forgotten
 from etl.pipeline.people import (
     InvalidPersonError,
     Person,
@@ -90,6 +91,7 @@ class Carrier:
             # Requests of earlier versions may have left under this name.
             unique_id = f"serve-{parcel.uid or parcel.id}"
             event = read_event(asked, parcel.accepted_at, unique_id=unique_id, country=self._country)
+            refuse_forgotten(self._store, self._account_id, event.who)
             track_event(self._client, event)
             return {"unique_id": event.unique_id, "warnings": event.warnings}
         return self._register(parcel, progress, asked)
@@ -102,6 +104,7 @@ class Carrier:
             lost = Asked(parcel.accepted_at, lost=1)
             progress = replace(progress, asked={channel.value: lost for channel in wished})
         if not progress.profile_id:
+            refuse_forgotten(self._store, self._account_id, person.attributes)
             put = put_person(self._client, person)
             progress = replace(progress, profile_id=put.profile_id, created=put.created, warnings=put.warnings)
             self._note(parcel, progress, [parcel_key("id", put.profile_id)])

@@ -69,6 +69,11 @@ def _profile_merges(connection: Connection) -> None:
     schema.profile_merges.create(connection, checkfirst=True)
 
 
+def _forgotten(connection: Connection) -> None:
+    for table in (schema.forgotten, schema.salts):
+        table.create(connection, checkfirst=True)
+
+
 _MIGRATIONS: Final[tuple[tuple[int, str, Callable[[Connection], None]], ...]] = (
     (1, "first schema", _first),
     (2, "watermarks", _watermarks),
@@ -80,6 +85,7 @@ _MIGRATIONS: Final[tuple[tuple[int, str, Callable[[Connection], None]], ...]] = 
     (8, "owners", _owners),
     (9, "steps and order of the outbox", _outbox_steps),
     (10, "merges of profiles", _profile_merges),
+    (11, "people deleted at their request", _forgotten),
 )
 
 LATEST: Final = _MIGRATIONS[-1][0]

@@ -258,6 +258,25 @@ notices = sa.Table(
     sqlite_autoincrement=True,
 )
 
+# Who was deleted at their request, as salted digests; see forgotten.py. ``person``: one for
+# all digests of a request. ``salts``: secrets of this state, by their use.
+forgotten = sa.Table(
+    "forgotten",
+    metadata,
+    sa.Column("account", sa.Text, primary_key=True),
+    sa.Column("digest", sa.LargeBinary, primary_key=True),
+    sa.Column("person", sa.LargeBinary, nullable=False),
+    sa.Column("forgotten_at", sa.Double, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+salts = sa.Table(
+    "salts",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("salt", sa.LargeBinary, nullable=False),
+)
+
 # Requests of forms and checkouts that were accepted, until Klaviyo has them; see outbox.py. ``body``: what to send;
 # ``uid``: tells it from those of every other state; ``owner``, until ``owned_until``: the process that has it in hand;
 # ``progress``: JSON of the steps that are done.

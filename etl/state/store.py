@@ -16,6 +16,7 @@ from etl.state.candidates import CandidateTable
 from etl.state.conflicts import ConflictTable
 from etl.state.consents import ConsentTable
 from etl.state.engine import CommitHook, open_engine, parse_url, shown
+from etl.state.forgotten import ForgottenTable
 from etl.state.kept import KeptTable
 from etl.state.known import KnownTable
 from etl.state.lock import Lock
@@ -43,6 +44,7 @@ class Store(
     ConflictTable,
     ConsentTable,
     NoticeTable,
+    ForgottenTable,
     OptOutTable,
     OutboxTable,
     KnownTable,
