@@ -17,8 +17,10 @@ from hypothesis import strategies as st
 from desk import Desk
 from etl import pipeline
 from etl.errors import ExitCode
-from etl.klaviyo import Profile
+from etl.klaviyo import ApiError, Profile, Reply, ReplyKind
 from etl.load import find_owners
+from etl.load.machine import Step, after_reply
+from etl.model import BatchKind
 from shop import Said, Shop
 
 ANN, PHONE, ID = "ann@mapleshop.com", "+12127365001", "c1"
@@ -189,6 +191,28 @@ def test_without_its_phone_a_row_is_unchanged_the_next_night_and_whole_once_the_
     assert (freed["tally"]["unchanged"], freed["tally"]["loaded"]) == (1, 1)
     (mine,) = [one for one in shop.profiles() if one["email"] == ANN]
     assert mine["phone_number"] == PHONE
+
+
+def test_a_conflict_that_no_look_showed_is_refused_by_klaviyo_with_the_profile_named(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a profile is not visible yet: the 409 fails its row, the other one goes on, and nothing is stopped."""
+    shop.profile(email=ANN)
+    other = shop.profile(phone_number=PHONE)
+    monkeypatch.setattr("etl.pipeline.conflicts.find_owners", lambda _client, people: {line: {} for line in people})
+    customers(shop, "drop_phone")
+    report = json.loads(shop.run("run", "c.csv", "--yes", "--format", "json").out)
+    assert (report["tally"]["failed"], report["tally"]["loaded"]) == (1, 1)
+    (issue,) = [one for one in report["issues"] if one["code"] == "klaviyo-duplicate"]
+    assert (issue["lines"], other in issue["detail"]) == ([2], True)
+    assert PHONE not in json.dumps(report)
+
+
+@pytest.mark.parametrize("pointer", ["", "/data", "/data/", "/data/attributes", "/data/attributes/email"])
+def test_a_conflict_is_its_row_s_whatever_the_answer_points_at(pointer: str) -> None:
+    error = ApiError("duplicate_profile", "A profile already exists.", pointer)
+    assert after_reply(BatchKind.UPSERT, 1, Reply(ReplyKind.REFUSED, 409, (error,))) is Step.ROW_REFUSED
+    assert after_reply(BatchKind.UPSERT, 1, Reply(ReplyKind.REFUSED, 409)) is Step.ROW_REFUSED
 
 
 def test_retry_looks_again(shop: Shop) -> None:

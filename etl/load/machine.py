@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Final
 
 from etl.klaviyo import ImportJob, JobStatus, Reply, ReplyKind
 from etl.load.gate import SUBSCRIBING
@@ -22,6 +23,10 @@ from etl.model import BatchKind, Channel
 from etl.state import CONSENT_CHANNELS
 
 _BY_SMS = frozenset(kind for kind, channel in CONSENT_CHANNELS.items() if channel is not Channel.EMAIL)
+
+
+_CONFLICT: Final = 409
+"""The identifiers of one profile: nothing that concerns others, whatever the answer points at."""
 
 
 class Step(StrEnum):
@@ -56,8 +61,8 @@ def after_reply(kind: BatchKind, rows: int, reply: Reply) -> Step:
             return Step.LIST_GONE
         case ReplyKind.REFUSED if kind in {BatchKind.LIST_ADD, BatchKind.LIST_REMOVE}:
             return Step.RESOLVE if rows > 1 else Step.ROW_REFUSED
-        case ReplyKind.REFUSED if kind is BatchKind.UPSERT and any(
-            error.field or _about_profile(error.pointer) for error in reply.errors
+        case ReplyKind.REFUSED if kind is BatchKind.UPSERT and (
+            reply.status == _CONFLICT or any(error.field or _about_profile(error.pointer) for error in reply.errors)
         ):
             return Step.ROW_REFUSED
     return Step.STOP

@@ -190,6 +190,8 @@ class Settlement:
         error = reply.errors[0] if reply.errors else None
         code = "klaviyo-duplicate" if reply.status == 409 else "klaviyo-invalid"  # noqa: PLR2004 - conflict
         detail = scrub(error.detail, self._attributes([line])[line]) if error else told(reply)
+        if error and error.duplicate_profile_id:
+            detail = f"{detail} (profile {error.duplicate_profile_id})"
         column = self._column(error.field) if error else None
         return self._settle(batch, [RowResult(line, Outcome.FAILED, code, detail, column)], reply)
 
