@@ -207,6 +207,7 @@ class Wish(StrEnum):
     SUBSCRIBE = "subscribe"
     UNSUBSCRIBE = "unsubscribe"
     SUPPRESS = "suppress"  # e-mail only: no marketing, whatever the consent
+    WITHHOLD = "withhold"  # said something nobody understands: no other line of the person may subscribe them
     UNSUPPRESS = "unsuppress"  # lifts what a person suppressed, nothing else
 
 

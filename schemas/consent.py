@@ -1,142 +1,32 @@
-"""What people write for consent, and the pandera schema that refuses every other word.
-
-A word nobody knows is never guessed: it would subscribe somebody, or take a consent away. "No" is not "unsubscribed":
-a shop that exports ``Accepts Marketing = no`` says that consent was never given, not that it was taken back.
-"""
+"""The pandera schema that names every word of consent that nobody knows."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from typing import Final, Protocol
+from collections.abc import Callable, Mapping
 
 import pandas as pd
 import pandera.pandas as pa
 
 from schemas.columns import each
+from schemas.consent_words import NEVER, SUBSCRIBED, SUPPRESSED, UNSUBSCRIBED, folded, words_of
 
-SUBSCRIBED: Final = "subscribed"
-UNSUBSCRIBED: Final = "unsubscribed"
-SUPPRESSED: Final = "suppressed"
-NEVER: Final = "never"
-
-_WORDS: Final[Mapping[str, tuple[str, ...]]] = {
-    SUBSCRIBED: (
-        "subscribed",
-        "subscribe",
-        "opt in",
-        "optin",
-        "opted in",
-        "single opt in",
-        "double opt in",
-        "confirmed",
-        "consented",
-        "granted",
-        "active",
-        "yes",
-        "y",
-        "true",
-        "t",
-        "1",
-        "ja",
-        "oui",
-        "sí",
-        "si",
-        "sim",
-        "はい",
-    ),
-    UNSUBSCRIBED: (
-        "unsubscribed",
-        "unsubscribe",
-        "unsub",
-        "opt out",
-        "optout",
-        "opted out",
-        "revoked",
-        "withdrawn",
-        "abgemeldet",
-        "désabonné",
-        "désinscrit",
-        "cancelado",
-        "disiscritto",
-    ),
-    SUPPRESSED: (
-        "suppressed",
-        "cleaned",
-        "bounced",
-        "hard bounce",
-        "hard bounced",
-        "invalid",
-        "spam",
-        "spam complaint",
-        "complained",
-        "marked as spam",
-        "reported as spam",
-        "blocked",
-    ),
-    NEVER: (
-        "never",
-        "never subscribed",
-        "not subscribed",
-        "nonsubscribed",
-        "non subscribed",
-        "no consent",
-        "not opted in",
-        "pending",
-        "unconfirmed",
-        "not set",
-        "unknown",
-        "none",
-        "transactional",
-        "no",
-        "n",
-        "false",
-        "f",
-        "0",
-        "nein",
-        "non",
-        "não",
-        "いいえ",
-    ),
-}
-_BETWEEN: Final = re.compile(r"[\s_\-]+")
+__all__ = ["NEVER", "SUBSCRIBED", "SUPPRESSED", "UNSUBSCRIBED", "consent_schema", "folded", "words_of"]
 
 
-def folded(text: str) -> str:
-    """Return a word as it is compared: without regard to case, underscores, hyphens and blanks."""
-    return _BETWEEN.sub(" ", text).strip().casefold()
+def consent_schema(known: Mapping[str, Callable[[str], bool]], *, warns: bool = True) -> pa.DataFrameSchema:
+    """Return the schema of columns about consent. ``known``: column → whether a cell can be understood.
 
+    A word that cannot is only warned of, and stays: whoever decides that nobody is subscribed by it must see it. Not
+    ``warns``: it costs the cell, and the row where that is required.
+    """
 
-class FurtherWords(Protocol):
-    """Words of a mapping's own, by what they mean."""
+    def column(name: str) -> pa.Column:
+        understood = known[name]
 
-    @property
-    def subscribed(self) -> tuple[str, ...]: ...  # noqa: D102
-    @property
-    def unsubscribed(self) -> tuple[str, ...]: ...  # noqa: D102
-    @property
-    def suppressed(self) -> tuple[str, ...]: ...  # noqa: D102
-    @property
-    def never(self) -> tuple[str, ...]: ...  # noqa: D102
+        def understand(cells: pd.Series[str]) -> pd.Series[bool]:
+            return each(cells, understood)
 
-
-def words_of(further: FurtherWords | None = None) -> dict[str, str]:
-    """Return folded word → state. The mapping's own words win over ours."""
-    words = {folded(word): state for state, known in _WORDS.items() for word in known}
-    if further is not None:
-        for state in _WORDS:
-            words.update(dict.fromkeys(map(folded, getattr(further, state)), state))
-    return words
-
-
-def consent_schema(words: Mapping[str, str]) -> pa.DataFrameSchema:
-    """Return the schema of the columns ``consent.email`` and ``consent.sms``. ``words``: of :func:`words_of`."""
-
-    def known(cells: pd.Series[str]) -> pd.Series[bool]:
-        return each(cells, lambda cell: folded(cell) in words)
-
-    def column() -> pa.Column:
-        check = pa.Check(known, name="consent-word-unknown", n_failure_cases=1)
+        check = pa.Check(understand, name="consent-word-unknown", n_failure_cases=1, raise_warning=warns)
         return pa.Column(str, check, required=False)
 
-    return pa.DataFrameSchema({"consent.email": column(), "consent.sms": column()})
+    return pa.DataFrameSchema({name: column(name) for name in known})

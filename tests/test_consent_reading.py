@@ -191,7 +191,7 @@ def test_a_changed_wish_makes_a_changed_row(one: list[ConsentAsk], other: list[C
 
 
 def test_no_word_means_two_things() -> None:
-    from schemas.consent import _WORDS  # noqa: PLC0415 - only this test looks behind the door
+    from schemas.consent_words import _WORDS  # noqa: PLC0415 - only this test looks behind the door
 
     everything = [folded(word) for known in _WORDS.values() for word in known]
     assert len(everything) == len(set(everything)) == len(words_of())

@@ -23,7 +23,7 @@ _SHOWN = 34
 
 
 @click.command()
-@click.argument("file", required=False)
+@click.argument("files", nargs=-1, metavar="[FILE]...")
 @click.option(
     "--to",
     "-o",
@@ -39,7 +39,7 @@ _SHOWN = 34
 @common_options
 def init(
     *,
-    file: str | None,
+    files: tuple[str, ...],
     to: Path | None,
     preset: str | None,
     sheet: str | None,
@@ -48,7 +48,7 @@ def init(
     overwrite: bool,
     common: Common,
 ) -> None:
-    """Look at FILE (or a query) and write its mapping.
+    """Look at FILE (or several, or a query) and write its mapping.
 
     Known exports are recognised (HubSpot, Salesforce, Shopify, Mailchimp, WooCommerce, Magento, Klaviyo); other headers
     are matched in several languages, types and date formats are told from the cells. On a terminal it asks where it is
@@ -56,14 +56,16 @@ def init(
 
     \b
     klaviyo-etl init customers.csv
+    klaviyo-etl init subscribed.csv unsubscribed.csv cleaned.csv --to mailchimp.toml
     klaviyo-etl init --url 'postgresql+psycopg://shop:${DB_PASSWORD}@db/shop' \\
         --query 'select * from customers order by id' --to customers.toml
     """
+    file = files[0] if files else None
     rule = _rule(file, sheet, url, query)
     path = _target(file, to, overwrite=overwrite)
     with session(common) as at:
         proposal, text = pipeline.init(
-            file, rule=rule, beside=path.parent, preset=preset, ask=_asker(at), context=at.context
+            files or None, rule=rule, beside=path.parent, preset=preset, ask=_asker(at), context=at.context
         )
         at.console.close()
     try:
@@ -72,8 +74,8 @@ def init(
         raise UsageError("file-unwritable", f"{path} cannot be written: {error.strerror}", "Choose another.") from error
     if not common.quiet:
         out(_summary(proposal))
-    source = "" if file is None else f"{file} "
-    named = "" if file is not None and path == Path(file).with_suffix(".toml") else f"-m {path} "
+    source = "" if file is None or len(files) > 1 else f"{file} "
+    named = "" if len(files) == 1 and path == Path(files[0]).with_suffix(".toml") else f"-m {path} "
     out(f"\nWritten: {path}. Next: klaviyo-etl check {source}{named}".rstrip())
 
 

@@ -244,7 +244,13 @@ def _asking(common: Common, console: Console, signals: Signals) -> dict[str, Any
         except click.Abort:
             return False
 
-    return {"confirm": confirm, "foretell": foretell, "agree_to_merges": agree_to_merges, "ask_trust": ask_trust}
+    return {
+        "confirm": confirm,
+        "foretell": foretell,
+        "agree_to_merges": agree_to_merges,
+        "ask_trust": ask_trust,
+        "disregard": confirm,
+    }
 
 
 def with_merges(context: Context, pairs: int | None) -> Context:

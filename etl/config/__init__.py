@@ -4,6 +4,7 @@ A mapping says which source column goes to which Klaviyo field, as what type and
 """
 
 from etl.config.columns import LIST_PATCHES, Column, ColumnRule, ValueType, WriteRule
+from etl.config.consents import Voice, opt_out_target, reaches, voices_of
 from etl.config.events import EventMapping, EventRule, load_event_mapping, parse_event_mapping
 from etl.config.mapping import Mapping, computed_header, load_mapping, mapping_schema, parse_mapping
 from etl.config.mapping import Mapping as ConfigMapping
@@ -17,14 +18,21 @@ from etl.config.targets import (
     ATTRIBUTES,
     CONSENT_DATES,
     CONSENT_PREFIX,
+    CONSENT_STATES,
     CONSENT_TARGETS,
     FIXED_TARGETS,
     IDENTIFIERS,
     LIST_TARGET,
     LOCATION_FIELDS,
     LOCATION_PREFIX,
+    OPT_OUT_DATES,
+    OPT_OUT_REASONS,
+    OPT_OUT_TARGETS,
+    OPT_OUTS,
     PROPERTY_PREFIX,
+    REPEATABLE,
     VALUE_TARGET,
+    consent_needs,
 )
 from etl.config.user_settings import UserSettings, load_user_settings, user_folder
 from etl.config.writes import field_of, fields_if_blank, patches_lists
@@ -33,6 +41,7 @@ __all__ = [
     "ATTRIBUTES",
     "CONSENT_DATES",
     "CONSENT_PREFIX",
+    "CONSENT_STATES",
     "CONSENT_TARGETS",
     "DEFAULT_BASE_URL",
     "DEFAULT_REVISION",
@@ -42,7 +51,12 @@ __all__ = [
     "LIST_TARGET",
     "LOCATION_FIELDS",
     "LOCATION_PREFIX",
+    "OPT_OUTS",
+    "OPT_OUT_DATES",
+    "OPT_OUT_REASONS",
+    "OPT_OUT_TARGETS",
     "PROPERTY_PREFIX",
+    "REPEATABLE",
     "VALUE_TARGET",
     "Column",
     "ColumnRule",
@@ -65,8 +79,10 @@ __all__ = [
     "Step",
     "UserSettings",
     "ValueType",
+    "Voice",
     "WriteRule",
     "computed_header",
+    "consent_needs",
     "environment",
     "field_name",
     "field_of",
@@ -76,8 +92,11 @@ __all__ = [
     "load_settings",
     "load_user_settings",
     "mapping_schema",
+    "opt_out_target",
     "parse_event_mapping",
     "parse_mapping",
     "patches_lists",
+    "reaches",
     "user_folder",
+    "voices_of",
 ]

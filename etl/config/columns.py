@@ -17,10 +17,14 @@ from etl.config.steps import Steps
 from etl.config.targets import (
     CONSENT_DATES,
     CONSENT_PREFIX,
+    CONSENT_TARGETS,
     FIXED_TARGETS,
     IDENTIFIERS,
     LIST_TARGET,
+    OPT_OUT_REASONS,
+    OPT_OUT_TARGETS,
     PROPERTY_PREFIX,
+    UNREACHABLE,
     VALUE_TARGET,
     near_target,
 )
@@ -68,6 +72,12 @@ class ColumnRule(Model):
     not_in_future: bool = Field(default=False, description="A date or moment that has not come yet is bad")
     transform: Steps = Field((), description="How cells are changed before they are judged, step by step")
     merge: MergeRule | None = Field(None, description="What several lines of one person come to; default: last, newest")
+    inverted: bool = Field(
+        default=False, description="An opt-out column that says yes of people who may be contacted: no is the opt-out"
+    )
+    every_row: bool = Field(
+        default=False, description="A file that has this opt-out column holds nobody else: its empty cells count too"
+    )
 
     @field_validator("to")
     @classmethod
@@ -76,6 +86,8 @@ class ColumnRule(Model):
             return target
         if target == PROPERTY_PREFIX:
             raise ValueError(f"{target!r} lacks the property's name; write it like 'properties.plan'")
+        if target.startswith(CONSENT_PREFIX):
+            raise ValueError(_no_consent(target))
         near = near_target(target)
         advice = f"did you mean {near!r}?" if near else f"for a custom property write {PROPERTY_PREFIX + target!r}"
         raise ValueError(f"{target!r} is not a target; {advice}")
@@ -124,6 +136,7 @@ class ColumnRule(Model):
             typed_freely = self.type in {"date", "datetime"}
         if self.time is not None and self.to in CONSENT_DATES:
             raise ValueError(f"time is for dates in custom properties; {self.to} is sent with a time of its own")
+        self._opt_out_fits()
         if self.to == LIST_TARGET and self.type not in {"text", "list"}:
             raise ValueError('list holds names or ids of lists: set type = "text", or "list" for several')
         if self.type != "text" and not typed_freely and self.to != LIST_TARGET:
@@ -142,6 +155,14 @@ class ColumnRule(Model):
         self._options_fit()
         return self
 
+    def _opt_out_fits(self) -> None:
+        if self.every_row and self.to not in OPT_OUT_TARGETS:
+            raise ValueError(f"every_row is for columns of opt-outs, such as consent.email_optout_at, not {self.to}")
+        if self.inverted and (self.to not in OPT_OUT_TARGETS or self.to in (*CONSENT_DATES, *OPT_OUT_REASONS)):
+            raise ValueError(f"inverted is for columns that say yes or no of an opt-out, not {self.to}")
+        if self.inverted and self.every_row:
+            raise ValueError("inverted and every_row contradict each other; keep one")
+
     def _options_fit(self) -> None:
         if self.not_in_future and self.type not in {"date", "datetime"}:
             raise ValueError(f'not_in_future is for type = date or datetime, not "{self.type}"')
@@ -153,6 +174,17 @@ class ColumnRule(Model):
             low, high = getattr(self, least), getattr(self, most)
             if low is not None and high is not None and low > high:
                 raise ValueError(f"{least} = {low:g} is above {most} = {high:g}; no value could pass")
+
+
+def _no_consent(target: str) -> str:
+    """Return why nothing goes to a target that begins like those of consent."""
+    name = target.removeprefix(CONSENT_PREFIX)
+    unreachable = [key for key in UNREACHABLE if name == key or name.startswith(f"{key}_") or name.endswith(f"_{key}")]
+    if unreachable:
+        return (
+            f"{target!r}: {UNREACHABLE[unreachable[0]]} cannot be given or taken by this importer; leave the column out"
+        )
+    return f"{target!r} is not a target; of consent there are: {', '.join(CONSENT_TARGETS)}"
 
 
 def check_patch(write: str, kind: str, target: str) -> None:

@@ -9,6 +9,7 @@ import difflib
 import hashlib
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Mapping as AbstractMapping
 from functools import cached_property
 from pathlib import Path
@@ -25,7 +26,16 @@ from etl.config.row_rules import RowRule, check_rule
 from etl.config.rules import ConsentRule, Defaults, Guards, LoadRule, ProfileRule
 from etl.config.source import SourceRule
 from etl.config.steps import Computed, ComputedColumn
-from etl.config.targets import CONSENT_PREFIX, IDENTIFIERS, PROPERTY_PREFIX, VALUE_TARGET
+from etl.config.targets import (
+    CONSENT_PREFIX,
+    CONSENT_STATES,
+    GIVEN_DATES,
+    IDENTIFIERS,
+    PROPERTY_PREFIX,
+    REPEATABLE,
+    VALUE_TARGET,
+    consent_needs,
+)
 from etl.errors import ConfigError
 from etl.user_code import UntrustedCode
 
@@ -33,13 +43,14 @@ _MOST_BYTES: Final = 10**7
 
 # A date or a source of a consent says nothing without the consent, and a consent nothing without an address.
 _CONSENT_NEEDS: Final = {
-    "consent.email": ("email",),
-    "consent.sms": ("phone_number",),
-    "consent.email_at": ("consent.email",),
-    "consent.sms_at": ("consent.sms",),
-    "consent.source": ("consent.email", "consent.sms"),
-    "consent.date_of_birth": ("consent.email", "consent.sms"),
+    **{target: consent_needs(target) for target in REPEATABLE},
+    **{date: (date.removesuffix("_at"),) for date in GIVEN_DATES},
+    "consent.source": CONSENT_STATES,
+    "consent.date_of_birth": CONSENT_STATES,
 }
+
+# Options that came later: mappings without them keep the hash they had.
+_LATER: Final = {"time": None, "inverted": False, "every_row": False}
 
 
 def computed_header(target: str) -> str:
@@ -64,7 +75,7 @@ class Mapping(UsesCode):
     def _targets_fit(self) -> Self:
         seen: dict[str, str] = {}
         for header, rule in (*self.columns.items(), *self._computed_rules.items()):
-            if rule.to in seen:
+            if rule.to in seen and rule.to not in REPEATABLE:
                 raise ValueError(f"columns {seen[rule.to]!r} and {header!r} both go to {rule.to!r}; keep one")
             seen[rule.to] = header
         clash = PROPERTY_PREFIX + self.profile.value_property
@@ -83,13 +94,19 @@ class Mapping(UsesCode):
         for target, needed in _CONSENT_NEEDS.items():
             if target in seen and not any(other in seen for other in needed):
                 raise ValueError(f"column {seen[target]!r} goes to {target}, which needs {' or '.join(needed)} too")
+        if self.consent.every_row is not None and not any(name in seen for name in ("email", "phone_number")):
+            raise ValueError("consent.every_row needs a column that goes to email or phone_number")
         return self
 
     @cached_property
     def by_target(self) -> dict[str, tuple[str, ColumnRule]]:
-        """Target → (source header, rule)."""
-        every = (*self.columns.items(), *self._computed_rules.items())
-        return {rule.to: (header, rule) for header, rule in every}
+        """Target → (source header, rule). Of several columns for one target the second is ``TARGET#2``."""
+        found: dict[str, tuple[str, ColumnRule]] = {}
+        counted = Counter[str]()
+        for header, rule in (*self.columns.items(), *self._computed_rules.items()):
+            counted[rule.to] += 1
+            found[rule.to if counted[rule.to] == 1 else f"{rule.to}#{counted[rule.to]}"] = (header, rule)
+        return found
 
     @cached_property
     def _computed_rules(self) -> dict[str, ColumnRule]:
@@ -114,7 +131,8 @@ class Mapping(UsesCode):
     @cached_property
     def asks_consent(self) -> bool:
         """Whether rows say something of consent."""
-        return any(target.startswith(CONSENT_PREFIX) for target in self.by_target)
+        columns = any(target.startswith(CONSENT_PREFIX) for target in self.by_target)
+        return columns or self.consent.every_row is not None
 
     @cached_property
     def clears_anything(self) -> bool:
@@ -128,13 +146,15 @@ class Mapping(UsesCode):
         # How it is loaded, not what it is.
         del shape["profile"]["on_conflict"]
         for column in shape["columns"].values():
-            # An option that came later: who does not use it shall not send every row again.
-            if column["time"] is None:
-                del column["time"]
+            for option, usual in _LATER.items():
+                if column[option] == usual:
+                    del column[option]
         if self.computed:
             shape["computed"] = self.model_dump(mode="json", include={"computed"})["computed"]
         if self.asks_consent:
-            shape["consent"] = self.consent.model_dump(mode="json")
+            shape["consent"] = self.consent.model_dump(mode="json", exclude={"ignore"})
+            if self.consent.every_row is None:
+                del shape["consent"]["every_row"]
         return hashlib.blake2b(orjson.dumps(shape, option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()
 
     def missing_columns(self, headers: tuple[str, ...]) -> list[str]:

@@ -97,6 +97,12 @@ class ConsentRule(Model):
     unsubscribed: tuple[str, ...] = Field((), description="Further words for a consent that was taken back")
     suppressed: tuple[str, ...] = Field((), description="Further words for an address that must not be mailed")
     never: tuple[str, ...] = Field((), description="Further words for a consent that was never given")
+    every_row: Literal["unsubscribed", "suppressed"] | None = Field(
+        None, description="What everybody in the source is, whatever its columns say: a list of opt-outs or bounces"
+    )
+    ignore: tuple[str, ...] = Field(
+        (), description="Source columns that speak of opt-outs and shall change nothing; see docs/consent.md"
+    )
 
     @field_validator("date")
     @classmethod

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated, Final, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -38,6 +38,9 @@ class SourceRule(Model):
     delimiter: str | None = Field(None, min_length=1, max_length=1, description="Cell delimiter; default: detected")
     sheet: str | Annotated[int, Field(ge=1)] | None = Field(
         None, description="Sheet of a spreadsheet, by name or number; default: the first that is filled and not hidden"
+    )
+    columns: Literal["same", "any"] = Field(
+        "same", description="Whether several files must have the same columns, or a column that a file lacks is empty"
     )
     header_row: int | None = Field(None, ge=1, description="Row of a spreadsheet with the column names; default: found")
     url: str | None = Field(

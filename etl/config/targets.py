@@ -21,15 +21,44 @@ PROPERTY_PREFIX: Final = "properties."
 LOCATION_PREFIX: Final = "location."
 CONSENT_PREFIX: Final = "consent."
 
-CONSENT_DATES: Final = ("consent.email_at", "consent.sms_at")
+_CHANNELS: Final = ("email", "sms", "sms_transactional")
+CONSENT_STATES: Final = tuple(f"consent.{channel}" for channel in _CHANNELS)
+"""Columns that say in words whether somebody is subscribed, opted out, or never was asked."""
+OPT_OUTS: Final = ("consent.optout", *(f"{state}_optout" for state in CONSENT_STATES), "consent.suppressed")
+"""Columns that speak of prohibitions alone. ``consent.optout`` is about every kind of marketing."""
+OPT_OUT_DATES: Final = tuple(f"{target}_at" for target in OPT_OUTS)
+OPT_OUT_REASONS: Final = tuple(f"{target}_reason" for target in OPT_OUTS)
+OPT_OUT_TARGETS: Final = (*OPT_OUTS, *OPT_OUT_DATES, *OPT_OUT_REASONS)
+REPEATABLE: Final = (*CONSENT_STATES, *OPT_OUT_TARGETS)
+"""Targets that several columns may go to: the strictest of their words counts."""
+GIVEN_DATES: Final = tuple(f"{state}_at" for state in CONSENT_STATES)
+CONSENT_DATES: Final = (*GIVEN_DATES, *OPT_OUT_DATES)
 CONSENT_TARGETS: Final = (
-    "consent.email",
-    "consent.sms",
-    *CONSENT_DATES,
+    *CONSENT_STATES,
+    *GIVEN_DATES,
+    *OPT_OUT_TARGETS,
     "consent.source",
     "consent.date_of_birth",
 )
 """What a row says of consent. Never part of a profile's attributes: Klaviyo has calls of its own for it."""
+
+UNREACHABLE: Final = {
+    "open_tracking": "consent to open tracking",
+    "click_tracking": "consent to click tracking",
+    "whatsapp": "WhatsApp",
+    "push": "push notifications",
+    "mobile_push": "push notifications",
+    "web_push": "push notifications",
+}
+"""What Klaviyo keeps consent to besides, and no import can give: people give it where they are asked for it."""
+
+
+def consent_needs(target: str) -> tuple[str, ...]:
+    """Return the addresses of which a state or an opt-out needs one."""
+    if target.startswith("consent.optout"):
+        return ("email", "phone_number")
+    return ("phone_number",) if target.startswith("consent.sms") else ("email",)
+
 
 FIXED_TARGETS: Final = (
     *IDENTIFIERS,

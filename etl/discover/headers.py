@@ -3,25 +3,13 @@
 from __future__ import annotations
 
 import tomllib
-import unicodedata
 from functools import cache
 from importlib.resources import files
 from typing import Final
 
+from schemas.words import fold
+
 _CAMEL_LEAST: Final = 2
-
-
-def fold(header: str) -> str:
-    """Return a header as it is compared: words without case, accents and punctuation; ``firstName`` is two words."""
-    parted = []
-    for place, letter in enumerate(header):
-        before = header[place - 1] if place else ""
-        if letter.isupper() and before.islower():
-            parted.append(" ")
-        parted.append(letter)
-    plain = unicodedata.normalize("NFKD", "".join(parted).casefold())
-    kept = "".join(letter if letter.isalnum() else " " for letter in plain if not unicodedata.combining(letter))
-    return " ".join(unicodedata.normalize("NFC", kept).split())
 
 
 @cache

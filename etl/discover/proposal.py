@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
-from etl.config import CONSENT_DATES, FIXED_TARGETS, IDENTIFIERS, PROPERTY_PREFIX, VALUE_TARGET
+from etl.config import (
+    CONSENT_DATES,
+    CONSENT_PREFIX,
+    CONSENT_STATES,
+    FIXED_TARGETS,
+    IDENTIFIERS,
+    OPT_OUT_DATES,
+    PROPERTY_PREFIX,
+    REPEATABLE,
+    VALUE_TARGET,
+    consent_needs,
+    reaches,
+)
+from etl.discover import permissions
 from etl.discover.countries import CountryFinding, find_country, gather, local_numbers
 from etl.discover.headers import target_of
 from etl.discover.presets import Preset
 from etl.discover.profiling import ColumnFacts
 from etl.discover.types import Converts, infer, share
+from schemas.opt_outs import Heading
 
 _GOOD: Final = 0.9
 _USUAL: Final = 0.5
 _MOST_LOOKED_AT: Final = 1_000
 _NO_COUNTRY: Final = "none"
+_NOBODY: Final = "nobody"
 _NONE: Final = frozenset({"none", "no", "keine", "keins", "aucun", "aucune", "ninguno", "nessuno", "geen", "nenhum"})
 _MOST_CHOICES: Final = 6
 _CLEARLY: Final = 0.3
@@ -95,6 +110,8 @@ class Proposal:
     profile: Mapping[str, Any]
     rows: int
     advice: tuple[Advice, ...] = ()
+    computed: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    every_row: str | None = None
 
 
 class NobodyFoundError(ValueError):
@@ -110,10 +127,22 @@ class _Draft:
     why: str = ""
     rank: float = 0.0
     valid: float | None = None
+    asks: Heading | None = None  # what a column says of who agreed
 
 
-def propose(facts: Sequence[ColumnFacts], preset: Preset | None, probes: Probes, ask: Ask) -> Proposal:
-    """Propose a mapping. Raise :class:`NobodyFoundError` where no column has an e-mail, a phone or an id."""
+def propose(
+    facts: Sequence[ColumnFacts],
+    preset: Preset | None,
+    probes: Probes,
+    ask: Ask,
+    *,
+    name: str = "",
+    several: bool = False,
+) -> Proposal:
+    """Propose a mapping. Raise :class:`NobodyFoundError` where no column has an e-mail, a phone or an id.
+
+    ``name``: of the source; ``several``: it is several files with columns of their own.
+    """
     advice: list[Advice] = []
 
     def answer(question: Question) -> str:
@@ -125,6 +154,7 @@ def propose(facts: Sequence[ColumnFacts], preset: Preset | None, probes: Probes,
     drafts = [_draft(column, preset, probes) for column in facts]
     finding = _phones_of(drafts, probes)
     _settle_rivals(drafts, probes, finding, answer)
+    _ask_who_agreed(drafts, answer)
     country_column = _country_column(drafts)
     country = _country(finding, probes, answer, advice.append) if country_column is None else None
     for draft in drafts:
@@ -140,19 +170,33 @@ def propose(facts: Sequence[ColumnFacts], preset: Preset | None, probes: Probes,
         preset_share=preset.share([column.header for column in facts]) if preset else 0.0,
         country=country,
         country_column=country_column,
-        profile=_profile(preset, columns),
+        profile=_profile(preset, columns, several=several),
         rows=facts[0].rows if facts else 0,
         advice=tuple(advice),
+        computed=_kept_dates(drafts, probes),
+        every_row=_of_every_row(name, drafts, answer),
     )
 
 
 def _draft(facts: ColumnFacts, preset: Preset | None, probes: Probes) -> _Draft:
     header = facts.header
+    known_rule = preset.columns.get(header) if preset is not None else None
+    if known_rule is None or not _rule(known_rule)["to"].startswith(CONSENT_PREFIX):
+        if (said := permissions.spoken(facts)) is not None:
+            draft = _drafted(facts, preset, probes) if said.rule is None else _Draft(facts, said.rule, said.why)
+            draft.asks = said.heading if said.rule is None else None
+            return draft
+        if header.startswith("$") and header != VALUE_TARGET:
+            return _Draft(facts, None, "Klaviyo keeps names with $ for itself")
+    return _drafted(facts, preset, probes)
+
+
+def _drafted(facts: ColumnFacts, preset: Preset | None, probes: Probes) -> _Draft:
+    header = facts.header
     if preset is not None and header in preset.ignored:
         return _Draft(facts, None, preset.ignored[header])
     if preset is not None and header in preset.columns:
-        given = preset.columns[header]
-        rule = {"to": given} if isinstance(given, str) else dict(given)
+        rule = _rule(preset.columns[header])
         place = list(preset.columns).index(header)
         return _Draft(facts, rule, f"known from the {preset.name}", place / 1_000)
     if not facts.filled:
@@ -166,6 +210,10 @@ def _draft(facts: ColumnFacts, preset: Preset | None, probes: Probes) -> _Draft:
     if probes.emails(cells) >= _GOOD:
         return _Draft(facts, {"to": "email"}, "its cells are e-mail addresses", 5_000.0)
     return _Draft(facts, {"to": PROPERTY_PREFIX + header}, "custom property", 9_000.0)
+
+
+def _rule(given: Any) -> dict[str, Any]:
+    return {"to": given} if isinstance(given, str) else dict(given)
 
 
 def _fits_target(target: str, facts: ColumnFacts, probes: Probes) -> bool:
@@ -186,6 +234,8 @@ def _settle_rivals(drafts: Sequence[_Draft], probes: Probes, finding: CountryFin
     """Leave each target to one column; ask where two are as good."""
     likely = finding.candidates[0].country if finding is not None and finding.candidates else None
     for target in FIXED_TARGETS:
+        if target in REPEATABLE:
+            continue
         rivals = [draft for draft in drafts if draft.rule is not None and draft.rule["to"] == target]
         if len(rivals) < 2:  # noqa: PLR2004 - two of them
             continue
@@ -234,6 +284,26 @@ def _mobile_or_landline(rivals: Sequence[_Draft], probes: Probes, country: str |
         for draft in rivals
     }
     return Question("phone_number", "Which column is the phone_number?", choices, mobile.facts.header)
+
+
+def _ask_who_agreed(drafts: Sequence[_Draft], ask: Ask) -> None:
+    """Decide about columns that say who agreed; with a consent goes its date, where a column has one."""
+    there = {draft.rule["to"] for draft in drafts if draft.rule is not None}
+    for draft in drafts:
+        heading = draft.asks
+        if heading is None or not reaches(f"consent.{heading.channel or 'email'}", there):
+            continue
+        question = f"{draft.facts.header!r} says who agreed to be contacted. What shall come of it?"
+        chosen = ask(Question(draft.facts.header, question, permissions.CHOICES, permissions.OPT_OUTS))
+        rule = permissions.answered(heading, chosen)
+        if rule is None:
+            continue
+        draft.rule, draft.why = rule, "says who agreed"
+        dates = permissions.dates_of_consent([other.facts for other in drafts], heading.channel or "email")
+        if rule["to"] in CONSENT_STATES and dates and f"{rule['to']}_at" not in there:
+            dated = next(other for other in drafts if other.facts.header == dates[0])
+            dated.rule, dated.why = {"to": f"{rule['to']}_at", "type": "datetime"}, "when they agreed"
+            there.add(f"{rule['to']}_at")
 
 
 def _country_column(drafts: Sequence[_Draft]) -> str | None:
@@ -331,6 +401,8 @@ def _judge(draft: _Draft, probes: Probes, country: str | None, *, by_row: bool) 
         draft.valid = None if by_row else probes.phones(cells, country)
     elif rule["to"] == "location.country":
         draft.valid = sum(probes.country_of(cell) is not None for cell in cells) / len(cells)
+    elif rule["to"] in REPEATABLE and rule["to"] not in CONSENT_STATES:
+        draft.valid = permissions.understood(rule, cells)
     elif rule.get("type", "text") != "text":
         typed = {name: value for name, value in rule.items() if name in {"type", "format", "separator", "decimal"}}
         draft.valid = share(typed, cells, probes.converts)
@@ -339,16 +411,45 @@ def _judge(draft: _Draft, probes: Probes, country: str | None, *, by_row: bool) 
 def _needs_fit(drafts: Sequence[_Draft]) -> None:
     """Leave out consents whose address is not there: the mapping would not be taken."""
     there = {draft.rule["to"] for draft in drafts if draft.rule is not None}
-    for channel, address in (("email", "email"), ("sms", "phone_number")):
-        for draft in drafts:
-            if draft.rule is None or not draft.rule["to"].startswith(f"consent.{channel}"):
-                continue
-            if address not in there or f"consent.{channel}" not in there:
-                draft.rule, draft.why = None, f"needs {address} and consent.{channel}"
+    for draft in drafts:
+        target = draft.rule["to"] if draft.rule is not None else ""
+        if not target.startswith(CONSENT_PREFIX):
+            continue
+        state = target if target in REPEATABLE else target.removesuffix("_at")
+        if state not in there or not reaches(state, there):
+            draft.rule, draft.why = None, f"needs {' or '.join(consent_needs(state))} and {state}"
 
 
-def _profile(preset: Preset | None, columns: Sequence[ColumnProposal]) -> dict[str, Any]:
+def _kept_dates(drafts: Sequence[_Draft], probes: Probes) -> dict[str, dict[str, Any]]:
+    """Return custom properties that keep when people opted out: Klaviyo takes no date of an opt-out (reference 3.7)."""
+    kept: dict[str, dict[str, Any]] = {}
+    for draft in drafts:
+        target = draft.rule["to"] if draft.rule is not None else ""
+        name = PROPERTY_PREFIX + target.removeprefix(CONSENT_PREFIX).replace("optout", "opted_out")
+        if target not in OPT_OUT_DATES or name in kept or set("{}") & set(draft.facts.header):
+            continue
+        typed = infer(draft.facts.header, draft.facts.cells, probes.converts).rule
+        kept[name] = {"template": f"{{{draft.facts.header}}}", **(typed if "date" in typed.get("type", "") else {})}
+    return kept
+
+
+def _of_every_row(name: str, drafts: Sequence[_Draft], ask: Ask) -> str | None:
+    """Return what everybody in a source is, where its name says so and no column does."""
+    there = {draft.rule["to"] for draft in drafts if draft.rule is not None}
+    state = permissions.everybody_is(name)
+    if state is None or there & set(REPEATABLE) or not there & {"email", "phone_number"}:
+        return None
+    choices = {state: f"everybody in it is {state}", _NOBODY: "its name means nothing"}
+    text = f"The source is called {name!r}, and no column says who opted out. What does its name mean?"
+    chosen = ask(Question("consent", text, choices, state))
+    return None if chosen == _NOBODY else chosen
+
+
+def _profile(preset: Preset | None, columns: Sequence[ColumnProposal], *, several: bool) -> dict[str, Any]:
     profile = dict(preset.profile) if preset is not None else {}
+    if several:
+        # A person of two files is no mistake: the strictest of what the files say holds.
+        profile["duplicates"] = "merge"
     there = {column.rule["to"] for column in columns if column.rule is not None}
     if "key" in profile and not set(profile["key"]) & there:
         del profile["key"]

@@ -21,6 +21,10 @@ def mapping_text(proposal: Proposal, *, source: Mapping[str, Any], name: str) ->
     if any(defaults.values()):
         parts.append(_section("defaults", {key: value for key, value in defaults.items() if value}))
     parts.append(_columns(proposal))
+    if proposal.computed:
+        parts.append(_section("computed", proposal.computed))
+    if proposal.every_row is not None:
+        parts.append(_section("consent", {"every_row": proposal.every_row}))
     if proposal.profile:
         parts.append(_section("profile", proposal.profile))
     parts.append(_LOAD)
@@ -52,7 +56,7 @@ def _head(proposal: Proposal, name: str) -> str:
 
 
 def _section(name: str, keys: Mapping[str, Any]) -> str:
-    return f"[{name}]\n" + "".join(f"{key} = {_value(value)}\n" for key, value in keys.items())
+    return f"[{name}]\n" + "".join(f"{_key(key)} = {_value(value)}\n" for key, value in keys.items())
 
 
 def _columns(proposal: Proposal) -> str:

@@ -83,11 +83,12 @@ def open_files(
     names: Sequence[str],
     open_one: Callable[[Path | str], Source],
     environ: Mapping[str, str],
+    *,
+    any_columns: bool = False,
 ) -> Source:
     """Open several files as one source. ``open_one``: opens each. Raise :class:`SourceError`."""
-    return SeveralSource(
-        name, [_member(path, shown, open_one, environ) for path, shown in zip(paths, names, strict=True)]
-    )
+    members = [_member(path, shown, open_one, environ) for path, shown in zip(paths, names, strict=True)]
+    return SeveralSource(name, members, any_columns=any_columns)
 
 
 def is_once(path: Path | str) -> bool:

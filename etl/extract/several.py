@@ -42,14 +42,17 @@ class SeveralSource:
     held open at a time.
     """
 
-    def __init__(self, name: str, members: Sequence[Member]) -> None:
-        """Look at every file. Raise :class:`SourceError`; ``columns-differ`` names the file and the columns."""
+    def __init__(self, name: str, members: Sequence[Member], *, any_columns: bool = False) -> None:
+        """Look at every file. Raise :class:`SourceError`; ``columns-differ`` names the file and the columns.
+
+        ``any_columns``: a column that a file lacks is a missing cell in each of its rows.
+        """
         self._members = list(members)
         self._digests: list[str | None] = []
         self._source: Source | None = None
         try:
             self._infos = [self._look(member) for member in self._members]
-            self._columns = _common_columns(self._members, self._infos)
+            self._columns = _common_columns(self._members, self._infos, any_columns=any_columns)
             self._sizes = [member.size() for member in self._members]
         except BaseException:
             self.close()
@@ -148,9 +151,9 @@ class SeveralSource:
         )
 
 
-def _common_columns(members: Sequence[Member], infos: Sequence[SourceInfo]) -> tuple[str, ...]:
+def _common_columns(members: Sequence[Member], infos: Sequence[SourceInfo], *, any_columns: bool) -> tuple[str, ...]:
     """Return the columns of the table: the first header's. In JSON Lines a name that is absent is a missing cell."""
-    strict = [place for place, info in enumerate(infos) if info.kind != "jsonlines"]
+    strict = [place for place, info in enumerate(infos) if info.kind != "jsonlines" and not any_columns]
     if not strict:
         return tuple(dict.fromkeys(column for info in infos for column in info.columns))
     first = strict[0]
@@ -166,7 +169,8 @@ def _common_columns(members: Sequence[Member], infos: Sequence[SourceInfo]) -> t
             "columns-differ",
             f"{member.name} has other columns than {members[first].name}: it "
             + " and ".join(part for part in (lacks, has) if part),
-            "Files of one source need the same column names, in any order. Correct that file, or run it by itself.",
+            "Files of one source need the same column names, in any order. Correct that file, run it by itself, or set "
+            'columns = "any" in [source].',
         )
     return columns
 

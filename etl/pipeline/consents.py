@@ -26,7 +26,8 @@ def with_consents(
     A record that wishes something gets a fingerprint that says so: who takes a consent back has changed.
     """
     deaf = {issue.line for issue in validated.issues if issue.code == _NOT_MOBILE}
-    asked = reader.read(validated.frame, deaf=deaf)
+    faulty = {(issue.line, issue.column) for issue in validated.issues}
+    asked = reader.read(validated.frame, deaf=deaf, faulty=faulty)
     asks = [ask for ask in asked.asks if ask.line not in transformed.rejected]
     wished = by_line(asks)
     records = Records.of(transformed.records)
@@ -36,7 +37,7 @@ def with_consents(
     ]
     return Transformed(
         records.with_fingerprints(prints), transformed.rejected, (*transformed.issues, *asked.issues)
-    ), asks
+    ), sorted((*asks, *(ask for ask in asked.unclear if ask.line not in transformed.rejected)))
 
 
 def merge_consents(store: Store, run_id: str, replaced: Collection[int]) -> None:
@@ -44,6 +45,11 @@ def merge_consents(store: Store, run_id: str, replaced: Collection[int]) -> None
 
     ``replaced``: the lines whose records changed when duplicates were settled.
     """
+    _merge(store, run_id, replaced)
+    store.drop_wishes(run_id, Wish.WITHHOLD)
+
+
+def _merge(store: Store, run_id: str, replaced: Collection[int]) -> None:
     others: dict[int, list[ConsentAsk]] = {}
     for kept, ask in store.asks_of_duplicates(run_id):
         others.setdefault(kept, []).append(ask)
@@ -57,7 +63,7 @@ def merge_consents(store: Store, run_id: str, replaced: Collection[int]) -> None
         said = [*own.get(line, ()), *others.get(line, ())]
         channels = dict.fromkeys(ask.channel for ask in said)
         held = (strictest([ask for ask in said if ask.channel is channel]) for channel in channels)
-        wishes[line] = sorted(ask._replace(line=line) for ask in held)
+        wishes[line] = sorted(ask._replace(line=line) for ask in held if ask.wish is not Wish.WITHHOLD)
     store.replace_asks(
         run_id,
         {line: wishes[line] for line in changed if wishes[line] != sorted(own.get(line, ()))},

@@ -91,7 +91,14 @@ def open_found(files: Files, rule: SourceRule) -> Source:
     environ = variables_for(rule, files.variables)
     if len(files.paths) == 1:
         return open_file(files.paths[0], rule, environ)
-    return open_files(files.name, files.paths, files.names, lambda path: open_file(path, rule, environ), environ)
+    return open_files(
+        files.name,
+        files.paths,
+        files.names,
+        lambda path: open_file(path, rule, environ),
+        environ,
+        any_columns=rule.columns == "any",
+    )
 
 
 def files_again(run: Run, lines: Sequence[int]) -> list[dict[str, Any]]:

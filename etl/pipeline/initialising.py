@@ -22,11 +22,11 @@ from etl.discover import (
     propose,
     recognise,
 )
-from etl.errors import ConfigError, InterruptedRunError, UsageError
+from etl.errors import ConfigError, InterruptedRunError, SourceError, UsageError
 from etl.extract import Source, is_remote, names_in, open_query, server_of
 from etl.model import Progress
 from etl.pipeline.context import Context
-from etl.pipeline.files import given_files, open_found, variables_for
+from etl.pipeline.files import SourceLike, given_files, open_found, variables_for
 from etl.transform import converter
 from etl.validate import can_be_texted, country_name, good_emails, good_phones, read_phone, resolve_country
 
@@ -36,7 +36,7 @@ def _safe(question: Any) -> str:
 
 
 def init(
-    source: Path | str | None,
+    source: SourceLike | None,
     *,
     rule: SourceRule | None = None,
     beside: Path | None = None,
@@ -46,15 +46,16 @@ def init(
 ) -> tuple[Proposal, str]:
     """Return the proposal for a source and the text of its mapping file.
 
-    ``source``: a file; ``None`` for the query of ``rule``. ``beside``: folder the mapping will lie in. ``preset``: name
-    of one to use whatever the headers say. ``ask``: answers what only a person knows; without it the safe choice
-    holds. Raise SourceError, ConfigError (nothing identifies a person), UsageError (no such preset).
+    ``source``: a file, or several; ``None`` for the query of ``rule``. ``beside``: folder the mapping will lie in.
+    ``preset``: name of one to use whatever the headers say. ``ask``: answers what only a person knows; without it the
+    safe choice holds. Raise SourceError, ConfigError (nothing identifies a person), UsageError (no such preset).
     """
     context = context or Context.create()
     rule = rule or SourceRule()
     chosen = _preset(preset)
     rule = rule.model_copy(update={"variables": rule.named_variables})
-    with _opened(source, rule, context) as opened:
+    opened, rule = _opened(source, rule, context)
+    with opened:
         profiler = Profiler(opened.info.columns)
         for chunk in opened.chunks():
             if context.should_stop():
@@ -64,7 +65,14 @@ def init(
         name = opened.info.name
         columns = opened.info.columns
     try:
-        proposal = propose(profiler.facts(), chosen or recognise(columns), _probes(), ask)
+        proposal = propose(
+            profiler.facts(),
+            chosen or recognise(columns),
+            _probes(),
+            ask,
+            name=name if isinstance(source, Path | str) or len(source or ()) == 1 else "",
+            several=rule.columns == "any",
+        )
     except NobodyFoundError:
         raise ConfigError(
             "nobody-identified",
@@ -85,23 +93,41 @@ def _preset(key: str | None) -> Preset | None:
     return presets[key]
 
 
-def _opened(source: Path | str | None, rule: SourceRule, context: Context) -> Source:
+def _opened(source: SourceLike | None, rule: SourceRule, context: Context) -> tuple[Source, SourceRule]:
+    """Open the source; files whose columns differ as a table of all their columns."""
     if source is None:
         if (server := server_of(rule.url or "")) is not None:
             context.announce(f"Asking {server}")
-        return open_query(rule, environ=variables_for(rule))
-    return open_found(given_files([source], rule, context), rule)
+        return open_query(rule, environ=variables_for(rule)), rule
+    files = given_files(_paths(source), rule, context)
+    try:
+        return open_found(files, rule), rule
+    except SourceError as error:
+        if error.code != "columns-differ":
+            raise
+    rule = rule.model_copy(update={"columns": "any"})
+    return open_found(files, rule), rule
 
 
-def _source_keys(source: Path | str | None, rule: SourceRule, beside: Path | None) -> dict[str, Any]:
+def _paths(source: SourceLike) -> list[Path | str]:
+    return [source] if isinstance(source, Path | str) else list(source)
+
+
+def _source_keys(source: SourceLike | None, rule: SourceRule, beside: Path | None) -> dict[str, Any]:
     keys: dict[str, Any] = {}
     if source is not None and str(source) != "-":
-        near = beside is not None and not is_remote(str(source))
-        keys["path"] = Path(os.path.relpath(source, beside)).as_posix() if near else str(source)
+        written = [_written(path, beside) for path in _paths(source)]
+        keys["path"] = written[0] if len(written) == 1 else written
     given = rule.model_dump(mode="json", exclude_defaults=True)
-    if source is not None and is_remote(str(source)) and (named := names_in(str(source))):
+    remote = [str(path) for path in _paths(source or ()) if is_remote(str(path))]
+    if named := names_in(*remote):
         given["variables"] = list(named)
     return {**keys, **{name: value for name, value in given.items() if name != "path"}}
+
+
+def _written(path: Path | str, beside: Path | None) -> str:
+    near = beside is not None and not is_remote(str(path))
+    return Path(os.path.relpath(path, beside)).as_posix() if near else str(path)
 
 
 def _probes() -> Probes:

@@ -16,6 +16,8 @@ from etl.pipeline.context import Context
 from etl.pipeline.files import SourceLike, age_of, files_of
 from etl.pipeline.foretold import Plan, PlannedConflict
 from etl.pipeline.mirroring import Mirrored, compare_list
+from etl.pipeline.permissions import objections as unheard_columns
+from etl.pipeline.permissions import special_targets
 from etl.pipeline.plan_usage import plan_objection, read_usage
 from etl.pipeline.prepare import Prepared, check_account, guard, settle_before_loading
 from etl.pipeline.revision import revision_notes
@@ -55,7 +57,10 @@ def plan(
                 store.update_run(run_id, details={"account_name": account.name})
                 run = store.run(run_id)
                 mirrored = compare_list(context, store, client, run, rules, keep=False)
-                objections = guard(store, run, rules, mirrored, source_age=run.options.get("source_age"), force=False)
+                objections = [
+                    *unheard_columns(opened.info.columns, rules),
+                    *guard(store, run, rules, mirrored, source_age=run.options.get("source_age"), force=False),
+                ]
                 prepared = settle_before_loading(store, client, run, rules, create=False)
                 return foretold(
                     context,
@@ -66,6 +71,7 @@ def plan(
                     mirrored=mirrored,
                     objections=objections,
                     guards=rules.guards,
+                    noted=special_targets(rules),
                 )
             finally:
                 store.discard_run(run_id)
@@ -81,6 +87,7 @@ def foretold(
     mirrored: Mirrored | None,
     objections: Sequence[str] = (),
     guards: Guards | None = None,
+    noted: Sequence[str] = (),
 ) -> Plan:
     """Read what Klaviyo has of the rows of a prepared run, and return what loading it would do. Writes nothing.
 
@@ -120,6 +127,7 @@ def foretold(
         missing_lists=tuple(name for name in (*asked, *store.named_lists(run.id)) if name not in known),
         notes=(
             *revision_notes(context),
+            *noted,
             *([mirrored.note] if mirrored is not None and mirrored.leaving else []),
             *prepared.notes,
             usage.says(foresight.create),

@@ -28,6 +28,7 @@ from etl.pipeline.files import SourceLike, age_of, files_again, files_of
 from etl.pipeline.folder import write_folder
 from etl.pipeline.loading import load_run, look
 from etl.pipeline.missing import RECENT
+from etl.pipeline.permissions import demand_heard, objections, special_targets
 from etl.pipeline.prepare import check_account, note, refuse_unjudged
 from etl.pipeline.revision import revision_notes
 from etl.report import Report
@@ -58,7 +59,10 @@ def check(
         named = files.name if files is not None else opened.info.name
         run_id = begin(store, named, rules, command="check", account=None, options={"limit": limit}, pilot=False)
         stage_source(context, store, run_id, opened, rules, limit=limit)
-        note(store, run_id, list(date_notes(rules)))
+        stopping = [
+            f"guard: {objection}: a run would stop here" for objection in objections(opened.info.columns, rules)
+        ]
+        note(store, run_id, [*stopping, *special_targets(rules), *date_notes(rules)])
         refuse_unjudged(store, run_id)
         return write_folder(store, run_id, context.output, context.announce)
 
@@ -104,6 +108,10 @@ def run(
                 "source_age": age_of(files, context),
                 "verify": verify,
             }
+            said = (
+                *demand_heard(context, opened.info.name, opened.info.columns, rules),
+                *special_targets(rules),
+            )
             parent = parent_of(store, account, opened.info)
             run_id = begin(
                 store,
@@ -116,7 +124,7 @@ def run(
                 parent=parent,
             )
             stage_source(context, store, run_id, opened, rules, limit=limit)
-            store.update_run(run_id, details={"account_name": account.name})
+            store.update_run(run_id, details={"account_name": account.name, "notes": [*said]})
             return load_run(context, store, client, run_id, force=force)
 
 

@@ -99,6 +99,13 @@ class ConsentTable(Database):
                 bulk_values,
             )
 
+    def drop_wishes(self, run_id: str, wish: Wish) -> None:
+        """Forget the wishes of one kind."""
+        consents = schema.consents
+        with self._write() as connection:
+            mine = (consents.c.run == self._seq(run_id)) & (consents.c.wish == wish.value)
+            connection.execute(consents.delete().where(mine))
+
     def ask_of_all(self, run_id: str, wish: Wish) -> None:
         """Give every row that is left after staging one wish for its e-mail, and nothing else to do."""
         consents = (

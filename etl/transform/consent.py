@@ -5,30 +5,35 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from typing import Final
+from datetime import UTC, date, datetime, tzinfo
+from typing import Any, Final
+from zoneinfo import ZoneInfo
 
+import numpy as np
 import orjson
 import pandas as pd
 
-from etl.config import ColumnRule
+from etl.config import ColumnRule, Voice, voices_of
 from etl.config import Mapping as ColumnMapping
 from etl.model import Channel, ConsentAsk, Issue, Severity, Stage, Wish
 from etl.transform.dates import DateError, parse_date, parse_datetime
-from schemas.consent import SUBSCRIBED, SUPPRESSED, UNSUBSCRIBED, folded, words_of
+from schemas.opt_outs import Said
 
-_WISHES: Final = {SUBSCRIBED: Wish.SUBSCRIBE, UNSUBSCRIBED: Wish.UNSUBSCRIBE, SUPPRESSED: Wish.SUPPRESS}
-_STRENGTH: Final = {Wish.SUPPRESS: 3, Wish.UNSUBSCRIBE: 2, Wish.SUBSCRIBE: 1, Wish.UNSUPPRESS: 0}
-_ADDRESS: Final = {Channel.EMAIL: "email", Channel.SMS: "phone_number"}
+_STRENGTH: Final = {Wish.SUPPRESS: 4, Wish.UNSUBSCRIBE: 3, Wish.WITHHOLD: 2, Wish.SUBSCRIBE: 1, Wish.UNSUPPRESS: 0}
 _DIGEST: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the rows of a chunk ask for, in line order, and what was wrong with their words and dates."""
+    """What the rows of a chunk ask for, in line order, and what was wrong with their words and dates.
+
+    ``unclear``: rows whose words nobody understood: they ask for nothing, and nobody is subscribed by another line of
+    the same person.
+    """
 
     asks: tuple[ConsentAsk, ...] = ()
     issues: tuple[Issue, ...] = ()
+    unclear: tuple[ConsentAsk, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,37 +53,60 @@ class ConsentReader:
         self._mapping = mapping
         self._rule = rule
         self._now = datetime.fromtimestamp(now, UTC)
-        self._words = words_of(rule)
-        self._date = f"{rule.date.isoformat()}T00:00:00+00:00" if rule.date else ""
-        self._channels = [channel for channel in Channel if f"consent.{channel}" in mapping.by_target]
+        self._date = _midnight(rule.date, _zone(mapping.defaults.timezone)).isoformat() if rule.date else ""
+        voices = voices_of(mapping)
+        self._voices = {channel: _heard(channel, voices, mapping) for channel in Channel}
+        targets = mapping.by_target
+        self._granting = {voice.header for voice in voices if voice.grants}
+        self._headers = {target: header for target, (header, _) in targets.items()}
+        self._born = targets.get("consent.date_of_birth")
 
-    def read(self, frame: pd.DataFrame, *, deaf: Collection[int] = ()) -> Asked:
+    def read(
+        self, frame: pd.DataFrame, *, deaf: Collection[int] = (), faulty: Collection[tuple[int, str | None]] = ()
+    ) -> Asked:
         """Return the wishes of these rows.
 
         ``frame``: target columns of ``str``, index ``line``. ``deaf``: lines whose number cannot receive text messages.
+        ``faulty``: lines and headers of cells of which something was said already.
         """
         asks: list[ConsentAsk] = []
         issues: list[Issue] = []
-        for channel in self._channels:
-            self._read(channel, frame, deaf if channel is Channel.SMS else (), asks, issues)
+        for channel, voices in self._voices.items():
+            if voices:
+                found = self._read(channel, frame, () if channel is Channel.EMAIL else deaf)
+                asks += found.asks
+                issues += [issue for issue in found.issues if not self._is_told(issue, channel, faulty)]
         asks.sort()
-        return Asked(tuple(asks), tuple(issues))
+        unclear = tuple(ask for ask in asks if ask.wish is Wish.WITHHOLD)
+        return Asked(tuple(ask for ask in asks if ask.wish is not Wish.WITHHOLD), tuple(issues), unclear)
+
+    def _is_told(self, issue: Issue, channel: Channel, faulty: Collection[tuple[int, str | None]]) -> bool:
+        """Whether an opt-out lacks its address for a reason that was given: the address is not usable."""
+        if issue.code != "consent-no-address" or issue.column in self._granting or channel.address not in self._headers:
+            return False
+        return (issue.line, self._headers[channel.address]) in faulty
 
     def opt_outs(self, frame: pd.DataFrame, *, doubtful: bool = True) -> dict[tuple[Channel, bool], list[int]]:
         """Return the lines that speak against a channel: (channel, whether their words are understood) → lines.
 
-        ``frame``: target columns of trimmed cells, of lines that may be refused. ``doubtful``: words that nobody
-        understands count.
+        ``frame``: target columns of trimmed cells, of lines that may be refused. Not ``doubtful``: cells may stand in
+        any column, so that words that nobody understands say nothing, and a yes is not sure to be one.
         """
         found: dict[tuple[Channel, bool], list[int]] = {}
-        for channel in self._channels:
-            words = frame[f"consent.{channel}"].fillna("")
-            states = {word: self._words.get(folded(word)) if word else "" for word in words.unique().tolist()}
-            out = [word for word, state in states.items() if state in {UNSUBSCRIBED, SUPPRESSED}]
-            unknown = [word for word, state in states.items() if state is None] if doubtful else []
-            for certain, those in ((True, out), (False, unknown)):
-                if those:
-                    found[channel, certain] = words.index[words.isin(those)].tolist()
+        for channel, voices in self._voices.items():
+            certain = np.zeros(len(frame), dtype=bool)
+            unsure = np.zeros(len(frame), dtype=bool)
+            for voice in voices:
+                if voice.slot not in frame:  # everybody in the source
+                    certain[:] = True
+                    continue
+                cells = frame[voice.slot].fillna("")
+                said = cells.map({cell: voice.says(cell) for cell in cells.unique().tolist()})
+                certain |= said.isin(_SURE if doubtful else _SURE - {Said.SO}).to_numpy(dtype=bool)
+                unsure |= (said == (Said.UNCLEAR if doubtful else Said.SO)).to_numpy(dtype=bool)
+            for sure, those in ((True, certain), (False, unsure & ~certain)):
+                if those.any():
+                    found[channel, sure] = frame.index[those].tolist()
         return found
 
     def _read(
@@ -86,30 +114,31 @@ class ConsentReader:
         channel: Channel,
         frame: pd.DataFrame,
         deaf: Collection[int],
-        asks: list[ConsentAsk],
-        issues: list[Issue],
-    ) -> None:
+    ) -> Asked:
+        asks: list[ConsentAsk] = []
+        issues: list[Issue] = []
+        voices = self._voices[channel]
+        strengths = np.stack([_strengths(voice, channel, frame[voice.slot]) for voice in voices])
+        strictest_voice = strengths.argmax(axis=0)
+        strength = strengths.max(axis=0)
+        speaking = strength > 0
+        asking = frame[speaking]
         target = f"consent.{channel}"
-        words = frame[target]
-        wishes = {word: _WISHES.get(self._words.get(folded(word), "")) for word in words.unique().tolist() if word}
-        # Messages to a phone can be unsubscribed from; suppressing is a matter of e-mail (reference 3.8).
-        if channel is Channel.SMS:
-            wishes = {word: Wish.UNSUBSCRIBE if wish is Wish.SUPPRESS else wish for word, wish in wishes.items()}
-        asking = frame[words.isin([word for word, wish in wishes.items() if wish is not None])]
-        header = self._mapping.by_target[target][0]
         moments = self._moments(channel, asking)
         columns = zip(
             asking.index.tolist(),
-            asking[target].tolist(),
-            asking[_ADDRESS[channel]].tolist(),
+            strength[speaking].tolist(),
+            strictest_voice[speaking].tolist(),
+            _cells(asking, channel.address),
             _cells(asking, f"{target}_at"),
             _cells(asking, "consent.source"),
             _cells(asking, "consent.date_of_birth"),
             strict=True,
         )
-        for line, word, address, at, source, born in columns:
-            wish = wishes[word]
-            if wish is None:
+        for line, held, told_by, address, at, source, born in columns:
+            wish, voice = _WISHES[held], voices[told_by]
+            if wish is Wish.WITHHOLD:
+                asks += [ConsentAsk(line, channel, wish)] if address else []
                 continue
             moment = moments(at)
             fault, detail = self._fault(wish, channel, address, moment, deaf=line in deaf)
@@ -117,9 +146,11 @@ class ConsentReader:
                 dated = self._mapping.by_target[f"{target}_at"][0]
                 issues.append(_warning(line, moment.code, dated, moment.detail))
             if fault:
-                issues.append(_warning(line, fault, header, detail))
+                # An opt-out from everything is about the addresses that are there.
+                if fault != "consent-no-address" or voice.channel == channel:
+                    issues.append(_warning(line, fault, voice.header, detail))
                 continue
-            birthday = self._birthday(line, born, issues) if channel is Channel.SMS and born else ""
+            birthday = self._birthday(line, born, issues) if channel is not Channel.EMAIL and born else ""
             subscribing = wish is Wish.SUBSCRIBE
             asks.append(
                 ConsentAsk(
@@ -131,11 +162,12 @@ class ConsentReader:
                     birthday if subscribing else "",
                 )
             )
+        return Asked(tuple(asks), tuple(issues))
 
-    def _fault(self, wish: Wish, channel: Channel, address: object, moment: _Moment, *, deaf: bool) -> tuple[str, str]:
+    def _fault(self, wish: Wish, channel: Channel, address: str, moment: _Moment, *, deaf: bool) -> tuple[str, str]:
         """Return the code of what keeps a wish from being sent, or ``""``."""
-        if not isinstance(address, str) or not address:
-            return "consent-no-address", f"no {_ADDRESS[channel].replace('_', ' ')} in this row"
+        if not address:
+            return "consent-no-address", f"no {channel.address.replace('_', ' ')} in this row"
         if wish is not Wish.SUBSCRIBE:
             return "", ""
         if deaf:
@@ -150,31 +182,74 @@ class ConsentReader:
             always = _Moment(self._date)
             return lambda _text: always
         rule = self._mapping.by_target[target][1]
-        read = {text: self._moment(text, rule) for text in frame[target].unique().tolist() if isinstance(text, str)}
+        read = {text: self._moment(text, rule) for text in ("", *frame[target].dropna().unique().tolist())}
         return lambda text: read[text]
 
     def _moment(self, text: str, rule: ColumnRule) -> _Moment:
         if not text:
             return _Moment(self._date)
+        zone = rule.timezone or self._mapping.defaults.timezone
         try:
-            found = parse_datetime(text, rule.format, rule.timezone or self._mapping.defaults.timezone)
+            found = parse_datetime(text, rule.format, zone)
         except DateError as error:
             return _Moment(code=error.code, detail=error.detail)
         if not isinstance(found, datetime):
-            found = datetime(found.year, found.month, found.day, tzinfo=UTC)
+            found = _midnight(found, _zone(zone))
         if found > self._now:
             # Klaviyo refuses the whole call for one date that is not past (reference 3.7).
             return _Moment(code="consent-date-future")
         return _Moment(found.isoformat(timespec="seconds"))
 
     def _birthday(self, line: int, text: str, issues: list[Issue]) -> str:
-        header, rule = self._mapping.by_target["consent.date_of_birth"]
+        if self._born is None:
+            return ""
+        header, rule = self._born
         try:
             born: date = parse_date(text, rule.format)
         except DateError as error:
             issues.append(_warning(line, error.code, header, error.detail))
             return ""
         return born.isoformat()
+
+
+_WISHES: Final = {strength: wish for wish, strength in _STRENGTH.items() if strength}
+_SAID: Final = {
+    Said.NOTHING: 0,
+    Said.SUBSCRIBED: _STRENGTH[Wish.SUBSCRIBE],
+    Said.UNCLEAR: _STRENGTH[Wish.WITHHOLD],
+    Said.OPTED_OUT: _STRENGTH[Wish.UNSUBSCRIBE],
+    Said.SUPPRESSED: _STRENGTH[Wish.SUPPRESS],
+}
+
+_SURE: Final = frozenset({Said.OPTED_OUT, Said.SO, Said.SUPPRESSED})
+
+
+def _heard(channel: Channel, voices: Sequence[Voice], mapping: ColumnMapping) -> tuple[Voice, ...]:
+    """Return the columns that speak of a channel; an opt-out from everything counts where it can be reached."""
+    own = tuple(voice for voice in voices if voice.channel == channel)
+    if channel.address not in mapping.by_target or (channel is Channel.SMS_TRANSACTIONAL and not own):
+        return own
+    return tuple(voice for voice in voices if voice.channel in {channel, "optout"})
+
+
+def _strengths(voice: Voice, channel: Channel, cells: pd.Series[str]) -> Any:
+    """Return how strict each cell is, as in ``_STRENGTH``; 0 where it says nothing."""
+    so = Wish.SUPPRESS if voice.suppresses else Wish.UNSUBSCRIBE
+    table: dict[str, int] = {}
+    for cell in cells.dropna().unique().tolist():
+        said = voice.says(cell)
+        strength = _STRENGTH[so] if said is Said.SO else _SAID[said]
+        # Messages to a phone can be unsubscribed from; suppressing is a matter of e-mail (reference 3.8).
+        table[cell] = strength if channel is Channel.EMAIL else min(strength, _STRENGTH[Wish.UNSUBSCRIBE])
+    return cells.map(table).fillna(0).to_numpy(dtype=np.int64)
+
+
+def _zone(name: str | None) -> tzinfo:
+    return ZoneInfo(name) if name else UTC
+
+
+def _midnight(day: date, zone: tzinfo) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=zone)
 
 
 def strictest(asks: Sequence[ConsentAsk]) -> ConsentAsk:

@@ -16,6 +16,7 @@ from etl.config import CONSENT_PREFIX, Computed, ConfigMapping, Step, computed_h
 from etl.errors import ConfigError
 from etl.model import Issue, Severity, Stage
 from etl.user_code import Code, CodeError
+from schemas.consent_words import YES
 
 Text = Callable[[str], str]
 
@@ -43,6 +44,7 @@ class Reshaper:
             if rule.transform
         }
         self._computed = {computed_header(target): computed for target, computed in mapping.computed.items()}
+        self._every_row = {header for header, rule in mapping.by_target.values() if rule.every_row}
         self._required = {header for header, rule in mapping.by_target.values() if rule.required}
 
     @property
@@ -53,7 +55,7 @@ class Reshaper:
     @property
     def changes_anything(self) -> bool:
         """Whether the mapping asks for any of this."""
-        return bool(self._steps or self._computed)
+        return bool(self._steps or self._computed or self._every_row)
 
     def reshape(self, frame: pd.DataFrame) -> tuple[pd.DataFrame, tuple[Issue, ...]]:
         """Return the frame with changed cells and computed columns; what it was given stays as it is."""
@@ -64,6 +66,9 @@ class Reshaper:
         # Computed columns are made of the source's own cells, then changed by steps of their own.
         for header, computed in self._computed.items():
             shaped[header] = _made(computed, frame)
+        for header in self._every_row:
+            # A cell that is missing belongs to a file without the column; an empty one to a file of such people.
+            shaped[header] = frame[header].mask(frame[header].str.strip() == "", YES)
         for header, steps in self._steps.items():
             column = shaped[header].fillna("")
             for step in steps:

@@ -6,15 +6,16 @@ A bad cell that the row can do without costs the cell, with a warning. It costs 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from operator import attrgetter
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+import pandera.pandas as pandera
 import pyarrow as pa
 
-from etl.config import IDENTIFIERS, Mapping
+from etl.config import CONSENT_PREFIX, IDENTIFIERS, Mapping, voices_of
 from etl.errors import ConfigError
 from etl.model import Issue, Severity, Stage, Validated
 from etl.validate.cells import Finding, as_trimmed
@@ -28,7 +29,8 @@ from etl.validate.schema import DEFAULT_SCHEMA, adapt, load_schema
 from etl.validate.suggest import suggest
 from etl.validate.zips import lost_zeros
 from schemas.columns import texts
-from schemas.consent import consent_schema, words_of
+from schemas.consent import consent_schema
+from schemas.opt_outs import Said
 
 _EMAIL = "email"
 _PHONE = "phone_number"
@@ -83,7 +85,7 @@ class Validator:
             demand_fit(schema, targets)
         self._schemas = [adapt(rule_schema(mapping), targets), *loaded]
         if mapping.asks_consent:
-            self._schemas.append(adapt(consent_schema(words_of(mapping.consent)), targets))
+            self._schemas += [adapt(schema, targets) for schema in _consent_schemas(mapping, self._required)]
 
     def __reduce__(self) -> tuple[type[Validator], tuple[Mapping, tuple[str, ...]]]:
         return Validator, (self._mapping, self._headers)
@@ -99,7 +101,7 @@ class Validator:
             faults += self._found(_EMAIL, emails.findings, refused)
         if _PHONE in cells:
             countries = self._countries(frame)
-            texting = "consent.sms" in cells
+            texting = "consent.sms" in cells or "consent.sms_transactional" in cells
             phones = judge_phones(cells[_PHONE], countries, default=self._mapping.defaults.country, mobile_only=texting)
             cells[_PHONE] = phones.normal
             faults += self._found(_PHONE, phones.findings, refused)
@@ -234,6 +236,18 @@ class Validator:
 
 
 _FINDING = attrgetter("position", "code", "detail", "suggestion", "fatal")
+
+
+def _consent_schemas(mapping: Mapping, required: Collection[str]) -> Iterator[pandera.DataFrameSchema]:
+    """Yield what names words of consent that nobody knows: where a bad cell costs the row, and where it warns."""
+    for costly in (False, True):
+        known = {
+            voice.slot: (lambda cell, says=voice.says: says(cell) is not Said.UNCLEAR)
+            for voice in voices_of(mapping)
+            if voice.slot.startswith(CONSENT_PREFIX) and (voice.slot in required) is costly
+        }
+        if known:
+            yield consent_schema(known, warns=not costly)
 
 
 def _series(column: pa.Array, index: pd.Index[Any]) -> pd.Series[str]:
