@@ -36,9 +36,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: SandboxServe
     for name in list(os.environ):
         if name.startswith("KLAVIYO_"):
             monkeypatch.delenv(name)
-    (tmp_path / ".env").write_text(
-        f"KLAVIYO_PRIVATE_KEY={SANDBOX_KEY}\nKLAVIYO_BASE_URL={server.url}\n", encoding="utf-8"
-    )
+    monkeypatch.setenv("KLAVIYO_PRIVATE_KEY", SANDBOX_KEY)
+    monkeypatch.setenv("KLAVIYO_BASE_URL", server.url)
     return tmp_path
 
 

@@ -85,10 +85,9 @@ class Context:
 
     ``progress`` is told how far a phase is, ``announce`` a sentence before something happens that a person may want to
     know; ``confirm`` is asked before the first write to an account, and ``foretell`` shown before that what the import
-    would do (``None``: nobody looks, so Klaviyo is not read for it); ``should_stop`` is asked between transactions.
-    ``agree_to_merges``: whether so many pairs of profiles may be merged, for good; nobody agrees by default.
     would do (``None``: nobody looks, so Klaviyo is not read for it); ``disregard`` is asked whether opt-outs may go
     unheard (``None``: nobody can answer, so they may not); ``should_stop`` is asked between transactions.
+    ``agree_to_merges``: whether so many pairs of profiles may be merged, for good; nobody agrees by default.
     ``trust``: Python code that a mapping file names may run; else it must have been trusted, or ``ask_trust`` says yes.
     ``output``: where each run leaves its folder. ``transport``: an httpx transport instead of the network.
     ``on_exchange`` is told of every request. ``on_commit``: see :meth:`etl.state.Store.open`.
