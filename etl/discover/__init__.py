@@ -1,8 +1,9 @@
 """Discover: look at a source nobody has described yet, and propose its mapping. Pure: cells in, a proposal out."""
 
+from etl.discover.drafts import Ask, Probes, Question
 from etl.discover.presets import Preset, load_presets, recognise
 from etl.discover.profiling import ColumnFacts, Profiler
-from etl.discover.proposal import Advice, Ask, ColumnProposal, NobodyFoundError, Probes, Proposal, Question, propose
+from etl.discover.proposal import Advice, ColumnProposal, NobodyFoundError, Proposal, propose
 from etl.discover.writing import mapping_text
 
 __all__ = [

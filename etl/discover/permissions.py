@@ -11,8 +11,19 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Final, Literal
 
-from etl.config import CONSENT_DATES, opt_out_target
+from etl.config import (
+    CONSENT_DATES,
+    CONSENT_PREFIX,
+    OPT_OUT_DATES,
+    PROPERTY_PREFIX,
+    REPEATABLE,
+    consent_needs,
+    opt_out_target,
+    reaches,
+)
+from etl.discover.drafts import Draft, Probes
 from etl.discover.profiling import ColumnFacts
+from etl.discover.types import infer
 from schemas.consent_words import folded, words_of
 from schemas.opt_outs import Form, Heading, Kind, Said, forbids, heading_of, is_flag, is_moment, is_nothing, said_by
 from schemas.words import fold
@@ -135,3 +146,28 @@ def _is_state(cell: str) -> bool:
 
 def _share(holds: Callable[[str], bool], cells: Sequence[str]) -> float:
     return sum(map(holds, cells)) / len(cells) if cells else 0.0
+
+
+def needs_fit(drafts: Sequence[Draft]) -> None:
+    """Leave out consents whose address is not there: the mapping would not be taken."""
+    there = {draft.rule["to"] for draft in drafts if draft.rule is not None}
+    for draft in drafts:
+        target = draft.rule["to"] if draft.rule is not None else ""
+        if not target.startswith(CONSENT_PREFIX):
+            continue
+        state = target if target in REPEATABLE else target.removesuffix("_at")
+        if state not in there or not reaches(state, there):
+            draft.rule, draft.why = None, f"needs {' or '.join(consent_needs(state))} and {state}"
+
+
+def kept_dates(drafts: Sequence[Draft], probes: Probes) -> dict[str, dict[str, Any]]:
+    """Return custom properties that keep when people opted out: Klaviyo takes no date of an opt-out (reference 3.7)."""
+    kept: dict[str, dict[str, Any]] = {}
+    for draft in drafts:
+        target = draft.rule["to"] if draft.rule is not None else ""
+        name = PROPERTY_PREFIX + target.removeprefix(CONSENT_PREFIX).replace("optout", "opted_out")
+        if target not in OPT_OUT_DATES or name in kept or set("{}") & set(draft.facts.header):
+            continue
+        typed = infer(draft.facts.header, draft.facts.cells, probes.converts).rule
+        kept[name] = {"template": f"{{{draft.facts.header}}}", **(typed if "date" in typed.get("type", "") else {})}
+    return kept

@@ -13,20 +13,18 @@ from etl.config import (
     CONSENT_STATES,
     FIXED_TARGETS,
     IDENTIFIERS,
-    OPT_OUT_DATES,
     PROPERTY_PREFIX,
     REPEATABLE,
     VALUE_TARGET,
-    consent_needs,
     reaches,
 )
 from etl.discover import permissions
 from etl.discover.countries import CountryFinding, find_country, gather, local_numbers
+from etl.discover.drafts import Ask, Draft, Probes, Question
 from etl.discover.headers import target_of
 from etl.discover.presets import Preset
 from etl.discover.profiling import ColumnFacts
-from etl.discover.types import Converts, infer, share
-from schemas.opt_outs import Heading
+from etl.discover.types import infer, share
 
 _GOOD: Final = 0.9
 _USUAL: Final = 0.5
@@ -37,43 +35,6 @@ _NONE: Final = frozenset({"none", "no", "keine", "keins", "aucun", "aucune", "ni
 _MOST_CHOICES: Final = 6
 _CLEARLY: Final = 0.3
 _SHOWN_CELLS: Final = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """Something only a person knows. ``choices``: value → what it means; ``safe``: what holds where nobody answers.
-
-    ``choices`` may show cells, so they are for the person at the terminal; ``text`` holds none and may be written down.
-    ``understood`` reads an answer in words that is none of the choices.
-    """
-
-    about: str
-    text: str
-    choices: Mapping[str, str]
-    safe: str
-    understood: Callable[[str], str | None] | None = None
-
-
-Ask = Callable[[Question], str]
-
-
-@dataclass(frozen=True, slots=True)
-class Probes:
-    """What the importer would say of cells; handed in, so that nobody here believes something else.
-
-    ``emails`` and ``phones``: the share of cells that are good (phones: under a default country or ``None``);
-    ``texted``: the share that are numbers which can receive text messages; ``read_phone``: a cell and a country → the
-    number it is there and its kind; ``country_of``: a name in any language → its code; ``country_name``: a code → its
-    English name; ``converts``: see :data:`etl.discover.types.Converts`.
-    """
-
-    emails: Callable[[Sequence[str]], float]
-    phones: Callable[[Sequence[str], str | None], float]
-    texted: Callable[[Sequence[str], str | None], float]
-    read_phone: Callable[[str, str], tuple[str, str]]
-    country_of: Callable[[str], str | None]
-    country_name: Callable[[str], str]
-    converts: Converts
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,18 +79,6 @@ class NobodyFoundError(ValueError):
     """No column identifies a person."""
 
 
-@dataclass
-class _Draft:
-    """A column while it is being decided on."""
-
-    facts: ColumnFacts
-    rule: dict[str, Any] | None = None
-    why: str = ""
-    rank: float = 0.0
-    valid: float | None = None
-    asks: Heading | None = None  # what a column says of who agreed
-
-
 def propose(
     facts: Sequence[ColumnFacts],
     preset: Preset | None,
@@ -162,7 +111,7 @@ def propose(
         _judge(draft, probes, country, by_row=country_column is not None)
     if not any(draft.rule and draft.rule["to"] in IDENTIFIERS for draft in drafts):
         raise NobodyFoundError
-    _needs_fit(drafts)
+    permissions.needs_fit(drafts)
     columns = tuple(ColumnProposal(draft.facts, draft.rule, draft.why, draft.valid) for draft in drafts)
     return Proposal(
         columns=columns,
@@ -173,43 +122,43 @@ def propose(
         profile=_profile(preset, columns, several=several),
         rows=facts[0].rows if facts else 0,
         advice=tuple(advice),
-        computed=_kept_dates(drafts, probes),
+        computed=permissions.kept_dates(drafts, probes),
         every_row=_of_every_row(name, drafts, answer),
     )
 
 
-def _draft(facts: ColumnFacts, preset: Preset | None, probes: Probes) -> _Draft:
+def _draft(facts: ColumnFacts, preset: Preset | None, probes: Probes) -> Draft:
     header = facts.header
     known_rule = preset.columns.get(header) if preset is not None else None
     if known_rule is None or not _rule(known_rule)["to"].startswith(CONSENT_PREFIX):
         if (said := permissions.spoken(facts)) is not None:
-            draft = _drafted(facts, preset, probes) if said.rule is None else _Draft(facts, said.rule, said.why)
+            draft = _drafted(facts, preset, probes) if said.rule is None else Draft(facts, said.rule, said.why)
             draft.asks = said.heading if said.rule is None else None
             return draft
         if header.startswith("$") and header != VALUE_TARGET:
-            return _Draft(facts, None, "Klaviyo keeps names with $ for itself")
+            return Draft(facts, None, "Klaviyo keeps names with $ for itself")
     return _drafted(facts, preset, probes)
 
 
-def _drafted(facts: ColumnFacts, preset: Preset | None, probes: Probes) -> _Draft:
+def _drafted(facts: ColumnFacts, preset: Preset | None, probes: Probes) -> Draft:
     header = facts.header
     if preset is not None and header in preset.ignored:
-        return _Draft(facts, None, preset.ignored[header])
+        return Draft(facts, None, preset.ignored[header])
     if preset is not None and header in preset.columns:
         rule = _rule(preset.columns[header])
         place = list(preset.columns).index(header)
-        return _Draft(facts, rule, f"known from the {preset.name}", place / 1_000)
+        return Draft(facts, rule, f"known from the {preset.name}", place / 1_000)
     if not facts.filled:
-        return _Draft(facts, None, "every cell is empty")
+        return Draft(facts, None, "every cell is empty")
     known = target_of(header)
     if known is not None:
         target, place = known
         if _fits_target(target, facts, probes):
-            return _Draft(facts, {"to": target}, "by its name", 10.0 + place)
+            return Draft(facts, {"to": target}, "by its name", 10.0 + place)
     cells = facts.cells[:_MOST_LOOKED_AT]
     if probes.emails(cells) >= _GOOD:
-        return _Draft(facts, {"to": "email"}, "its cells are e-mail addresses", 5_000.0)
-    return _Draft(facts, {"to": PROPERTY_PREFIX + header}, "custom property", 9_000.0)
+        return Draft(facts, {"to": "email"}, "its cells are e-mail addresses", 5_000.0)
+    return Draft(facts, {"to": PROPERTY_PREFIX + header}, "custom property", 9_000.0)
 
 
 def _rule(given: Any) -> dict[str, Any]:
@@ -230,7 +179,7 @@ def _fits_target(target: str, facts: ColumnFacts, probes: Probes) -> bool:
     return True
 
 
-def _settle_rivals(drafts: Sequence[_Draft], probes: Probes, finding: CountryFinding | None, ask: Ask) -> None:
+def _settle_rivals(drafts: Sequence[Draft], probes: Probes, finding: CountryFinding | None, ask: Ask) -> None:
     """Leave each target to one column; ask where two are as good."""
     likely = finding.candidates[0].country if finding is not None and finding.candidates else None
     for target in FIXED_TARGETS:
@@ -260,14 +209,14 @@ def _settle_rivals(drafts: Sequence[_Draft], probes: Probes, finding: CountryFin
         _leave_to(rivals, best, target)
 
 
-def _leave_to(rivals: Sequence[_Draft], best: _Draft, target: str) -> None:
+def _leave_to(rivals: Sequence[Draft], best: Draft, target: str) -> None:
     for draft in rivals:
         if draft is not best:
             draft.rule = {"to": PROPERTY_PREFIX + draft.facts.header}
             draft.why = f"{target} is {best.facts.header!r}"
 
 
-def _mobile_or_landline(rivals: Sequence[_Draft], probes: Probes, country: str | None) -> Question | None:
+def _mobile_or_landline(rivals: Sequence[Draft], probes: Probes, country: str | None) -> Question | None:
     """Return the question which column is the phone, where one has mobiles and a better placed one has not."""
     texted = {
         draft.facts.header: probes.texted(draft.facts.cells[:_MOST_LOOKED_AT], country) if draft.facts.filled else 0.0
@@ -286,7 +235,7 @@ def _mobile_or_landline(rivals: Sequence[_Draft], probes: Probes, country: str |
     return Question("phone_number", "Which column is the phone_number?", choices, mobile.facts.header)
 
 
-def _ask_who_agreed(drafts: Sequence[_Draft], ask: Ask) -> None:
+def _ask_who_agreed(drafts: Sequence[Draft], ask: Ask) -> None:
     """Decide about columns that say who agreed; with a consent goes its date, where a column has one."""
     there = {draft.rule["to"] for draft in drafts if draft.rule is not None}
     for draft in drafts:
@@ -306,14 +255,14 @@ def _ask_who_agreed(drafts: Sequence[_Draft], ask: Ask) -> None:
             there.add(f"{rule['to']}_at")
 
 
-def _country_column(drafts: Sequence[_Draft]) -> str | None:
+def _country_column(drafts: Sequence[Draft]) -> str | None:
     return next(
         (draft.facts.header for draft in drafts if draft.rule is not None and draft.rule["to"] == "location.country"),
         None,
     )
 
 
-def _phones_of(drafts: Sequence[_Draft], probes: Probes) -> CountryFinding | None:
+def _phones_of(drafts: Sequence[Draft], probes: Probes) -> CountryFinding | None:
     """Weigh the countries of the phones without +, of every column that may be the phone; ``None``: all have a +."""
     cells = [cell for draft in drafts if _goes_to(draft, "phone_number") for cell in draft.facts.cells]
     local = local_numbers(cells)
@@ -328,7 +277,7 @@ def _phones_of(drafts: Sequence[_Draft], probes: Probes) -> CountryFinding | Non
     return find_country(local, evidence, probes.phones)
 
 
-def _goes_to(draft: _Draft, *targets: str) -> bool:
+def _goes_to(draft: Draft, *targets: str) -> bool:
     return draft.rule is not None and draft.rule["to"].startswith(targets)
 
 
@@ -361,7 +310,7 @@ def _country_said(probes: Probes, text: str) -> str | None:
     return _NO_COUNTRY if text.strip().casefold() in _NONE else probes.country_of(text)
 
 
-def _type(draft: _Draft, probes: Probes, ask: Ask) -> None:
+def _type(draft: Draft, probes: Probes, ask: Ask) -> None:
     """Add a type to a custom property or an amount that has none."""
     rule = draft.rule
     if rule is None or "type" in rule:
@@ -389,7 +338,7 @@ def _type(draft: _Draft, probes: Probes, ask: Ask) -> None:
         draft.why = f'{draft.why}; midnight UTC to Klaviyo, add time = "noon" for flows on this day'
 
 
-def _judge(draft: _Draft, probes: Probes, country: str | None, *, by_row: bool) -> None:
+def _judge(draft: Draft, probes: Probes, country: str | None, *, by_row: bool) -> None:
     """Say which share of the cells the import would take."""
     rule, cells = draft.rule, draft.facts.cells[:_MOST_LOOKED_AT]
     if rule is None or not cells:
@@ -408,32 +357,7 @@ def _judge(draft: _Draft, probes: Probes, country: str | None, *, by_row: bool) 
         draft.valid = share(typed, cells, probes.converts)
 
 
-def _needs_fit(drafts: Sequence[_Draft]) -> None:
-    """Leave out consents whose address is not there: the mapping would not be taken."""
-    there = {draft.rule["to"] for draft in drafts if draft.rule is not None}
-    for draft in drafts:
-        target = draft.rule["to"] if draft.rule is not None else ""
-        if not target.startswith(CONSENT_PREFIX):
-            continue
-        state = target if target in REPEATABLE else target.removesuffix("_at")
-        if state not in there or not reaches(state, there):
-            draft.rule, draft.why = None, f"needs {' or '.join(consent_needs(state))} and {state}"
-
-
-def _kept_dates(drafts: Sequence[_Draft], probes: Probes) -> dict[str, dict[str, Any]]:
-    """Return custom properties that keep when people opted out: Klaviyo takes no date of an opt-out (reference 3.7)."""
-    kept: dict[str, dict[str, Any]] = {}
-    for draft in drafts:
-        target = draft.rule["to"] if draft.rule is not None else ""
-        name = PROPERTY_PREFIX + target.removeprefix(CONSENT_PREFIX).replace("optout", "opted_out")
-        if target not in OPT_OUT_DATES or name in kept or set("{}") & set(draft.facts.header):
-            continue
-        typed = infer(draft.facts.header, draft.facts.cells, probes.converts).rule
-        kept[name] = {"template": f"{{{draft.facts.header}}}", **(typed if "date" in typed.get("type", "") else {})}
-    return kept
-
-
-def _of_every_row(name: str, drafts: Sequence[_Draft], ask: Ask) -> str | None:
+def _of_every_row(name: str, drafts: Sequence[Draft], ask: Ask) -> str | None:
     """Return what everybody in a source is, where its name says so and no column does."""
     there = {draft.rule["to"] for draft in drafts if draft.rule is not None}
     state = permissions.everybody_is(name)
