@@ -261,6 +261,23 @@ def test_who_opted_out_by_webhook_is_withheld_though_the_profile_is_gone(
     assert consents(sandbox.sandbox) == {}
 
 
+def test_an_opt_out_by_profile_id_alone_outlives_the_profile(context: Context, sandbox: SandboxServer) -> None:
+    """Its address is asked for while Klaviyo still has the profile."""
+    profile_id = pipeline.upsert_profile({"email": ANN["email"]}, context=context).profile_id
+    told = event("unsubscribed_from_email_marketing", email=ANN["email"])
+    told["payload"]["included"] = [{"type": "profile", "id": profile_id}]
+
+    def addresses() -> set[str]:
+        return {row["address"] for row in pipeline.opt_outs(context=context)}
+
+    with Serving(context, patience=20) as client:
+        assert tell(client, told, now=context.clock.now()).status_code == 200
+        wait_until(lambda: ANN["email"] in addresses())
+        tell(client, told, now=context.clock.now())
+    assert addresses() == {profile_id, ANN["email"]} or addresses() == {ANN["email"]}
+    assert len(list(pipeline.opt_outs(context=context, log=True))) == 2
+
+
 def test_events_of_two_states_have_their_own_names(context: Context, sandbox: SandboxServer, tmp_path: Path) -> None:
     """Klaviyo keeps the first of two events of one name: the second would be lost, and was answered 200."""
     other = Context(context.settings.model_copy(update={"state": str(tmp_path / "other.db")}), clock=context.clock)

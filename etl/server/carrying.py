@@ -28,6 +28,7 @@ from etl.pipeline.people import (
     read_person,
 )
 from etl.pipeline.tracking import read_event, track_event
+from etl.server.naming import Naming
 from etl.server.progress import Asked, Progress, Step, doubt_of, is_hopeless, is_lost, next_step
 from etl.state import Parcel, Store, parcel_key
 
@@ -74,6 +75,11 @@ class Carrier:
         self._owner = owner
         self._country = country
         self._account = ""
+        self._naming = Naming(store, client)
+
+    def name_people(self) -> None:
+        """Add addresses to events that name profiles only."""
+        self._naming.go_on(self._account_id)
 
     def carry(self, parcel: Parcel) -> dict[str, Any]:
         """Do what is left to do; return what the request came to.

@@ -17,7 +17,14 @@ from typing import Any, Final
 
 import orjson
 
-from etl.errors import AuthError, LockedError, RequestRefusedError, StateError, UnavailableError, UsageError
+from etl.errors import (
+    AuthError,
+    LockedError,
+    RequestRefusedError,
+    StateError,
+    UnavailableError,
+    UsageError,
+)
 from etl.klaviyo import Backoff
 from etl.pipeline import Context
 from etl.pipeline.people import InvalidPersonError
@@ -135,6 +142,7 @@ class Courier:
                 if looks % _OWNERS_EVERY == 0:
                     self._take_over(store)
                 self._deliver_due(store, carrier)
+                carrier.name_people()
                 next_look = self._context.clock.monotonic() + _LOOK_EVERY
 
     def _deliver_due(self, store: Store, carrier: Carrier) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, Row
 
 from etl.identity import EMAIL, PHONE, opt_out_key
 from etl.model import Channel
@@ -30,6 +30,7 @@ class NoticeKind(StrEnum):
 EARLIEST: Final = 1_325_376_000.0
 """Nothing that Klaviyo tells of happened before 2012, when it was founded."""
 
+_RECENT: Final = 10_000
 _NEVER: Final = float("-inf")
 
 # What each takes back. A bounce says nothing of anybody's will, so nothing but the next delivery takes it back.
@@ -165,20 +166,25 @@ class NoticeTable(Database):
         """Yield the log, oldest first."""
         query = sa.select(schema.notices).where(schema.notices.c.account == account).order_by(schema.notices.c.id)
         with self._read() as connection:
-            for row in connection.execute(query):
-                timed = EARLIEST <= row.happened_at <= row.received_at
-                yield Notice(
-                    row.event_id,
-                    row.topic,
-                    NoticeKind(row.kind),
-                    Channel(row.channel),
-                    row.email,
-                    row.phone_number,
-                    row.profile_id,
-                    row.happened_at if timed else row.received_at,
-                    row.received_at,
-                    timed,
-                )
+            yield from map(_notice, connection.execute(query))
+
+    def nameless_notices(self, after: int, most: int) -> tuple[int, list[tuple[str, Notice]]]:
+        """Return events behind a place in the log that name a profile and no address, each with its account.
+
+        And how far the log was read.
+        """
+        columns = schema.notices.c
+        query = sa.select(schema.notices).where(columns.id > after).order_by(columns.id).limit(most)
+        with self._read() as connection:
+            rows = connection.execute(query).all()
+        nameless = (row for row in rows if row.profile_id and not row.email and not row.phone_number)
+        return max((row.id for row in rows), default=after), [(row.account, _notice(row)) for row in nameless]
+
+    def recent_notice(self) -> int:
+        """Return a place in the log behind which nothing is old."""
+        with self._read() as connection:
+            newest = connection.execute(sa.select(sa.func.max(schema.notices.c.id))).scalar()
+        return max(int(newest or 0) - _RECENT, 0)
 
     def notice_accounts(self) -> list[str]:
         """Return the accounts that have a log."""
@@ -221,6 +227,22 @@ class NoticeTable(Database):
             Standing(name, channel, kind, seen.at, timed=seen.at == seen.told)
             for name, (kind, seen) in ((name, found) for name, found in standings if found is not None)
         ]
+
+
+def _notice(row: Row[Any]) -> Notice:
+    timed = EARLIEST <= row.happened_at <= row.received_at
+    return Notice(
+        row.event_id,
+        row.topic,
+        NoticeKind(row.kind),
+        Channel(row.channel),
+        row.email,
+        row.phone_number,
+        row.profile_id,
+        row.happened_at if timed else row.received_at,
+        row.received_at,
+        timed,
+    )
 
 
 def _address(channel: Channel) -> sa.Column[str]:
