@@ -133,7 +133,7 @@ class SourceInfo:
     """What was learnt about a source before its first row.
 
     ``size`` is in ``unit`` (``B`` or ``rows``), 0 where unknown; ``notes`` are sentences for the report ("read as
-    Windows-1252").
+    Windows-1252"). ``words``: some of the source, as they were read, for eyes on a terminal and nowhere else.
     ``details`` holds facts for machines (``encoding``, ``delimiter``, ``sha256`` once read through).
     """
 
@@ -144,6 +144,7 @@ class SourceInfo:
     notes: tuple[str, ...] = ()
     details: Mapping[str, str] = field(default_factory=dict)
     unit: str = "rows"
+    words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ HOMES = {
     "pydantic": {"config", "sandbox", "server"},
     "pydantic_core": {"config"},
     "dotenv": {"config"},
-    "charset_normalizer": {"extract"},
+    "chardet": {"extract"},
     "python_calamine": {"extract"},
     "xlsxwriter": {"report"},
     "fsspec": {"extract"},

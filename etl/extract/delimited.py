@@ -32,7 +32,11 @@ class DelimitedSource:
         self._encoding = named(encoding) if encoding else detect(path)
         self._raw = Bytes(path)
         by_byte = is_by_byte(self._encoding.codec)
-        self._text = Text(self._raw, self._encoding.codec) if by_byte else _decoded(self._raw, self._encoding)
+        self._text = (
+            Text(self._raw, self._encoding.codec, self._encoding.fallback)
+            if by_byte
+            else _decoded(self._raw, self._encoding)
+        )
         self._delimiter, first_line, lines = self._find_delimiter(delimiter)
         self._records = read_records(lines, self._delimiter, first_line)
         header_line, header = self._read_header()
@@ -48,7 +52,9 @@ class DelimitedSource:
             details={
                 "encoding": self._encoding.codec,
                 "delimiter": dialect.NAMES.get(self._delimiter, self._delimiter),
+                **({"encoding_doubtful": "yes"} if self._encoding.doubtful else {}),
             },
+            words=self._encoding.words,
         )
 
     @property

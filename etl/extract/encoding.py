@@ -1,15 +1,21 @@
-"""What a file's bytes mean: a mark at its start, UTF-8 if it holds up, else the likeliest older encoding."""
+"""What a file's bytes mean: a mark at its start, UTF-8 if it holds up, else the likeliest older encoding.
+
+The guess is chardet's, weighed with how the letters stand together (:mod:`etl.extract.alphabets`): a wrong code page
+makes words that no language has. Where two readings differ and are about as good, it is said to be doubtful.
+"""
 
 from __future__ import annotations
 
 import codecs
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from charset_normalizer import from_bytes
+import chardet
 
 from etl.errors import SourceError
+from etl.extract.alphabets import has_kana, plausibility, well_formed
 
 _MARKS: Final = (
     (codecs.BOM_UTF8, "utf-8-sig", "UTF-8 with a byte order mark"),
@@ -20,37 +26,83 @@ _MARKS: Final = (
 )
 _BLOCK: Final = 4 * 1024 * 1024
 _SAMPLE: Final = 65_536
-# The encodings that exports really come in; the guesser is not asked about EBCDIC.
+# The encodings that exports really come in (Windows, DOS, Mac, Unix, East Asia); nobody is asked about EBCDIC.
 _CANDIDATES: Final = (
-    "cp1252",
-    "cp1250",
-    "cp1251",
-    "cp1253",
-    "cp1254",
-    "cp1255",
-    "cp1256",
-    "cp1257",
-    "shift_jis",
-    "gb18030",
-    "big5",
-    "euc_kr",
+    *("cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "cp1258", "cp874"),
+    *("iso8859-2", "iso8859-5", "iso8859-7", "iso8859-9", "iso8859-15", "koi8-r", "koi8-u"),
+    *("mac-roman", "mac-latin2", "mac-cyrillic", "cp850", "cp852", "cp866"),
+    *("cp932", "euc_jis_2004", "gb18030", "big5hkscs", "cp949"),
 )
-_NAMES: Final = {"cp1252": "Windows-1252", "cp1250": "Windows-1250", "cp1251": "Windows-1251", "utf-8": "UTF-8"}
-_WESTERN: Final = frozenset(
-    "àáâãäåæçèéêëìíîïñòóôõöøùúûüýÿßœšžÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝŸŒŠŽ€£§°ªº«»·—“”„…•¿¡¨"
-    "\u2013\u2018\u2019\u00b4"  # dash, single quotes, accent: too like their ASCII cousins to be read safely
-    "\u00a0\u00ad"  # no-break space and soft hyphen: every encoding of the family has them there
-)
+_NAMES: Final = {
+    **{f"cp{page}": f"Windows-{page}" for page in range(1250, 1259)},
+    "cp850": "DOS 850",
+    "cp852": "DOS 852",
+    "cp866": "DOS 866",
+    "cp874": "Windows-874 (Thai)",
+    "utf-8": "UTF-8",
+    "cp932": "Shift JIS",
+    "euc_jis_2004": "EUC-JP",
+    "iso2022_jp": "ISO-2022-JP",
+    "big5hkscs": "Big5",
+    "gb18030": "GB 18030",
+    "cp949": "Korean (CP949)",
+    "mac-roman": "Mac Roman",
+    "mac-latin2": "Mac Central European",
+    "mac-cyrillic": "Mac Cyrillic",
+}
+_ISO_2022_JP: Final = (b"\x1b$B", b"\x1b$@", b"\x1b(J")
+_WEIGHED: Final = 8_000
+"""Letters whose neighbours are looked at for each reading."""
+_CLOSE: Final = 0.85
+"""Share of the best reading's weight from which another one is about as good."""
+_KANA_IN_CHINESE: Final = 0.5
+_MOST_WORDS: Final = 6
+_LONGEST_WORD: Final = 24
+_WORD: Final = re.compile(r"[^\W\d_]{2,}")
 _WIDE_SHARE: Final = 0.3
 _STRAY_SHARE: Final = 0.001
 
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """``codec`` is Python's name; ``note`` a sentence for the report, empty for plain UTF-8."""
+    """What bytes mean.
+
+    ``codec`` is Python's name; ``note`` a sentence for the report, empty for plain UTF-8. ``fallback``: of lines that
+    are no UTF-8, where a file is of both. ``guessed``: nothing says so but the letters; ``doubtful``: another reading
+    is about as good. ``words``: some as they were read, for eyes on a terminal only, never for a file.
+    """
 
     codec: str
     note: str
+    fallback: str = ""
+    guessed: bool = False
+    doubtful: bool = False
+    words: tuple[str, ...] = ()
+
+
+@dataclass
+class _Lines:
+    """Lines beyond ASCII, counted, with some of them: UTF-8, and not."""
+
+    good: int = 0
+    bad: int = 0
+    utf8: bytearray = field(default_factory=bytearray)
+    other: bytearray = field(default_factory=bytearray)
+
+    def add(self, block: bytes) -> None:
+        for line in block.split(b"\n"):
+            if line.isascii():
+                continue
+            try:
+                line.decode()
+            except UnicodeDecodeError:
+                self.bad += 1
+                kept = self.other
+            else:
+                self.good += 1
+                kept = self.utf8
+            if len(kept) < _SAMPLE:
+                kept += line + b"\n"
 
 
 def detect(path: Path) -> Encoding:
@@ -64,25 +116,29 @@ def detect(path: Path) -> Encoding:
             return _wide(head, path)
         file.seek(0)
         decoder = codecs.getincrementaldecoder("utf-8")()
-        suspicious = bytearray()
-        good = bad = 0
+        lines = _Lines()
+        shifted = False
         while block := file.read(_BLOCK):
+            shifted = shifted or any(mark in block for mark in _ISO_2022_JP)
             try:
                 decoder.decode(block)
             except UnicodeDecodeError:
                 decoder.reset()
                 block += file.readline()
-                counted = _count(block, suspicious)
-                good, bad = good + counted[0], bad + counted[1]
-        if not bad:
-            return Encoding("utf-8", "")
-    if good > bad:
+                lines.add(block)
+        if shifted and not lines.bad:
+            return _told("iso2022_jp", head.decode("iso2022_jp", "replace"), doubtful=False)
+    if not lines.bad:
+        return Encoding("utf-8", "")
+    if lines.good > lines.bad:
         # Mostly UTF-8: the few lines that are not are refused one by one, rather than all others being misread.
-        return Encoding("utf-8", f"read as UTF-8, but {bad:,} lines hold bytes of another encoding")
-    codec = _guess(bytes(suspicious))
-    return Encoding(
-        codec, f"read as {_NAMES.get(codec, codec)} (detected; set [source] encoding if letters look wrong)"
-    )
+        return Encoding("utf-8", f"read as UTF-8, but {lines.bad:,} lines hold bytes of another encoding")
+    guess = _guess(bytes(lines.other))
+    if lines.good and _is_utf8_indeed(bytes(lines.utf8), guess.codec):
+        name = _NAMES.get(guess.codec, guess.codec)
+        note = f"of two encodings: {lines.good:,} lines read as UTF-8, {lines.bad:,} as {name} (detected)"
+        return replace(guess, codec="utf-8", note=note, fallback=guess.codec)
+    return guess
 
 
 def named(name: str) -> Encoding:
@@ -97,29 +153,53 @@ def named(name: str) -> Encoding:
     return Encoding(codec, f"read as {codec}, as the mapping says")
 
 
-def _guess(sample: bytes) -> str:
-    western = sample.decode("cp1252", "replace")
-    if all(letter.isascii() or letter in _WESTERN for letter in western):
-        # Too little text tells a guesser nothing; this says that every letter fits Western Europe.
-        return "cp1252"
-    guess = from_bytes(sample, cp_isolation=list(_CANDIDATES)).best()
-    return guess.encoding if guess else "cp1252"
+def _guess(sample: bytes) -> Encoding:
+    """Return the likeliest reading of lines beyond ASCII."""
+    ranked = chardet.detect_all(
+        sample, ignore_threshold=True, prefer_superset=False, compat_names=False, include_encodings=_CANDIDATES
+    )
+    readings = []
+    for found in ranked:
+        codec = str(found["encoding"])
+        text = sample.decode(codec, "replace")
+        weight = float(found["confidence"]) * _likeliness(text)
+        if codec == "gb18030" and has_kana(text):
+            weight *= _KANA_IN_CHINESE  # the bytes of Japanese EUC are Chinese letters too, but for the kana
+        readings.append((weight, codec, text))
+    readings.sort(key=lambda reading: -reading[0])
+    if not readings:
+        return _told("cp1252", sample.decode("cp1252", "replace"), doubtful=True)
+    weight, codec, text = readings[0]
+    rival = next((other for other, _, read in readings if read != text), 0.0)
+    return _told(codec, text, doubtful=rival > _CLOSE * weight)
 
 
-def _count(block: bytes, suspicious: bytearray) -> tuple[int, int]:
-    """Count lines with letters beyond ASCII that are, and are not, UTF-8; keep some of the latter."""
-    good = bad = 0
-    for line in block.split(b"\n"):
-        if line.isascii():
-            continue
-        try:
-            line.decode()
-            good += 1
-        except UnicodeDecodeError:
-            bad += 1
-            if len(suspicious) < _SAMPLE:
-                suspicious += line + b"\n"
-    return good, bad
+def _likeliness(text: str) -> float:
+    looked_at = text[:_WEIGHED]
+    return plausibility(looked_at) ** 4 * well_formed(looked_at)
+
+
+def _told(codec: str, text: str, *, doubtful: bool) -> Encoding:
+    name = _NAMES.get(codec, codec)
+    how = "detected, but another encoding is about as likely" if doubtful else "detected"
+    note = f"read as {name} ({how}; set [source] encoding if letters look wrong)"
+    return Encoding(codecs.lookup(codec).name, note, guessed=True, doubtful=doubtful, words=_words(text))
+
+
+def _words(text: str) -> tuple[str, ...]:
+    """Return a few different words with letters beyond ASCII: enough for a person to see what is wrong."""
+    found: dict[str, None] = {}
+    for word in _WORD.findall(text):
+        if not word.isascii() and len(word) <= _LONGEST_WORD:
+            found.setdefault(word)
+        if len(found) == _MOST_WORDS:
+            break
+    return tuple(found)
+
+
+def _is_utf8_indeed(lines: bytes, codec: str) -> bool:
+    """Whether lines that can be read as UTF-8 are it, and not by chance letters of the file's other encoding."""
+    return _likeliness(lines.decode()) > _likeliness(lines.decode(codec, "replace"))
 
 
 def _wide(head: bytes, path: Path) -> Encoding:

@@ -15,13 +15,54 @@ BLOCK: Final = 2 << 20
 _PIECE: Final = 64 << 10
 """Bytes that are made lines of at once."""
 
-# In these, every byte below 128 is an ASCII letter and nothing else: lines can be told apart before they are decoded.
-_BY_BYTE: Final = ("utf-8", "ascii", "cp125", "iso8859")
+_ASCII: Final = bytes(range(128))
+_SHIFTED: Final = ("iso2022", "hz", "utf-7")
+"""Codecs in which an ASCII letter may be half of another one."""
 
 
 def is_by_byte(codec: str) -> bool:
-    """Whether a block of bytes can be cut into lines before it is decoded."""
-    return codec.startswith(_BY_BYTE)
+    """Whether a block of bytes can be cut into lines before it is decoded.
+
+    So it is where every byte below 128 is an ASCII letter and nothing else: in UTF-8 and in code pages of one byte.
+    """
+    if codec.startswith(("utf-8", *_SHIFTED)):
+        return codec.startswith("utf-8")
+    every = bytes(range(256)).decode(codec, "replace")
+    return len(every) == len(_ASCII) * 2 and every.startswith(_ASCII.decode("ascii"))
+
+
+class Mended:
+    """Bytes of a file of two encodings as UTF-8: each line that is none is read by the other one."""
+
+    def __init__(self, raw: Bytes, fallback: str) -> None:
+        self._raw = raw
+        self._fallback = fallback
+        self._cut = b""
+
+    def read(self, size: int) -> bytes:
+        """Return whole lines of about so many bytes; none at the end."""
+        while more := self._raw.read(size):
+            data = self._cut + more
+            end = data.rfind(b"\n") + 1
+            self._cut = data[end:]
+            if end:
+                return self._mended(data[:end])
+        rest, self._cut = self._cut, b""
+        return self._mended(rest)
+
+    def _mended(self, data: bytes) -> bytes:
+        try:
+            data.decode()
+        except UnicodeDecodeError:
+            return b"".join(map(self._line, data.splitlines(keepends=True)))
+        return data
+
+    def _line(self, line: bytes) -> bytes:
+        try:
+            line.decode()
+        except UnicodeDecodeError:
+            return line.decode(self._fallback, "surrogateescape").encode("utf-8", "surrogateescape")
+        return line
 
 
 class Bytes(io.RawIOBase):
@@ -56,8 +97,10 @@ class Text:
     row can be refused and nothing else.
     """
 
-    def __init__(self, raw: Bytes, codec: str) -> None:
+    def __init__(self, raw: Bytes, codec: str, fallback: str = "") -> None:
+        """``fallback``: what lines are in that are not UTF-8, in a file of two encodings."""
         self._raw = raw
+        self._source: Bytes | Mended = Mended(raw, fallback) if fallback else raw
         self.codec = "utf-8" if codec == "utf-8-sig" else codec
         self._lines = io.StringIO(newline="")
         self._left = 0
@@ -134,6 +177,6 @@ class Text:
         return lone or (len(self._bytes) if self.is_whole else None)
 
     def _more(self) -> bytes:
-        more = self._raw.read(BLOCK) or b""
+        more = self._source.read(BLOCK) or b""
         self.is_whole = not more
         return more
