@@ -24,6 +24,7 @@ class Outcome(StrEnum):
     LOADED = "loaded"
     FAILED = "failed"
     UNKNOWN = "unknown"
+    DIFFERENT = "different"  # read back, and not as it was sent
 
 
 class Stage(StrEnum):
@@ -364,7 +365,8 @@ class Verdict(StrEnum):
     CONFIRMED = "confirmed"
     DIFFERS = "differs"
     PHONE_DROPPED = "phone_dropped"
-    MISSING = "missing"
+    MISSING = "missing"  # proved: not shown after all patience, while others are
+    UNSEEN = "unseen"  # not shown, but nothing else was either
 
 
 @dataclass(frozen=True, slots=True)

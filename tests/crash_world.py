@@ -7,13 +7,13 @@ import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from etl import pipeline
 from etl.errors import EtlError
 from etl.model import RunStatus
 from etl.report import Report, build_report
-from etl.sandbox import Sandbox, SandboxSettings
+from etl.sandbox import Sandbox, SandboxSettings, Switches
 from etl.state import Store
 from rehearsal import CrashError, Points, Weather, context
 from state_backends import TurnedClock
@@ -26,6 +26,8 @@ COLUMNS: dict[str, Any] = {
     "Title": {"to": "title", "write": "clear_if_blank"},
 }
 HEADER = ("Id", "Email", "Phone", "Segment", "Title")
+
+POISON = "poison@mapleshop.com"
 
 # What an earlier import sent: line by line what the second one meets.
 BEFORE = (
@@ -48,6 +50,7 @@ NOW = (
     ("9", "gone@sandbox-dropped.com", "", "VIP", "x"),  # dropped in silence, found out by the list call
     ("10", "clear@mapleshop.com", "", "", ""),  # clears a field: one by one
     ("11", "eve@mapleshop.com", "+12025550199", "", "x"),  # a number that nobody has
+    ("12", POISON, "", "", "x"),  # refused without a pointer, and all that goes with it: found by halving
 )
 UNFINISHED = (RunStatus.STAGED, RunStatus.LOADING)
 
@@ -65,11 +68,18 @@ class Result:
 class World:
     """A folder with a source, a state and an account, and the processes that work on them."""
 
+    poison_status: Literal[400, 500] = 400
+
     def __init__(self, folder: Path, *, state: str | None = None) -> None:
         self.folder = folder
         self.clock = TurnedClock()
         self.state = state or str(folder / "state.db")
-        self.settings = SandboxSettings(path=folder / "sandbox.db", lists=("News", "VIP"), job_seconds=1.0)
+        self.settings = SandboxSettings(
+            path=folder / "sandbox.db",
+            lists=("News", "VIP"),
+            job_seconds=1.0,
+            switches=Switches(poison=POISON, poison_status=self.poison_status),
+        )
         self.sandbox = Sandbox(self.settings, self.clock)
         self.processes = 0
         self.requests_before = 0

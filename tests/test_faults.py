@@ -204,4 +204,5 @@ def test_the_budget_of_a_batch_outlives_the_process(desk: Desk) -> None:
     assert report.complete
     assert report.tally.unknown == 5
     assert {group.code for group in report.issues} == {"gave-up"}
-    assert report.batches[0].attempts == 50
+    # Of the batch, and of the few rows that went alone to find out whether one of them was at fault.
+    assert 50 <= report.batches[0].attempts <= 3 + 4 * 50

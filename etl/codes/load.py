@@ -51,6 +51,12 @@ CODES: Final = (
         'on_conflict = "drop_phone" asks for that; nobody gets the consent of this phone by this row.',
     ),
     Code(
+        "klaviyo-error",
+        Stage.LOAD,
+        "Klaviyo answers this row with an error of its own, each time, while others pass",
+        "Look for what is unusual in the row; if nothing is, send it again with klaviyo-etl retry, or ask Klaviyo.",
+    ),
+    Code(
         "klaviyo-too-large",
         Stage.LOAD,
         "Klaviyo found the profile too large",
@@ -83,7 +89,7 @@ CODES: Final = (
     Code(
         "profile-not-found",
         Stage.LOAD,
-        "Klaviyo reported success, but the profile is not there",
+        "Klaviyo reported success, but does not show the profile",
         "Klaviyo drops addresses it takes for fakes; check it, then retry.",
     ),
     Code(

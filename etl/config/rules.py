@@ -125,4 +125,7 @@ class Guards(Model):
         None, ge=0, description="Stop when new profiles would fill more of the plan; asks Klaviyo (scope usage:read)"
     )
     max_failed_percent: float | None = Field(None, ge=0, le=100, description="Stop loading when more rows sent fail")
+    max_unverified_percent: float | None = Field(
+        None, ge=0, le=100, description="Exit 6 after loading when more of the rows read back are not as sent"
+    )
     max_missing_percent: float = Field(10, ge=0, le=100, description="Largest share that is taken off the list")

@@ -136,6 +136,10 @@ class KlaviyoClient(BillingEndpoints, ConsentEndpoints, EventEndpoints, MergeEnd
         item = self._read(path, "GET /api/profiles/{id}", missing_ok=True).document.get("data")
         return resources.profile_of(item) if isinstance(item, dict) else None
 
+    def shows_anybody(self) -> bool:
+        """Whether the account shows any profile: whether that one is not shown means anything."""
+        return bool(items_of(self._read("/api/profiles?page%5Bsize%5D=1", "GET /api/profiles", many=True)))
+
     def profiles_by(self, field: Identifier, values: Iterable[str]) -> Iterator[Profile]:
         """Yield the profiles that have one of the values, asked for in batches of at most 100."""
         for part in batches(field, list(dict.fromkeys(values))):

@@ -68,10 +68,11 @@ class JobError:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A profile as Klaviyo has it."""
+    """A profile as Klaviyo has it. ``answers``: identifiers it does not show, and was found by all the same."""
 
     id: str
     attributes: Mapping[str, Any]
+    answers: frozenset[str] = frozenset()
 
     @property
     def email(self) -> str | None:

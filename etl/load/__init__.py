@@ -9,6 +9,7 @@ from etl.load.event_verifying import verify_events
 from etl.load.evidence import Sought, Witness
 from etl.load.foreseeing import Foresight, foresee
 from etl.load.gate import Decision, Gate, decide
+from etl.load.lookup import find_profiles
 from etl.load.merge_planning import settle_merges
 from etl.load.options import ConsentOptions, LoadOptions, LoadSummary, Pace
 from etl.load.owners import find_owners
@@ -36,6 +37,7 @@ __all__ = [
     "consent_request",
     "decide",
     "find_owners",
+    "find_profiles",
     "foresee",
     "load_events",
     "run_load",

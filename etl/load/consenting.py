@@ -13,15 +13,16 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from etl.errors import InternalError
-from etl.klaviyo import Reply, refusal
+from etl.klaviyo import Reply
 from etl.load.consent_body import consent_body
 from etl.load.evidence import Look, Sought, Witness
 from etl.load.gate import REVOKING, SUBSCRIBING, Gate, decide, judge, result_of, unproven
-from etl.load.machine import Step, Watch, after_consent_reply, poll_again
+from etl.load.machine import BY_SMS, Step, Watch, after_consent_reply, poll_again
 from etl.load.options import ConsentOptions, LoadOptions
 from etl.load.plan import CONSENT_ROWS
 from etl.load.proof import scrub
-from etl.load.settlement import CRASH, Next, Settlement, told
+from etl.load.settlement import Settlement
+from etl.load.settling import CRASH, Next, told
 from etl.load.task import LoadTask
 from etl.model import Batch, BatchKind, Channel, ConsentResult, Outcome, PlannedBatch, RowResult, Severity
 from etl.state import CONSENT_CHANNELS, SourceOptOuts
@@ -42,6 +43,7 @@ class ConsentSettlement(Settlement):
         self._cleared: dict[int, float | None] = {}
         self._sources: dict[Channel, SourceOptOuts] = {}
         self._deferred = Counter[int]()
+        self._hopeless: set[tuple[BatchKind, str]] = set()
 
     def send(self, batch: Batch, failures: int) -> Next:
         """Send a batch; one about consent passes the gate right before its request leaves."""
@@ -65,7 +67,8 @@ class ConsentSettlement(Settlement):
             self._store.mark_sending(batch.id)
             call = self._client.subscribe if batch.kind in SUBSCRIBING else self._client.unsubscribe
             reply = call(body)
-        return self._consent_answered(self._store.batch(batch.id), reply, failures, people)
+        following = self._consent_answered(self._store.batch(batch.id), reply, failures, people)
+        return self._with_released(batch, reply, following)
 
     def recover(self, batch: Batch) -> Next:
         """Say what follows for a batch whose request may have left before the process ended."""
@@ -111,7 +114,8 @@ class ConsentSettlement(Settlement):
             if (result := result_of(line, decision, column)) is not None:
                 settled.append(result)
         hidden = [*gates[Gate.ABSENT], *gates[Gate.UNCLEAR]]
-        if hidden and self._deferred[batch.id] < _MOST_DEFERRALS:
+        # What Klaviyo does not show yet may come into sight as long as anything may.
+        if hidden and self._deferred[batch.id] * _DEFERRAL < self._pace.visible_within:
             self._deferred[batch.id] += 1
             return Next(later=(self._clock.now() + _DEFERRAL, batch.id))
         going, leaving = gates[Gate.SEND], gates[Gate.REVOKE]
@@ -183,24 +187,38 @@ class ConsentSettlement(Settlement):
     def _consent_answered(
         self, batch: Batch, reply: Reply, failures: int, people: Mapping[int, Mapping[str, Any]]
     ) -> Next:
-        match after_consent_reply(batch.kind, reply):
+        match after_consent_reply(batch.kind, reply, historical=self._consent.historical):
             case Step.ACCEPTED:
                 return self._wait_for_profiles(batch, reply, lost=False)
             case Step.IN_DOUBT:
                 return self._wait_for_profiles(batch, reply, lost=True)
             case Step.AGAIN:
-                return self._again(batch, reply, failures, resent=reply.kind.is_uncertain)
+                return self._again_or_suspect(batch, reply, failures)
             case Step.HALVE:
                 return self._halve(batch, reply)
+            case Step.ISOLATE if (batch.kind, told(reply)) in self._hopeless:
+                refused = [_refused(line, told(reply), self._header(batch)) for line in batch.lines]
+                return self._settle(batch, refused, reply)
+            case Step.ISOLATE:
+                return self._isolate(batch, reply)
             case Step.STRIP:
                 return self._consent_refused(batch, reply, people)
             case Step.ROW_REFUSED:
                 refused = [_refused(line, told(reply), self._header(batch)) for line in batch.lines]
                 return self._settle(batch, refused, reply)
-        self._store.mark_planned_again(
-            batch.id, not_before=0.0, reply=reply.kind.value, status=reply.status, detail=told(reply)
-        )
-        raise refusal(reply)
+        return self._stop(batch, reply)
+
+    def _failed_alone(self, batch: Batch, reply: Reply, words: str) -> RowResult:
+        if batch.kind not in CONSENT_CHANNELS:
+            return super()._failed_alone(batch, reply, words)
+        return _refused(batch.lines[0], words or told(reply), self._header(batch))
+
+    def _refused_as_a_whole(self, batch: Batch, reply: Reply) -> Next:
+        if batch.kind not in BY_SMS:
+            return super()._refused_as_a_whole(batch, reply)
+        # An account without SMS refuses every number; its e-mail consents are none the worse for it.
+        self._hopeless.add((batch.kind, told(reply)))
+        return self._fail_suspects(batch)
 
     def _wait_for_profiles(self, batch: Batch, reply: Reply, *, lost: bool) -> Next:
         self._store.mark_submitted(batch.id, None, None, status=reply.status, adopted=lost)
@@ -216,7 +234,7 @@ class ConsentSettlement(Settlement):
             if error.row is not None and error.row < len(batch.lines)
         }
         if not named:
-            raise refusal(reply)
+            return self._isolate(batch, reply)
         failed = [
             _refused(line, scrub(error.detail, people[line]), self._header(batch))
             for line, error in sorted(named.items())

@@ -56,9 +56,7 @@ def decide(kind: BatchKind, evidence: Evidence, *, list_id: str | None = None) -
     Nobody is subscribed on a guess: only where one profile, and no other, says in full that nothing was ever said.
     """
     if kind not in SUBSCRIBING:
-        if not evidence.profiles:
-            return Decision(_WITHOUT_PROFILE.get(kind, Gate.ABSENT))
-        return Decision(Gate.ALREADY if all(shows(kind, one) for one in evidence.profiles) else Gate.SEND)
+        return _not_subscribing(kind, evidence.profiles)
     if evidence.leaves and any(consent_of(kind, one).state == _SUBSCRIBED for one in evidence.profiles):
         return Decision(Gate.REVOKE)
     if evidence.against is not None:
@@ -73,6 +71,16 @@ def decide(kind: BatchKind, evidence: Evidence, *, list_id: str | None = None) -
     if len(said) > 1 and any(decision.gate is Gate.SEND for decision in said):
         return Decision(Gate.WITHHOLD, "Klaviyo has two profiles of this address")
     return said[0]
+
+
+def _not_subscribing(kind: BatchKind, profiles: Sequence[Profile]) -> Decision:
+    """Return what to do about a wish that nobody is mailed by."""
+    if not profiles:
+        return Decision(_WITHOUT_PROFILE.get(kind, Gate.ABSENT))
+    if not all(shows(kind, one) for one in profiles):
+        return Decision(Gate.SEND)
+    staying = _staying(kind, profiles)
+    return Decision(Gate.WITHHOLD, staying) if staying else Decision(Gate.ALREADY)
 
 
 def _permission(consent: Consent, channel: Channel, list_id: str | None) -> Decision:
@@ -105,9 +113,22 @@ REVOKING: Final = {
 def shows(kind: BatchKind, profile: Profile) -> bool:
     """Whether the profile is as a batch of this kind makes it."""
     consent = consent_of(kind, profile)
-    if kind in {BatchKind.SUPPRESS, BatchKind.UNSUPPRESS}:
-        return (_USER_SUPPRESSED in consent.suppressions) == (kind is BatchKind.SUPPRESS)
+    if kind is BatchKind.SUPPRESS:
+        # Whoever bounced, complained or left gets no marketing either: the reason does not matter.
+        return bool(consent.suppressions)
+    if kind is BatchKind.UNSUPPRESS:
+        # An answer that says nothing of suppressions does not say that there are none.
+        return consent.complete and _USER_SUPPRESSED not in consent.suppressions
     return consent.state == (_SUBSCRIBED if kind in SUBSCRIBING else _UNSUBSCRIBED)
+
+
+def _staying(kind: BatchKind, profiles: Sequence[Profile]) -> str:
+    """Return the suppressions that lifting leaves, in words: only what a person set can be lifted (reference 3.8)."""
+    reasons = {reason for one in profiles for reason in consent_of(kind, one).suppressions}
+    if kind is not BatchKind.UNSUPPRESS or not reasons:
+        return ""
+    words = ", ".join(sorted(reason.lower().replace("_", " ") for reason in reasons))
+    return f"still suppressed in Klaviyo: {words}; only what was suppressed by hand can be lifted"
 
 
 def consent_of(kind: BatchKind, profile: Profile) -> Consent:
@@ -157,7 +178,9 @@ def judge(
     for line, profiles in sent.items():
         showing = [profile for profile in profiles if shows(kind, profile)]
         if len(showing) == len(profiles) > 0:
-            results[line] = RowResult(line, Outcome.LOADED, consent=ConsentResult.CONFIRMED)
+            staying = _staying(kind, profiles)
+            confirmed = RowResult(line, Outcome.LOADED, consent=ConsentResult.CONFIRMED)
+            results[line] = withheld(line, staying, column) if staying else confirmed
         elif not over:
             waiting.append(line)
         elif kind in SUBSCRIBING and any(consent_of(kind, one).state == _UNSUBSCRIBED for one in profiles):

@@ -9,8 +9,8 @@ import orjson
 
 from etl.klaviyo import MOST_IDS_PER_LOOKUP, Profile
 from etl.load.deciding import Decision, decide, needs_look, without
-from etl.load.lookup import find_profiles
 from etl.load.options import LoadOptions
+from etl.load.seeking import Seeker
 from etl.load.task import LoadTask
 from etl.model import Batch, BatchKind
 from etl.state import Store
@@ -30,10 +30,10 @@ class Looker:
 
     def __init__(self, task: LoadTask, options: LoadOptions) -> None:
         self._store = task.store
-        self._client = task.client
         self._run = task.run_id
         self._clock = task.clock
         self._options = options
+        self._seeker = Seeker(task)
         self._only_if_blank = frozenset(options.only_if_blank)
         self._ahead: dict[int, Profile | None] = {}
         self._read_at = 0.0
@@ -64,9 +64,9 @@ class Looker:
             (place,) = documents
             found = {place: self._single(batch)}
         else:
-            attributes = {place: document["attributes"] for place, document in documents.items()}
-            there = find_profiles(self._client, attributes)
-            found = {place: there.get(place) for place in documents}
+            lines = {place: batch.lines[place] for place in documents}
+            there = self._seeker.look_for({lines[place]: one["attributes"] for place, one in documents.items()})
+            found = {place: there.get(lines[place]) for place in documents}
         return {place: decide(one, found[place], self._only_if_blank) for place, one in documents.items()}
 
     def _single(self, batch: Batch) -> Profile | None:
@@ -78,7 +78,7 @@ class Looker:
             lines = [one.lines[0] for one in batches]
             documents = zip(lines, map(orjson.loads, self._store.bodies(self._run, lines)), strict=True)
             wanted = {line: one["attributes"] for line, one in documents if needs_look(one, self._only_if_blank)}
-            found = find_profiles(self._client, wanted)
+            found = self._seeker.look_for(wanted)
             self._ahead = {line: found.get(line) for line in wanted}
             self._read_at = self._clock.now()
         profile = self._ahead.pop(line)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final, Literal
 
 from etl.identity import identity_key
@@ -11,11 +12,14 @@ from etl.klaviyo import KlaviyoClient, Profile
 _ORDER: Final[tuple[Literal["email", "phone_number", "external_id"], ...]] = ("email", "phone_number", "external_id")
 
 
-def find_profiles(client: KlaviyoClient, wanted: Mapping[int, Mapping[str, Any]]) -> dict[int, Profile]:
+def find_profiles(
+    client: KlaviyoClient, wanted: Mapping[int, Mapping[str, Any]], ids: Mapping[int, str] | None = None
+) -> dict[int, Profile]:
     """Return line → profile for the rows that Klaviyo has. ``wanted``: line → attributes with its identifiers.
 
-    E-mail is asked first, then phone, then external id, each only for the rows not found yet. At most 100 values a
-    request (reference 3.2).
+    E-mail is asked first, then phone, then external id, each only for the rows not found yet; then ``ids``, which
+    Klaviyo gave for a line earlier. At most 100 values a request (reference 3.2). A profile found by an e-mail that it
+    does not show (a secondary one) answers for it.
     """
     found: dict[int, Profile] = {}
     for name in _ORDER:
@@ -24,11 +28,42 @@ def find_profiles(client: KlaviyoClient, wanted: Mapping[int, Mapping[str, Any]]
             value = attributes.get(name)
             if line not in found and isinstance(value, str) and value:
                 asked.setdefault(identity_key(name, value), []).append(line)
-        for profile in client.profiles_by(name, asked):
-            value = profile.attributes.get(name)
-            if isinstance(value, str):
-                found.update(dict.fromkeys(asked.get(identity_key(name, value), ()), profile))
-    return found
+        for key, profile in _by_key(client, name, list(asked)).items():
+            found.update(dict.fromkeys(asked[key], profile))
+    left = {line: ids[line] for line in wanted if line not in found and line in ids} if ids else {}
+    by_id = {profile.id: profile for profile in client.profiles_by("id", left.values())} if left else {}
+    # Which of its addresses a profile shows is Klaviyo's choice; that it is this row's, Klaviyo has said.
+    answering = {line: replace(by_id[one], answers=frozenset({"email"})) for line, one in left.items() if one in by_id}
+    return found | answering
+
+
+def _by_key(
+    client: KlaviyoClient, name: Literal["email", "phone_number", "external_id"], keys: Sequence[str]
+) -> dict[str, Profile]:
+    """Return key → the profile that Klaviyo answers with.
+
+    An answer does not say which of the values asked for it is about. A profile that shows none of them has one among
+    those that nobody shows: they are asked for again in halves, until one value has the answer to itself.
+    """
+    shown: dict[str, Profile] = {}
+    strays: dict[str, Profile] = {}
+    for profile in client.profiles_by(name, keys):
+        value = profile.attributes.get(name)
+        key = identity_key(name, value) if isinstance(value, str) else ""
+        if key in keys or not profile.id:
+            shown[key] = profile
+        else:
+            strays[profile.id] = profile
+    left = [key for key in keys if key not in shown]
+    if not strays or not left:
+        return shown
+    if len(keys) == 1:
+        (key,) = keys
+        return {key: replace(next(iter(strays.values())), answers=frozenset({name}))} if len(strays) == 1 else {}
+    middle = (len(left) + 1) // 2
+    return (
+        shown | _by_key(client, name, left[:middle]) | (_by_key(client, name, left[middle:]) if left[middle:] else {})
+    )
 
 
 def members_among(client: KlaviyoClient, list_id: str, profiles: Sequence[Profile]) -> set[str]:

@@ -5,7 +5,8 @@
     planned -- "sending" committed --> request -- 202 --> submitted -- poll --> settled
        ^                                 + rows named: those fail, the others are planned again
        |                                 + too large: planned again as two halves
-       |                                 + refused without a row, key or revision wrong: stop, resumable
+       |                                 + refused without a row: a probe, then halves, until the row stands alone
+       |                                 + every request refused, key or revision wrong: stop, resumable
        +---- not sent, 429, 5xx ---------+ wait: the server's word wins, else backoff
                                          + in doubt: look for the job; it is adopted, or the batch goes again
 """
@@ -20,9 +21,10 @@ from etl.klaviyo import ImportJob, JobStatus, Reply, ReplyKind
 from etl.load.gate import SUBSCRIBING
 from etl.load.options import Pace
 from etl.model import BatchKind, Channel
-from etl.state import CONSENT_CHANNELS
+from etl.state import CONSENT_CHANNELS, Precedents
 
-_BY_SMS = frozenset(kind for kind, channel in CONSENT_CHANNELS.items() if channel is not Channel.EMAIL)
+BY_SMS: Final = frozenset(kind for kind, channel in CONSENT_CHANNELS.items() if channel is not Channel.EMAIL)
+"""Kinds of batches that an account without SMS refuses, whoever the people are."""
 
 
 _CONFLICT: Final = 409
@@ -36,15 +38,16 @@ class Step(StrEnum):
     STRIP = "strip"  # rows are named
     ROW_REFUSED = "row_refused"  # the one row of an upsert is refused
     HALVE = "halve"
-    RESOLVE = "resolve"  # some id of a list call is wrong: look again, then halve
+    ISOLATE = "isolate"  # refused without a word about which row: see probing.py
+    RESOLVE = "resolve"  # some id of a list call is wrong: look again, then isolate
     LIST_GONE = "list_gone"
     AGAIN = "again"  # planned again, later
     IN_DOUBT = "in_doubt"
     STOP = "stop"
 
 
-def after_reply(kind: BatchKind, rows: int, reply: Reply) -> Step:
-    """Return the step that follows a reply to a batch of so many rows."""
+def after_reply(kind: BatchKind, reply: Reply) -> Step:
+    """Return the step that follows a reply to a batch of this kind."""
     match reply.kind:
         case ReplyKind.OK:
             return Step.ACCEPTED
@@ -60,18 +63,46 @@ def after_reply(kind: BatchKind, rows: int, reply: Reply) -> Step:
         case ReplyKind.NOT_FOUND if kind in {BatchKind.LIST_ADD, BatchKind.LIST_REMOVE}:
             return Step.LIST_GONE
         case ReplyKind.REFUSED if kind in {BatchKind.LIST_ADD, BatchKind.LIST_REMOVE}:
-            return Step.RESOLVE if rows > 1 else Step.ROW_REFUSED
-        case ReplyKind.REFUSED if kind is BatchKind.UPSERT and (
-            reply.status == _CONFLICT or any(error.field or _about_profile(error.pointer) for error in reply.errors)
-        ):
+            return Step.RESOLVE
+        case ReplyKind.REFUSED if kind is BatchKind.UPSERT and _about_profile(reply):
             return Step.ROW_REFUSED
+        case ReplyKind.REFUSED if may_be_a_row(reply):
+            return Step.ISOLATE
     return Step.STOP
 
 
-def after_consent_reply(kind: BatchKind, reply: Reply) -> Step:
+def may_be_a_row(reply: Reply) -> bool:
+    """Whether a refusal that names no row may be about one; otherwise it is about the request as a whole."""
+    whole = any(error.parameter or "/relationships" in error.pointer for error in reply.errors)
+    return reply.status in _OF_A_BODY and not whole
+
+
+_OF_A_BODY: Final = frozenset({400, 409, 413, 422})
+"""Statuses of what a request holds; the others are about who asks, where and how."""
+_ERRORS_BEFORE_A_SEARCH: Final = 3
+"""How often the same body meets an error of Klaviyo's own before one of its rows is suspected."""
+_ERRORS_WITHIN_A_SEARCH: Final = 2
+_MOST_PROBES: Final = 3
+"""Rows that go alone as long as only errors of Klaviyo's own come back: it is away, most likely."""
+
+
+def is_suspect(rows: int, evidence: Precedents, *, searching: bool) -> bool:
+    """Whether errors of Klaviyo's own (5xx) begin to speak against the body: it met them again, others pass.
+
+    ``searching``: the batch is part of one that was suspected.
+    """
+    if evidence.beside:
+        return rows > 1 or evidence.errors >= _ERRORS_BEFORE_A_SEARCH
+    if not searching:
+        return rows > 1 and evidence.errors >= _ERRORS_BEFORE_A_SEARCH
+    return evidence.errors >= _ERRORS_WITHIN_A_SEARCH and (rows == 1 or evidence.probes < _MOST_PROBES)
+
+
+def after_consent_reply(kind: BatchKind, reply: Reply, *, historical: bool) -> Step:
     """Return the step that follows a reply to a batch about consent.
 
     Unsubscribing and suppressing may be repeated. Subscribing may mail a human, so in doubt the profiles are asked.
+    ``historical``: the consent was given earlier, and subscribing mails nobody.
     """
     subscribing = kind in SUBSCRIBING
     match reply.kind:
@@ -83,16 +114,23 @@ def after_consent_reply(kind: BatchKind, reply: Reply) -> Step:
             return Step.HALVE
         case ReplyKind.NOT_SENT | ReplyKind.THROTTLED:
             return Step.AGAIN
+        case ReplyKind.UNAVAILABLE if historical:
+            # Klaviyo has answered, and once more mails nobody.
+            return Step.AGAIN
         case ReplyKind.UNAVAILABLE | ReplyKind.IN_DOUBT | ReplyKind.MALFORMED:
             return Step.IN_DOUBT if subscribing else Step.AGAIN
-        case ReplyKind.REFUSED if kind in _BY_SMS:
-            # An account without SMS refuses every number; its e-mail consents are none the worse for it.
+        case ReplyKind.REFUSED if may_be_a_row(reply):
+            return Step.ISOLATE
+        case ReplyKind.REFUSED if kind in BY_SMS:
             return Step.ROW_REFUSED
     return Step.STOP
 
 
-def _about_profile(pointer: str) -> bool:
-    return pointer.rstrip("/").endswith("/attributes")
+def _about_profile(reply: Reply) -> bool:
+    """Whether the refusal of a single profile is about what the profile holds."""
+    if reply.status == _CONFLICT:  # its identifiers belong to others
+        return True
+    return any(error.field or error.pointer.rstrip("/").endswith("/attributes") for error in reply.errors)
 
 
 class Verdict(StrEnum):

@@ -60,6 +60,7 @@ class Pace:
     batch may cost over all processes. ``job_patience``: how long a job may stay unfinished before its rows are read
     back instead. ``consent_patience``: how long a consent that was accepted may take to show on the profile.
     ``visible_after``: how long a write may take until a reader sees it; a lost patch is looked for no sooner.
+    ``visible_within``: how long what was written may stay out of sight before its absence means anything.
     """
 
     first_poll: float = 0.5
@@ -70,6 +71,7 @@ class Pace:
     job_patience: float = 3_600.0
     consent_patience: float = 120.0
     visible_after: float = 10.0
+    visible_within: float = 90.0
     clock_skew: float = 300.0
 
 

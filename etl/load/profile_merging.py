@@ -16,7 +16,7 @@ from etl.klaviyo.backoff import Backoff
 from etl.load.merge_gate import objection
 from etl.load.merge_planning import opted_out
 from etl.load.options import LoadOptions
-from etl.load.settlement import told
+from etl.load.settling import told
 from etl.load.task import InterruptedLoadError, LoadTask
 from etl.model import Outcome, Progress, RowResult
 from etl.state import MergeStatus, ProfileMerge

@@ -18,10 +18,14 @@ _TELLING: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """``failed``: rows with Klaviyo's reason. ``proven``: whether that leaves nothing open for the other rows."""
+    """``failed``: rows with Klaviyo's reason. ``proven``: whether that leaves nothing open for the other rows.
+
+    ``unmatched``: errors of which nobody can say which row they are about.
+    """
 
     failed: dict[int, RowResult]
     proven: bool
+    unmatched: int = 0
 
 
 def count_job(job: ImportJob, errors: Iterable[JobError], sent: Mapping[int, Mapping[str, Any]]) -> Counted:
@@ -47,7 +51,7 @@ def count_job(job: ImportJob, errors: Iterable[JobError], sent: Mapping[int, Map
     total = len(sent)
     counters = (job.total, job.completed, job.failed)
     ties = counters == (total, total - count, count)
-    return Counted(failed, proven=ties and unmatched == 0)
+    return Counted(failed, proven=ties and unmatched == 0, unmatched=unmatched)
 
 
 def read_back(sent: Mapping[int, Mapping[str, Any]], found: Mapping[int, Profile]) -> dict[int, RowResult]:
@@ -69,7 +73,7 @@ def differing_fields(sent: Mapping[str, Any], profile: Profile) -> list[str]:
             equal = _same_place if name == "location" else same
             differing += [f"{name}.{field}" for field, part in value.items() if not equal(part, section.get(field))]
         elif name in IDENTIFIERS:
-            if _fold(name, value) != _fold(name, stored):
+            if _fold(name, value) != _fold(name, stored) and name not in profile.answers:
                 differing.append(name)
         elif not same(value, stored):
             differing.append(name)

@@ -15,7 +15,8 @@ from etl.load.machine import Watch
 from etl.load.options import LoadOptions, LoadSummary
 from etl.load.plan import has_list_calls, imported_by_job, plan_consents, plan_imports, plan_lists
 from etl.load.profile_merging import ProfileMerger
-from etl.load.settlement import Next, resolve_ids
+from etl.load.seeking import Seeker
+from etl.load.settling import Next
 from etl.load.task import NAP, LoadTask, carry_out
 from etl.model import Batch, BatchKind, BatchStatus, Outcome, Progress
 from etl.state import PendingRow
@@ -57,6 +58,7 @@ class _Loader:
         self._clock = task.clock
         self._pace = task.pace
         self._settlement = ConsentSettlement(task, options)
+        self._seeker = Seeker(task)
         self._ready: deque[int] = deque()
         self._later: list[tuple[float, int]] = []
         self._watches: dict[int, Watch] = {}
@@ -113,7 +115,7 @@ class _Loader:
             asking = self._asking(window)
             self._store.go_on_to_consent(self._run, asking)
             window = [row for row in window if row.line not in asking]
-            missing = resolve_ids(self._store, self._client, self._run, [row.line for row in window])
+            missing = self._seeker.seek([row.line for row in window])
             self._store.fail_rows(self._run, missing)
             self._count(len(missing), len(missing))
             gone = {result.line for result in missing}
@@ -150,8 +152,11 @@ class _Loader:
             batch for batch in self._store.batch_ids(self._run, BatchStatus.PLANNED) if batch not in waiting
         )
         self._phase, self._phase_done, self._phase_total = phase, 0, total
-        while self._ready or self._later or self._watches:
+        while self._ready or self._later or self._watches or self._settlement.suspects:
             self._task.check_stop()
+            if not (self._ready or self._later or self._watches):
+                self._take(0, self._settlement.judge_suspects())
+                continue
             if self._poll_due():
                 continue
             wait = self._until_next_send()
@@ -209,8 +214,11 @@ class _Loader:
         self.sent = self.sent or following.reached
         if following.trouble:
             self._trouble(following)
-        elif not following.later:
+        elif not following.later and not following.undecided:
             self._failures = 0
+        if following.undecided and not following.ready:
+            # Bad rows often stand together: what may pass is looked for elsewhere.
+            self._ready.rotate(len(self._ready) // 2)
         self._ready.extendleft(reversed(following.ready))
         if following.later is not None:
             heapq.heappush(self._later, following.later)

@@ -2,64 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Final
-
-import orjson
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
 
 from etl.errors import InternalError
-from etl.klaviyo import ImportJob, JobStatus, KlaviyoClient, Profile, Reply, ReplyKind, job_of, profile_of, refusal
-from etl.klaviyo.backoff import Backoff
+from etl.klaviyo import ImportJob, JobStatus, Reply, job_of, profile_of
 from etl.load.body import request_body
-from etl.load.looking import Looker, sent_documents
+from etl.load.looking import Looker
 from etl.load.lookup import find_profiles
 from etl.load.machine import Step, Verdict, Watch, after_poll, after_reply, poll_again
 from etl.load.options import LoadOptions
-from etl.load.plan import halves, has_list_calls
-from etl.load.proof import count_job, read_back, scrub
+from etl.load.plan import has_list_calls
+from etl.load.proof import Counted, count_job, read_back, scrub
+from etl.load.refusals import Refusals
+from etl.load.seeking import found_in_job
+from etl.load.settling import CRASH, Next, told
 from etl.load.task import LoadTask
-from etl.model import Batch, BatchKind, Outcome, PlannedBatch, RowResult, Severity
-from etl.state import Store
+from etl.model import Batch, BatchKind, Outcome, RowResult, Severity
 
-CRASH: Final = Reply(ReplyKind.IN_DOUBT, note="the process ended before the answer came")
+_LOOK_AGAIN: Final = 5.0
+"""Seconds until rows that are not seen are looked for again."""
 _MOST_CANCELLED: Final = 2
 """Requests a batch may cost when Klaviyo cancels its job each time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Next:
-    """What follows for the loop.
-
-    ``ready``: batches to send; ``later``: one to send not before a time (epoch seconds); ``watch``: a job to look at.
-    ``rows`` and ``failed``: rows that this settled, and those of them that are not in Klaviyo. ``trouble``: Klaviyo did
-    not take the request; ``reached``: it may have got some of it.
-    """
-
-    ready: tuple[int, ...] = ()
-    later: tuple[float, int] | None = None
-    watch: Watch | None = None
-    rows: int = 0
-    failed: int = 0
-    trouble: bool = False
-    reached: bool = True
-
-
-class Settlement:
+class Settlement(Refusals):
     """Knows what each answer means for the rows of a batch, and writes it."""
 
     def __init__(self, task: LoadTask, options: LoadOptions) -> None:
-        self._task = task
-        self._store = task.store
-        self._client = task.client
-        self._run = task.run_id
-        self._options = options
-        self._clock = task.clock
-        self._rng = task.rng
-        self._pace = task.pace
-        self._backoff = Backoff()
+        super().__init__(task, options)
         self._looker = Looker(task, options)
         self._unfit: dict[int, tuple[str, ...]] = {}
+        self._first_look: dict[int, float] = {}
+        self._sighted: dict[int, dict[int, RowResult]] = {}
 
     def send(self, batch: Batch, failures: int) -> Next:
         """Send a batch, once, and write what the answer says. ``failures``: how many in a row went before.
@@ -79,7 +55,7 @@ class Settlement:
             self._store.mark_sending(batch.id)
             submit = self._client.upsert_profile if batch.kind is BatchKind.UPSERT else self._client.submit_import_job
             reply = submit(body)
-        return self._answered(self._store.batch(batch.id), reply, failures)
+        return self._with_released(batch, reply, self._answered(self._store.batch(batch.id), reply, failures))
 
     def recover(self, batch: Batch) -> Next:
         """Say what follows for a batch whose request may have left before the process ended."""
@@ -101,7 +77,7 @@ class Settlement:
     # --- answers to requests ------------------------------------------------------------------------------------------
 
     def _answered(self, batch: Batch, reply: Reply, failures: int) -> Next:
-        match after_reply(batch.kind, len(batch.lines), reply):
+        match after_reply(batch.kind, reply):
             case Step.ACCEPTED:
                 return self._accepted(batch, reply, failures)
             case Step.STRIP:
@@ -110,18 +86,17 @@ class Settlement:
                 return self._row_refused(batch, reply)
             case Step.HALVE:
                 return self._halve(batch, reply)
+            case Step.ISOLATE:
+                return self._isolate(batch, reply)
             case Step.RESOLVE:
                 return self._resolve(batch, reply)
             case Step.LIST_GONE:
                 return self._list_gone(batch, reply)
             case Step.AGAIN:
-                return self._again(batch, reply, failures, resent=reply.kind.is_uncertain)
+                return self._again_or_suspect(batch, reply, failures)
             case Step.IN_DOUBT:
                 return self._in_doubt(batch, reply, failures)
-        self._store.mark_planned_again(
-            batch.id, not_before=0.0, reply=reply.kind.value, status=reply.status, detail=told(reply)
-        )
-        raise refusal(reply)
+        return self._stop(batch, reply)
 
     def _accepted(self, batch: Batch, reply: Reply, failures: int) -> Next:
         if batch.kind is BatchKind.IMPORT:
@@ -165,10 +140,7 @@ class Settlement:
             if error.row is not None and error.row < len(batch.lines)
         }
         if not named:
-            self._store.mark_planned_again(
-                batch.id, not_before=0.0, reply=reply.kind.value, status=reply.status, detail=told(reply)
-            )
-            raise refusal(reply)
+            return self._isolate(batch, reply)
         sent = self._attributes(sorted(named))
         failed = [
             RowResult(
@@ -184,8 +156,6 @@ class Settlement:
         return self._split(batch, failed, [rest] if rest else [], reply)
 
     def _row_refused(self, batch: Batch, reply: Reply) -> Next:
-        if batch.kind is not BatchKind.UPSERT:
-            return self._settle(batch, [self._list_failure(batch, line, told(reply)) for line in batch.lines], reply)
         line = batch.lines[0]
         error = reply.errors[0] if reply.errors else None
         code = "klaviyo-duplicate" if reply.status == 409 else "klaviyo-invalid"  # noqa: PLR2004 - conflict
@@ -195,50 +165,29 @@ class Settlement:
         column = self._column(error.field) if error else None
         return self._settle(batch, [RowResult(line, Outcome.FAILED, code, detail, column)], reply)
 
-    def _halve(self, batch: Batch, reply: Reply) -> Next:
-        if len(batch.lines) == 1:
-            failed = RowResult(batch.lines[0], Outcome.FAILED, "klaviyo-too-large")
-            return self._settle(batch, [failed], reply)
-        parts = halves(batch.kind, batch.lines, batch.lists, batch.id, batch.size)
-        return Next(ready=tuple(self._store.split(batch.id, [], parts, reply=reply.kind.value, status=reply.status)))
-
     def _resolve(self, batch: Batch, reply: Reply) -> Next:
-        """Look the rows' ids up again: a profile was deleted or merged since. If that changes nothing, halve."""
+        """Look the rows' ids up again: a profile was deleted or merged since. If that changes nothing, isolate."""
         before = self._store.klaviyo_ids(self._run, batch.lines)
         found = find_profiles(self._client, self._attributes(batch.lines))
         self._store.remember_ids(self._run, {line: profile.id for line, profile in found.items()})
-        missing = [RowResult(line, Outcome.FAILED, "profile-not-found") for line in batch.lines if line not in found]
+        missing = [RowResult(line, Outcome.UNKNOWN, "profile-not-found") for line in batch.lines if line not in found]
+        if missing and self._may_be_hidden(batch.id):
+            self._put_back(batch, reply)
+            return Next(later=(self._clock.now() + _LOOK_AGAIN, batch.id), reached=False)
         kept = [line for line in batch.lines if line in found]
-        changed = missing or any(found[line].id != before.get(line) for line in kept)
-        middle = len(kept) // 2
-        parts = [kept] if changed else [kept[:middle], kept[middle:]]
-        return self._split(batch, missing, [part for part in parts if part], reply)
+        if not missing and all(found[line].id == before.get(line) for line in kept):
+            return self._isolate(batch, reply)
+        return self._split(batch, missing, [kept] if kept else [], reply)
 
     def _list_gone(self, batch: Batch, reply: Reply) -> Next:
         if self._client.get_list(batch.lists[0]) is not None:
             # The list is there, so one of the profiles is not.
-            return self._resolve(batch, reply) if len(batch.lines) > 1 else self._row_refused(batch, reply)
+            return self._resolve(batch, reply)
         if batch.kind is BatchKind.LIST_REMOVE:
             # Nobody is on a list that is gone.
             return self._settle(batch, [RowResult(line, Outcome.LOADED) for line in batch.lines], reply)
         gone = [self._list_failure(batch, line, "the list is gone") for line in batch.lines]
         return self._settle(batch, gone, reply)
-
-    def _again(self, batch: Batch, reply: Reply, failures: int, *, resent: bool) -> Next:
-        delay = self._backoff.delay(failures + 1, self._rng.random(), reply.retry_after)
-        not_before = self._clock.now() + (0.0 if reply is CRASH else delay)
-        if resent and self._options.patches and batch.kind is BatchKind.UPSERT:
-            # An item that was added is found there before it is added again; Klaviyo needs a moment to show it.
-            not_before = max(not_before, self._task.sent_at(batch) + self._pace.visible_after)
-        self._store.mark_planned_again(
-            batch.id,
-            not_before=not_before,
-            reply=reply.kind.value,
-            status=reply.status,
-            detail=told(reply),
-            resent=resent,
-        )
-        return Next(later=(not_before, batch.id), trouble=reply is not CRASH, reached=reply.kind.is_uncertain)
 
     def _in_doubt(self, batch: Batch, reply: Reply, failures: int) -> Next:
         """Look for the job among Klaviyo's recent ones; exactly one that fits is adopted, to be proved later."""
@@ -250,8 +199,10 @@ class Settlement:
         ]
         ours = self._store.jobs_among([job.id for job in candidates])
         fitting = [job for job in candidates if job.id not in ours]
-        if len(fitting) != 1:
+        if len(fitting) != 1 and reply is CRASH:
             return self._again(batch, reply, failures, resent=True)
+        if len(fitting) != 1:
+            return self._again_or_suspect(batch, reply, failures)
         job = fitting[0]
         self._store.mark_submitted(batch.id, job.id, job.expires_at, status=reply.status, adopted=True)
         return Next(watch=self._watch(batch, job), trouble=reply is not CRASH)
@@ -268,70 +219,62 @@ class Settlement:
         sent = self._attributes(batch.lines) if errors else {line: {} for line in batch.lines}
         counted = count_job(job, errors, sent)
         if batch.adopted or not counted.proven:
-            return self._read_back(batch, job, counted.failed)
+            return self._read_back(batch, job, counted)
         done = self._done(batch.lines, in_job=True)
         return self._settle(
             batch, [counted.failed.get(line) or RowResult(line, done[line]) for line in batch.lines], None
         )
 
-    def _read_back(self, batch: Batch, job: ImportJob | None, failed: Mapping[int, RowResult] | None = None) -> Next:
-        """Judge the rows by the profiles themselves, because the job's own word is not to be had."""
-        settled = dict(failed or {})
-        sent = self._attributes([line for line in batch.lines if line not in settled])
-        judged = read_back(sent, find_profiles(self._client, sent))
-        loaded = {line for line, result in judged.items() if result.outcome is Outcome.LOADED}
-        if batch.adopted and len(loaded) < len(judged):
+    def _read_back(self, batch: Batch, job: ImportJob | None, counted: Counted | None = None) -> Next:
+        """Judge the rows by the profiles themselves, because the job's own word is not to be had.
+
+        What is not there as it was sent may come into sight yet, or is what the job says it could not import.
+        """
+        settled = dict(counted.failed) if counted is not None else {}
+        loaded = self._sighted.setdefault(batch.id, {})
+        sent = self._attributes([line for line in batch.lines if line not in settled and line not in loaded])
+        found = find_profiles(self._client, sent)
+        absent = {line: attributes for line, attributes in sent.items() if line not in found}
+        if absent and job is not None:
+            found |= found_in_job(self._client, job.id, absent)
+            absent = {line: attributes for line, attributes in absent.items() if line not in found}
+        judged = read_back(sent, found)
+        loaded.update((line, one) for line, one in judged.items() if one.outcome is Outcome.LOADED)
+        doubtful = {line: one for line, one in judged.items() if one.outcome is not Outcome.LOADED}
+        running = job is not None and job.status is not JobStatus.COMPLETE
+        explained = counted is not None and counted.unmatched == len(doubtful) == len(absent)
+        if doubtful and job is not None and not running and not explained and self._may_be_hidden(batch.id):
+            now = self._clock.now()
+            return Next(watch=Watch(batch.id, job.id, batch.sent_at or now, now + _LOOK_AGAIN, len(batch.lines)))
+        del self._sighted[batch.id]
+        if batch.adopted and doubtful:
             # Perhaps it was somebody else's job: sending again changes nothing that is there already.
             self._store.mark_planned_again(
                 batch.id, not_before=0.0, reply="adopted", detail="the job found does not hold these rows", resent=True
             )
             return Next(ready=(batch.id,))
-        running = job is not None and job.status is not JobStatus.COMPLETE
         done = self._done(sorted(loaded), in_job=True)
-        for line, result in judged.items():
-            if line in loaded:
-                settled[line] = self._with_column(result, done[line])
-            elif running or job is None:
+        settled |= {line: self._with_column(one, done[line]) for line, one in loaded.items()}
+        for line, one in doubtful.items():
+            if running or job is None:
                 # It may still come, or have come and been changed since.
                 code = "job-expired" if job is None else "result-unproven"
-                settled[line] = RowResult(line, Outcome.UNKNOWN, code, result.detail)
+                settled[line] = RowResult(line, Outcome.UNKNOWN, code, one.detail)
             else:
-                settled[line] = result
+                # That nobody sees a row proves nothing, unless the job says how many it could not import.
+                settled[line] = one if explained else replace(one, outcome=Outcome.UNKNOWN)
         return self._settle(batch, [settled[line] for line in batch.lines], None)
+
+    def _may_be_hidden(self, batch_id: int) -> bool:
+        """Whether what is not seen of a batch may come into sight yet, counted from the first look."""
+        now = self._clock.monotonic()
+        return now - self._first_look.setdefault(batch_id, now) < self._pace.visible_within
 
     def _cancelled(self, batch: Batch) -> Next:
         if batch.attempts < _MOST_CANCELLED:
             self._store.mark_planned_again(batch.id, not_before=0.0, reply="cancelled", resent=True)
             return Next(ready=(batch.id,))
         return self._settle(batch, [RowResult(line, Outcome.FAILED, "job-cancelled") for line in batch.lines], None)
-
-    # --- shared -------------------------------------------------------------------------------------------------------
-
-    def _settle(self, batch: Batch, results: Sequence[RowResult], reply: Reply | None) -> Next:
-        if reply is None:
-            self._store.settle(batch.id, results)
-        else:
-            self._store.settle(
-                batch.id,
-                results,
-                reply=reply.kind.value,
-                status=reply.status,
-                detail=told(reply) if reply.errors else "",
-            )
-        return Next(rows=len(results), failed=_lost(results))
-
-    def _split(
-        self, batch: Batch, failed: Sequence[RowResult], parts: Iterable[Sequence[int]], reply: Reply | None
-    ) -> Next:
-        planned = [
-            PlannedBatch(
-                batch.kind, tuple(part), batch.lists, batch.size * len(part) // max(len(batch.lines), 1), batch.id
-            )
-            for part in parts
-        ]
-        said, status = (reply.kind.value, reply.status) if reply is not None else ("", None)
-        ready = self._store.split(batch.id, failed, planned, reply=said, status=status)
-        return Next(ready=tuple(ready), rows=len(failed), failed=_lost(failed))
 
     def _done(self, lines: Sequence[int], *, in_job: bool) -> dict[int, Outcome | None]:
         """Return ``loaded`` for rows that are done with their import, ``None`` for those with calls ahead."""
@@ -352,48 +295,12 @@ class Settlement:
         code = "list-add-failed" if batch.kind is BatchKind.LIST_ADD else "list-remove-failed"
         return RowResult(line, Outcome.FAILED, code, detail)
 
-    def _attributes(self, lines: Sequence[int]) -> dict[int, dict[str, Any]]:
-        sent = sent_documents(self._store, self._run, self._options, lines)
-        return {line: document["attributes"] for line, document in sent.items()}
-
     def _ids(self, batch: Batch) -> list[str]:
         ids = self._store.klaviyo_ids(self._run, batch.lines)
         if len(ids) != len(batch.lines):
             raise InternalError("ids-missing", f"Batch {batch.id} was planned before all its rows had ids")
         return [ids[line] for line in batch.lines]
 
-    def _column(self, field: str | None) -> str | None:
-        """Return the source column of a field of Klaviyo's pointer, such as ``location/latitude``."""
-        if not field:
-            return None
-        target = field.replace("/", ".")
-        return self._options.headers.get(target)
-
     def _watch(self, batch: Batch, job: ImportJob) -> Watch:
         now = self._clock.now()
         return Watch(batch.id, job.id, self._task.sent_at(batch), now + self._pace.first_poll, len(batch.lines))
-
-
-def resolve_ids(store: Store, client: KlaviyoClient, run_id: str, lines: Sequence[int]) -> list[RowResult]:
-    """Learn the Klaviyo ids of these rows, for list calls; return the rows that Klaviyo does not have, as failed."""
-    known = store.klaviyo_ids(run_id, lines)
-    unknown = [line for line in lines if line not in known]
-    if not unknown:
-        return []
-    bodies = store.bodies(run_id, unknown)
-    found: dict[int, Profile] = find_profiles(
-        client, {line: orjson.loads(body)["attributes"] for line, body in zip(unknown, bodies, strict=True)}
-    )
-    store.remember_ids(run_id, {line: profile.id for line, profile in found.items()})
-    return [RowResult(line, Outcome.FAILED, "profile-not-found") for line in unknown if line not in found]
-
-
-def told(reply: Reply) -> str:
-    """Return status and codes, never Klaviyo's sentences: they may quote a cell."""
-    codes = ", ".join(dict.fromkeys(error.code for error in reply.errors))
-    status = f"HTTP {reply.status}" if reply.status else reply.note or reply.kind.value
-    return f"{status} {codes}".strip()
-
-
-def _lost(results: Sequence[RowResult]) -> int:
-    return sum(result.outcome in {Outcome.FAILED, Outcome.UNKNOWN} for result in results)

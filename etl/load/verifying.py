@@ -16,34 +16,69 @@ from etl.model import Observation, Progress, Verdict
 
 _WINDOW: Final = 1_000
 """Rows looked at together: ten requests of 100 values each."""
+_FIRST_WAIT: Final = 2.0
+_LONGEST_WAIT: Final = 20.0
+"""Seconds before a second look, and the most before a further one."""
 
 
-def verify_rows(task: LoadTask, options: LoadOptions, lines: Sequence[int], *, patience: Sequence[float] = ()) -> int:
-    """Look at these loaded rows and write what was seen, window by window; return how many were looked at.
+def verify_rows(task: LoadTask, options: LoadOptions, lines: Sequence[int], *, written_at: float) -> int:
+    """Look at these rows and write what was seen, window by window; return how many were looked at.
 
-    ``patience``: seconds to wait before looking once more at rows that are not as sent; Klaviyo shows a write to its
-    readers a moment after it has confirmed it. Raise :class:`etl.errors.KlaviyoError`.
+    What is not as it was sent is looked at again until ``Pace.visible_within`` has gone by since ``written_at`` (epoch
+    seconds): Klaviyo shows a write to its readers a while after it has confirmed it. Only then does it count. Raise
+    :class:`etl.errors.KlaviyoError`.
     """
+    doubtful: list[int] = []
     done = 0
     for start in range(0, len(lines), _WINDOW):
         window = lines[start : start + _WINDOW]
         seen = _look(task, options, window)
-        for wait in patience:
-            doubtful = [one.line for one in seen.values() if one.verdict is not Verdict.CONFIRMED]
-            if not doubtful or not task.pause(wait):
-                break
-            seen |= _look(task, options, doubtful)
-        task.store.observe(task.run_id, [seen[line] for line in sorted(seen)])
+        doubtful += [line for line, one in seen.items() if one.verdict is not Verdict.CONFIRMED]
+        confirmed = [seen[line] for line in sorted(seen) if seen[line].verdict is Verdict.CONFIRMED]
+        task.store.observe(task.run_id, confirmed, decides=True)
         done += len(window)
-        task.progress(Progress("verify", done, len(lines), "rows"))
+        task.progress(Progress("verify", done - len(doubtful), len(lines), "rows"))
         if task.should_stop():
-            break
+            return done - len(doubtful)
+    # As long as one of them may still come into sight, nothing is said of any.
+    until = task.clock.monotonic() + max(0.0, written_at + task.pace.visible_within - task.clock.now())
+    wait = _FIRST_WAIT
+    while doubtful and (left := until - task.clock.monotonic()) > 0:
+        task.progress(Progress("verify", done - len(doubtful), done, "rows", "waiting for Klaviyo to show the rest"))
+        if not task.pause(min(wait, left)):
+            return done - len(doubtful)
+        wait = min(2 * wait, _LONGEST_WAIT)
+        doubtful = _look_again(task, options, doubtful, last=False)
+    _look_again(task, options, doubtful, last=True)
+    task.progress(Progress("verify", done, done, "rows"))
     return done
+
+
+def _look_again(task: LoadTask, options: LoadOptions, lines: Sequence[int], *, last: bool) -> list[int]:
+    """Look at rows once more; return those that are still in doubt. ``last``: whatever is seen counts."""
+    doubtful: list[int] = []
+    for start in range(0, len(lines), _WINDOW):
+        seen = _look(task, options, lines[start : start + _WINDOW])
+        if last:
+            seen = _proved(task.client, seen)
+        else:
+            doubtful += [line for line, one in seen.items() if one.verdict is not Verdict.CONFIRMED]
+            seen = {line: one for line, one in seen.items() if one.verdict is Verdict.CONFIRMED}
+        task.store.observe(task.run_id, [seen[line] for line in sorted(seen)], decides=True)
+    return doubtful
+
+
+def _proved(client: KlaviyoClient, seen: dict[int, Observation]) -> dict[int, Observation]:
+    """Return what was seen; that nobody is there counts only where Klaviyo shows anybody at all."""
+    if any(one.verdict is not Verdict.MISSING for one in seen.values()) or not seen or client.shows_anybody():
+        return seen
+    return {line: Observation(line, Verdict.UNSEEN) for line in seen}
 
 
 def _look(task: LoadTask, options: LoadOptions, lines: Sequence[int]) -> dict[int, Observation]:
     sent = sent_documents(task.store, task.run_id, options, lines)
-    found = find_profiles(task.client, {line: document["attributes"] for line, document in sent.items()})
+    ids = task.store.klaviyo_ids(task.run_id, lines)
+    found = find_profiles(task.client, {line: document["attributes"] for line, document in sent.items()}, ids)
     routes = task.store.routes(task.run_id, lines) if options.list_ids else {}
     wanted = {line: wanted_lists(options, routes.get(line, ())) for line in found}
     absent = _absent(task.client, found, wanted, options.remove_from)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from etl.config import Guards
+from etl.model import Verdict
 
 SECONDS_PER_HOUR = 3600.0
 
@@ -76,6 +77,19 @@ def _shares(guards: Guards, staged: Staged) -> Iterator[str]:
             f"{staged.strangers:,} of the {staged.members:,} profiles on the list ({strangers:.1f} %) are not in the "
             f"source and would be taken off it, max_missing_percent is {guards.max_missing_percent:g}"
         )
+
+
+def unverified(guards: Guards, seen: Mapping[Verdict, int]) -> str:
+    """Return what the guard has against what was read back, ``""`` for nothing. ``seen``: rows by verdict."""
+    looked = sum(seen.values())
+    wrong = sum(seen.get(verdict, 0) for verdict in (Verdict.MISSING, Verdict.UNSEEN, Verdict.DIFFERS))
+    percent = _percent(wrong, looked)
+    if guards.max_unverified_percent is None or percent <= guards.max_unverified_percent:
+        return ""
+    return (
+        f"{wrong:,} of {looked:,} rows that were read back ({percent:.1f} %) are not as they were sent, "
+        f"max_unverified_percent is {guards.max_unverified_percent:g}"
+    )
 
 
 def _age(guards: Guards, staged: Staged) -> Iterator[str]:

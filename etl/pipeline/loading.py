@@ -9,16 +9,17 @@ from functools import partial
 from typing import Final
 
 from etl.config import Mapping, parse_mapping
-from etl.errors import EtlError, LockedError, StateError
+from etl.errors import EtlError, KlaviyoError, LockedError, StateError
 from etl.klaviyo import KlaviyoClient
 from etl.load import LoadOptions, run_load, verify_rows
-from etl.model import RunStatus
+from etl.model import RunStatus, Verdict
 from etl.pipeline import watermarks
 from etl.pipeline.agreeing import agree, must_be_agreed
 from etl.pipeline.context import Context
 from etl.pipeline.events import KIND, load_event_run, look_at_events
 from etl.pipeline.folder import write_folder
 from etl.pipeline.foretold import Plan
+from etl.pipeline.guards import unverified
 from etl.pipeline.merging import agree_to_merges
 from etl.pipeline.mirroring import compare_list, drop_mirror
 from etl.pipeline.missing import take_off
@@ -27,10 +28,13 @@ from etl.pipeline.prepare import guard, note, prepare, stored_options
 from etl.report import Report
 from etl.state import Run, Store
 
+OBJECTION: Final = "objection"
+"""Key of a run's details: what a guard has against it although it went to its end."""
+_ARRIVED: Final = (Verdict.CONFIRMED, Verdict.PHONE_DROPPED)
 _SAMPLE: Final = 400
 """Rows that a sample reads back: four to eight requests."""
-_PATIENCE: Final = (2.0, 5.0)
-"""Seconds before a second and a third look at a row that was sent a moment ago."""
+_READ_ON: Final = 20_000
+"""Rows that are read back, rather than a sample, once the sample has shown that not everything arrived."""
 
 
 def load_run(context: Context, store: Store, client: KlaviyoClient, run_id: str, *, force: bool) -> Report:
@@ -48,7 +52,12 @@ def load_run(context: Context, store: Store, client: KlaviyoClient, run_id: str,
             if objections:
                 return _refuse(context, store, run_id, objections)
         summary = run_load(context.task(store, client, run_id), _options(store.run(run_id), force=force))
-        ended = not summary.interrupted and take_off(context, store, client, store.run(run_id), mapping)
+        ended = not summary.interrupted
+        if ended:
+            _read_back(context, store, client, run_id, mapping)
+            # What could not be verified takes nobody off a list.
+            trusted = force or not store.run(run_id).details.get(OBJECTION)
+            ended = not trusted or take_off(context, store, client, store.run(run_id), mapping)
     except LockedError:
         # The run is another process's now: its report too.
         raise
@@ -63,25 +72,60 @@ def load_run(context: Context, store: Store, client: KlaviyoClient, run_id: str,
         # Now, while nobody waits for it. Where that fails (a full disk), the next run does it before it asks.
         with contextlib.suppress(StateError):
             store.fold_known()
-        mode = str(run.options.get("verify", "none"))
-        if mode != "none":
-            look(context, store, client, run_id, full=mode == "full", patience=_PATIENCE)
     return write_folder(store, run_id, context.output, context.announce)
 
 
+def _read_back(context: Context, store: Store, client: KlaviyoClient, run_id: str, mapping: Mapping) -> None:
+    """Look at what was loaded before the run ends: what is seen decides what is known, and how far a query has come."""
+    mode = str(store.run(run_id).options.get("verify", "none"))
+    if mode == "none":
+        return
+    try:
+        look(context, store, client, run_id, full=mode == "full")
+    except KlaviyoError as error:
+        # Everything is loaded; that it could not be looked at is no reason to load it again.
+        note(store, run_id, [f"the rows could not be read back: {error.message}; klaviyo-etl verify {run_id} does"])
+        return
+    judge_read_back(store, run_id, mapping)
+
+
+def judge_read_back(store: Store, run_id: str, mapping: Mapping) -> None:
+    """Ask the guard about what was read back, and keep what it has to say with the run."""
+    seen = {one.verdict: one.count for one in store.observation_summary(run_id)}
+    objection = unverified(mapping.guards, seen)
+    store.update_run(run_id, details={OBJECTION: objection})
+    if objection:
+        note(store, run_id, [f"guard: {objection}"])
+
+
 def look(
-    context: Context, store: Store, client: KlaviyoClient, run_id: str, *, full: bool, patience: Sequence[float] = ()
+    context: Context, store: Store, client: KlaviyoClient, run_id: str, *, full: bool, unchanged: bool = False
 ) -> None:
-    """Read loaded rows back and write what was seen into state."""
+    """Read rows back and write what was seen into state. ``unchanged``: also those that were not sent."""
     started = context.clock.monotonic()
-    lines = store.loaded_lines(run_id, None if full else _SAMPLE)
     run = store.run(run_id)
+    every = store.loaded_lines(run_id, unchanged=unchanged)
+    lines = every if full else store.loaded_lines(run_id, _SAMPLE, unchanged=unchanged)
     if run.options.get("kind") == KIND:
         verified = look_at_events(context, store, client, run, lines)
     else:
-        verified = verify_rows(context.task(store, client, run_id), stored_options(run), lines, patience=patience)
+        verified = _look_at_profiles(context, store, client, run, lines)
+        rest = sorted(set(every) - set(lines))
+        if rest and any(one.verdict not in _ARRIVED for one in store.observation_summary(run_id)):
+            # Not everything arrived: a sample is no answer any more.
+            verified += _look_at_profiles(context, store, client, run, rest[:_READ_ON])
+            if rest[_READ_ON:]:
+                count = len(rest) - _READ_ON
+                note(store, run_id, [f"{count:,} rows were not read back; klaviyo-etl verify {run_id} reads them all"])
     seconds = {"verify": context.clock.monotonic() - started}
     store.update_run(run_id, details={"verified": verified, "seconds": seconds})
+
+
+def _look_at_profiles(context: Context, store: Store, client: KlaviyoClient, run: Run, lines: Sequence[int]) -> int:
+    # What was known before it was seen is forgotten only where it is in the tables.
+    store.fold_known()
+    written_at = run.finished_at or context.clock.now()
+    return verify_rows(context.task(store, client, run.id), stored_options(run), lines, written_at=written_at)
 
 
 def _make_ready(

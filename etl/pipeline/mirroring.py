@@ -13,11 +13,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import orjson
+
 from etl.config import IDENTIFIERS, Mapping
 from etl.errors import ConfigError
 from etl.extract import text_frame
 from etl.identity import identity_key
 from etl.klaviyo import KlaviyoClient, KlaviyoList, Profile
+from etl.load import find_profiles
 from etl.model import Chunk, Progress, Record, Transformed, Validated
 from etl.pipeline.context import Context
 from etl.pipeline.missing import MIRROR, unreadable_people
@@ -30,6 +33,8 @@ _COLUMNS: Final = ("id", "email", "phone_number", "external_id", "first_name", "
 _WINDOW: Final = 1_000
 """Members compared at once: ten pages of Klaviyo's."""
 _ID_BYTES: Final = 16
+_HASHED: Final = ("email", "phone_number", "external_id")
+"""The identifiers that people are compared by, in the order of their hashes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +77,20 @@ def compare_list(
         return None
     child = _begin(store, run, target) if keep else None
     found: list[Sequence[Any]] = []
-    members = leaving = 0
+    members = 0
+    strange: dict[str, Profile] = {}
     # Who stands in a row that was rejected is in the source, as far as an identifier can be read.
     unreadable = unreadable_people(store, run, mapping)
     for window, strangers in _strangers(client.list_members(target.id), store.people(run.id), unreadable, found):
         members += len(window)
-        if child is not None and strangers:
-            _stage(store, child, strangers, mapping, leaving + 1)
-        leaving += len(strangers)
+        strange.update((one.id, one) for one in strangers)
         context.progress(Progress("list", members, target.profile_count or 0, "rows"))
+    if strange:
+        found += _recognised(context, store, client, run, strange, People.gathered(found))
+    going = list(strange.values())
+    leaving = len(going)
+    for start in range(0, leaving if child is not None else 0, _WINDOW):
+        _stage(store, str(child), going[start : start + _WINDOW], mapping, start + 1)
     store.keep_members(run.id, target.id, People.gathered(found))
     if child is not None and not leaving:
         store.discard_run(child)
@@ -116,6 +126,34 @@ def _strangers(
                 if not is_known and not unreadable & _identifiers(one)
             ],
         )
+
+
+def _recognised(  # noqa: PLR0917 - the world, and who is looked for in it
+    context: Context, store: Store, client: KlaviyoClient, run: Run, strange: dict[str, Profile], seen: People
+) -> Iterator[Sequence[Any]]:
+    """Take those out of the strangers whom the source knows by an address that their profile does not show.
+
+    Klaviyo answers for a secondary e-mail with the profile, which shows its own. So the people of the source who are
+    not ``seen`` on the list are asked for. Yields their hashes: they are on it, under another name.
+    """
+    absent = store.lines_not_among(run.id, seen)
+    for start in range(0, len(absent), _WINDOW):
+        lines = absent[start : start + _WINDOW]
+        people = dict(zip(lines, map(_attributes, store.bodies(run.id, lines)), strict=True))
+        emails = {line: {"email": one["email"]} for line, one in people.items() if one.get("email")}
+        known = {line: one for line, one in find_profiles(client, emails).items() if one.id in strange}
+        yield hashes_of_people([tuple(people[line].get(name) for name in _HASHED) for line in known])
+        for one in known.values():
+            strange.pop(one.id, None)
+        store.remember_ids(run.id, {line: one.id for line, one in known.items()})
+        context.progress(Progress("list", start + len(lines), len(absent), "rows"))
+        if not strange:
+            return
+
+
+def _attributes(body: bytes) -> dict[str, Any]:
+    attributes: dict[str, Any] = orjson.loads(body)["attributes"]
+    return attributes
 
 
 def _begin(store: Store, run: Run, target: KlaviyoList) -> str:

@@ -6,7 +6,7 @@ import functools
 from contextlib import ExitStack
 from typing import Literal
 
-from etl.config import DEFAULT_BASE_URL
+from etl.config import DEFAULT_BASE_URL, parse_mapping
 from etl.errors import GuardError, UsageError
 from etl.klaviyo import Account
 from etl.model import Outcome, RunStatus
@@ -26,7 +26,7 @@ from etl.pipeline.context import Context
 from etl.pipeline.dates import date_notes
 from etl.pipeline.files import SourceLike, age_of, files_again, files_of
 from etl.pipeline.folder import write_folder
-from etl.pipeline.loading import load_run, look
+from etl.pipeline.loading import judge_read_back, load_run, look
 from etl.pipeline.missing import RECENT
 from etl.pipeline.permissions import demand_heard, objections, special_targets
 from etl.pipeline.prepare import check_account, note, refuse_unjudged
@@ -37,7 +37,7 @@ from etl.version import VERSION
 
 VerifyMode = Literal["none", "sample", "full"]
 
-AGAIN = (Outcome.FAILED, Outcome.UNKNOWN)
+AGAIN = (Outcome.FAILED, Outcome.UNKNOWN, Outcome.DIFFERENT)
 
 
 def check(
@@ -152,7 +152,7 @@ def resume(run_id: str | None = None, *, context: Context | None = None, force: 
 
 
 def retry(run_id: str | None = None, *, context: Context | None = None, force: bool = False) -> Report:
-    """Send the failed and unknown rows of a run again, as a run of its own that names the first as its parent.
+    """Send the failed, unknown and different rows of a run again, as a run of its own that names that as its parent.
 
     ``run_id`` ``None``: the newest finished run. Nothing is read or judged again; rows are sent as they were staged.
     Raises as :func:`run` does; UsageError if there is nothing to send.
@@ -164,7 +164,11 @@ def retry(run_id: str | None = None, *, context: Context | None = None, force: b
             raise UsageError("not-retryable", "There is no finished run to send again", "See klaviyo-etl runs.")
         counts = store.counts(parent.id)
         if not any(counts.get(outcome) for outcome in AGAIN):
-            raise UsageError("nothing-to-retry", f"Run {parent.id} has no failed and no unknown row", "All is done.")
+            raise UsageError(
+                "nothing-to-retry",
+                f"Run {parent.id} has no failed and no unknown row, and none that differs",
+                "All is done.",
+            )
         with context.open_client() as client:
             account = client.get_account()
             _same_account(parent, account)
@@ -205,7 +209,9 @@ def verify(run_id: str | None = None, *, context: Context | None = None, full: b
             raise UsageError("nothing-to-verify", "No run has loaded anything yet", "See klaviyo-etl runs.")
         with context.open_client() as client:
             _same_account(found, client.get_account())
-            look(context, store, client, found.id, full=full)
+            look(context, store, client, found.id, full=full, unchanged=True)
+            if found.options.get("kind") is None:
+                judge_read_back(store, found.id, parse_mapping(found.mapping, where="the mapping of the run"))
         return write_folder(store, found.id, context.output, context.announce)
 
 

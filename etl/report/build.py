@@ -86,6 +86,7 @@ def build_report(store: Store, run_id: str) -> Report:
         merges=_merges(store, run_id),
         consents=_consents(store, run_id),
         revenue=_revenue(store, run),
+        objection=str(details.get("objection", "")),
         files=tuple(SourceFile(str(file["name"]), int(file["rows"])) for file in details.get("files", ())),
     )
 
@@ -112,6 +113,7 @@ def _tally(run: Run, counts: Mapping[Outcome | None, int]) -> Tally:
         loaded=counts.get(Outcome.LOADED, 0),
         failed=counts.get(Outcome.FAILED, 0),
         unknown=counts.get(Outcome.UNKNOWN, 0),
+        different=counts.get(Outcome.DIFFERENT, 0),
         pending=counts.get(None, 0),
     )
 
@@ -176,7 +178,7 @@ def _revenue(store: Store, run: Run) -> tuple[Revenue, ...]:
         # Rows that were refused have no record; what could be read of them was added up while they were.
         refused = Decimal(told["rejected"].get(currency, "0"))
         counted["rejected"] = counted.get("rejected", Decimal(0)) + refused
-        names = ("loaded", "unchanged", "duplicate", "rejected", "failed", "unknown", "pending")
+        names = ("loaded", "unchanged", "duplicate", "rejected", "failed", "different", "unknown", "pending")
         amounts = {name: format(counted.get(name, Decimal(0)), "f") for name in names}
         one = Revenue(currency=currency, read=told["read"].get(currency, "0"), **amounts)
         if not one.ties:
@@ -205,7 +207,7 @@ def _phases(run: Run, tally: Tally) -> tuple[Phase, ...]:
     seconds = run.details.get("seconds", {})
     rows = {
         "stage": tally.read,
-        "load": tally.loaded + tally.failed + tally.unknown,
+        "load": tally.loaded + tally.failed + tally.different + tally.unknown,
         "verify": int(run.details.get("verified", 0)),
     }
     return tuple(
@@ -234,6 +236,11 @@ def _next_steps(run: Run, tally: Tally, issues: Sequence[IssueGroup]) -> tuple[s
         steps.append(
             f"Look at the {_rows(tally.failed, 'failed')}; Klaviyo's reasons are in the rejects file. What was "
             f"Klaviyo's trouble and not the row's can be sent again: klaviyo-etl retry {run.id}"
+        )
+    if tally.different:
+        steps.append(
+            f"Look at the {_rows(tally.different)} that Klaviyo has otherwise than they were sent; to send them again: "
+            f"klaviyo-etl retry {run.id}"
         )
     if tally.unknown:
         steps.append(f"Send the {_rows(tally.unknown)} without proof of arrival again: klaviyo-etl retry {run.id}")

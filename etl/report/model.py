@@ -23,6 +23,7 @@ class Tally:
     failed: int
     unknown: int
     pending: int
+    different: int = 0
 
     @property
     def parts(self) -> tuple[tuple[str, int], ...]:
@@ -33,6 +34,7 @@ class Tally:
             ("duplicate", self.duplicate),
             ("rejected", self.rejected),
             ("failed", self.failed),
+            ("different", self.different),
             ("unknown", self.unknown),
             ("pending", self.pending),
         )
@@ -180,11 +182,12 @@ class Revenue:
     failed: str
     unknown: str
     pending: str
+    different: str = "0"
 
     @property
     def parts(self) -> tuple[tuple[str, str], ...]:
         """The summands in the order of the addition."""
-        names = ("loaded", "unchanged", "duplicate", "rejected", "failed", "unknown", "pending")
+        names = ("loaded", "unchanged", "duplicate", "rejected", "failed", "different", "unknown", "pending")
         return tuple((name, getattr(self, name)) for name in names)
 
     @property
@@ -195,7 +198,10 @@ class Revenue:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Everything known about one run. A pure function of state: same state, same report."""
+    """Everything known about one run. A pure function of state: same state, same report.
+
+    ``objection``: what a guard has against the run although it went to its end.
+    """
 
     run: str
     command: str
@@ -223,6 +229,7 @@ class Report:
     consents: tuple[ConsentTotals, ...] = ()
     files: tuple[SourceFile, ...] = ()
     revenue: tuple[Revenue, ...] = ()
+    objection: str = ""
 
     @property
     def errors(self) -> int:
@@ -236,7 +243,7 @@ class Report:
 
     @property
     def differences(self) -> int:
-        """Count of loaded rows that were read back and are not as they were sent."""
+        """Count of rows that were read back and are not as they were sent."""
         return sum(seen.count for seen in self.observed if seen.verdict != Verdict.CONFIRMED)
 
     @property
@@ -248,10 +255,11 @@ class Report:
     @property
     def exit_code(self) -> ExitCode:
         """The process's exit code: a property of the result, not of the control flow."""
-        if self.status is RunStatus.REFUSED:
+        if self.status is RunStatus.REFUSED or (self.complete and self.objection):
             return ExitCode.GUARD
         if not self.complete:
             return ExitCode.STOPPED
-        if self.tally.rejected or self.tally.failed or self.tally.unknown or self.differences:
+        tally = self.tally
+        if tally.rejected or tally.failed or tally.unknown or tally.different or self.differences:
             return ExitCode.ROWS_NOT_LOADED
         return ExitCode.OK

@@ -1,7 +1,7 @@
 """The only SQL on our own state: runs, rows, issues, batches, attempts, known profiles."""
 
 from etl.state.base import slices
-from etl.state.batches import CONSENT_CHANNELS, PendingRow
+from etl.state.batches import CONSENT_CHANNELS, PendingRow, Precedents
 from etl.state.chunks import PackedChunk, pack_chunk
 from etl.state.consents import ConsentCount
 from etl.state.engine import shown
@@ -33,6 +33,7 @@ __all__ = [
     "Parcel",
     "PendingRow",
     "People",
+    "Precedents",
     "ProfileMerge",
     "Run",
     "Said",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -33,6 +33,7 @@ _COUNTED: Final = LIST_KINDS | CONSENT_CHANNELS.keys()
 """Operations of which a row may have several at a time: they are counted, and the last one ends the step."""
 OPEN: Final = (BatchStatus.PLANNED, BatchStatus.SENDING, BatchStatus.SUBMITTED)
 _PAGE: Final = 20_000
+_SERVER_ERROR: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,29 @@ class Identifiers:
     email: str | None
     phone_number: str | None
     external_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class JobRows:
+    """Lines that were in a job, among so many."""
+
+    lines: tuple[int, ...]
+    of: int
+
+
+@dataclass(frozen=True, slots=True)
+class Precedents:
+    """What became of requests like one of a run.
+
+    ``beside``: one has passed since the batch that it is a part of was cut up, or, of a row that was planned alone,
+    since that was first sent; ``earlier``: one has passed at all. ``probes``: rows of that batch that were planned
+    alone. ``errors``: attempts of this batch that ended in an error of Klaviyo's own (5xx).
+    """
+
+    beside: bool
+    earlier: bool
+    probes: int
+    errors: int
 
 
 class BatchTable(Database):
@@ -121,6 +145,49 @@ class BatchTable(Database):
                 query = sa.select(schema.batches.c.job_id).where(schema.batches.c.job_id.in_(part))
                 found.update(connection.execute(query).scalars())
         return frozenset(found)
+
+    def jobs_of(self, run_id: str, lines: Collection[int]) -> dict[str, JobRows]:
+        """Return Klaviyo's jobs that these lines of a run were in, with what of them was."""
+        wanted = set(lines)
+        columns = schema.batches.c
+        mine = (columns.run == self._seq(run_id)) & columns.job_id.is_not(None)
+        found: dict[str, JobRows] = {}
+        with self._read() as connection:
+            query = sa.select(columns.job_id, columns.members).where(mine, columns.kind == BatchKind.IMPORT.value)
+            for job, members in connection.execute(query.order_by(columns.id)):
+                every = unpack(bytes(members))
+                if here := tuple(line for line in every if line in wanted):
+                    found[job] = JobRows(here, len(every))
+        return found
+
+    def passed_beside(self, batch: Batch) -> Precedents:
+        """Return what requests like this one have come to in its run: of its kind, to its lists."""
+        batches, attempts = schema.batches, schema.attempts
+        with self._read() as connection:
+            mine = connection.execute(sa.select(batches).where(batches.c.id == batch.id)).one()
+            root, parent = batch.id, batch.parent
+            while parent is not None:
+                root = parent
+                query = sa.select(batches.c.parent).where(batches.c.id == root)
+                parent = connection.execute(query).scalar_one()
+            alike = (batches.c.run == mine.run) & (batches.c.kind == mine.kind) & (batches.c.lists == mine.lists)
+            passing = sa.select(attempts.c.batch).join(batches, batches.c.id == attempts.c.batch)
+            # A job that was found later was taken; whether a consent was, nobody knows.
+            taken = ("ok", "adopted") if batch.kind is BatchKind.IMPORT else ("ok",)
+            passing = passing.where(alike, attempts.c.reply.in_(taken))
+            own = attempts.c.batch == batch.id
+            began = sa.select(sa.func.min(attempts.c.started_at)).where(own).scalar_subquery()
+            # What a batch was cut into came after it; a single row is judged by what passed since it was first sent.
+            since = attempts.c.batch > root if batch.parent is not None else attempts.c.ended_at >= began
+            beside = passing.where(since) if batch.parent is not None or len(batch.lines) == 1 else None
+            alone = sa.select(sa.func.count()).where(alike, batches.c.id > root, batches.c.row_count == 1)
+            failed = sa.select(sa.func.count()).where(own, attempts.c.status >= _SERVER_ERROR)
+            return Precedents(
+                beside=beside is not None and connection.execute(beside.limit(1)).first() is not None,
+                earlier=connection.execute(passing.limit(1)).first() is not None,
+                probes=connection.execute(alone).scalar_one() if batch.parent is not None else 0,
+                errors=connection.execute(failed).scalar_one(),
+            )
 
     def routes(self, run_id: str, lines: Sequence[int]) -> dict[int, tuple[str, ...]]:
         """Return the names or ids in the list column of these lines; lines without any are left out."""

@@ -175,6 +175,23 @@ class KnownTable(Database):
                             found[line].append(row.klaviyo_id)
         return found
 
+    def known_lines(self, run_id: str, lines: Sequence[int]) -> frozenset[int]:
+        """Return those of these lines whose people an earlier import confirmed: Klaviyo has them, or had."""
+        seq = self._seq(run_id)
+        known, runs = schema.known_profiles, schema.runs
+        asked: dict[bytes, list[int]] = defaultdict(list)
+        found: set[int] = set()
+        with self._read() as connection:
+            for block in read_blocks(connection, seq, ("identities",), set(lines)):
+                for line, identity in _identities(block):
+                    asked[identity].append(line)
+            account = sa.select(runs.c.account).where(runs.c.seq == seq).scalar_subquery()
+            for some in slices(list(asked)):
+                query = sa.select(known.c.identity).where(known.c.account == account, known.c.identity.in_(some))
+                for identity in connection.execute(query).scalars():
+                    found.update(asked[bytes(identity)])
+        return frozenset(found)
+
     def remember_ids(self, run_id: str, ids: Mapping[int, str]) -> None:
         """Keep Klaviyo ids that were looked up."""
         seq = self._seq(run_id)
@@ -227,6 +244,33 @@ def confirm_membership(connection: Connection, seq: int, lines: Sequence[int], l
     for block in read_blocks(connection, seq, ("identities",), lines):
         values = [(seq, identity, list_id, int(member)) for _, identity in _identities(block)]
         bulk_insert(connection, schema.confirmed_memberships, _JOINED, values)
+
+
+def forget(connection: Connection, seq: int, lines: Sequence[int], *, as_sent: bool = False) -> None:
+    """Forget these people, in the tables and not in the logs, which are folded by now.
+
+    ``as_sent``: only where what is known is what this run sent; a later one may have sent something else.
+    """
+    mine = "WHERE account = (SELECT account FROM runs WHERE seq = ?) AND identity = ?"
+    for block in read_blocks(connection, seq, ("fingerprints", "identities"), lines):
+        if as_sent:
+            prints = as_bytes(block.fingerprints[block.chosen])
+            values = [(seq, who, sent) for (_, who), sent in zip(_identities(block), prints, strict=True)]
+            bulk(connection, f"DELETE FROM known_profiles {mine} AND fingerprint = ?", values)  # noqa: S608
+            continue
+        for table in ("known_profiles", "known_memberships"):
+            bulk(connection, f"DELETE FROM {table} {mine}", [(seq, who) for _, who in _identities(block)])  # noqa: S608
+
+
+def forget_membership(connection: Connection, seq: int, lines: Sequence[int], list_id: str) -> None:
+    """Forget that these people are on a list."""
+    for block in read_blocks(connection, seq, ("identities",), lines):
+        bulk(
+            connection,
+            "DELETE FROM known_memberships WHERE account = (SELECT account FROM runs WHERE seq = ?) "
+            "AND identity = ? AND list_id = ?",
+            [(seq, who, list_id) for _, who in _identities(block)],
+        )
 
 
 def _identities(block: Block) -> Iterator[tuple[int, bytes]]:

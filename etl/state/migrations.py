@@ -13,7 +13,7 @@ from etl.state import schema
 from etl.state.engine import transaction
 from etl.state.notices import rekey
 from etl.state.records import pack_single_records
-from etl.state.triggers import trigger_statements
+from etl.state.triggers import renewed_trigger, trigger_statements
 
 
 def _first(connection: Connection) -> None:
@@ -74,6 +74,12 @@ def _forgotten(connection: Connection) -> None:
         table.create(connection, checkfirst=True)
 
 
+def _read_back(connection: Connection) -> None:
+    """Let what is read back replace an outcome."""
+    for statement in renewed_trigger("rows_outcome_once", connection.engine.dialect.name):
+        connection.exec_driver_sql(statement)
+
+
 _MIGRATIONS: Final[tuple[tuple[int, str, Callable[[Connection], None]], ...]] = (
     (1, "first schema", _first),
     (2, "watermarks", _watermarks),
@@ -86,6 +92,7 @@ _MIGRATIONS: Final[tuple[tuple[int, str, Callable[[Connection], None]], ...]] = 
     (9, "steps and order of the outbox", _outbox_steps),
     (10, "merges of profiles", _profile_merges),
     (11, "people deleted at their request", _forgotten),
+    (12, "what is read back decides", _read_back),
 )
 
 LATEST: Final = _MIGRATIONS[-1][0]

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import orjson
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
-from etl.model import Observation, Outcome, Verdict
+from etl.model import Issue, Observation, Outcome, Stage, Verdict
 from etl.state import schema
 from etl.state.base import Database, slices
-from etl.state.engine import bulk_insert
+from etl.state.engine import bulk, bulk_insert
+from etl.state.known import forget, forget_membership
 from etl.state.packing import HASHED, Lines
 from etl.state.records import read_blocks
+from etl.state.staging import insert_issues
+from etl.state.triggers import SEEN_CODES
 
 _PAGE = 1_000
 
@@ -29,17 +34,29 @@ class ObservationSummary:
     lines: tuple[int, ...]
 
 
+_OUTCOMES: Final = {
+    Verdict.MISSING: (Outcome.FAILED, "verify-missing"),
+    Verdict.UNSEEN: (Outcome.UNKNOWN, "verify-unseen"),
+    Verdict.DIFFERS: (Outcome.DIFFERENT, "verify-differs"),
+}
+_MEMBERSHIP: Final = "list "
+
+
 class ObservationTable(Database):
     """Observations of a run; a later look replaces an earlier one."""
 
-    def loaded_lines(self, run_id: str, sample: int | None = None) -> list[int]:
+    def loaded_lines(self, run_id: str, sample: int | None = None, *, unchanged: bool = False) -> list[int]:
         """Return the lines that were loaded, in order; with ``sample`` about so many, half of them with a phone.
+
+        What an earlier look found otherwise is among them. ``unchanged``: also those that Klaviyo had already.
 
         A sample is spread evenly over the file, and the same each time. Phones have their own half, because Klaviyo
         is known to drop them in silence (reference 4.7).
         """
         rows = schema.rows
-        mine = (rows.c.run == self._seq(run_id)) & (rows.c.outcome == Outcome.LOADED.value)
+        ended = [Outcome.LOADED.value, *([Outcome.UNCHANGED.value] if unchanged else [])]
+        seen = rows.c.code.in_(SEEN_CODES) & (sa.true() if unchanged else rows.c.unchanged == 0)
+        mine = (rows.c.run == self._seq(run_id)) & (rows.c.outcome.in_(ended) | seen)
         if sample is None:
             with self._read() as connection:
                 return list(connection.execute(sa.select(rows.c.line).where(mine).order_by(rows.c.line)).scalars())
@@ -56,12 +73,19 @@ class ObservationTable(Database):
         most = max(1, sample // 2)
         return sorted(line for stratum in (phoned, others) for line in _spread(stratum, most))
 
-    def observe(self, run_id: str, seen: Iterable[Observation]) -> None:
-        """Write what was seen, in one transaction."""
+    def observe(self, run_id: str, seen: Sequence[Observation], *, decides: bool = False) -> None:
+        """Write what was seen, in one transaction.
+
+        ``decides``: what is not as it was sent gets the outcome that says so, and is forgotten where it is known, so
+        that the next run sends it; what is seen as it should be is loaded again. Fields of the form ``list ID`` are
+        memberships that are not there. What was confirmed has to be folded by then (:meth:`fold_known`).
+        """
         seq, now = self._seq(run_id), self._clock.now()
         values = [(seq, one.line, one.verdict.value, orjson.dumps(one.fields).decode(), now) for one in seen]
         table = schema.observations
         with self._write() as connection:
+            if decides:
+                _decide(connection, seq, seen)
             for part in slices([line for _, line, *_ in values]):
                 connection.execute(table.delete().where(table.c.run == seq, table.c.line.in_(part)))
             bulk_insert(connection, table, ("run", "line", "verdict", "fields", "observed_at"), values)
@@ -90,6 +114,45 @@ class ObservationTable(Database):
             for verdict in Verdict
             if counts[verdict]
         ]
+
+
+def _decide(connection: Connection, seq: int, seen: Sequence[Observation]) -> None:
+    """Let what was seen be the outcome of its rows, and of what is known."""
+    seen_before = "coalesce(code, '') IN ('verify-missing', 'verify-unseen', 'verify-differs')"
+    bulk(
+        connection,
+        f"DELETE FROM issues WHERE run = ? AND line = ? AND {seen_before}",  # noqa: S608 - texts of ours
+        [(seq, one.line) for one in seen],
+    )
+    bulk(
+        connection,
+        "UPDATE rows SET outcome = CASE unchanged WHEN 1 THEN 'unchanged' ELSE 'loaded' END, code = NULL "  # noqa: S608
+        f"WHERE run = ? AND line = ? AND {seen_before}",
+        [(seq, one.line) for one in seen if one.verdict not in _OUTCOMES],
+    )
+    wrong = [(one, *_OUTCOMES[one.verdict]) for one in seen if one.verdict in _OUTCOMES]
+    bulk(
+        connection,
+        "UPDATE rows SET outcome = ?, code = ? WHERE run = ? AND line = ? "  # noqa: S608 - texts of ours
+        f"AND (outcome IN ('loaded', 'unchanged') OR {seen_before})",
+        [(outcome.value, code, seq, one.line) for one, outcome, code in wrong],
+    )
+    issues = [Issue(one.line, Stage.VERIFY, code, None, ", ".join(one.fields[:5])) for one, _, code in wrong]
+    insert_issues(connection, seq, issues)
+    forget(connection, seq, [one.line for one, outcome, _ in wrong if outcome is not Outcome.DIFFERENT])
+    changed = [one.line for one, outcome, _ in wrong if outcome is Outcome.DIFFERENT and not _only_lists(one)]
+    forget(connection, seq, changed, as_sent=True)
+    absent: dict[str, list[int]] = {}
+    for one, *_ in wrong:
+        for name in one.fields:
+            if name.startswith(_MEMBERSHIP):
+                absent.setdefault(name.removeprefix(_MEMBERSHIP), []).append(one.line)
+    for list_id, lines in absent.items():
+        forget_membership(connection, seq, lines, list_id)
+
+
+def _only_lists(one: Observation) -> bool:
+    return all(name.startswith(_MEMBERSHIP) for name in one.fields)
 
 
 def _spread(lines: Sequence[Lines], most: int) -> list[int]:

@@ -53,6 +53,15 @@ def hashes_of_people(people: Identified) -> list[Hashes]:
 class PeopleTable(Database):
     """Questions about everybody in a run at once."""
 
+    def lines_not_among(self, run_id: str, people: People) -> list[int]:
+        """Return the lines of a run whose people are not among these, by any identifier."""
+        with self._read() as connection:
+            return [
+                int(line)
+                for block in read_blocks(connection, self._seq(run_id), ("hashes",))
+                for line in block.lines[~people.include(tuple(block.hashes))]
+            ]
+
     def people(self, run_id: str) -> People:
         """Return who is in a run, whatever became of the row; rejected ones have no record and are not among them."""
         seq = self._seq(run_id)

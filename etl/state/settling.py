@@ -16,7 +16,7 @@ from etl.state.base import Database, slices
 from etl.state.batches import CONSENT_CHANNELS, LIST_KINDS, batch_of, insert_batch
 from etl.state.consents import write_consent_results
 from etl.state.engine import bulk
-from etl.state.known import confirm, confirm_membership
+from etl.state.known import confirm, confirm_membership, forget
 from etl.state.staging import insert_issues
 from etl.state.triggers import TRANSITIONS
 
@@ -133,9 +133,11 @@ class SettlingTable(Database):
         with self._write() as connection:
             _write_outcomes(connection, seq, results)
             _write_issues(connection, seq, results)
+            _forget_absent(connection, seq, results)
 
     def _write_results(self, connection: Connection, stored: _Stored, results: Sequence[RowResult]) -> None:
         _write_issues(connection, stored.seq, results)
+        _forget_absent(connection, stored.seq, results)
         if stored.batch.kind in LIST_KINDS:
             self._write_list_results(connection, stored, results)
             return
@@ -266,6 +268,11 @@ def _write_issues(connection: Connection, seq: int, results: Sequence[RowResult]
             if result.code
         ],
     )
+
+
+def _forget_absent(connection: Connection, seq: int, results: Sequence[RowResult]) -> None:
+    """Forget what is known of people whom Klaviyo does not show: the next run sends them."""
+    forget(connection, seq, [result.line for result in results if result.code == "profile-not-found"])
 
 
 def _end_attempt(

@@ -27,14 +27,22 @@ _ALLOWED: Final = " OR ".join(
     for target in targets
 )
 
+SEEN_CODES: Final = ("verify-missing", "verify-unseen", "verify-differs")
+"""Codes of outcomes that reading back has put in the place of ``loaded`` or ``unchanged``; see observing.py."""
+_OLD_SEEN, _NEW_SEEN = (f"coalesce({row}.code, '') IN {SEEN_CODES!r}" for row in ("OLD", "NEW"))
+_READ_BACK: Final = (
+    f"{_NEW_SEEN} AND (OLD.outcome IN ('loaded', 'unchanged') OR {_OLD_SEEN}) "
+    f"OR NEW.outcome IN ('loaded', 'unchanged') AND {_OLD_SEEN}"
+)
+
 # (name, event, table, condition, message). The conditions are SQL that both SQLite and PostgreSQL understand.
 _TRIGGERS: Final = (
     (
         "rows_outcome_once",
         "UPDATE",
         "rows",
-        "OLD.outcome IS NOT NULL AND (NEW.outcome IS NULL OR NEW.outcome <> OLD.outcome)",
-        "an outcome is written once",
+        f"OLD.outcome IS NOT NULL AND (NEW.outcome IS NULL OR NEW.outcome <> OLD.outcome) AND NOT ({_READ_BACK})",
+        "an outcome is written once; only what is read back replaces it",
     ),
     (
         "rows_keep",
@@ -76,6 +84,15 @@ _TRIGGERS: Final = (
     ("attempts_once", "UPDATE", "attempts", "OLD.ended_at IS NOT NULL", "an ended attempt does not change"),
     ("attempts_keep", "DELETE", "attempts", "1 = 1", "an attempt is not deleted"),
 )
+
+
+def renewed_trigger(name: str, dialect: str) -> list[str]:
+    """Return the DDL that puts a trigger as it is now in the place of an earlier one."""
+    made = [one for one in trigger_statements(dialect) if f" {name}()" in one or f" {name} " in one]
+    if dialect == "sqlite":
+        return [f"DROP TRIGGER IF EXISTS {name}", *made]
+    table = next(table for one, _, table, *_ in _TRIGGERS if one == name)
+    return [f"DROP TRIGGER IF EXISTS {name} ON {table}", f"DROP FUNCTION IF EXISTS {name}()", *made]
 
 
 def trigger_statements(dialect: str) -> list[str]:

@@ -12,7 +12,7 @@ from etl.state import schema
 from etl.state.base import Database
 from etl.state.chunks import read_cells
 
-_UNCONFIRMED = (Outcome.FAILED.value, Outcome.UNKNOWN.value)
+_UNCONFIRMED = (Outcome.FAILED.value, Outcome.UNKNOWN.value, Outcome.DIFFERENT.value)
 
 
 @dataclass(frozen=True, slots=True)
