@@ -371,11 +371,15 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """One row as verify saw it. ``fields``: names of what differs (targets, or ``list`` with its id); never a value."""
+    """One row as verify saw it. ``fields``: names of what differs (targets, or ``list`` with its id); never a value.
+
+    ``foretold``: that it differs was said when it was sent, and sending it again would change nothing.
+    """
 
     line: int
     verdict: Verdict
     fields: tuple[str, ...] = ()
+    foretold: bool = False
 
 
 @dataclass(frozen=True, slots=True)

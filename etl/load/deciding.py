@@ -59,6 +59,12 @@ def unpatched(document: Mapping[str, Any], profile: Profile) -> list[str]:
     return sorted({*_patched(patch), *unfit})
 
 
+def unpatchable(document: Mapping[str, Any], profile: Profile) -> frozenset[str]:
+    """Return the fields of the record's patch that are no lists in Klaviyo, and are left alone."""
+    _, unfit = _still_to_do(_patch(document), profile.attributes.get(_PROPERTIES) or {})
+    return frozenset(unfit)
+
+
 def without(attributes: Mapping[str, Any], fields: Collection[str]) -> dict[str, Any]:
     """Return the attributes without these fields; a section that is left empty goes too."""
     if not fields:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from etl.klaviyo import KlaviyoClient, Profile
-from etl.load.deciding import unpatched
+from etl.load.deciding import unpatchable, unpatched
 from etl.load.looking import sent_documents
 from etl.load.lookup import can_be_asked_for, find_profiles, members_among
 from etl.load.options import LoadOptions, wanted_lists
@@ -33,8 +33,8 @@ def verify_rows(task: LoadTask, options: LoadOptions, lines: Sequence[int], *, w
     for start in range(0, len(lines), _WINDOW):
         window = lines[start : start + _WINDOW]
         seen = _look(task, options, window)
-        doubtful += [line for line, one in seen.items() if one.verdict is not Verdict.CONFIRMED]
-        confirmed = [seen[line] for line in sorted(seen) if seen[line].verdict is Verdict.CONFIRMED]
+        doubtful += [line for line, one in seen.items() if not _is_certain(one)]
+        confirmed = [seen[line] for line in sorted(seen) if _is_certain(seen[line])]
         task.store.observe(task.run_id, confirmed, decides=True)
         done += len(window)
         task.progress(Progress("verify", done - len(doubtful), len(lines), "rows"))
@@ -62,8 +62,8 @@ def _look_again(task: LoadTask, options: LoadOptions, lines: Sequence[int], *, l
         if last:
             seen = _proved(task.client, seen)
         else:
-            doubtful += [line for line, one in seen.items() if one.verdict is not Verdict.CONFIRMED]
-            seen = {line: one for line, one in seen.items() if one.verdict is Verdict.CONFIRMED}
+            doubtful += [line for line, one in seen.items() if not _is_certain(one)]
+            seen = {line: one for line, one in seen.items() if _is_certain(one)}
         task.store.observe(task.run_id, [seen[line] for line in sorted(seen)], decides=True)
     return doubtful
 
@@ -92,7 +92,12 @@ def _judge(line: int, sent: Mapping[str, Any], profile: Profile | None, lists: S
     if not fields:
         return Observation(line, Verdict.CONFIRMED)
     dropped = fields == ("phone_number",) and not profile.phone_number
-    return Observation(line, Verdict.PHONE_DROPPED if dropped else Verdict.DIFFERS, fields)
+    foretold = unpatchable(sent, profile).issuperset(fields)
+    return Observation(line, Verdict.PHONE_DROPPED if dropped else Verdict.DIFFERS, fields, foretold)
+
+
+def _is_certain(one: Observation) -> bool:
+    return one.verdict is Verdict.CONFIRMED or one.foretold
 
 
 def _absent(

@@ -128,9 +128,9 @@ def _decide(connection: Connection, seq: int, seen: Sequence[Observation]) -> No
         connection,
         "UPDATE rows SET outcome = CASE unchanged WHEN 1 THEN 'unchanged' ELSE 'loaded' END, code = NULL "  # noqa: S608
         f"WHERE run = ? AND line = ? AND {seen_before}",
-        [(seq, one.line) for one in seen if one.verdict not in _OUTCOMES],
+        [(seq, one.line) for one in seen if one.verdict not in _OUTCOMES or one.foretold],
     )
-    wrong = [(one, *_OUTCOMES[one.verdict]) for one in seen if one.verdict in _OUTCOMES]
+    wrong = [(one, *_OUTCOMES[one.verdict]) for one in seen if one.verdict in _OUTCOMES and not one.foretold]
     bulk(
         connection,
         "UPDATE rows SET outcome = ?, code = ? WHERE run = ? AND line = ? "  # noqa: S608 - texts of ours
