@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from etl.sandbox import Switches
+from etl.sandbox.queries import FIELDS
+from etl.sandbox.routes import ROUTES
 from sandbox_caller import Answer, Caller, by_email, event
 
 ANN = "ann@mapleshop.com"
@@ -274,3 +276,8 @@ def test_the_address_of_a_merged_profile_leads_to_the_one_that_is_left(at: Calle
     kept = put(at, email=ANN, external_id="c2").data["id"]
     (found,) = at.get("/api/profiles", filter=f"equals(email,'{SECOND}')").data
     assert (found["id"], found["attributes"]["email"]) == (kept, ANN)
+
+
+def test_every_kind_of_resource_has_its_fields(at: Caller) -> None:
+    named = {name[7:-1] for route in ROUTES for name in route.query if name.startswith("fields[")}
+    assert named <= FIELDS.keys()

@@ -321,8 +321,15 @@ def test_click_tracking_is_known_to_the_client_and_to_the_sandbox(server: Sandbo
     assert b'"email.click_tracking"' in server.sandbox.dump_consents()
 
 
+def test_the_plan_of_the_account_is_told(client: KlaviyoAPI) -> None:
+    client.Profiles.create_profile({"data": profile(email="ann@mapleshop.com")})
+    (usage,) = client.Billing.list_billing_usage().data
+    assert usage.attributes.usage_used == 1
+
+
 CALLS = {
     "GET /api/accounts": "Accounts.get_accounts",
+    "GET /api/billing-usage": "Billing.list_billing_usage",
     "POST /api/profile-import": "Profiles.create_or_update_profile",
     "POST /api/profiles": "Profiles.create_profile",
     "GET /api/profiles": "Profiles.get_profiles",

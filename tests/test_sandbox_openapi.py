@@ -27,6 +27,9 @@ from state_backends import TurnedClock
 BESIDE = Path(__file__).resolve().parent.parent.parent / "shared" / "reference" / "openapi-2026-07-15.json"
 DOCUMENT = Path(os.environ.get("KLAVIYO_OPENAPI", BESIDE))
 
+YOUNGER = {"/api/billing-usage"}
+"""What the document does not have yet; the official client has it (tests/test_sandbox_official_client.py)."""
+
 pytestmark = pytest.mark.skipif(
     not DOCUMENT.exists(), reason="Klaviyo's OpenAPI document is not at hand (KLAVIYO_OPENAPI)"
 )
@@ -41,6 +44,8 @@ class Contract:
         self._patterns = {path: re.compile(re.sub(r"\{\w+\}", "[^/]+", path) + "/?") for path in self.document["paths"]}
 
     def check(self, request: httpx.Request, response: httpx.Response) -> None:
+        if request.url.path in YOUNGER:
+            return
         path = next(path for path, pattern in self._patterns.items() if pattern.fullmatch(request.url.path))
         operation = self.document["paths"][path][request.method.lower()]
         body = request.read()

@@ -27,6 +27,7 @@ FIELDS: Final[Mapping[str, frozenset[str]]] = {
     for kind, names in {
         "account": "contact_information industry locale preferred_currency public_api_key test_account timezone",
         "attribution": "",
+        "billing-usage": "as_of period_end period_start unit usage_max usage_used",
         "conversation": "channel",
         "event": "datetime event_properties timestamp uuid",
         "flow": "archived created name status trigger_type updated",
