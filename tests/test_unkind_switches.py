@@ -28,9 +28,6 @@ from rehearsal import Points
 
 FULL = os.environ.get("ETL_MATRIX") == "full"
 SETTINGS = [(name, setting) for name, settings in UNKIND.items() for setting in (settings if FULL else settings[:1])]
-AWAITED = {"poison", "poison_status"}
-"""A row that takes a whole batch of profiles down with no word about which it is: batches are not halved for it yet."""
-KNOWN = [(name, setting) for name, setting in SETTINGS if name not in AWAITED]
 POINTS = 12 if FULL else 1
 
 
@@ -63,7 +60,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
     return folder / "template", world.clock.time
 
 
-@pytest.mark.parametrize(("name", "setting"), KNOWN, ids=named(KNOWN))
+@pytest.mark.parametrize(("name", "setting"), SETTINGS, ids=named(SETTINGS))
 def test_dying_under_an_unkind_switch_changes_nothing(
     template: tuple[Path, float], tmp_path: Path, name: str, setting: Any
 ) -> None:
@@ -106,7 +103,7 @@ def rows_of(desk: Desk, report: Report) -> dict[int, str]:
         return {row[0]: str(row[1]) for row in store.outcomes(report.run)}
 
 
-@pytest.mark.parametrize("desk", KNOWN, ids=named(KNOWN), indirect=True)
+@pytest.mark.parametrize("desk", SETTINGS, ids=named(SETTINGS), indirect=True)
 def test_what_is_loaded_is_there_and_what_is_there_is_not_missing(desk: Desk) -> None:
     """Every row ends; whoever counts as loaded is in the account; nobody who is in it is called missing or failed."""
     desk.write(12)
