@@ -95,6 +95,7 @@ def common_options(function: _F) -> _F:
             output=output,
             sandbox=sandbox,
             yes=yes or non_interactive,
+            agreed=yes,
             quiet=quiet,
             progress=not non_interactive,
             debug=debug,

@@ -82,6 +82,7 @@ class Common:
     output: Path = Path("runs")
     sandbox: bool = False
     yes: bool = False
+    agreed: bool = False  # ``yes`` was typed: nobody being there to ask is no agreement
     quiet: bool = False
     progress: bool = True
     debug: bool = False
@@ -125,6 +126,7 @@ def session(common: Common, *, lists: tuple[str, ...] = (), trust: bool = False)
             progress=console.progress,
             announce=console.say,
             **_asking(common, console, signals),
+            agreed=common.agreed,
             trust=trust,
             should_stop=signals.should_stop,
             output=common.output,

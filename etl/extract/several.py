@@ -23,6 +23,7 @@ from etl.model import Chunk, Part, RaggedRow, SourceInfo
 
 _FIRST: Final = 1
 _MOST_NOTES: Final = 10
+_MOST_WORDS: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,8 @@ class SeveralSource:
         first = self._infos[0]
         details = [set(info.details.items()) for info in self._infos]
         same = set.intersection(*details)
+        # A fact of all files, but for a doubt, which one of them is enough for.
+        same |= {fact for facts in details for fact in facts if fact[0] == "encoding_doubtful"}
         self.info = SourceInfo(
             name=name,
             kind=first.kind if all(info.kind == first.kind for info in self._infos) else "several",
@@ -67,7 +70,8 @@ class SeveralSource:
             size=sum(self._sizes),
             unit="B",
             notes=(f"{len(self._members):,} files read as one source", *_notes(self._members, self._infos)),
-            details={key: value for key, value in first.details.items() if (key, value) in same},
+            details=dict(sorted(same)),
+            words=tuple(dict.fromkeys(word for info in self._infos for word in info.words))[:_MOST_WORDS],
         )
 
     @property

@@ -87,6 +87,7 @@ class Context:
     know; ``confirm`` is asked before the first write to an account, and ``foretell`` shown before that what the import
     would do (``None``: nobody looks, so Klaviyo is not read for it); ``disregard`` is asked whether opt-outs may go
     unheard (``None``: nobody can answer, so they may not); ``should_stop`` is asked between transactions.
+    ``agreed``: somebody said ``--yes`` to what is doubtful.
     ``agree_to_merges``: whether so many pairs of profiles may be merged, for good; nobody agrees by default.
     ``trust``: Python code that a mapping file names may run; else it must have been trusted, or ``ask_trust`` says yes.
     ``output``: where each run leaves its folder. ``transport``: an httpx transport instead of the network.
@@ -104,6 +105,7 @@ class Context:
     trust: bool = False
     ask_trust: Callable[[str], bool] | None = None
     disregard: Callable[[str], bool] | None = None
+    agreed: bool = False
     should_stop: Callable[[], bool] = _never
     output: Path = Path("runs")
     pace: Pace = field(default_factory=Pace)

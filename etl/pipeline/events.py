@@ -25,6 +25,7 @@ from etl.pipeline.files import SourceLike, age_of, files_of
 from etl.pipeline.folder import write_folder
 from etl.pipeline.forgetting import reject_forgotten
 from etl.pipeline.prepare import check_account, guard, refuse_unjudged
+from etl.pipeline.readings import demand_certain, show_words
 from etl.pipeline.revision import revision_notes
 from etl.pipeline.trusting import trusted
 from etl.report import Report, build_report
@@ -86,8 +87,10 @@ def events(
                 store.discard_run(run_id)
         with store.lock(account.id, KIND):
             clear_the_way(store, account, abandon=abandon)
+            show_words(context, opened.info)
+            said = demand_certain(context, opened.info)
             run_id = _staged(context, store, opened, files, rules, account=account, options=options)
-            store.update_run(run_id, details={"account_name": account.name})
+            store.update_run(run_id, details={"account_name": account.name, "notes": said})
             return load_event_run(context, store, client, run_id, force=force)
 
 

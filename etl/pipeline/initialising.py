@@ -27,6 +27,7 @@ from etl.extract import Source, is_remote, names_in, open_query, server_of
 from etl.model import Progress
 from etl.pipeline.context import Context
 from etl.pipeline.files import SourceLike, given_files, open_found, variables_for
+from etl.pipeline.readings import show_words
 from etl.transform import converter
 from etl.validate import can_be_texted, country_name, good_emails, good_phones, read_phone, resolve_country
 
@@ -56,6 +57,7 @@ def init(
     rule = rule.model_copy(update={"variables": rule.named_variables})
     opened, rule = _opened(source, rule, context)
     with opened:
+        show_words(context, opened.info)
         profiler = Profiler(opened.info.columns)
         for chunk in opened.chunks():
             if context.should_stop():

@@ -20,6 +20,7 @@ from etl.pipeline.permissions import objections as unheard_columns
 from etl.pipeline.permissions import special_targets
 from etl.pipeline.plan_usage import plan_objection, read_usage
 from etl.pipeline.prepare import Prepared, check_account, guard, settle_before_loading
+from etl.pipeline.readings import doubts
 from etl.pipeline.revision import revision_notes
 from etl.pipeline.targets import describe
 from etl.report import places_of
@@ -59,6 +60,7 @@ def plan(
                 mirrored = compare_list(context, store, client, run, rules, keep=False)
                 objections = [
                     *unheard_columns(opened.info.columns, rules),
+                    *doubts(opened.info),
                     *guard(store, run, rules, mirrored, source_age=run.options.get("source_age"), force=False),
                 ]
                 prepared = settle_before_loading(store, client, run, rules, create=False)

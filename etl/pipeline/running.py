@@ -30,6 +30,7 @@ from etl.pipeline.loading import judge_read_back, load_run, look
 from etl.pipeline.missing import RECENT
 from etl.pipeline.permissions import demand_heard, objections, special_targets
 from etl.pipeline.prepare import check_account, note, refuse_unjudged
+from etl.pipeline.readings import demand_certain, doubts, show_words
 from etl.pipeline.revision import revision_notes
 from etl.report import Report
 from etl.state import Run, Store
@@ -58,10 +59,10 @@ def check(
     with watermarks.opened(context, files, rules, lambda: None) as (opened, store):
         named = files.name if files is not None else opened.info.name
         run_id = begin(store, named, rules, command="check", account=None, options={"limit": limit}, pilot=False)
+        show_words(context, opened.info)
         stage_source(context, store, run_id, opened, rules, limit=limit)
-        stopping = [
-            f"guard: {objection}: a run would stop here" for objection in objections(opened.info.columns, rules)
-        ]
+        objecting = [*objections(opened.info.columns, rules), *doubts(opened.info)]
+        stopping = [f"guard: {objection}: a run would stop here" for objection in objecting]
         note(store, run_id, [*stopping, *special_targets(rules), *date_notes(rules)])
         refuse_unjudged(store, run_id)
         return write_folder(store, run_id, context.output, context.announce)
@@ -108,7 +109,9 @@ def run(
                 "source_age": age_of(files, context),
                 "verify": verify,
             }
+            show_words(context, opened.info)
             said = (
+                *demand_certain(context, opened.info),
                 *demand_heard(context, opened.info.name, opened.info.columns, rules),
                 *special_targets(rules),
             )
