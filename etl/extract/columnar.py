@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,6 +17,8 @@ from etl.extract.headers import unique_headers
 from etl.model import Chunk, SourceInfo
 
 MAGIC: Final = b"PAR1"
+_FAULTS: Final = (pa.ArrowException, OSError, ValueError, OverflowError, LookupError, TypeError, RuntimeError)
+"""What Arrow raises over files that are damaged, or that hold what no Python value can be."""
 
 
 class ParquetSource:
@@ -28,7 +30,7 @@ class ParquetSource:
         self._path = path
         try:
             self._file = pq.ParquetFile(path)
-        except (pa.ArrowException, OSError):
+        except _FAULTS:
             raise _damaged(path) from None
         self._columns, self._issues = unique_headers(self._file.schema_arrow.names, 0)
         self.sha256 = digest_of(path)
@@ -39,17 +41,21 @@ class ParquetSource:
         """Yield the rows; nulls are missing cells."""
         line = 1
         issues = self._issues
+        for rows, columns in self._batches():
+            texts = {
+                name: [text_of(value) for value in column] for name, column in zip(self._columns, columns, strict=True)
+            }
+            frame = text_frame(range(line, line + rows), texts)
+            line += rows
+            yield Chunk(frame, issues=issues, position=line - 1)
+            issues = ()
+
+    def _batches(self) -> Iterator[tuple[int, list[list[Any]]]]:
+        """Yield how many rows there are, and the values of each column. Here alone is Arrow at work."""
         try:
             for batch in self._file.iter_batches(batch_size=self._chunk_rows):
-                texts = {
-                    name: [text_of(value) for value in column.to_pylist()]
-                    for name, column in zip(self._columns, batch.columns, strict=True)
-                }
-                frame = text_frame(range(line, line + batch.num_rows), texts)
-                line += batch.num_rows
-                yield Chunk(frame, issues=issues, position=line - 1)
-                issues = ()
-        except (pa.ArrowException, OSError):
+                yield batch.num_rows, [column.to_pylist() for column in batch.columns]
+        except _FAULTS:
             raise _damaged(self._path) from None
 
     def close(self) -> None:
@@ -66,4 +72,8 @@ class ParquetSource:
 
 
 def _damaged(path: Path) -> SourceError:
-    return SourceError("source-damaged", f"{path.name} is a damaged Parquet file", "Export it again.")
+    return SourceError(
+        "source-damaged",
+        f"{path.name} is a damaged Parquet file, or holds values that nothing else can hold",
+        "Export it again; moments must lie in the years 1 to 9999, in a time zone that there is, and text be UTF-8.",
+    )

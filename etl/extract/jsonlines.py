@@ -56,11 +56,7 @@ class JsonLinesSource:
             for line, text in enumerate(file, start=1):
                 if not text.strip():
                     continue
-                try:
-                    parsed = orjson.loads(text)
-                except orjson.JSONDecodeError:
-                    parsed = None
-                yield line, dict(_flat(parsed, "")) if isinstance(parsed, dict) else None, text
+                yield line, _row(text), text
 
     def close(self) -> None:
         """Nothing is held open between chunks."""
@@ -72,6 +68,15 @@ class JsonLinesSource:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _row(text: bytes) -> dict[str, str | None] | None:
+    """Return the columns of an object, ``None`` for what is none, or nests deeper than anything that was meant."""
+    try:
+        parsed = orjson.loads(text)
+        return dict(_flat(parsed, "")) if isinstance(parsed, dict) else None
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError, RecursionError):
+        return None
 
 
 def _flat(item: dict[str, Any], prefix: str) -> Iterator[tuple[str, str | None]]:

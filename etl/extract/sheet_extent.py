@@ -1,38 +1,35 @@
 """How far a sheet reaches, before its reader makes room for all of it.
 
 One blank in the last cell of a sheet (``XFD1048576``) makes the reader ask for half a terabyte, and the process ends.
-So sheets that reach much farther than what they hold are told apart first. Cells beyond the columns at the top, where
-the header is, belong to nothing and are left out; a sheet that is still too wide for what it holds is refused.
+So sheets that reach much farther than what they hold are told apart first. Blank cells, and cells beyond the columns
+that are filled at the top, where the header is, are left out; one that is still too wide for what it holds is refused.
 """
 
 from __future__ import annotations
 
 import re
 import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
 from etl.errors import SourceError
+from etl.extract.sheet_rewrite import UNSOUND, blank_texts, cells_of, rewrite
 from etl.extract.sheet_xml import number_of, part_of, pieces
 
 MOST_CELLS: Final = 20_000_000
 """Rows times columns that are always fine: half a gigabyte for a moment."""
 _LEAST_SHARE: Final = 0.02
 """Of the cells that are there, in a sheet that is larger."""
-_UNSOUND: Final = (OSError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, KeyError)
 _ODS: Final = "content.xml"
 _TOP_ROWS: Final = 60
-_TOP_BYTES: Final = 1 << 23
 _MOST_RATIO: Final = 300
 _HARMLESS: Final = 10**8
 
 _ROW: Final = re.compile(rb"<(?:\w+:)?row\b[^<>]*?\br\s*=\s*[\"']([0-9]{1,7})[\"']")
 _CELL: Final = re.compile(rb"<(?:\w+:)?c\b")
 _WIDE: Final = re.compile(rb"<(?:\w+:)?c\b[^<>]*?\br\s*=\s*[\"']([A-Z]{2,3})([0-9]{1,7})[\"']")
-_PLACED: Final = re.compile(rb"<(?:\w+:)?c\b[^<>]*?\br\s*=\s*[\"']([A-Z]{1,3})([0-9]{1,7})[\"']")
 _LETTERS: Final = 26
 _ODS_TAG: Final = re.compile(rb"<(?:table:(?:table-row|(?:covered-)?table-cell)\b[^<>]*|text:p\b|table:table\b)")
 _REPEATED: Final = re.compile(rb"number-(?:rows|columns)-repeated\s*=\s*[\"']([0-9]{1,7})[\"']")
@@ -65,7 +62,7 @@ def check_archive(path: Path) -> None:
             if _ODS in archive.namelist():
                 with archive.open(_ODS) as part:
                     extent = _ods_extent(part)
-    except _UNSOUND:
+    except UNSOUND:
         return  # whether the file is sound is the reader's business
     _demand(extent, path, "(the largest)")
     if unpacked > _HARMLESS and unpacked > path.stat().st_size * _MOST_RATIO:
@@ -77,9 +74,10 @@ def check_archive(path: Path) -> None:
 
 
 def within_reason(path: Path, sheet: str, copy: Path) -> Path:
-    """Return the workbook to read a sheet from: itself, or ``copy``, which is written without cells far to the right.
+    """Return the workbook to read a sheet from: itself, or ``copy``, which is written without cells that are blank.
 
-    Raise :class:`SourceError` for a sheet that reaches too far even so.
+    Cells to the right of all that is filled at the top, where the header is, are left out of the copy too. Raise
+    :class:`SourceError` for a sheet that reaches too far even so.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -90,15 +88,15 @@ def within_reason(path: Path, sheet: str, copy: Path) -> Path:
             if place not in names:
                 return path
             with archive.open(place) as part:
-                extent = _extent(part)
-            if extent.is_sane:
-                return path
+                if _extent(part).is_sane:
+                    return path
+            blank = blank_texts(archive)
             with archive.open(place) as part:
-                width = _top_width(part)
+                width = max((column for column, row in _filled(part, blank) if row <= _TOP_ROWS), default=1)
             with archive.open(place) as part:
-                _demand(_extent(part, width), path, repr(sheet))
-            _copy(archive, place, width, copy)
-    except _UNSOUND:
+                _demand(_filled_extent(part, blank, width), path, repr(sheet))
+            rewrite(archive, place, lambda part: _nearer(part, blank, width), copy)
+    except UNSOUND:
         return path
     return copy
 
@@ -113,7 +111,7 @@ def _demand(extent: Extent, path: Path, sheet: str) -> None:
         )
 
 
-def _extent(part: IO[bytes], width: int | None = None) -> Extent:
+def _extent(part: IO[bytes]) -> Extent:
     extent = Extent()
     for piece in pieces(part):
         extent.rows = max(extent.rows, max(map(int, _ROW.findall(piece)), default=0))
@@ -122,43 +120,28 @@ def _extent(part: IO[bytes], width: int | None = None) -> Extent:
             extent.columns = max(extent.columns, number_of(letters))
             extent.rows = max(extent.rows, int(row))
     extent.columns = max(extent.columns, min(extent.cells, _LETTERS))
-    if width is not None:
-        extent.columns = min(extent.columns, width)
     return extent
 
 
-def _top_width(part: IO[bytes]) -> int:
-    """Return the last column of the rows at the top, among which the header is."""
-    top = next(pieces(part), b"")[:_TOP_BYTES]
-    return max((number_of(letters) for letters, row in _PLACED.findall(top) if int(row) <= _TOP_ROWS), default=1)
+def _filled(part: IO[bytes], blank: frozenset[int]) -> Iterator[tuple[int, int]]:
+    """Yield column and row of each cell that holds more than blanks."""
+    return (cell.place for cell, _ in cells_of(part) if cell is not None and cell.place and not cell.is_blank(blank))
 
 
-def _copy(archive: zipfile.ZipFile, place: str, width: int, copy: Path) -> None:
-    with zipfile.ZipFile(copy, "w", zipfile.ZIP_DEFLATED) as out:
-        for name in archive.namelist():
-            with archive.open(name) as part, out.open(name, "w") as target:
-                for piece in _nearer(part, width) if name == place else iter(lambda: part.read(1 << 20), b""):
-                    target.write(piece)
+def _filled_extent(part: IO[bytes], blank: frozenset[int], width: int) -> Extent:
+    extent = Extent()
+    for column, row in _filled(part, blank):
+        if column <= width:
+            extent.rows, extent.columns = max(extent.rows, row), max(extent.columns, column)
+            extent.cells += 1
+    return extent
 
 
-def _nearer(part: IO[bytes], width: int) -> Iterator[bytes]:
-    """Yield a sheet without the cells beyond a column: from the tag of one to the next tag that is not inside it."""
-    dropping = False
-    for piece in pieces(part):
-        kept = []
-        for tag in re.split(rb"(?=<)", piece):
-            if _CELL.match(tag):
-                found = _PLACED.match(tag)
-                dropping = found is not None and number_of(found[1]) > width
-                closed = tag.partition(b">")[0].endswith(b"/")
-                if dropping:
-                    dropping = not closed
-                    continue
-            elif dropping:
-                dropping = not re.match(rb"</(?:\w+:)?c\s*>", tag)
-                continue
-            kept.append(tag)
-        yield b"".join(kept)
+def _nearer(part: IO[bytes], blank: frozenset[int], width: int) -> Iterator[bytes]:
+    """Yield a sheet without blank cells, and without those beyond a column."""
+    for cell, text in cells_of(part):
+        if cell is None or (cell.place and cell.place[0] <= width and not cell.is_blank(blank)):
+            yield text
 
 
 def _ods_extent(part: IO[bytes]) -> Extent:

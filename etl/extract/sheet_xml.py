@@ -25,7 +25,9 @@ _MOST_INDEX_BYTES: Final = 1 << 26
 
 _SHEET: Final = re.compile(rb"<(?:\w+:)?sheet\b[^<>]*>")
 _RELATION: Final = re.compile(rb"<(?:\w+:)?Relationship\b[^<>]*>")
-_ERROR: Final = re.compile(rb'<(?:\w+:)?c\b(?=[^<>]*\bt="e")[^<>]*\br="([A-Z]{1,3})([0-9]{1,7})"')
+_ERROR: Final = re.compile(
+    rb"<(?:\w+:)?c\b(?=[^<>]*\st\s*=\s*[\"']e[\"'])[^<>]*\sr\s*=\s*[\"']([A-Z]{1,3})([0-9]{1,7})[\"']"
+)
 _HIDDEN_ROW: Final = re.compile(rb'<(?:\w+:)?row\b[^<>]*\bhidden="(?:1|true)"')
 _HIDDEN_COLUMN: Final = re.compile(rb'<(?:\w+:)?col\b(?=[^<>]*\bhidden="(?:1|true)")[^<>]*>')
 _MERGED: Final = re.compile(rb'<(?:\w+:)?mergeCell\b[^<>]*\bref="[A-Z]{1,3}([0-9]{1,7}):[A-Z]{1,3}([0-9]{1,7})"')

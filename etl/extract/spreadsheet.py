@@ -1,4 +1,4 @@
-"""Spreadsheets: the only calamine. A row keeps its number in the sheet; cells become the text a person would type."""
+"""Spreadsheets. A row keeps its number in the sheet; cells become the text a person would type."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-import python_calamine as calamine
-
 from etl.errors import SourceError
 from etl.extract.cells import text_frame, text_of
 from etl.extract.digest import digest_of
 from etl.extract.headers import unique_headers
 from etl.extract.private import discard, private_path
 from etl.extract.sheet_extent import check_archive, within_reason
+from etl.extract.sheet_reader import ReaderError, SheetReader
+from etl.extract.sheet_rewrite import with_known_errors
 from etl.extract.sheet_xml import Oddities, oddities_of
 from etl.model import Chunk, Issue, Severity, SourceInfo, Stage
 
@@ -26,6 +26,8 @@ SHEET_TYPES: Final = "column_types"
 _LOOKED_THROUGH: Final = 30
 """Rows among which the header is looked for: above it there may be a title and blank rows."""
 _HEADER_SHARE: Final = 0.6
+_BLANK: Final[list[Any]] = []
+"""Every blank row: it is never changed."""
 
 
 class SpreadsheetSource:
@@ -139,68 +141,83 @@ def _told(oddities: Oddities, header: int) -> list[str]:
 
 
 def _read(path: Path, wanted: str | int | None) -> tuple[str, list[str], list[list[Any]]]:
-    """Return the sheet's name, what to say of it, and its rows."""
-    name, notes = _choose(_opened(path), wanted, path)
-    copy = private_path(path.name)
-    try:
-        nearer = within_reason(path, name, copy)
-        if nearer is not path:
-            notes.append("cells far to the right of the table are left out")
-        return name, notes, _opened(nearer).get_sheet_by_name(name).to_python(skip_empty_area=False)
-    finally:
-        discard(copy)
+    """Return the sheet's name, what to say of it, and its rows: blank ones, however many, take no room."""
+    with SheetReader() as reader:
+        names, shown = _sheets(reader, path)
+        for name in _candidates(names, shown, wanted, path):
+            rows, notes = _rows(reader, path, name)
+            if rows or wanted is not None:
+                return name, _told_of_sheets(name, names, shown) + notes, rows
+    raise SourceError(
+        "source-empty", f"{path.name} has no filled sheet", "Export it again; not even a header is there."
+    )
 
 
-def _opened(path: Path) -> calamine.CalamineWorkbook:
+def _sheets(reader: SheetReader, path: Path) -> tuple[list[str], list[str]]:
+    """Return the names of all sheets, and of those that are not hidden."""
     try:
-        return calamine.CalamineWorkbook.from_path(str(path))
-    except calamine.PasswordError:
-        raise SourceError(
-            "source-encrypted", f"{path.name} is protected by a password", "Save a copy without one and run that."
-        ) from None
-    except (calamine.CalamineError, OSError):
+        sheets = reader.sheets(path)
+    except ReaderError as fault:
+        if fault.encrypted:
+            raise SourceError(
+                "source-encrypted", f"{path.name} is protected by a password", "Save a copy without one and run that."
+            ) from None
         raise SourceError(
             "source-binary",
             f"{path.name} is no spreadsheet that can be read: another kind of archive, or damaged",
             "Open it in a spreadsheet program and save it again, as .xlsx or as CSV (UTF-8).",
         ) from None
+    return [name for name, _ in sheets], [name for name, is_shown in sheets if is_shown]
 
 
-def _choose(workbook: calamine.CalamineWorkbook, wanted: str | int | None, path: Path) -> tuple[str, list[str]]:
-    """Return the sheet's name, and what to say of the others."""
-    sheets = [sheet for sheet in workbook.sheets_metadata if sheet.typ == calamine.SheetTypeEnum.WorkSheet]
-    names = [sheet.name for sheet in sheets]
-    hidden = [sheet.name for sheet in sheets if sheet.visible != calamine.SheetVisibleEnum.Visible]
-    if isinstance(wanted, int):
-        chosen = names[wanted - 1] if 1 <= wanted <= len(names) else None
-    elif wanted is not None:
-        chosen = wanted if wanted in names else None
-    else:
-        shown = [name for name in names if name not in hidden] or names
-        chosen = next((name for name in shown if _is_filled(workbook, name, path)), None)
-    if chosen is None and wanted is not None:
-        known = ", ".join(f"{number} {name!r}" for number, name in enumerate(names, start=1))
-        raise SourceError("sheet-missing", f"{path.name} has no sheet {wanted!r}", f"Sheets there: {known}.")
-    if chosen is None:
-        raise SourceError(
-            "source-empty", f"{path.name} has no filled sheet", "Export it again; not even a header is there."
-        )
+def _candidates(names: list[str], shown: list[str], wanted: str | int | None, path: Path) -> list[str]:
+    """Return the sheet that is wanted, or those of which the first that is filled is read."""
+    if wanted is None:
+        return shown or names
+    if isinstance(wanted, int) and 1 <= wanted <= len(names):
+        return [names[wanted - 1]]
+    if wanted in names:
+        return [str(wanted)]
+    known = ", ".join(f"{number} {name!r}" for number, name in enumerate(names, start=1))
+    raise SourceError("sheet-missing", f"{path.name} has no sheet {wanted!r}", f"Sheets there: {known}.")
+
+
+def _told_of_sheets(chosen: str, names: list[str], shown: list[str]) -> list[str]:
     others = [name for name in names if name != chosen]
+    hidden = [name for name in names if name not in shown]
     notes = [f"read from sheet {chosen!r}; not read: {', '.join(map(repr, others))}"] if others else []
-    return chosen, notes + ([f"hidden sheets: {', '.join(map(repr, hidden))}"] if hidden else [])
+    return notes + ([f"hidden sheets: {', '.join(map(repr, hidden))}"] if hidden else [])
 
 
-def _is_filled(workbook: calamine.CalamineWorkbook, name: str, path: Path) -> bool:
-    """Whether a sheet holds anything; one that reaches farther than there is room for does."""
-    copy = private_path(path.name)
+def _rows(reader: SheetReader, path: Path, name: str) -> tuple[list[list[Any]], list[str]]:
+    """Return the rows of a sheet, and what to say of them. Raise :class:`SourceError`."""
+    nearer, known = private_path(path.name), private_path(path.name)
     try:
-        if within_reason(path, name, copy) is not path:
-            return True
-    except SourceError:
-        return True
+        used = within_reason(path, name, nearer)
+        notes = [] if used is path else ["blank cells, and cells far to the right of the table, are left out"]
+        try:
+            return _dense(reader.rows(used, name)), notes
+        except ReaderError:
+            if not with_known_errors(used, name, known):
+                raise
+            return _dense(reader.rows(known, name)), notes
+    except ReaderError:
+        raise SourceError(
+            "source-damaged",
+            f"Sheet {name!r} of {path.name} is damaged and cannot be read",
+            "Open it in a spreadsheet program, which may repair it, and save it again, as .xlsx or as CSV (UTF-8).",
+        ) from None
     finally:
-        discard(copy)
-    return bool(workbook.get_sheet_by_name(name).height)
+        discard(nearer)
+        discard(known)
+
+
+def _dense(numbered: Iterator[tuple[int, list[Any]]]) -> list[list[Any]]:
+    rows: list[list[Any]] = []
+    for number, cells in numbered:
+        rows.extend([_BLANK] * (number - len(rows) - 1))
+        rows.append(cells)
+    return rows
 
 
 def _find_header(rows: Sequence[Sequence[Any]], given: int | None, sheet: str) -> int:
