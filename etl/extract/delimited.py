@@ -14,6 +14,7 @@ from etl.extract import dialect
 from etl.extract.blocks import plain_block, read_block
 from etl.extract.encoding import Encoding, detect, named
 from etl.extract.headers import unique_headers
+from etl.extract.marks import find_marks, plain_text
 from etl.extract.pieces import Piece, from_records, printable, regrouped
 from etl.extract.records import BadRecord, read_records
 from etl.extract.texts import Bytes, Text, is_by_byte
@@ -40,8 +41,13 @@ class DelimitedSource:
         self._delimiter, first_line, lines = self._find_delimiter(delimiter)
         self._records = read_records(lines, self._delimiter, first_line)
         header_line, header = self._read_header()
-        self._columns, self._header_issues = unique_headers([printable(name) for name in header], header_line)
-        notes = tuple(note for note in (self._encoding.note,) if note)
+        names = [plain_text(printable(name)) for name in header]
+        self._columns, self._header_issues = unique_headers(names, header_line)
+        # The first piece waits for its turn: by it each column is judged, once for all its cells.
+        self._waiting = self._pieces()
+        self._first = next(self._waiting, None)
+        self._marks = find_marks(self._columns, self._first)
+        notes = (*(note for note in (self._encoding.note,) if note), *self._marks.notes)
         self.info = SourceInfo(
             name=path.name,
             kind="delimited",
@@ -65,11 +71,18 @@ class DelimitedSource:
     def chunks(self) -> Iterator[Chunk]:
         """Yield the rows; a record with another number of cells than the header is ragged."""
         issues = self._header_issues
-        for piece in regrouped(self._pieces(), self._chunk_rows):
+        for piece in regrouped(map(self._marks.taken_off, self._all_pieces()), self._chunk_rows):
             yield Chunk(piece.frame(self._columns), piece.ragged, (*issues, *piece.issues), self._raw.position)
             issues = ()
         if issues:
             yield Chunk(from_records((), len(self._columns)).frame(self._columns), (), issues, self._raw.position)
+
+    def _all_pieces(self) -> Iterator[Piece]:
+        first, self._first = self._first, None
+        if first is not None:
+            yield first
+        del first  # nobody holds it while the others are read
+        yield from self._waiting
 
     def _pieces(self) -> Iterator[Piece]:
         if not isinstance(self._text, Text):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pyarrow as pa
 
 from etl.config import ColumnRule, Mapping, SourceRule, parse_mapping
 from etl.discover import (
+    Advice,
     Ask,
     NobodyFoundError,
     Preset,
@@ -66,6 +68,7 @@ def init(
             context.progress(Progress("look", chunk.position, opened.info.size, "B", f"{profiler.rows:,} rows"))
         name = opened.info.name
         columns = opened.info.columns
+        said = tuple(Advice(name, note, sure=True) for note in opened.info.notes)
     try:
         proposal = propose(
             profiler.facts(),
@@ -83,7 +86,7 @@ def init(
         ) from None
     text = mapping_text(proposal, source=_source_keys(source, rule, beside), name=name)
     _must_run(text, columns)
-    return proposal, text
+    return replace(proposal, advice=(*proposal.advice, *said)), text
 
 
 def _preset(key: str | None) -> Preset | None:
