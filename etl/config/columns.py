@@ -55,6 +55,10 @@ class ColumnRule(Model):
         description="Time of day of dates without one: Klaviyo takes them for midnight UTC, the day before elsewhere",
     )
     separator: str | None = Field(None, min_length=1, description="Separator of a list; without it, a JSON array")
+    quoted: bool = Field(default=False, description='Items of a list may stand in double quotes: "VIP","Blog, EN"')
+    escape: str | None = Field(
+        None, min_length=1, max_length=1, description="Makes the separator after it a part of the item: Food\\, Wine"
+    )
     decimal: Literal[".", ","] | None = Field(
         None, description="Decimal sign of a number; default: inferred, not guessed"
     )
@@ -170,6 +174,10 @@ class ColumnRule(Model):
             if getattr(self, option) is not None and self.type not in types:
                 other = "; for text use min_length and max_length" if option in {"min", "max"} else ""
                 raise ValueError(f'{option} is for type = {" or ".join(types)}, not "{self.type}"{other}')
+        if (self.quoted or self.escape) and self.separator is None:
+            raise ValueError("quoted and escape go with separator, which is missing")
+        if self.escape is not None and self.escape in f'{self.separator}"':
+            raise ValueError("escape is a character of its own, neither separator nor quote")
         for least, most in (("min", "max"), ("min_length", "max_length")):
             low, high = getattr(self, least), getattr(self, most)
             if low is not None and high is not None and low > high:

@@ -353,7 +353,11 @@ def _judge(draft: Draft, probes: Probes, country: str | None, *, by_row: bool) -
     elif rule["to"] in REPEATABLE and rule["to"] not in CONSENT_STATES:
         draft.valid = permissions.understood(rule, cells)
     elif rule.get("type", "text") != "text":
-        typed = {name: value for name, value in rule.items() if name in {"type", "format", "separator", "decimal"}}
+        typed = {
+            name: value
+            for name, value in rule.items()
+            if name in {"type", "format", "separator", "quoted", "escape", "decimal"}
+        }
         draft.valid = share(typed, cells, probes.converts)
 
 

@@ -132,6 +132,8 @@ def _number(header: str, cells: Sequence[str], converts: Converts) -> Guess | No
 
 
 def _list(_header: str, cells: Sequence[str], converts: Converts) -> Guess | None:
+    if (guess := _written_list(cells, converts)) is not None:
+        return guess
     for sign in _SEPARATORS:
         parted = [cell for cell in cells if sign in cell]
         items = Counter(item.strip() for cell in cells for item in cell.split(sign) if item.strip())
@@ -142,6 +144,25 @@ def _list(_header: str, cells: Sequence[str], converts: Converts) -> Guess | Non
                 return Guess(
                     rule, f"{len(items):,} different items between {sign!r}, which stand there again and again"
                 )
+    return None
+
+
+def _written_list(cells: Sequence[str], converts: Converts) -> Guess | None:
+    """Tell a list written as a line of CSV: each item in quotes, or separators escaped inside of items."""
+    for sign in _SEPARATORS:
+        item = r'"(?:[^"]|"")*"'
+        quoted = re.compile(rf"{item}(?:\s*{re.escape(sign)}\s*{item})*")
+        if sum(quoted.fullmatch(cell) is not None for cell in cells) >= _ENOUGH * len(cells) and (
+            any(re.search(rf'"\s*{re.escape(sign)}\s*"', cell) for cell in cells)
+        ):
+            rule: dict[str, Any] = {"type": "list", "separator": sign, "quoted": True}
+            if _fits(rule, cells, converts):
+                return Guess(rule, f"items in quotes, with {sign!r} between them")
+        escaped = sum(f"\\{sign}" in cell for cell in cells)
+        if escaped and any(re.search(rf"(?<!\\){re.escape(sign)}", cell) for cell in cells):
+            rule = {"type": "list", "separator": sign, "escape": "\\"}
+            if _fits(rule, cells, converts):
+                return Guess(rule, f"a backslash stands before {sign!r} inside of items, in {escaped:,} cells")
     return None
 
 

@@ -14,6 +14,7 @@ import orjson
 
 from etl.config import ColumnRule
 from etl.transform.dates import DateError, parse_date, parse_datetime
+from etl.transform.lists import ListError, split_items
 from etl.transform.numbers import JsonNumber, NumberError, parse_decimal, parse_integer, parse_money, to_json
 
 _TRUE = (
@@ -160,7 +161,10 @@ def _not_ahead(convert: Converter, rule: ColumnRule, now: float | None) -> Conve
 
 def _list(text: str, rule: ColumnRule) -> Converted:
     if rule.separator is not None:
-        return Converted([part for part in (piece.strip() for piece in text.split(rule.separator)) if part])
+        try:
+            return Converted(split_items(text, rule.separator, quoted=rule.quoted, escape=rule.escape))
+        except ListError as error:
+            return Converted(None, "list-invalid", str(error))
     converted = _json(text)
     if converted.code == "json-invalid" or not isinstance(converted.value, list):
         return Converted(None, "list-invalid", converted.detail)
