@@ -15,8 +15,10 @@ from etl.extract import open_source
 from etl.extract import texts as texts_module
 from etl.extract.blocks import plain_block
 from etl.extract.delimited import DelimitedSource
+from etl.extract.layout import layout_of
 from etl.extract.pieces import from_records, printable
 from etl.extract.records import BadRecord, read_records
+from etl.extract.sifting import Sieve
 from etl.model import Issue, RaggedRow
 
 Found = tuple[list[tuple[int, ...]], list[RaggedRow], set[Issue]]
@@ -45,7 +47,9 @@ def one_by_one(data: bytes, codec: str) -> Found:
     records = read_records(io.StringIO(text, newline=""), ",")
     header = next(records)
     assert not isinstance(header, BadRecord)
-    piece = from_records(list(records), len(header[1]))
+    rest = list(records)
+    layout, _ = layout_of(header[1], [record[1] for record in rest if not isinstance(record, BadRecord)])
+    piece = Sieve().sifted(from_records(rest, layout))
     names = [f"c{place}" for place in range(len(header[1]))]
     return list(piece.frame(names).itertuples(name=None)), list(piece.ragged), set(piece.issues)
 
@@ -77,6 +81,7 @@ def same(path: Path, data: bytes, block: int, chunk_rows: int, encoding: str = "
         patch.setattr(texts_module, "BLOCK", block)
         patch.setattr(texts_module, "_PIECE", max(block // 4, 1))
         found, counts = by_blocks(path, chunk_rows, encoding)
+        data = data[: texts_module.end_of_text(path)]
     rows, ragged, issues = one_by_one(data, encoding)
     assert found == (rows, ragged, issues)
     assert sum(counts) == len(rows) + len(ragged)

@@ -17,10 +17,11 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
-from etl.extract.pieces import TEXT, Lines, Piece, wrong_width
-from etl.model import Issue, RaggedRow
+from etl.extract.layout import Layout
+from etl.extract.pieces import TEXT, Lines, Piece, columns_of, wrong_width
 
 _QUOTE: Final = ord('"')
 _FEED: Final = ord("\n")
@@ -76,18 +77,19 @@ def plain_block(data: bytes, delimiter: str, *, last: bool) -> PlainBlock | None
     )
 
 
-def read_block(block: PlainBlock, delimiter: str, width: int, first_line: int) -> Piece | None:
+def read_block(block: PlainBlock, delimiter: str, layout: Layout, first_line: int) -> Piece | None:
     """Return the records of a block of UTF-8 as columns, ``None`` if Arrow cannot. ``first_line``: of the block."""
     lines = block.lines + first_line
     if not len(lines):
-        return Piece(lines, tuple(pa.array([], TEXT) for _ in range(width)))
+        return Piece(lines, tuple(pa.array([], TEXT) for _ in range(layout.width)))
     odd: list[int] = []
 
     def note(row: Any) -> str:
         odd.append(row.number - 1)
         return "skip"
 
-    names = [str(place) for place in range(width)]
+    # Where rows end with a delimiter too many, those are the rows that are read at once.
+    names = [str(place) for place in range(layout.width + layout.trailing)]
     try:
         table = arrow_csv.read_csv(
             pa.BufferReader(pa.py_buffer(block.data)),
@@ -103,26 +105,48 @@ def read_block(block: PlainBlock, delimiter: str, width: int, first_line: int) -
         )
     except pa.ArrowInvalid:
         return None
-    ragged, issues = _told(block, odd, lines, delimiter, width)
-    kept = np.delete(lines, odd) if odd else lines
     columns = tuple(_one(column) for column in table.columns)
-    return Piece(kept, columns, ragged, issues)
+    kept = np.flatnonzero(~np.isin(np.arange(len(lines)), odd)) if odd else np.arange(len(lines))
+    for column in columns[layout.width :]:
+        odd += kept[pc.not_equal(pc.utf8_trim_whitespace(column), "").to_numpy(zero_copy_only=False)].tolist()
+    columns = columns[: layout.width]
+    if odd:
+        stays = ~np.isin(kept, odd)
+        if not stays.all():
+            columns = tuple(column.filter(pa.array(stays)) for column in columns)
+            kept = kept[stays]
+    texts = [
+        (int(lines[place]), str(block.data[block.starts[place] : block.stops[place]], "utf-8"))
+        for place in sorted(set(odd))
+    ]
+    return _with_odd(Piece(lines[kept], columns), texts, delimiter, layout)
 
 
-def _told(
-    block: PlainBlock, odd: Sequence[int], lines: Lines, delimiter: str, width: int
-) -> tuple[tuple[RaggedRow, ...], tuple[Issue, ...]]:
+def _with_odd(piece: Piece, odd: Sequence[tuple[int, str]], delimiter: str, layout: Layout) -> Piece:
+    """Return a piece with the records of another width: rows where the layout says how, else each told."""
     ragged = []
     issues = []
-    for place in odd:
-        text = str(block.data[block.starts[place] : block.stops[place]], "utf-8")
+    fitted: list[list[str]] = []
+    places: list[int] = []
+    for line, text in odd:
         cells = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
         if cells == [""]:
             continue  # quotes around nothing are a blank line too
-        row, issue = wrong_width(int(lines[place]), cells, width)
-        ragged.append(row)
+        if (row := layout.fit(cells)) is not None:
+            fitted.append(row)
+            places.append(line)
+            continue
+        told, issue = wrong_width(line, cells, layout.width)
+        ragged.append(told)
         issues.append(issue)
-    return tuple(ragged), tuple(issues)
+    kept, columns = piece.lines, piece.columns
+    if fitted:
+        kept = np.concatenate((kept, np.array(places, dtype=np.int64)))
+        order = pa.array(np.argsort(kept))
+        kept = np.sort(kept)
+        added = columns_of(fitted, layout.width)
+        columns = tuple(pa.concat_arrays(both).take(order) for both in zip(columns, added, strict=True))
+    return Piece(kept, columns, tuple(ragged), tuple(issues))
 
 
 def _well_quoted(letters: npt.NDArray[np.uint8], quotes: Places, size: int, delimiter: str) -> bool:

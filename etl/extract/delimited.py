@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -14,9 +15,11 @@ from etl.extract import dialect
 from etl.extract.blocks import plain_block, read_block
 from etl.extract.encoding import Encoding, detect, named
 from etl.extract.headers import unique_headers
+from etl.extract.layout import layout_of
 from etl.extract.marks import find_marks, plain_text
 from etl.extract.pieces import Piece, from_records, printable, regrouped
 from etl.extract.records import BadRecord, read_records
+from etl.extract.sifting import Sieve
 from etl.extract.texts import Bytes, Text, is_by_byte
 from etl.model import Chunk, SourceInfo
 
@@ -43,12 +46,14 @@ class DelimitedSource:
         header_line, header = self._read_header()
         names = [plain_text(printable(name)) for name in header]
         self._columns, self._header_issues = unique_headers(names, header_line)
+        self.layout, told = layout_of(header, [row for line, row in self._sample if line > header_line])
+        self._sieve = Sieve()
         # The first piece waits for its turn: by it each column is judged, once for all its cells.
         self._waiting = self._pieces()
         self._first = next(self._waiting, None)
         self._marks = find_marks(self._columns, self._first)
-        notes = (*(note for note in (self._encoding.note,) if note), *self._marks.notes)
-        self.info = SourceInfo(
+        notes = (*filter(None, (self._encoding.note,)), *told, *self._marks.notes)
+        self._info = SourceInfo(
             name=path.name,
             kind="delimited",
             columns=self._columns,
@@ -64,6 +69,11 @@ class DelimitedSource:
         )
 
     @property
+    def info(self) -> SourceInfo:
+        """What is known of the file so far; what is no record is said once it was read."""
+        return replace(self._info, notes=(*self._info.notes, *self._sieve.notes))
+
+    @property
     def sha256(self) -> str | None:
         """Hex digest of the file, once all of it was read."""
         return self._raw.digest.hexdigest() if self._raw.position == self.info.size else None
@@ -71,11 +81,12 @@ class DelimitedSource:
     def chunks(self) -> Iterator[Chunk]:
         """Yield the rows; a record with another number of cells than the header is ragged."""
         issues = self._header_issues
-        for piece in regrouped(map(self._marks.taken_off, self._all_pieces()), self._chunk_rows):
+        pieces = map(self._sieve.sifted, map(self._marks.taken_off, self._all_pieces()))
+        for piece in regrouped(pieces, self._chunk_rows):
             yield Chunk(piece.frame(self._columns), piece.ragged, (*issues, *piece.issues), self._raw.position)
             issues = ()
         if issues:
-            yield Chunk(from_records((), len(self._columns)).frame(self._columns), (), issues, self._raw.position)
+            yield Chunk(from_records((), self.layout).frame(self._columns), (), issues, self._raw.position)
 
     def _all_pieces(self) -> Iterator[Piece]:
         first, self._first = self._first, None
@@ -102,7 +113,7 @@ class DelimitedSource:
 
     def _one_by_one(self, records: Iterator[tuple[int, list[str]] | BadRecord]) -> Iterator[Piece]:
         while batch := list(itertools.islice(records, self._chunk_rows)):
-            yield from_records(batch, len(self._columns))
+            yield from_records(batch, self.layout)
 
     def _read_plain(self, data: bytes) -> tuple[Piece, bytes, int] | None:
         """Read a block as columns: its records, the bytes that are left, the lines read; ``None`` if in any doubt."""
@@ -121,7 +132,7 @@ class DelimitedSource:
                 str(block.data, "utf-8")  # not all of the bytes: the last letter may be cut
         except UnicodeError:
             return None
-        piece = read_block(block, self._delimiter, width, self._text.line)
+        piece = read_block(block, self._delimiter, self.layout, self._text.line)
         if piece is None:
             return None
         rest = converted[len(block.data) :]
@@ -140,8 +151,13 @@ class DelimitedSource:
         # Excel's own way of naming the delimiter.
         if len(first) == len("sep=,") and first.lower().startswith("sep="):
             next(lines)
-            return given or first[-1], 2, lines
-        return given or dialect.sniff(head), 1, lines
+            return self._sampled(head[1:], given or first[-1], 2), 2, lines
+        return self._sampled(head, given or dialect.sniff(head), 1), 1, lines
+
+    def _sampled(self, head: Sequence[str], delimiter: str, first_line: int) -> str:
+        records = read_records(iter(head), delimiter, first_line)
+        self._sample = [record for record in records if not isinstance(record, BadRecord)]
+        return delimiter
 
     def _read_header(self) -> tuple[int, list[str]]:
         first = next(self._records, None)

@@ -16,6 +16,7 @@ import chardet
 
 from etl.errors import SourceError
 from etl.extract.alphabets import has_kana, plausibility, well_formed
+from etl.extract.texts import end_of_text
 
 _MARKS: Final = (
     (codecs.BOM_UTF8, "utf-8-sig", "UTF-8 with a byte order mark"),
@@ -108,7 +109,8 @@ class _Lines:
 def detect(path: Path) -> Encoding:
     """Read through a file and tell its encoding. Raise :class:`SourceError` for bytes that are no text."""
     with path.open("rb") as file:
-        head = file.read(_SAMPLE)
+        end = end_of_text(path)
+        head = file.read(_SAMPLE)[:end]
         for mark, codec, name in _MARKS:
             if head.startswith(mark):
                 return Encoding(codec, f"read as {name}")
@@ -118,7 +120,8 @@ def detect(path: Path) -> Encoding:
         decoder = codecs.getincrementaldecoder("utf-8")()
         lines = _Lines()
         shifted = False
-        while block := file.read(_BLOCK):
+        # What stands behind the text is no letter of it.
+        while block := file.read(_BLOCK if end is None else min(_BLOCK, max(end - file.tell(), 0))):
             shifted = shifted or any(mark in block for mark in _ISO_2022_JP)
             try:
                 decoder.decode(block)
@@ -160,6 +163,8 @@ def _guess(sample: bytes) -> Encoding:
     )
     readings = []
     for found in ranked:
+        if found["encoding"] is None:
+            continue
         codec = str(found["encoding"])
         text = sample.decode(codec, "replace")
         weight = float(found["confidence"]) * _likeliness(text)

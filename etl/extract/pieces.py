@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from etl.extract.cells import dirt_in
+from etl.extract.layout import Layout
 from etl.extract.records import BadRecord
 from etl.model import Issue, RaggedRow, Stage
 
@@ -46,8 +47,9 @@ class Piece:
         return pd.DataFrame(cells, index=index)
 
 
-def from_records(batch: Sequence[tuple[int, list[str]] | BadRecord], width: int) -> Piece:
+def from_records(batch: Sequence[tuple[int, list[str]] | BadRecord], layout: Layout) -> Piece:
     """Return a piece of records that were read one by one; cells that cannot be stored make their row ragged."""
+    width = layout.width
     lines: list[int] = []
     rows: list[list[str]] = []
     ragged: list[RaggedRow] = []
@@ -56,15 +58,15 @@ def from_records(batch: Sequence[tuple[int, list[str]] | BadRecord], width: int)
         if isinstance(record, BadRecord):
             ragged.append(RaggedRow(record.line, (printable(record.text),)))
             issues.append(Issue(record.line, Stage.EXTRACT, record.code))
-        elif len(record[1]) == width:
+        elif (cells := layout.fit(record[1])) is not None:
             lines.append(record[0])
-            rows.append(record[1])
+            rows.append(cells)
         else:
             told = wrong_width(*record, width)
             ragged.append(told[0])
             issues.append(told[1])
     try:
-        columns = _columns(rows, width)
+        columns = columns_of(rows, width)
         dirty = any(pc.any(pc.match_substring(column, "\0")).as_py() for column in columns)
     except UnicodeEncodeError:
         dirty = True
@@ -79,7 +81,7 @@ def from_records(batch: Sequence[tuple[int, list[str]] | BadRecord], width: int)
             else:
                 kept_lines.append(line)
                 kept_rows.append(cells)
-        lines, columns = kept_lines, _columns(kept_rows, width)
+        lines, columns = kept_lines, columns_of(kept_rows, width)
     ragged.sort(key=lambda row: row.line)
     return Piece(np.array(lines, dtype=np.int64), columns, tuple(ragged), tuple(issues))
 
@@ -145,6 +147,7 @@ def _cut(piece: Piece, records: int) -> tuple[Piece, Piece]:
     )
 
 
-def _columns(rows: list[list[str]], width: int) -> tuple[Any, ...]:
+def columns_of(rows: Sequence[Sequence[str]], width: int) -> tuple[Any, ...]:
+    """Return rows as columns."""
     columns = zip(*rows, strict=True) if rows else ((),) * width
     return tuple(pa.array(column, TEXT) for column in columns)

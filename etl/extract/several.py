@@ -63,16 +63,23 @@ class SeveralSource:
         same = set.intersection(*details)
         # A fact of all files, but for a doubt, which one of them is enough for.
         same |= {fact for facts in details for fact in facts if fact[0] == "encoding_doubtful"}
-        self.info = SourceInfo(
+        self._told: list[SourceInfo] = []
+        self._info = SourceInfo(
             name=name,
             kind=first.kind if all(info.kind == first.kind for info in self._infos) else "several",
             columns=self._columns,
             size=sum(self._sizes),
             unit="B",
-            notes=(f"{len(self._members):,} files read as one source", *_notes(self._members, self._infos)),
             details=dict(sorted(same)),
             words=tuple(dict.fromkeys(word for info in self._infos for word in info.words))[:_MOST_WORDS],
         )
+
+    @property
+    def info(self) -> SourceInfo:
+        """What is known of the files so far."""
+        known = [*self._told, *self._infos[len(self._told) :]]
+        notes = (f"{len(self._members):,} files read as one source", *_notes(self._members, known))
+        return replace(self._info, notes=notes)
 
     @property
     def sha256(self) -> str | None:
@@ -99,6 +106,7 @@ class SeveralSource:
                     done = min(chunk.position / source.info.size, 1.0) if source.info.size else 1.0
                     yield self._placed(chunk, member, info, offset, before + round(done * size))
                 self._digests.append(source.sha256)
+                self._told.append(source.info)
             self._source = None
             member.release()
             offset += last + 1

@@ -7,7 +7,7 @@ import hashlib
 import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 BLOCK: Final = 2 << 20
 """Bytes read at once. Larger ones are no faster, and everything that is made of a block grows with it."""
@@ -15,9 +15,40 @@ BLOCK: Final = 2 << 20
 _PIECE: Final = 64 << 10
 """Bytes that are made lines of at once."""
 
+_BEHIND: Final = b"\0\x1a\r\n"
+_WIDE_SHARE: Final = 0.01
 _ASCII: Final = bytes(range(128))
 _SHIFTED: Final = ("iso2022", "hz", "utf-7")
 """Codecs in which an ASCII letter may be half of another one."""
+
+
+def end_of_text(path: Path) -> int | None:
+    """Return where a text ends that has NULs or Ctrl-Z (DOS: end of file) behind it, ``None`` where there are none.
+
+    In UTF-16 and UTF-32, a NUL is the half of a letter: they hold more of them than at the end.
+    """
+    with path.open("rb") as file:
+        end = size = file.seek(0, io.SEEK_END)
+        kept = b""
+        while end and not kept:
+            start = max(end - _PIECE, 0)
+            file.seek(start)
+            block = file.read(end - start)
+            kept = block.rstrip(_BEHIND)
+            end = start + len(kept)
+        file.seek(end)
+        if end == size or not _has_mark(file, size - end):
+            return None
+        file.seek(0)
+        head = file.read(min(end, _PIECE))
+        return None if head.count(0) > _WIDE_SHARE * len(head) else end
+
+
+def _has_mark(file: BinaryIO, size: int) -> bool:
+    """Whether bytes from here on are marks of an end: behind the last cell, or lines of nothing else."""
+    tail = file.read(min(size, _PIECE))
+    marked = b"\0" in tail or b"\x1a" in tail
+    return marked and (tail[:1] in b"\r\n" or not tail.strip(b"\0\x1a"))
 
 
 def is_by_byte(codec: str) -> bool:
@@ -70,6 +101,7 @@ class Bytes(io.RawIOBase):
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("rb", buffering=0)
+        self._end = end_of_text(path)
         self.digest = hashlib.sha256()
         self.position = 0
 
@@ -79,9 +111,14 @@ class Bytes(io.RawIOBase):
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         """Read into a buffer; return how many bytes."""
-        count = self._file.readinto(buffer) or 0
+        left = max(self._end - self.position, 0) if self._end is not None else len(buffer)
+        count = self._file.readinto(memoryview(buffer)[:left]) or 0
         self.digest.update(memoryview(buffer)[:count])
         self.position += count
+        if not left:
+            while tail := self._file.read(BLOCK):
+                self.digest.update(tail)
+                self.position += len(tail)
         return count
 
     def close(self) -> None:
