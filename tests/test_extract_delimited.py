@@ -175,7 +175,8 @@ def test_what_a_csv_writer_wrote_is_read_back_cell_by_cell_with_true_lines(
     writer.writerow(header)
     line = 2
     for row in table:
-        expected[line] = tuple(row)
+        if any(cell.strip() for cell in row):
+            expected[line] = tuple(row)
         here = io.StringIO(newline="")
         csv.writer(here, delimiter=delimiter, lineterminator=newline, quoting=csv.QUOTE_ALL).writerow(row)
         written = here.getvalue()
