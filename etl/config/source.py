@@ -42,7 +42,11 @@ class SourceRule(Model):
     columns: Literal["same", "any"] = Field(
         "same", description="Whether several files must have the same columns, or a column that a file lacks is empty"
     )
-    header_row: int | None = Field(None, ge=1, description="Row of a spreadsheet with the column names; default: found")
+    header_row: int | None = Field(
+        None,
+        ge=1,
+        description="Row of a spreadsheet, line of a text file, with the column names; default: found",
+    )
     url: str | None = Field(
         None, repr=False, description="SQLAlchemy URL of a database; ${NAME} comes from the environment or .env"
     )

@@ -14,8 +14,8 @@ from etl.errors import SourceError
 from etl.extract import dialect
 from etl.extract.blocks import plain_block, read_block
 from etl.extract.encoding import Encoding, detect, named
-from etl.extract.headers import unique_headers
-from etl.extract.layout import layout_of
+from etl.extract.headers import no_header, unique_headers
+from etl.extract.layout import is_address, layout_of
 from etl.extract.marks import find_marks, plain_text
 from etl.extract.pieces import Piece, from_records, printable, regrouped
 from etl.extract.records import BadRecord, read_records
@@ -29,8 +29,10 @@ _SNIFFED_LINES: Final = 200
 class DelimitedSource:
     """A file of records separated by ``,`` ``;`` tab or ``|``."""
 
-    def __init__(self, path: Path, *, encoding: str | None, delimiter: str | None, chunk_rows: int) -> None:
-        """Find out encoding, delimiter and header. Raise :class:`SourceError`."""
+    def __init__(
+        self, path: Path, *, encoding: str | None, delimiter: str | None, chunk_rows: int, header_row: int | None = None
+    ) -> None:
+        """Find out encoding, delimiter and header. ``header_row``: its line. Raise :class:`SourceError`."""
         self._path = path
         self._chunk_rows = chunk_rows
         self._encoding = named(encoding) if encoding else detect(path)
@@ -41,9 +43,9 @@ class DelimitedSource:
             if by_byte
             else _decoded(self._raw, self._encoding)
         )
-        self._delimiter, first_line, lines = self._find_delimiter(delimiter)
+        self._delimiter, first_line, lines = self._find_delimiter(delimiter, header_row)
         self._records = read_records(lines, self._delimiter, first_line)
-        header_line, header = self._read_header()
+        header_line, header = self._read_header(header_row)
         names = [plain_text(printable(name)) for name in header]
         self._columns, self._header_issues = unique_headers(names, header_line)
         self.layout, told = layout_of(header, [row for line, row in self._sample if line > header_line])
@@ -52,7 +54,7 @@ class DelimitedSource:
         self._waiting = self._pieces()
         self._first = next(self._waiting, None)
         self._marks = find_marks(self._columns, self._first)
-        notes = (*filter(None, (self._encoding.note,)), *told, *self._marks.notes)
+        notes = (*filter(None, (self._encoding.note,)), *self._header_notes, *told, *self._marks.notes)
         self._info = SourceInfo(
             name=path.name,
             kind="delimited",
@@ -138,8 +140,9 @@ class DelimitedSource:
         rest = converted[len(block.data) :]
         return piece, rest if is_utf8 else rest.decode().encode(codec), block.line_count
 
-    def _find_delimiter(self, given: str | None) -> tuple[str, int, Iterator[str]]:
-        head = list(itertools.islice(self._text, _SNIFFED_LINES))
+    def _find_delimiter(self, given: str | None, header_row: int | None) -> tuple[str, int, Iterator[str]]:
+        above = (header_row or 1) - 1
+        head = list(itertools.islice(self._text, above + _SNIFFED_LINES))
         if not any(line.strip("\r\n\ufeff \t") for line in head):
             raise SourceError("source-empty", f"{self._path.name} is empty", "Export it again; there is no header.")
         lines: Iterator[str] = iter(self._text)
@@ -148,6 +151,11 @@ class DelimitedSource:
         else:
             lines = itertools.chain(head, lines)
         first = head[0].rstrip("\r\n")
+        if above:
+            for _ in head[:above]:
+                next(lines)
+            head = head[above:]
+            return self._sampled(head, given or dialect.sniff(head), above + 1), above + 1, lines
         # Excel's own way of naming the delimiter.
         if len(first) == len("sep=,") and first.lower().startswith("sep="):
             next(lines)
@@ -159,14 +167,22 @@ class DelimitedSource:
         self._sample = [record for record in records if not isinstance(record, BadRecord)]
         return delimiter
 
-    def _read_header(self) -> tuple[int, list[str]]:
+    def _read_header(self, header_row: int | None) -> tuple[int, list[str]]:
+        self._header_notes: tuple[str, ...] = ()
+        if header_row is None and self._sample and any(map(is_address, self._sample[0][1])):
+            # An address is a person's: she is a row, and no column is named after her.
+            said = "there is no header: the first row holds an e-mail address; the columns are column_1, column_2, ..."
+            self._header_notes = (said,)
+            return 0, [f"column_{place}" for place in range(1, len(self._sample[0][1]) + 1)]
         first = next(self._records, None)
         if first is None or isinstance(first, BadRecord):
             raise SourceError(
                 "header-unreadable",
                 f"{self._path.name}: the header cannot be read",
-                "The first line must hold the column names; check its quotes.",
+                "The first line must hold the column names; check its quotes, or name its line with header_row.",
             )
+        if any(map(is_address, first[1])):
+            raise no_header(f"line {first[0]} of {self._path.name}")
         return first
 
     def close(self) -> None:

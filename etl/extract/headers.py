@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from etl.errors import SourceError
 from etl.model import Issue, Severity, Stage
 
 
@@ -28,6 +29,15 @@ def unique_headers(header: Sequence[str], line: int) -> tuple[tuple[str, ...], t
             issues.append(_header_issue(line, "header-duplicate", name))
         names[name] = None
     return tuple(names), tuple(issues)
+
+
+def no_header(place: str) -> SourceError:
+    """Return what is said of a row of a person in the place of the header."""
+    return SourceError(
+        "header-missing",
+        f"There is no header: {place} holds an e-mail address",
+        "Write the column names into the first row, or name their row with header_row in [source].",
+    )
 
 
 def _header_issue(line: int, code: str, name: str) -> Issue:

@@ -74,7 +74,7 @@ def open_source(
     for magic, kind, hint in _FOREIGN:
         if head.startswith(magic):
             raise SourceError("source-binary", f"{path.name} is {kind}, not a text file", hint)
-    return DelimitedSource(path, encoding=encoding, delimiter=delimiter, chunk_rows=chunk_rows)
+    return DelimitedSource(path, encoding=encoding, delimiter=delimiter, chunk_rows=chunk_rows, header_row=header_row)
 
 
 def open_files(

@@ -12,7 +12,8 @@ from typing import Any, Final, Self
 from etl.errors import SourceError
 from etl.extract.cells import text_frame, text_of
 from etl.extract.digest import digest_of
-from etl.extract.headers import unique_headers
+from etl.extract.headers import no_header, unique_headers
+from etl.extract.layout import is_address
 from etl.extract.private import discard, private_path
 from etl.extract.sheet_extent import check_archive, within_reason
 from etl.extract.sheet_reader import ReaderError, SheetReader
@@ -42,6 +43,8 @@ class SpreadsheetSource:
         cells = self._rows[self._header]
         width = max((place for place, cell in enumerate(cells, start=1) if cell != ""), default=0)
         self._columns, self._issues = unique_headers([text_of(cell) or "" for cell in cells[:width]], self._header + 1)
+        if any(is_address(cell) for cell in cells if isinstance(cell, str)):
+            raise no_header(f"row {self._header + 1} of sheet {name!r}")
         oddities = oddities_of(path, name)
         self._errors = {place for place in oddities.errors if place[0] > self._header + 1 and place[1] <= width}
         notes += _told(oddities, self._header + 1)

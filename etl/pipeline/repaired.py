@@ -26,10 +26,10 @@ def open_file(path: Path | str, rule: SourceRule, environ: Mapping[str, str] | N
 
     Raise :class:`SourceError`.
     """
-    if (rule.encoding or rule.delimiter) and is_once(path):
+    if (rule.encoding or rule.delimiter or rule.header_row) and is_once(path):
         return _held(path, rule, environ or {})
-    if rule.encoding or rule.delimiter:
-        # They are the original's; a rejects file is written as UTF-8 with commas whatever that was.
+    if rule.encoding or rule.delimiter or rule.header_row:
+        # They are the original's; a rejects file is UTF-8 with commas and its header on top, whatever that was.
         with contextlib.suppress(SourceError):
             plain = open_source(path, environ=environ)
             if is_rejects_header(plain.info.columns):
