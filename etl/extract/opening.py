@@ -14,6 +14,7 @@ from etl.extract import remote
 from etl.extract.base import Source
 from etl.extract.columnar import MAGIC, ParquetSource
 from etl.extract.delimited import DelimitedSource
+from etl.extract.foreign import refuse_foreign
 from etl.extract.jsonlines import SUFFIXES, JsonLinesSource
 from etl.extract.packed import INPUT, copied, spooled, unpack
 from etl.extract.private import PrivateFileSource, deleted_on_error, discard
@@ -22,15 +23,6 @@ from etl.extract.spreadsheet import MAGICS, SpreadsheetSource
 
 CHUNK_ROWS: Final = 18_000
 STANDARD_INPUT: Final = "-"
-
-# first bytes → what it is, what to do
-_FOREIGN: Final = (
-    (b"BZh", "bzip2-compressed", "Unpack it first: bunzip2 FILE."),
-    (b"%PDF", "a PDF", "Export the table as CSV."),
-    (b"SQLite format 3\x00", "a SQLite database", "Export the table as CSV."),
-    (b"\x89PNG", "an image", "Give a CSV file."),
-    (b"\xff\xd8\xff", "an image", "Give a CSV file."),
-)
 
 
 def open_source(
@@ -71,9 +63,7 @@ def open_source(
         return JsonLinesSource(path, chunk_rows=chunk_rows)
     if head.startswith(MAGICS):
         return SpreadsheetSource(path, sheet=sheet, header_row=header_row, chunk_rows=chunk_rows)
-    for magic, kind, hint in _FOREIGN:
-        if head.startswith(magic):
-            raise SourceError("source-binary", f"{path.name} is {kind}, not a text file", hint)
+    refuse_foreign(path)
     return DelimitedSource(path, encoding=encoding, delimiter=delimiter, chunk_rows=chunk_rows, header_row=header_row)
 
 

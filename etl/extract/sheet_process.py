@@ -78,6 +78,7 @@ def _limit() -> None:
         import resource  # noqa: PLC0415 - Unix alone has it
 
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_CPU, (900, 900))  # some damaged files keep it busy for ever
         _, most = resource.getrlimit(resource.RLIMIT_AS)
         if most == resource.RLIM_INFINITY or most > _MOST_MEMORY:
             resource.setrlimit(resource.RLIMIT_AS, (_MOST_MEMORY, most))
