@@ -147,9 +147,11 @@ def test_a_file_whose_addresses_cannot_be_told_is_asked_about(say: Any, folder: 
 def test_what_webhooks_told_is_shown(say: Any, folder: Path) -> None:
     assert say("suppressions") == "" if Path("klaviyo-etl.db").exists() else True
     with Store.open(folder / "klaviyo-etl.db", clock=_Clock()) as store:
-        told = Notice("e1", "topic", NoticeKind.SPAM, Channel.EMAIL, "Ann@MapleShop.com", None, "P1", 0.0, 1.0)
+        told = Notice("e1", "topic", NoticeKind.SPAM, Channel.EMAIL, "Ann@MapleShop.com", None, "P1", 1.0, 1.0)
         store.add_notices("SBX001", [told])
-    assert say("suppressions").splitlines()[1] == "SBX001,email,ann@mapleshop.com,spam,1970-01-01T00:00:00+00:00"
+    assert (
+        say("suppressions").splitlines()[1] == "SBX001,email,ann@mapleshop.com,spam,1970-01-01T00:00:01+00:00,received"
+    )
     say("suppressions", "--log", "--to", "log.csv")
     assert ",topic,e1" in (folder / "log.csv").read_text(encoding="utf-8")
     assert (folder / "log.csv").stat().st_mode & 0o777 == 0o600

@@ -63,7 +63,8 @@ def test_run_prints_the_sum_and_leaves_its_folder(folder: Path, capsys: pytest.C
     assert (only_run(folder) / "report.txt").read_text(encoding="utf-8") == said.out
     manifest = orjson.loads((only_run(folder) / "manifest.json").read_bytes())
     assert manifest["counts"] == {
-        "read": 4, "loaded": 2, "unchanged": 0, "duplicate": 1, "rejected": 1, "failed": 0, "unknown": 0, "pending": 0
+        "read": 4, "loaded": 2, "unchanged": 0, "duplicate": 1, "rejected": 1, "failed": 0, "different": 0,
+        "unknown": 0, "pending": 0,
     }  # fmt: skip
     assert len(manifest["source_facts"]["sha256"]) == 64
     assert len(manifest["jobs"]) == 1

@@ -50,6 +50,8 @@ ENDPOINTS: dict[str, tuple[tuple[int, int], Callable[[KlaviyoClient], Any]]] = {
     "POST /api/webhooks": (XS, lambda c: c.create_webhook("w", "https://example.com", "s" * 16, ["event:x"])),
     "DELETE /api/webhooks/{id}": (XS, lambda c: c.delete_webhook("W")),
     "GET /api/webhook-topics": (XS, lambda c: c.webhook_topics()),
+    "POST /api/profile-merge": (M, lambda c: c.merge_profiles("P", "Q")),
+    "GET /api/billing-usage": (M, lambda c: c.billing_usage()),
     "POST /api/data-privacy-deletion-jobs": (S, lambda c: c.request_deletion("email", "a@b.co")),
 }
 
