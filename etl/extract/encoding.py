@@ -174,7 +174,9 @@ def _guess(sample: bytes) -> Encoding:
     readings.sort(key=lambda reading: -reading[0])
     if not readings:
         return _told("cp1252", sample.decode("cp1252", "replace"), doubtful=True)
-    weight, codec, text = readings[0]
+    weight, _, text = readings[0]
+    # Of code pages in which these letters lie in the same place, the commonest is named.
+    codec = min((codec for _, codec, read in readings if read == text), key=_CANDIDATES.index)
     rival = next((other for other, _, read in readings if read != text), 0.0)
     return _told(codec, text, doubtful=rival > _CLOSE * weight)
 
