@@ -1,6 +1,6 @@
 """Extract: sources of rows. Strings come out as they stand, each with the physical line where its record starts."""
 
-from etl.extract.base import Source
+from etl.extract.base import Source, TakesMarksOff
 from etl.extract.cells import text_frame
 from etl.extract.finding import Files, find_files
 from etl.extract.opening import is_once, local, open_files, open_source
@@ -18,6 +18,7 @@ __all__ = [
     "Source",
     "SourceVariables",
     "SqlSource",
+    "TakesMarksOff",
     "deleted_on_error",
     "file_name",
     "find_files",

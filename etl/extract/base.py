@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 from etl.model import Chunk, SourceInfo
 
@@ -33,3 +33,11 @@ class Source(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close it."""
+
+
+@runtime_checkable
+class TakesMarksOff(Protocol):
+    """A source that takes the marks of spreadsheets off its cells."""
+
+    def keep_marks(self) -> None:
+        """Hand cells on as they stand; before the first row is read."""

@@ -16,7 +16,7 @@ from etl.extract.blocks import plain_block, read_block
 from etl.extract.encoding import Encoding, detect, named
 from etl.extract.headers import no_header, unique_headers
 from etl.extract.layout import is_address, layout_of
-from etl.extract.marks import find_marks, plain_text
+from etl.extract.marks import AS_THEY_STAND, find_marks, plain_text
 from etl.extract.pieces import Piece, from_records, printable, regrouped
 from etl.extract.records import BadRecord, read_records
 from etl.extract.sifting import Sieve
@@ -69,6 +69,12 @@ class DelimitedSource:
             },
             words=self._encoding.words,
         )
+
+    def keep_marks(self) -> None:
+        """Hand cells on as they stand: a file of ours guards its formulas by an apostrophe of its own."""
+        notes = tuple(note for note in self._info.notes if note not in self._marks.notes)
+        self._info = replace(self._info, notes=notes)
+        self._marks = AS_THEY_STAND
 
     @property
     def info(self) -> SourceInfo:

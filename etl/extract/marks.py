@@ -39,14 +39,21 @@ class Marks:
 
     columns: frozenset[int] = frozenset()
     notes: tuple[str, ...] = ()
+    formulas: bool = True
 
     def taken_off(self, piece: Piece) -> Piece:
         """Return the piece without marks."""
+        if not self.columns and not self.formulas:
+            return piece
         columns = tuple(
             _unformulated(_without_apostrophe(column) if place in self.columns else column)
             for place, column in enumerate(piece.columns)
         )
         return Piece(piece.lines, columns, piece.ragged, piece.issues)
+
+
+AS_THEY_STAND: Final = Marks(formulas=False)
+"""Nothing is taken off."""
 
 
 def find_marks(names: Sequence[str], first: Piece | None) -> Marks:

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from etl.errors import SourceError
-from etl.extract.base import Source
+from etl.extract.base import Source, TakesMarksOff
 from etl.model import Chunk, SourceInfo
 
 MOST_BYTES: Final = 50 * 10**9
@@ -39,6 +39,11 @@ class PrivateFileSource:
     def sha256(self) -> str | None:
         """Of the bytes that were read."""
         return self._source.sha256
+
+    def keep_marks(self) -> None:
+        """Hand cells on as they stand."""
+        if isinstance(self._source, TakesMarksOff):
+            self._source.keep_marks()
 
     def chunks(self) -> Iterator[Chunk]:
         """Yield the rows."""

@@ -12,7 +12,7 @@ import pandas as pd
 
 from etl.config import SourceRule
 from etl.errors import SourceError
-from etl.extract import PrivateFileSource, Source, deleted_on_error, is_once, local, masked, open_source
+from etl.extract import PrivateFileSource, Source, TakesMarksOff, deleted_on_error, is_once, local, masked, open_source
 from etl.model import Chunk, SourceInfo
 from etl.report.rejects import added_columns, is_rejects_header, source_columns, unguard
 from etl.report.rejects_book import SHEET
@@ -58,6 +58,8 @@ class RepairedSource:
     """Wraps a source whose header is that of a rejects file. Is a :class:`etl.extract.Source`."""
 
     def __init__(self, source: Source) -> None:
+        if isinstance(source, TakesMarksOff):
+            source.keep_marks()
         self._source = source
         self._added = list(added_columns(source.info.columns))
         # A workbook of ours holds no guards; a CSV of ours that somebody saved as one does.
