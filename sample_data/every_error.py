@@ -199,7 +199,7 @@ def _klaviyo(make: _Maker) -> None:
     make.bad("rejected", "list-unknown", Segment="No such list")
     make.good(Segment="VIP", lists=("VIP",))
     make.bad("failed", "klaviyo-invalid", Email="ann@sandbox-refused.com")
-    make.bad("failed", "profile-not-found", Email="ann@sandbox-dropped.com", Segment="VIP")
+    make.bad("unknown", "profile-not-found", Email="ann@sandbox-dropped.com", Segment="VIP")
 
 
 def _broken_records(make: _Maker) -> None:

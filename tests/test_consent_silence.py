@@ -9,6 +9,7 @@ import pytest
 
 from desk import Desk
 from etl import pipeline
+from etl.errors import StoppedError, UnavailableError
 from etl.model import Channel
 from etl.report import Report
 from etl.sandbox import Switches
@@ -64,13 +65,30 @@ UNCLEAR: dict[str, Change] = {
     "a suppression of an unknown list": holding("list_suppressions", [{"reason": "USER_SUPPRESSED"}]),
     "no attributes": each(lambda item: item.pop("attributes")),
     "no profile": lambda document: {**document, "data": []},
-    "data is no list": lambda document: {**document, "data": {"type": "profile"}},
-    "no data": lambda document: {"links": {}},
-    "items are no objects": lambda document: {**document, "data": ["profile"]},
     "somebody else": each(
         lambda item: (item["attributes"].__setitem__("email", "else@mapleshop.com"), item.__setitem__("id", "01ELSE"))
     ),
 }
+
+
+UNREADABLE = {
+    "data is no list": lambda document: {**document, "data": {"type": "profile"}},
+    "no data": lambda document: {"links": {}},
+    "items are no objects": lambda document: {**document, "data": ["profile"]},
+}
+
+
+@pytest.mark.parametrize("silence", UNREADABLE)
+def test_a_page_that_cannot_be_read_subscribes_nobody(desk: Desk, silence: str) -> None:
+    """It is asked for again and again, and then the run stops, resumable: nothing was learnt of anybody."""
+    with pytest.raises(StoppedError):
+        imported(desk, UNREADABLE[silence])
+    assert state_of(desk, 0) == "NEVER_SUBSCRIBED"
+    with pytest.raises(UnavailableError):
+        pipeline.upsert_profile(
+            {"email": "bob@mapleshop.com"}, context=desk.context, lists=[NEWS], subscribe=[Channel.EMAIL]
+        )
+    assert desk.sandbox.requests.get("POST /api/profile-subscription-bulk-create-jobs", 0) == 0
 
 
 @pytest.mark.parametrize("silence", UNCLEAR)
@@ -141,7 +159,7 @@ def test_a_klaviyo_that_says_nothing_at_all_subscribes_nobody(desk: Desk, settin
     assert outcomes(report) == {"unknown": 1}
 
 
-@pytest.mark.parametrize("silence", ["no subscriptions", "no profile", "an unknown word", "no data"])
+@pytest.mark.parametrize("silence", ["no subscriptions", "no profile", "an unknown word"])
 def test_a_single_profile_is_no_exception(desk: Desk, silence: str) -> None:
     tamper(desk, UNCLEAR[silence])
     done = pipeline.upsert_profile(
