@@ -50,8 +50,16 @@ def connection(port: int, *parts: bytes) -> Iterator[socket.socket]:
 
 
 def answered(raw: socket.socket) -> tuple[int, str]:
-    said = raw.recv(4_000).decode()
-    return int(said.split()[1]), said.lower()
+    """Head and body may come in pieces."""
+    said = b""
+    while more := raw.recv(4_000):
+        said += more
+        head, ended, body = said.lower().partition(b"\r\n\r\n")
+        length = re.search(rb"content-length: *(\d+)", head)
+        if ended and length is not None and len(body) >= int(length[1]):
+            break
+    text = said.decode().lower()
+    return int(text.split()[1]), text
 
 
 @pytest.mark.parametrize(
