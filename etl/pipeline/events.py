@@ -90,7 +90,8 @@ def events(
             show_words(context, opened.info)
             said = demand_certain(context, opened.info)
             run_id = _staged(context, store, opened, files, rules, account=account, options=options)
-            store.update_run(run_id, details={"account_name": account.name, "notes": said})
+            noted = store.run(run_id).details.get("notes", ())
+            store.update_run(run_id, details={"account_name": account.name, "notes": [*noted, *said]})
             return load_event_run(context, store, client, run_id, force=force)
 
 
