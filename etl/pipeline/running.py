@@ -127,7 +127,8 @@ def run(
                 parent=parent,
             )
             stage_source(context, store, run_id, opened, rules, limit=limit)
-            store.update_run(run_id, details={"account_name": account.name, "notes": [*said]})
+            noted = store.run(run_id).details.get("notes", ())
+            store.update_run(run_id, details={"account_name": account.name, "notes": [*noted, *said]})
             return load_run(context, store, client, run_id, force=force)
 
 
