@@ -78,7 +78,9 @@ def test_any_bytes_are_read_or_refused_and_every_line_is_there_once(tmp_path: Pa
 @given(
     st.lists(
         st.lists(
-            st.text(st.characters(codec="utf-8", exclude_characters='\0\r\n",;\t|'), max_size=6), min_size=2, max_size=2
+            st.text(st.characters(codec="utf-8", exclude_characters="\0\r\n\",;\t|\x1a'="), max_size=6),
+            min_size=2,
+            max_size=2,
         ),
         max_size=30,
     )
@@ -88,7 +90,9 @@ def test_no_row_of_a_plain_file_is_lost(tmp_path: Path, rows: list[list[str]]) -
     path.write_text("h,i\n" + "".join(f"{one},{two}\n" for one, two in rows), encoding="utf-8", newline="")
     with open_source(path, encoding="utf-8", delimiter=",", chunk_rows=7) as source:
         read = [row for chunk in source.chunks() for row in chunk.frame.itertuples(index=True, name=None)]
-    assert read == [(number + 2, one, two) for number, (one, two) in enumerate(rows)]
+    # Rows of nothing but delimiters are counted as blank; marks of spreadsheets have tests of their own.
+    filled = [(number + 2, *row) for number, row in enumerate(rows) if any(cell.strip() for cell in row)]
+    assert read == filled
 
 
 @QUIET
