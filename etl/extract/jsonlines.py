@@ -1,9 +1,9 @@
-"""JSON Lines: an object a line. Nested objects become columns with dots, arrays stay JSON text."""
+"""JSON: an object a line, or an array of objects. Nested objects become columns with dots, arrays stay JSON text."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -11,33 +11,75 @@ from typing import Any, Final, Self
 import orjson
 
 from etl.errors import SourceError
+from etl.extract.base import Source
 from etl.extract.cells import text_frame, text_of
 from etl.extract.digest import digest_of
+from etl.extract.json_table import UTF16, elements, find_table
+from etl.extract.private import no_room, private_source
 from etl.model import Chunk, Issue, RaggedRow, SourceInfo, Stage
 
-SUFFIXES: Final = (".jsonl", ".ndjson")
+_BLOCK: Final = 1 << 20
+_BOM: Final = b"\xef\xbb\xbf"
 
 
-class JsonLinesSource:
-    """A file of JSON objects, one a line. It is read twice: first for the names of its columns."""
+def in_utf8(path: Path, head: bytes, open_plain: Callable[[Path], Source]) -> Source:
+    """Open a file of JSON; one in UTF-16, as PowerShell writes it, by a copy of it. Raise :class:`SourceError`."""
+    if not head.startswith(UTF16):
+        return open_plain(path)
+
+    def fill(target: Path) -> None:
+        try:
+            with (
+                path.open(encoding="utf-16", newline="") as file,
+                target.open("w", encoding="utf-8", newline="") as out,
+            ):
+                while text := file.read(_BLOCK):
+                    out.write(text)
+        except UnicodeError:
+            raise SourceError(
+                "source-damaged", f"{path.name} is damaged JSON: it is no valid UTF-16", "Copy or export it again."
+            ) from None
+        except OSError as error:
+            raise no_room(error) or error from None
+
+    return private_source(path.name, "read as UTF-16", path.name, fill, open_plain)
+
+
+class JsonSource:
+    """A file of JSON objects, one a line or in an array. It is read twice: first for the names of its columns.
+
+    A row's line is its physical line, or, in an array, its number from 1.
+    """
 
     def __init__(self, path: Path, *, chunk_rows: int) -> None:
-        """Collect the columns. Raise :class:`SourceError` if no line is an object."""
+        """Collect the columns. Raise :class:`SourceError`: nothing in it is an object, or it is cut off."""
         self._path = path
+        self._table = find_table(path)
         self._chunk_rows = chunk_rows
         names: dict[str, None] = {}
-        for _, row, _ in self._lines():
+        for _, row, _ in self._rows():
             if row is not None:
                 names.update(dict.fromkeys(row))
         if not names:
-            raise SourceError("source-empty", f"{path.name} holds no JSON object", "Each line must be one object.")
+            raise SourceError(
+                "source-empty",
+                f"{path.name} holds no JSON object",
+                "Each row must be an object: one a line, or an array of them.",
+            )
         self.sha256 = digest_of(path)
         size = path.stat().st_size
-        self.info = SourceInfo(name=path.name, kind="jsonlines", columns=tuple(names), size=size, unit="B")
+        self.info = SourceInfo(
+            name=path.name,
+            kind="jsonlines" if self._table.lines else "json",
+            columns=tuple(names),
+            size=size,
+            notes=(f"read from {self._table.name!r} of the object",) if self._table.name else (),
+            unit="B",
+        )
 
     def chunks(self) -> Iterator[Chunk]:
         """Yield the rows; a line that is no object is ragged. Absent and null are missing cells."""
-        rows = self._lines()
+        rows = self._rows()
         position = 0
         while batch := list(itertools.islice(rows, self._chunk_rows)):
             lines = [line for line, row, _ in batch if row is not None]
@@ -51,12 +93,15 @@ class JsonLinesSource:
                 position,
             )
 
-    def _lines(self) -> Iterator[tuple[int, dict[str, str | None] | None, bytes]]:
+    def _rows(self) -> Iterator[tuple[int, dict[str, str | None] | None, bytes]]:
+        texts = self._lines() if self._table.lines else elements(self._path, self._table)
+        return ((line, _row(text), text) for line, text in texts)
+
+    def _lines(self) -> Iterator[tuple[int, bytes]]:
         with self._path.open("rb") as file:
             for line, text in enumerate(file, start=1):
-                if not text.strip():
-                    continue
-                yield line, _row(text), text
+                if (content := text.removeprefix(_BOM) if line == 1 else text).strip():
+                    yield line, content
 
     def close(self) -> None:
         """Nothing is held open between chunks."""

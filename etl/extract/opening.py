@@ -13,9 +13,11 @@ from etl.errors import SourceError
 from etl.extract import remote
 from etl.extract.base import Source
 from etl.extract.columnar import MAGIC, ParquetSource
+from etl.extract.containers import container_of, refuse_container
 from etl.extract.delimited import DelimitedSource
-from etl.extract.foreign import refuse_foreign
-from etl.extract.jsonlines import SUFFIXES, JsonLinesSource
+from etl.extract.foreign import BEGINNING, refuse_foreign
+from etl.extract.json_table import SUFFIXES, looks_like_json
+from etl.extract.jsonlines import JsonSource, in_utf8
 from etl.extract.packed import INPUT, copied, spooled, unpack
 from etl.extract.private import PrivateFileSource, deleted_on_error, discard
 from etl.extract.several import Member, SeveralSource
@@ -55,15 +57,17 @@ def open_source(
             return spooled(stream, plain, name=INPUT if str(path) == STANDARD_INPUT else str(path))
     path = Path(path)
     head = _head(path)
-    if (unpacked := unpack(path, head, plain)) is not None:
+    if (unpacked := unpack(path, head, plain, is_archive=container_of(path, head) is None)) is not None:
         return unpacked
     if head.startswith(MAGIC):
         return ParquetSource(path, chunk_rows=chunk_rows)
-    if path.suffix.lower() in SUFFIXES:
-        return JsonLinesSource(path, chunk_rows=chunk_rows)
+    if not head.startswith(MAGICS):
+        refuse_foreign(path, head)
+    if path.suffix.lower() in SUFFIXES or looks_like_json(head):
+        return in_utf8(path, head, lambda file: JsonSource(file, chunk_rows=chunk_rows))
     if head.startswith(MAGICS):
+        refuse_container(path, head)
         return SpreadsheetSource(path, sheet=sheet, header_row=header_row, chunk_rows=chunk_rows)
-    refuse_foreign(path)
     return DelimitedSource(path, encoding=encoding, delimiter=delimiter, chunk_rows=chunk_rows, header_row=header_row)
 
 
@@ -150,7 +154,7 @@ def _head(path: Path) -> bytes:
                 "source-is-device", f"{path} is a device or a socket, not a file", "Give a file or a pipe."
             )
         with path.open("rb") as file:
-            head = file.read(64)
+            head = file.read(BEGINNING)
     except FileNotFoundError:
         raise SourceError("source-not-found", f"There is no file {path}", "Check the path.") from None
     except IsADirectoryError:

@@ -41,8 +41,11 @@ class Readable(Protocol):
         """Let go of it."""
 
 
-def unpack(path: Path, head: bytes, open_plain: Callable[[Path], Source]) -> Source | None:
-    """Return the source inside a compressed file, ``None`` if it is not compressed. Raise :class:`SourceError`."""
+def unpack(path: Path, head: bytes, open_plain: Callable[[Path], Source], *, is_archive: bool = True) -> Source | None:
+    """Return the source inside a compressed file, ``None`` if it is not compressed. Raise :class:`SourceError`.
+
+    ``is_archive``: a ZIP file is one of files, and not a document that only its program reads.
+    """
     if head.startswith(GZIP):
         return _unpacked(path, lambda: gzip.open(path), path.stem, "unpacked with gzip", open_plain)
     if head.startswith(XZ):
@@ -50,7 +53,7 @@ def unpack(path: Path, head: bytes, open_plain: Callable[[Path], Source]) -> Sou
     if head.startswith(ZSTD) or (head[1:4] == _SKIPPABLE and head[0] & 0xF0 == 0x50):  # noqa: PLR2004 - see there
         # Arrow's reader: bounded memory, frame after frame, and a frame that is cut off is an error and not an end.
         return _unpacked(path, lambda: pa.input_stream(str(path), "zstd"), path.stem, "unpacked with zstd", open_plain)
-    if head.startswith(ZIP) and path.suffix.lower() == ".zip":
+    if head.startswith(ZIP) and is_archive:
         return _unzipped(path, open_plain)
     return None
 

@@ -164,8 +164,8 @@ class SeveralSource:
 
 
 def _common_columns(members: Sequence[Member], infos: Sequence[SourceInfo], *, any_columns: bool) -> tuple[str, ...]:
-    """Return the columns of the table: the first header's. In JSON Lines a name that is absent is a missing cell."""
-    strict = [place for place, info in enumerate(infos) if info.kind != "jsonlines" and not any_columns]
+    """Return the columns of the table: the first header's. In JSON a name that is absent is a missing cell."""
+    strict = [place for place, info in enumerate(infos) if info.kind not in {"json", "jsonlines"} and not any_columns]
     if not strict:
         return tuple(dict.fromkeys(column for info in infos for column in info.columns))
     first = strict[0]
