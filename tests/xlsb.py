@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import struct
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -24,8 +24,21 @@ _MICROSOFT: Final = "application/vnd.ms-excel"
 Cell = str | float | bool | dt.date | None
 
 
-def write_xlsb(path: Path, rows: Sequence[Sequence[Cell]], *, name: str = "People", since_1904: bool = False) -> None:
-    """Write one sheet. A text that is an error's name becomes that error."""
+def write_xlsb(
+    path: Path,
+    rows: Sequence[Sequence[Cell]],
+    *,
+    name: str = "People",
+    since_1904: bool = False,
+    formats: Mapping[tuple[int, int], str] | None = None,
+) -> None:
+    """Write one sheet. A text that is an error's name, or ``#0x9F``, becomes that error.
+
+    ``formats``: of numbers, by row and column from 0.
+    """
+    formats = formats or {}
+    own = list(dict.fromkeys(formats.values()))
+    styles = {place: len(_FORMATS) + own.index(code) for place, code in formats.items()}
     days = _DAYS_TO_1904 if since_1904 else 0
     relations = f'<?xml version="1.0" encoding="UTF-8"?><Relationships xmlns="{_PACKAGE}/relationships">'
     parts: dict[str, str | bytes] = {
@@ -57,8 +70,12 @@ def write_xlsb(path: Path, rows: Sequence[Sequence[Cell]], *, name: str = "Peopl
         "xl/styles.bin": b"".join(
             (
                 _record(278),  # BrtBeginStyleSheet
-                _record(617, struct.pack("<I", len(_FORMATS))),  # BrtBeginCellXFs
-                *(_record(47, struct.pack("<HHHHHBBHBB", 0, each, 0, 0, 0, 0, 0, 0, 1, 0)) for each in _FORMATS),
+                *(_record(44, struct.pack("<H", 164 + place), _text(code)) for place, code in enumerate(own)),  # BrtFmt
+                _record(617, struct.pack("<I", len(_FORMATS) + len(own))),  # BrtBeginCellXFs
+                *(
+                    _record(47, struct.pack("<HHHHHBBHBB", 0, each, 0, 0, 0, 0, 0, 0, 1, 0))
+                    for each in (*_FORMATS, *(164 + place for place in range(len(own))))
+                ),
                 _record(618),
                 _record(279),
             )
@@ -68,7 +85,7 @@ def write_xlsb(path: Path, rows: Sequence[Sequence[Cell]], *, name: str = "Peopl
                 _record(129),  # BrtBeginSheet
                 _record(148, struct.pack("<IIII", 0, len(rows) - 1, 0, max(map(len, rows)) - 1)),  # BrtWsDim
                 _record(145),  # BrtBeginSheetData
-                *(_row(number, cells, days) for number, cells in enumerate(rows)),
+                *(_row(number, cells, days, styles) for number, cells in enumerate(rows)),
                 _record(146),
                 _record(130),
             )
@@ -79,25 +96,28 @@ def write_xlsb(path: Path, rows: Sequence[Sequence[Cell]], *, name: str = "Peopl
             archive.writestr(place, content)
 
 
-def _row(number: int, cells: Sequence[Cell], days: int) -> bytes:
+def _row(number: int, cells: Sequence[Cell], days: int, styles: Mapping[tuple[int, int], int]) -> bytes:
     head = struct.pack("<IIHBBBI", number, 0, 300, 0, 0, 0, 0)  # BrtRowHdr
-    return _record(0, head) + b"".join(_cell(place, cell, days) for place, cell in enumerate(cells) if cell is not None)
+    return _record(0, head) + b"".join(
+        _cell(place, cell, days, styles.get((number, place), 0)) for place, cell in enumerate(cells) if cell is not None
+    )
 
 
-def _cell(place: int, cell: Cell, days: int) -> bytes:
+def _cell(place: int, cell: Cell, days: int, style: int) -> bytes:
     if isinstance(cell, str):
         if cell in ERRORS:
             return _record(3, struct.pack("<IIB", place, 0, ERRORS[cell]))  # BrtCellError
+        if cell.startswith("#0x"):
+            return _record(3, struct.pack("<IIB", place, 0, int(cell[1:], 16)))
         return _record(6, struct.pack("<II", place, 0), _text(cell))  # BrtCellSt
     if isinstance(cell, bool):
         return _record(4, struct.pack("<IIB", place, 0, cell))  # BrtCellBool
-    style = 0
     if isinstance(cell, dt.date):
         style = _FORMATS.index(22 if isinstance(cell, dt.datetime) else 14)
         moment = cell if isinstance(cell, dt.datetime) else dt.datetime(cell.year, cell.month, cell.day)  # noqa: DTZ001 - a sheet has no zones
         cell = (moment - _EPOCH) / dt.timedelta(days=1) - days
     elif isinstance(cell, int):
-        return _record(2, struct.pack("<II", place, 0), struct.pack("<i", cell << 2 | 2))  # BrtCellRk
+        return _record(2, struct.pack("<II", place, style), struct.pack("<i", cell << 2 | 2))  # BrtCellRk
     return _record(5, struct.pack("<IId", place, style, cell))  # BrtCellReal
 
 

@@ -68,4 +68,10 @@ CODES: Final = (
         "Cell holds an error such as #N/A",
         "It counts as empty; repair the formula in the sheet, or replace it by its value.",
     ),
+    Code(
+        "formula-uncalculated",
+        Stage.EXTRACT,
+        "Cell holds a formula that was never calculated",
+        "It counts as empty; open the workbook in a spreadsheet program and save it, which stores the values.",
+    ),
 )

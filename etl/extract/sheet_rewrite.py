@@ -1,4 +1,4 @@
-"""Copies of workbooks in which one sheet is mended, cell by cell, so that their reader takes them. For .xlsx."""
+"""Copies of workbooks in which one sheet is mended, cell by cell, so that their reader takes them. For .xlsx, .xlsb."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
+from etl.extract import sheet_binary
 from etl.extract.sheet_xml import number_of, part_of, pieces
 
 UNSOUND: Final = (
@@ -126,12 +127,20 @@ def with_known_errors(path: Path, sheet: str, copy: Path) -> bool:
             else:
                 yield text
 
+    def mended_bytes(part: IO[bytes]) -> Iterator[bytes]:
+        nonlocal unknown
+        data = part.read()
+        known = sheet_binary.with_known_error_bytes(data)
+        unknown += known != data
+        yield known
+
     try:
         with zipfile.ZipFile(path) as archive:
-            place = part_of(archive, sheet)
+            is_binary = sheet_binary.WORKBOOK in archive.namelist()
+            place = (sheet_binary.part_of if is_binary else part_of)(archive, sheet)
             if place not in archive.namelist():
                 return False
-            rewrite(archive, place, mended, copy)
+            rewrite(archive, place, mended_bytes if is_binary else mended, copy)
     except UNSOUND:
         return False
     return unknown > 0

@@ -1,4 +1,4 @@
-"""What a workbook's reader keeps to itself: error cells, hidden rows and columns, merged areas. For .xlsx and .ods.
+"""What a workbook's reader keeps to itself: errors, formats, hidden rows and columns, merged areas. For .xlsx.
 
 The parts of the archive are searched as bytes, in pieces, not parsed: a hostile document finds no parser here, and the
 search is many times as fast as the reading. No expression looks past the next ``<``, so that every search is linear,
@@ -8,13 +8,15 @@ whatever the document holds.
 from __future__ import annotations
 
 import html
+import itertools
 import re
 import zipfile
-import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import IO, Final
+
+from etl.extract.number_format import NumberFormat
+from etl.extract.sheet_styles import identifier_styles
 
 _PIECE: Final = 1 << 22
 _LONGEST_TAG: Final = 1 << 20
@@ -23,6 +25,7 @@ _MOST_BYTES: Final = 2_000_000_000
 _MOST_INDEX_BYTES: Final = 1 << 26
 """Of the parts that say which sheets there are."""
 
+_RELATIONS: Final = "xl/_rels/workbook.xml.rels"
 _SHEET: Final = re.compile(rb"<(?:\w+:)?sheet\b[^<>]*>")
 _RELATION: Final = re.compile(rb"<(?:\w+:)?Relationship\b[^<>]*>")
 _ERROR: Final = re.compile(
@@ -31,52 +34,134 @@ _ERROR: Final = re.compile(
 _HIDDEN_ROW: Final = re.compile(rb'<(?:\w+:)?row\b[^<>]*\bhidden="(?:1|true)"')
 _HIDDEN_COLUMN: Final = re.compile(rb'<(?:\w+:)?col\b(?=[^<>]*\bhidden="(?:1|true)")[^<>]*>')
 _MERGED: Final = re.compile(rb'<(?:\w+:)?mergeCell\b[^<>]*\bref="[A-Z]{1,3}([0-9]{1,7}):[A-Z]{1,3}([0-9]{1,7})"')
-_ODS_ERROR: Final = re.compile(rb'\bcalcext:value-type="error"')
+_FORMULA: Final = re.compile(rb"<(?:\w+:)?f\b")
+_VALUELESS: Final = re.compile(
+    rb"(?:</(?:\w+:)?f\s*>|<(?:\w+:)?f\b[^<>]*/>)\s*(?:\Z|</(?:\w+:)?c\s*>|<(?:\w+:)?v\b[^<>]*>(?:\Z|<)|<(?:\w+:)?v\b[^<>]*/>)"
+)
+_COMPUTED_LATER: Final = re.compile(rb"<(?:\w+:)?calcPr\b[^<>]*\bfullCalcOnLoad\s*=\s*[\"'](?:1|true)[\"']")
+_PART: Final = re.compile(rb"<(?:\w+:)?(row|c|f|v)\b([^<>]*)>([^<>]{0,2})")
+_ROW_NUMBER: Final = re.compile(rb"(?:\s|\A)r\s*=\s*[\"']([0-9]{1,7})[\"']")
+_CELL_PLACE: Final = re.compile(rb"(?:\s|\A)r\s*=\s*[\"']([A-Z]{1,3})([0-9]{1,7})[\"']")
+_CELL_STYLE: Final = re.compile(rb"(?:\s|\A)s\s*=\s*[\"']([0-9]{1,5})[\"']")
+_MAY_BE_EMPTY: Final = re.compile(rb"\st\s*=\s*[\"'](?:str|e)[\"']")
+
+Place = tuple[int, int]
+"""Row and column of a cell, from 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Oddities:
-    """``errors``: (row, column) of cells such as ``#N/A``, from 1. ``unplaced``: errors whose place is not told.
+    """``errors``: cells such as ``#N/A``. ``uncalculated``: formulas without a value, or whose value nobody computed.
 
+    ``shown``: how cells show their number, where that is more than the number: the format, or the text itself.
     ``merged``: (first row, last row) of each merged area.
     """
 
-    errors: tuple[tuple[int, int], ...] = ()
-    unplaced: int = 0
+    errors: tuple[Place, ...] = ()
+    uncalculated: tuple[Place, ...] = ()
+    shown: Mapping[Place, NumberFormat | str] = field(default_factory=dict)
     hidden_rows: int = 0
     hidden_columns: int = 0
     merged: tuple[tuple[int, int], ...] = ()
 
 
-def oddities_of(path: Path, sheet: str) -> Oddities:
-    """Look through a workbook's archive; nothing is found in formats that are none, and in parts that are damaged."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-            if "content.xml" in names:
-                with archive.open("content.xml") as part:
-                    return Oddities(unplaced=sum(len(_ODS_ERROR.findall(piece)) for piece in pieces(part)))
-            place = part_of(archive, sheet)
-            if place not in names:
-                return Oddities()
-            with archive.open(place) as part:
-                return _looked_through(part)
-    except (OSError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, KeyError):
-        # Whether the file is sound is the reader's business.
+def looked_through(archive: zipfile.ZipFile, sheet: str) -> Oddities:
+    """Look through a sheet of a workbook (.xlsx). Raise what damaged archives raise."""
+    place = part_of(archive, sheet)
+    if place not in archive.namelist():
         return Oddities()
+    styles = identifier_styles(archive, _styles_of(archive))
+    is_computed_later = _COMPUTED_LATER.search(_index(archive, "xl/workbook.xml")) is not None
+    with archive.open(place) as part:
+        found, is_doubtful = _searched(part, is_computed_later=is_computed_later)
+    if styles or is_doubtful:
+        with archive.open(place) as part:
+            walk = _Walk(styles)
+            walk.through(part)
+        bare = walk.uncalculated(is_computed_later=is_computed_later)
+        found = replace(found, shown=walk.shown, uncalculated=bare)
+    return found
 
 
-def _looked_through(part: IO[bytes]) -> Oddities:
-    errors: list[tuple[int, int]] = []
+class _Walk:
+    """Goes through a sheet cell by cell: which are shown as identifiers, and which formulas have no value."""
+
+    def __init__(self, styles: Mapping[int, NumberFormat]) -> None:
+        self._styles = styles
+        self.shown: dict[Place, NumberFormat | str] = {}
+        self._bare: list[Place] = []
+        self._zero: list[Place] = []
+        self._formulas = self._row = self._column = 0
+        self._is_open = self._may_be_empty = False
+
+    def through(self, part: IO[bytes]) -> None:
+        """Take all tags in order."""
+        steps = {b"row": self._begin_row, b"c": self._begin_cell, b"f": self._formula, b"v": self._value}
+        for tag in itertools.chain.from_iterable(map(_PART.finditer, pieces(part))):
+            steps[tag[1]](tag[2], tag[3])
+        self._end_cell()
+
+    def uncalculated(self, *, is_computed_later: bool) -> tuple[Place, ...]:
+        """Return the formulas without a value.
+
+        Where everything is computed when the workbook is opened, and every formula of the sheet is 0 so far, nothing
+        was computed yet: libraries write that 0.
+        """
+        if is_computed_later and self._zero and len(self._zero) + len(self._bare) == self._formulas:
+            return tuple((self._bare + self._zero)[:_MOST_ERRORS])
+        return tuple(self._bare[:_MOST_ERRORS])
+
+    def _begin_row(self, attributes: bytes, _: bytes) -> None:
+        self._end_cell()
+        found = _ROW_NUMBER.search(attributes)
+        self._row, self._column = int(found[1]) if found else self._row + 1, 0
+
+    def _begin_cell(self, attributes: bytes, _: bytes) -> None:
+        self._end_cell()
+        if found := _CELL_PLACE.search(attributes):
+            self._row, self._column = int(found[2]), number_of(found[1])
+        else:
+            self._column += 1
+        self._may_be_empty = _MAY_BE_EMPTY.search(attributes) is not None
+        if (found := _CELL_STYLE.search(attributes)) and (style := self._styles.get(int(found[1]))):
+            self.shown[self._row, self._column] = style
+
+    def _end_cell(self) -> None:
+        if self._is_open:
+            self._bare.append((self._row, self._column))
+            self._is_open = False
+
+    def _formula(self, _: bytes, __: bytes) -> None:
+        self._formulas += 1
+        self._is_open = True
+
+    def _value(self, _: bytes, text: bytes) -> None:
+        if self._is_open and (text or self._may_be_empty):  # a formula may make an empty text
+            self._is_open = False
+            if text == b"0":
+                self._zero.append((self._row, self._column))
+
+
+def _searched(part: IO[bytes], *, is_computed_later: bool) -> tuple[Oddities, bool]:
+    """Return what is found at first sight, and whether some formula may have no value."""
+    errors: list[Place] = []
     merged: list[tuple[int, int]] = []
     hidden_rows = hidden_columns = 0
+    is_doubtful = False
     for piece in pieces(part):
+        is_doubtful = is_doubtful or (_FORMULA if is_computed_later else _VALUELESS).search(piece) is not None
         hidden_rows += len(_HIDDEN_ROW.findall(piece))
         hidden_columns += sum(_span(found[0]) for found in _HIDDEN_COLUMN.finditer(piece))
         merged += [(int(first), int(last)) for first, last in _MERGED.findall(piece)]
         if len(errors) < _MOST_ERRORS:
             errors += [(int(row), number_of(letters)) for letters, row in _ERROR.findall(piece)]
-    return Oddities(tuple(errors[:_MOST_ERRORS]), 0, hidden_rows, hidden_columns, tuple(merged))
+    found = Oddities(
+        errors=tuple(errors[:_MOST_ERRORS]),
+        hidden_rows=hidden_rows,
+        hidden_columns=hidden_columns,
+        merged=tuple(merged),
+    )
+    return found, is_doubtful
 
 
 def pieces(part: IO[bytes]) -> Iterator[bytes]:
@@ -99,15 +184,31 @@ def pieces(part: IO[bytes]) -> Iterator[bytes]:
 
 def part_of(archive: zipfile.ZipFile, sheet: str) -> str:
     """Return the name of the part that holds a sheet, ``""`` where the workbook does not say."""
-    relations = {
-        _attribute(found, b"Id"): _attribute(found, b"Target")
-        for found in _RELATION.findall(_index(archive, "xl/_rels/workbook.xml.rels"))
-    }
     for found in _SHEET.findall(_index(archive, "xl/workbook.xml")):
         if html.unescape(_attribute(found, b"name")) == sheet:
-            target = relations.get(_attribute(found, rb"(?:\w+:)?id"), "")
-            return target.lstrip("/") if target.startswith("/") else f"xl/{target}"
+            return part_by_relation(archive, _RELATIONS, _attribute(found, rb"(?:\w+:)?id"))
     return ""
+
+
+def part_by_relation(archive: zipfile.ZipFile, relations: str, name: str) -> str:
+    """Return the name of the part of a relation. ``relations``: the part that lists them."""
+    for found in _RELATION.findall(_index(archive, relations)):
+        if _attribute(found, b"Id") == name:
+            return _target(found)
+    return ""
+
+
+def _target(relation: bytes) -> str:
+    target = _attribute(relation, b"Target")
+    return target.lstrip("/") if target.startswith("/") else f"xl/{target}"
+
+
+def _styles_of(archive: zipfile.ZipFile) -> str:
+    """Return the name of the part that holds the styles."""
+    for found in _RELATION.findall(_index(archive, _RELATIONS)):
+        if _attribute(found, b"Type").endswith("/styles"):
+            return _target(found)
+    return "xl/styles.xml"
 
 
 def _index(archive: zipfile.ZipFile, name: str) -> bytes:

@@ -14,11 +14,14 @@ from etl.extract.cells import text_frame, text_of
 from etl.extract.digest import digest_of
 from etl.extract.headers import no_header, unique_headers
 from etl.extract.layout import is_address
+from etl.extract.number_format import NumberFormat
 from etl.extract.private import discard, private_path
+from etl.extract.sheet_cells import SHORTENED, kept_whole, sheet_text
 from etl.extract.sheet_extent import check_archive, within_reason
+from etl.extract.sheet_oddities import oddities_of
 from etl.extract.sheet_reader import ReaderError, SheetReader
 from etl.extract.sheet_rewrite import with_known_errors
-from etl.extract.sheet_xml import Oddities, oddities_of
+from etl.extract.sheet_xml import Oddities, Place
 from etl.model import Chunk, Issue, Severity, SourceInfo, Stage
 
 MAGICS: Final = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
@@ -27,6 +30,7 @@ SHEET_TYPES: Final = "column_types"
 _LOOKED_THROUGH: Final = 30
 """Rows among which the header is looked for: above it there may be a title and blank rows."""
 _HEADER_SHARE: Final = 0.6
+_FORMATS_SHOWN: Final = 3
 _BLANK: Final[list[Any]] = []
 """Every blank row: it is never changed."""
 
@@ -46,12 +50,19 @@ class SpreadsheetSource:
         if any(is_address(cell) for cell in cells if isinstance(cell, str)):
             raise no_header(f"row {self._header + 1} of sheet {name!r}")
         oddities = oddities_of(path, name)
-        self._errors = {place for place in oddities.errors if place[0] > self._header + 1 and place[1] <= width}
+        self._odd = {
+            code: {place for place in places if place[0] > self._header + 1 and place[1] <= width}
+            for code, places in (("cell-error", oddities.errors), ("formula-uncalculated", oddities.uncalculated))
+        }
         notes += _told(oddities, self._header + 1)
+        notes += self._as_shown(oddities)
         if self._header:
             notes.append(f"the header is row {self._header + 1} of the sheet")
         self.sha256 = digest_of(path)
         types = _types(self._rows[self._header + 1 :], width)
+        notes += _told_of_old_book(
+            path, [name for name, kind in zip(self._columns, types, strict=True) if kind == "number"]
+        )
         self._moments = [place for place, kind in enumerate(types) if kind == "datetime"]
         self.info = SourceInfo(
             name=path.name,
@@ -70,7 +81,7 @@ class SpreadsheetSource:
         """Yield the rows below the header; blank ones are no records. ``position`` counts rows."""
         width = len(self._columns)
         numbered = (
-            (number, [text_of(cell) for cell in self._timed(row[:width])])
+            (number, [sheet_text(cell) for cell in self._timed(row[:width])])
             for number, row in enumerate(itertools.islice(self._rows, self._header + 1, None), start=self._header + 2)
         )
         filled = ((number, row) for number, row in numbered if any(row))
@@ -92,14 +103,42 @@ class SpreadsheetSource:
                 row[place] = f"{row[place].isoformat()} 00:00:00"
         return row
 
+    def _as_shown(self, oddities: Oddities) -> list[str]:
+        """Make cells what the sheet shows, below the header; return what to say of it."""
+        for row, column in self._odd["formula-uncalculated"]:
+            _put(self._rows, (row, column), "")  # a 0 that nobody computed
+        long = [kept_whole(self._rows[self._header + 1 :], place) for place in range(len(self._columns))]
+        shown = [0] * len(self._columns)
+        formats: dict[int, set[str]] = {}
+        for (row, column), how in oddities.shown.items():
+            if row > self._header + 1 and column <= len(shown) and _shown(self._rows, (row, column), how):
+                shown[column - 1] += 1
+                if not isinstance(how, str):
+                    formats.setdefault(column - 1, set()).add(how.code)
+        notes = []
+        if any(shown):
+            told = (
+                f"{self._columns[place]!r} ({count:,} cells{_of(formats.get(place, set()))})"
+                for place, count in enumerate(shown)
+                if count
+            )
+            notes.append(f"numbers are read as the sheet shows them: {', '.join(told)}")
+        if any(long):
+            told = (f"{self._columns[place]!r} ({count:,} cells)" for place, count in enumerate(long) if count)
+            notes.append(
+                "numbers of 16 and more digits, of which a workbook keeps 15, are written as 1.23E+18: "
+                f"{', '.join(told)}; export such columns as text"
+            )
+        return notes
+
     def _broken_cells(self, batch: Sequence[tuple[int, list[str | None]]]) -> Iterator[Issue]:
-        """Say where a cell holds ``#N/A`` or the like: it counts as empty, but somebody meant something."""
-        if not self._errors or not batch:
+        """Say where a cell holds ``#N/A`` or a formula without value: it counts as empty, but something was meant."""
+        if not batch:
             return
         lines = {number for number, _ in batch}
-        for row, column in sorted(place for place in self._errors if place[0] in lines):
-            header = self._columns[column - 1]
-            yield Issue(row, Stage.EXTRACT, "cell-error", header, severity=Severity.WARNING)
+        for code, places in self._odd.items():
+            for row, column in sorted(place for place in places if place[0] in lines):
+                yield Issue(row, Stage.EXTRACT, code, self._columns[column - 1], severity=Severity.WARNING)
 
     def close(self) -> None:
         """Let go of the rows."""
@@ -112,6 +151,34 @@ class SpreadsheetSource:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _put(rows: Sequence[list[Any]], place: Place, text: str) -> None:
+    row, column = place
+    if row <= len(rows) and column <= len(rows[row - 1]):
+        rows[row - 1][column - 1] = text
+
+
+def _shown(rows: Sequence[list[Any]], place: Place, how: NumberFormat | str) -> bool:
+    """Make a number what is shown of it; return whether that is another text. What was rounded stays a number."""
+    row, column = place
+    if row > len(rows) or column > len(rows[row - 1]):
+        return False
+    cell = rows[row - 1][column - 1]
+    if isinstance(how, str):
+        text: str | None = how
+    elif type(cell) in {int, float} and abs(cell) < SHORTENED:
+        text = how.shown(cell)
+    else:
+        return False
+    if text is None or text == sheet_text(cell):
+        return False
+    rows[row - 1][column - 1] = text
+    return True
+
+
+def _of(formats: set[str]) -> str:
+    return f", {' and '.join(sorted(formats))}" if 0 < len(formats) <= _FORMATS_SHOWN else ""
 
 
 def _types(rows: Sequence[Sequence[Any]], width: int) -> list[str]:
@@ -138,9 +205,18 @@ def _told(oddities: Oddities, header: int) -> list[str]:
         notes.append(f"{oddities.hidden_columns:,} hidden columns are read like the others")
     if merged := sum(last > header for _, last in oddities.merged):
         notes.append(f"{merged:,} merged areas among the rows: only the first cell of each holds its value")
-    if oddities.unplaced:
-        notes.append(f"{oddities.unplaced:,} cells hold an error such as #N/A and count as empty")
     return notes
+
+
+def _told_of_old_book(path: Path, numbers: list[str]) -> list[str]:
+    """Say what cannot be known of a workbook (.xls): how its numbers are shown."""
+    with path.open("rb") as file:
+        is_old = file.read(4) == MAGICS[1]
+    if not numbers or not is_old:
+        return []
+    named = ", ".join(map(repr, numbers[:_FORMATS_SHOWN])) + (" and others" if len(numbers) > _FORMATS_SHOWN else "")
+    said = f"in .xls it cannot be known how numbers are shown (a 1040 as 01040): {named} are read as they are stored"
+    return [f"{said}; where zeros matter, save it as .xlsx"]
 
 
 def _read(path: Path, wanted: str | int | None) -> tuple[str, list[str], list[list[Any]]]:
