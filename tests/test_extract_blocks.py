@@ -15,7 +15,9 @@ from etl.extract import open_source
 from etl.extract import texts as texts_module
 from etl.extract.blocks import plain_block
 from etl.extract.delimited import DelimitedSource
+from etl.extract.dialect import Dialect
 from etl.extract.layout import layout_of
+from etl.extract.nulls import Nulls
 from etl.extract.pieces import from_records, printable
 from etl.extract.records import BadRecord, read_records
 from etl.extract.sifting import Sieve
@@ -24,12 +26,14 @@ from etl.model import Issue, RaggedRow
 Found = tuple[list[tuple[int, ...]], list[RaggedRow], set[Issue]]
 
 
-def by_blocks(path: Path, chunk_rows: int, encoding: str | None = None) -> tuple[Found, list[int]]:
+def by_blocks(path: Path, chunk_rows: int, encoding: str, given: Dialect | None) -> tuple[Found, list[int], Dialect]:
     rows: list[tuple[int, ...]] = []
     ragged: list[RaggedRow] = []
     issues: list[Issue] = []
     counts = []
-    with DelimitedSource(path, encoding=encoding, delimiter=",", chunk_rows=chunk_rows) as source:
+    marks = {"quote": given.quote, "escape": given.escape} if given is not None else {}
+    with DelimitedSource(path, encoding=encoding, delimiter=",", chunk_rows=chunk_rows, **marks) as source:
+        dialect = source.dialect
         for chunk in source.chunks():
             rows += chunk.frame.itertuples(name=None)
             ragged += chunk.ragged
@@ -39,17 +43,22 @@ def by_blocks(path: Path, chunk_rows: int, encoding: str | None = None) -> tuple
             counts.append((chunk.records, max(lines, default=0)))
         assert source.sha256 is not None
     assert len(issues) == len(set(issues))
-    return (rows, ragged, set(issues)), [count for count, _ in counts]
+    return (rows, ragged, set(issues)), [count for count, _ in counts], dialect
 
 
-def one_by_one(data: bytes, codec: str) -> Found:
+def one_by_one(data: bytes, codec: str, dialect: Dialect) -> Found:
     text = data.decode("utf-8-sig" if codec == "utf-8" else codec, "surrogateescape")
-    records = read_records(io.StringIO(text, newline=""), ",")
+    first = next(read_records(io.StringIO(text, newline=""), dialect))
+    assert not isinstance(first, BadRecord)
+    width = len(first[1])
+    records = read_records(
+        io.StringIO(text, newline=""), dialect, holds_rows=lambda held: dialect.holds_rows(held, width)
+    )
     header = next(records)
     assert not isinstance(header, BadRecord)
     rest = list(records)
     layout, _ = layout_of(header[1], [record[1] for record in rest if not isinstance(record, BadRecord)])
-    piece = Sieve().sifted(from_records(rest, layout))
+    piece = Sieve().sifted(Nulls(None).emptied(from_records(rest, layout)))
     names = [f"c{place}" for place in range(len(header[1]))]
     return list(piece.frame(names).itertuples(name=None)), list(piece.ragged), set(piece.issues)
 
@@ -75,17 +84,20 @@ def files(draw: st.DrawFn, cells: st.SearchStrategy[str], ends: st.SearchStrateg
     )
 
 
-def same(path: Path, data: bytes, block: int, chunk_rows: int, encoding: str = "utf-8") -> None:
+def same(
+    path: Path, data: bytes, block: int, chunk_rows: int, encoding: str = "utf-8", *, given: Dialect | None = None
+) -> Dialect:
     path.write_bytes(data)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(texts_module, "BLOCK", block)
         patch.setattr(texts_module, "_PIECE", max(block // 4, 1))
-        found, counts = by_blocks(path, chunk_rows, encoding)
+        found, counts, dialect = by_blocks(path, chunk_rows, encoding, given)
         data = data[: texts_module.end_of_text(path)]
-    rows, ragged, issues = one_by_one(data, encoding)
+    rows, ragged, issues = one_by_one(data, encoding, dialect)
     assert found == (rows, ragged, issues)
     assert sum(counts) == len(rows) + len(ragged)
     assert all(count == chunk_rows for count in counts[:-1])
+    return dialect
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +111,23 @@ def test_any_file_is_read_as_record_by_record(
     path: Path, data: st.DataObject, width: int, block: int, chunk_rows: int
 ) -> None:
     same(path, data.draw(files(CELLS, ENDS, width)), block, chunk_rows)
+
+
+MARKED = st.one_of(
+    st.sampled_from(["a", "é", "'b'", "'c, d'", "'e''f'", "'two\nlines'", '"', '"x"', '"y, z"', '"o\np"']),
+    st.sampled_from(["\\", '\\"', "\\,", "\\\n", "\\\r\n", "\\\\", "\\n", "\\N", '"t\\"u"', "'v\\'w'"]),
+    st.sampled_from([' "r"', '"s" ', "  ", "", "a@b.cd", '"g,h\ni', 'j"', "k,l"]),
+)  # fmt: skip
+GIVEN = [Dialect(quote=quote, escape=escape) for quote in ('"', "'", "") for escape in ("", "\\")]
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.data(), st.integers(1, 5), st.integers(1, 80), st.sampled_from([None, *GIVEN]))
+def test_any_dialect_is_read_as_record_by_record(
+    path: Path, data: st.DataObject, width: int, block: int, given: Dialect | None
+) -> None:
+    dialect = same(path, data.draw(files(MARKED, ENDS, width)), block, 3, given=given)
+    assert given is None or (dialect.quote, dialect.escape) == (given.quote, given.escape)
 
 
 @settings(max_examples=300, deadline=None)
@@ -140,11 +169,11 @@ def test_a_plain_file_never_sees_the_slow_reader(path: Path, monkeypatch: pytest
     "data", ['a,5" x\n', '"a"b,c\n', 'a,"b\n', "a,b\rc,d\n", "a,\0\n", "\ufeffa,b\n", "a,b\r", "no end"]
 )
 def test_what_is_in_doubt_is_no_plain_block(data: str) -> None:
-    assert plain_block(data.encode(), ",", last=data != "no end") is None
+    assert plain_block(data.encode(), Dialect(), last=data != "no end") is None
 
 
 @pytest.mark.parametrize("data", ["a,b", "a,b\r\n", '"a\nb",c\n', '"",""\n', '"""",b\n', "\n\r\n\na\n"])
 def test_what_is_not_in_doubt(data: str) -> None:
-    block = plain_block(data.encode(), ",", last=True)
+    block = plain_block(data.encode(), Dialect(), last=True)
     assert block is not None
     assert len(block.lines) == 1

@@ -42,7 +42,13 @@ CODES: Final = (
         "quote-malformed",
         Stage.EXTRACT,
         "Text follows a closing quote",
-        "Double the quotes inside the cell, or export the file again.",
+        "Double the quotes inside the cell, or name what stands before them in [source] escape.",
+    ),
+    Code(
+        "quote-holds-rows",
+        Stage.EXTRACT,
+        "A stray quote would make several rows one",
+        'Double or take off the quote in this line; if quotes are letters in all the file, set quote = "" in [source].',
     ),
     Code(
         "cell-has-nul",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from etl.config.base import Model
 
@@ -36,6 +37,15 @@ class SourceRule(Model):
     )
     encoding: str | None = Field(None, description="Encoding of a text file; default: detected")
     delimiter: str | None = Field(None, min_length=1, max_length=1, description="Cell delimiter; default: detected")
+    quote: str | None = Field(
+        None, max_length=1, description='Character around cells, "" for none; default: detected, mostly \'"\''
+    )
+    escape: str | None = Field(
+        None, max_length=1, description='Character that protects the next one, "" for none; default: detected'
+    )
+    null_values: tuple[str, ...] | None = Field(
+        None, description="Cells of a text file that are empty; default: \\N, as databases write NULL"
+    )
     sheet: str | Annotated[int, Field(ge=1)] | None = Field(
         None, description="Sheet of a spreadsheet, by name or number; default: the first that is filled and not hidden"
     )
@@ -99,12 +109,35 @@ class SourceRule(Model):
         given = [self.path] if isinstance(self.path, str) else self.path or []
         return [path if folder is None or re.match(_ELSEWHERE, path) else str(folder / path) for path in given]
 
+    @field_validator("delimiter", "quote", "escape")
+    @classmethod
+    def _marks(cls, given: str | None, info: ValidationInfo) -> str | None:
+        if given in {"\r", "\n", "\0"}:
+            raise ValueError("a line break or NUL is none")
+        if info.field_name != "delimiter" and given and (given.isalnum() or given.isspace()):
+            raise ValueError("a letter, a digit or a blank is none")
+        return given
+
     @field_validator("lookback")
     @classmethod
     def _looks_back(cls, lookback: int | str | None) -> int | str | None:
         if isinstance(lookback, int) and lookback < 0:
             raise ValueError("a look-back is not negative")
         return lookback
+
+    @model_validator(mode="after")
+    def _different_marks(self) -> Self:
+        given = [name for name in ("delimiter", "quote", "escape") if getattr(self, name)]
+        for first, second in itertools.combinations(given, 2):
+            if getattr(self, first) == getattr(self, second):
+                raise ValueError(f"{first} and {second} are the same character; doubled quotes need no escape")
+        return self
+
+    @property
+    def reads_text(self) -> bool:
+        """Whether something is said of how a text file, or a table, is read."""
+        options = (self.encoding, self.delimiter, self.quote, self.escape, self.null_values, self.header_row)
+        return any(option is not None for option in options)
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -134,4 +167,4 @@ class SourceRule(Model):
 
 
 _QUERY_KEYS: Final = ("query", "query_file", "parameters", "watermark", "lookback", "timeout")
-_FILE_KEYS: Final = ("path", "encoding", "delimiter", "sheet", "header_row")
+_FILE_KEYS: Final = ("path", "encoding", "delimiter", "quote", "escape", "null_values", "sheet", "header_row")

@@ -8,9 +8,8 @@ strict reader, and a property test holds both to the same cells, lines and compl
 from __future__ import annotations
 
 import codecs
-import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -20,10 +19,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
+from etl.extract.dialect import Dialect
 from etl.extract.layout import Layout
 from etl.extract.pieces import TEXT, Lines, Piece, columns_of, wrong_width
 
-_QUOTE: Final = ord('"')
 _FEED: Final = ord("\n")
 _RETURN: Final = ord("\r")
 
@@ -45,18 +44,21 @@ class PlainBlock:
     has_long_cells: bool
 
 
-def plain_block(data: bytes, delimiter: str, *, last: bool) -> PlainBlock | None:
+def plain_block(data: bytes, dialect: Dialect, *, last: bool) -> PlainBlock | None:
     """Return the whole records at the beginning of these bytes (UTF-8), ``None`` where their shape is in doubt.
 
     ``last``: the file ends here. ``data`` begins with a record.
     """
     if data.startswith(codecs.BOM_UTF8) or b"\0" in data:
         return None  # Arrow would skip the mark
+    if dialect.blanks or (dialect.escape and dialect.escape.encode() in data):
+        return None  # of which Arrow knows nothing, or something else
     if b"\r" in data and data.count(b"\r") != data.count(b"\r\n") + data.endswith(b"\r"):
         return None
     letters = np.frombuffer(data, np.uint8)
     feeds = np.flatnonzero(letters == _FEED)
-    quotes = np.flatnonzero(letters == _QUOTE) if b'"' in data else np.zeros(0, np.intp)
+    quote = dialect.quote.encode()
+    quotes = np.flatnonzero(letters == ord(quote)) if quote and quote in data else np.zeros(0, np.intp)
     ends = feeds
     if len(quotes):
         outside = (np.searchsorted(quotes, feeds) & 1) == 0
@@ -64,7 +66,11 @@ def plain_block(data: bytes, delimiter: str, *, last: bool) -> PlainBlock | None
     size = len(data) if last else int(ends[-1]) + 1 if len(ends) else 0
     quotes = quotes[: np.searchsorted(quotes, size)]
     feeds = feeds[: np.searchsorted(feeds, size)]
-    if not size or data[:size].endswith(b"\r") or (len(quotes) and not _well_quoted(letters, quotes, size, delimiter)):
+    if (
+        not size
+        or data[:size].endswith(b"\r")
+        or (len(quotes) and not _well_quoted(letters, quotes, size, dialect.delimiter))
+    ):
         return None
     starts = np.concatenate(([0], ends + 1))
     stops = np.concatenate((ends + 1, [size]))
@@ -77,7 +83,17 @@ def plain_block(data: bytes, delimiter: str, *, last: bool) -> PlainBlock | None
     )
 
 
-def read_block(block: PlainBlock, delimiter: str, layout: Layout, first_line: int) -> Piece | None:
+def holds_rows(block: PlainBlock, judge: Callable[[str], bool]) -> bool:
+    """Whether some record of several lines is, as ``judge`` sees it, several rows that a stray quote has made one."""
+    if not block.has_long_cells:
+        return False
+    # Blank lines behind a record are counted with it here, and judged as none of it.
+    long = np.flatnonzero(np.diff(np.append(block.lines, block.line_count + 1)) > 1)
+    texts = (str(block.data[block.starts[place] : block.stops[place]], "utf-8") for place in long)
+    return any(map(judge, texts))
+
+
+def read_block(block: PlainBlock, dialect: Dialect, layout: Layout, first_line: int) -> Piece | None:
     """Return the records of a block of UTF-8 as columns, ``None`` if Arrow cannot. ``first_line``: of the block."""
     lines = block.lines + first_line
     if not len(lines):
@@ -97,7 +113,10 @@ def read_block(block: PlainBlock, delimiter: str, layout: Layout, first_line: in
                 column_names=names, use_threads=False, block_size=max(len(block.data), 1), encoding="utf8"
             ),
             parse_options=arrow_csv.ParseOptions(
-                delimiter=delimiter, newlines_in_values=block.has_long_cells, invalid_row_handler=note
+                delimiter=dialect.delimiter,
+                quote_char=dialect.quote or False,
+                newlines_in_values=block.has_long_cells,
+                invalid_row_handler=note,
             ),
             convert_options=arrow_csv.ConvertOptions(
                 column_types=dict.fromkeys(names, TEXT), strings_can_be_null=False, check_utf8=False
@@ -119,17 +138,17 @@ def read_block(block: PlainBlock, delimiter: str, layout: Layout, first_line: in
         (int(lines[place]), str(block.data[block.starts[place] : block.stops[place]], "utf-8"))
         for place in sorted(set(odd))
     ]
-    return _with_odd(Piece(lines[kept], columns), texts, delimiter, layout)
+    return _with_odd(Piece(lines[kept], columns), texts, dialect, layout)
 
 
-def _with_odd(piece: Piece, odd: Sequence[tuple[int, str]], delimiter: str, layout: Layout) -> Piece:
+def _with_odd(piece: Piece, odd: Sequence[tuple[int, str]], dialect: Dialect, layout: Layout) -> Piece:
     """Return a piece with the records of another width: rows where the layout says how, else each told."""
     ragged = []
     issues = []
     fitted: list[list[str]] = []
     places: list[int] = []
     for line, text in odd:
-        cells = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
+        cells = next(dialect.reader(io.StringIO(text, newline="")))
         if cells == [""]:
             continue  # quotes around nothing are a blank line too
         if (row := layout.fit(cells)) is not None:

@@ -11,15 +11,17 @@ from types import TracebackType
 from typing import Final, Self
 
 from etl.errors import SourceError
-from etl.extract import dialect
-from etl.extract.blocks import plain_block, read_block
-from etl.extract.encoding import Encoding, detect, named
+from etl.extract.blocks import holds_rows, plain_block, read_block
+from etl.extract.dialect import Dialect, separator_line
+from etl.extract.encoding import Encoding, detect, given
 from etl.extract.headers import no_header, unique_headers
 from etl.extract.layout import is_address, layout_of
 from etl.extract.marks import AS_THEY_STAND, find_marks, plain_text
+from etl.extract.nulls import Nulls
 from etl.extract.pieces import Piece, from_records, printable, regrouped
 from etl.extract.records import BadRecord, read_records
 from etl.extract.sifting import Sieve
+from etl.extract.sniffing import sniff
 from etl.extract.texts import Bytes, Text, is_by_byte
 from etl.model import Chunk, SourceInfo
 
@@ -30,12 +32,24 @@ class DelimitedSource:
     """A file of records separated by ``,`` ``;`` tab or ``|``."""
 
     def __init__(
-        self, path: Path, *, encoding: str | None, delimiter: str | None, chunk_rows: int, header_row: int | None = None
+        self,
+        path: Path,
+        *,
+        encoding: str | None,
+        delimiter: str | None,
+        chunk_rows: int,
+        header_row: int | None = None,
+        quote: str | None = None,
+        escape: str | None = None,
+        null_values: Sequence[str] | None = None,
     ) -> None:
-        """Find out encoding, delimiter and header. ``header_row``: its line. Raise :class:`SourceError`."""
+        """Find out encoding, dialect and header where not given. ``header_row``: its line. Raise :class:`SourceError`.
+
+        ``quote``, ``escape``: empty for none. ``null_values``: cells that are empty.
+        """
         self._path = path
         self._chunk_rows = chunk_rows
-        self._encoding = named(encoding) if encoding else detect(path)
+        self._encoding = given(encoding, path) if encoding else detect(path)
         self._raw = Bytes(path)
         by_byte = is_by_byte(self._encoding.codec)
         self._text = (
@@ -43,18 +57,21 @@ class DelimitedSource:
             if by_byte
             else _decoded(self._raw, self._encoding)
         )
-        self._delimiter, first_line, lines = self._find_delimiter(delimiter, header_row)
-        self._records = read_records(lines, self._delimiter, first_line)
+        self._columns: tuple[str, ...] = ()
+        self.dialect, first_line, lines = self._find_dialect(delimiter, quote, escape, header_row)
+        self._records = read_records(lines, self.dialect, first_line, holds_rows=self._holds_rows)
         header_line, header = self._read_header(header_row)
         names = [plain_text(printable(name)) for name in header]
         self._columns, self._header_issues = unique_headers(names, header_line)
         self.layout, told = layout_of(header, [row for line, row in self._sample if line > header_line])
         self._sieve = Sieve()
         # The first piece waits for its turn: by it each column is judged, once for all its cells.
-        self._waiting = self._pieces()
+        self._nulls = Nulls(null_values)
+        self._waiting = map(self._nulls.emptied, self._pieces())
         self._first = next(self._waiting, None)
         self._marks = find_marks(self._columns, self._first)
-        notes = (*filter(None, (self._encoding.note,)), *self._header_notes, *told, *self._marks.notes)
+        unusual = self.dialect.notes(quote=quote, escape=escape)
+        notes = (*filter(None, (self._encoding.note,)), *unusual, *self._header_notes, *told, *self._marks.notes)
         self._info = SourceInfo(
             name=path.name,
             kind="delimited",
@@ -64,7 +81,7 @@ class DelimitedSource:
             notes=notes,
             details={
                 "encoding": self._encoding.codec,
-                "delimiter": dialect.NAMES.get(self._delimiter, self._delimiter),
+                **self.dialect.details,
                 **({"encoding_doubtful": "yes"} if self._encoding.doubtful else {}),
             },
             words=self._encoding.words,
@@ -79,7 +96,7 @@ class DelimitedSource:
     @property
     def info(self) -> SourceInfo:
         """What is known of the file so far; what is no record is said once it was read."""
-        return replace(self._info, notes=(*self._info.notes, *self._sieve.notes))
+        return replace(self._info, notes=(*self._info.notes, *self._nulls.notes, *self._sieve.notes))
 
     @property
     def sha256(self) -> str | None:
@@ -117,7 +134,10 @@ class DelimitedSource:
             else:
                 text.give_back(data)
                 text.load()
-                yield from self._one_by_one(read_records(text, self._delimiter, text.line, enough=lambda: text.is_idle))
+                records = read_records(
+                    text, self.dialect, text.line, enough=lambda: text.is_idle, holds_rows=self._holds_rows
+                )
+                yield from self._one_by_one(records)
 
     def _one_by_one(self, records: Iterator[tuple[int, list[str]] | BadRecord]) -> Iterator[Piece]:
         while batch := list(itertools.islice(records, self._chunk_rows)):
@@ -128,50 +148,54 @@ class DelimitedSource:
         assert isinstance(self._text, Text)  # noqa: S101 - only such are read in blocks
         width = len(self._columns)
         codec = self._text.codec
-        if not self._delimiter.isascii() or (width == 1 and b'""' in data):
+        if not (self.dialect.delimiter + self.dialect.quote).isascii() or (width == 1 and b'""' in data):
             return None  # a lone empty cell is no record
         is_utf8 = codec == "utf-8" or data.isascii()
         try:
             converted = data if is_utf8 else data.decode(codec).encode()
-            block = plain_block(converted, self._delimiter, last=self._text.is_whole)
+            block = plain_block(converted, self.dialect, last=self._text.is_whole)
             if block is None:
                 return None
             if is_utf8:
                 str(block.data, "utf-8")  # not all of the bytes: the last letter may be cut
+            if holds_rows(block, self._holds_rows):
+                return None
         except UnicodeError:
             return None
-        piece = read_block(block, self._delimiter, self.layout, self._text.line)
+        piece = read_block(block, self.dialect, self.layout, self._text.line)
         if piece is None:
             return None
         rest = converted[len(block.data) :]
         return piece, rest if is_utf8 else rest.decode().encode(codec), block.line_count
 
-    def _find_delimiter(self, given: str | None, header_row: int | None) -> tuple[str, int, Iterator[str]]:
+    def _holds_rows(self, text: str) -> bool:
+        return self.dialect.holds_rows(text, len(self._columns))
+
+    def _find_dialect(
+        self, delimiter: str | None, quote: str | None, escape: str | None, header_row: int | None
+    ) -> tuple[Dialect, int, Iterator[str]]:
+        """Return the dialect, the line of the header or of what is above it, and the lines from there on."""
         above = (header_row or 1) - 1
         head = list(itertools.islice(self._text, above + _SNIFFED_LINES))
         if not any(line.strip("\r\n\ufeff \t") for line in head):
             raise SourceError("source-empty", f"{self._path.name} is empty", "Export it again; there is no header.")
+        head[0] = head[0].lstrip("\ufeff")  # one that the codec knows nothing of, or a second one
         lines: Iterator[str] = iter(self._text)
         if isinstance(self._text, Text):
             self._text.rewind(head)
         else:
             lines = itertools.chain(head, lines)
-        first = head[0].rstrip("\r\n")
-        if above:
-            for _ in head[:above]:
-                next(lines)
-            head = head[above:]
-            return self._sampled(head, given or dialect.sniff(head), above + 1), above + 1, lines
-        # Excel's own way of naming the delimiter.
-        if len(first) == len("sep=,") and first.lower().startswith("sep="):
+        separator = separator_line(head[0])
+        above = above or int(separator is not None)
+        for _ in head[:above]:
             next(lines)
-            return self._sampled(head[1:], given or first[-1], 2), 2, lines
-        return self._sampled(head, given or dialect.sniff(head), 1), 1, lines
-
-    def _sampled(self, head: Sequence[str], delimiter: str, first_line: int) -> str:
-        records = read_records(iter(head), delimiter, first_line)
+        head = head[above:]
+        if separator is not None and any(separator in line for line in head):
+            delimiter = delimiter or separator
+        found = sniff(head, delimiter=delimiter, quote=quote, escape=escape)
+        records = read_records(iter(head), found, above + 1)
         self._sample = [record for record in records if not isinstance(record, BadRecord)]
-        return delimiter
+        return found, above + 1, lines
 
     def _read_header(self, header_row: int | None) -> tuple[int, list[str]]:
         self._header_notes: tuple[str, ...] = ()

@@ -1,36 +1,110 @@
-"""Which character separates the cells: the one that cuts the first records into the same number of cells."""
+"""How a text file marks its cells: delimiter, quotes, escapes."""
 
 from __future__ import annotations
 
 import csv
-import itertools
-from collections import Counter
-from collections.abc import Sequence
-from typing import Final
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
 
 DELIMITERS: Final = (",", ";", "\t", "|")
 NAMES: Final = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
-_RECORDS: Final = 100
+NULL: Final = "\\N"
+"""What MySQL, PostgreSQL and Hive write for NULL."""
+WITHOUT_QUOTING: Final = ("\t", "|")
+"""Delimiters of files that are often written without any quoting: a quote is then a letter like others."""
+
+_FEW_CELLS: Final = 4
+_ADDRESS: Final = re.compile(r"[^\s@,;|<>\"']+@[^\s@,;|<>\"']+\.[^\s@,;|<>\"']+")
+_LINE_END: Final = re.compile(r"\r\n|\r|\n")
+_SEPARATOR: Final = re.compile(r"\s*([\"']?)sep=(\\t|.)\1?[\"',;|\t ]*$", re.IGNORECASE)
 
 
-def sniff(lines: Sequence[str]) -> str:
-    """Return the delimiter of these physical lines (line ends included); a comma where there is nothing to tell."""
-    best, best_score = ",", (0.0, 0)
-    for delimiter in DELIMITERS:
-        score = _score(lines, delimiter)
-        if score > best_score:
-            best, best_score = delimiter, score
-    return best
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    r"""How cells are marked.
+
+    ``quote``: around cells, doubled inside; empty where quotes are letters. ``escape``: stands before a character that
+    is meant as it is; empty where there is none. ``blanks``: may stand between a quote and the delimiter.
+    """
+
+    delimiter: str = ","
+    quote: str = '"'
+    escape: str = ""
+    blanks: bool = False
+
+    def reader(self, lines: Iterable[str]) -> Any:
+        """Return the standard library's strict reader of lines in which no escapes are left."""
+        return csv.reader(
+            lines,
+            delimiter=self.delimiter,
+            quotechar=self.quote or None,
+            quoting=csv.QUOTE_MINIMAL if self.quote else csv.QUOTE_NONE,
+            skipinitialspace=self.blanks,
+            strict=True,
+        )
+
+    @property
+    def details(self) -> dict[str, str]:
+        """What a machine is told."""
+        told = {"delimiter": NAMES.get(self.delimiter, self.delimiter)}
+        if self.quote != '"':
+            told["quote"] = self.quote
+        if self.escape:
+            told["escape"] = self.escape
+        return told
+
+    def notes(self, *, quote: str | None, escape: str | None) -> tuple[str, ...]:
+        """Return what is said of a dialect that is unusual. ``quote``, ``escape``: as given, ``None`` where found."""
+        told = []
+        if not self.quote:
+            told.append(_said("quotes are letters like others, they do not hold cells together", "quote", quote))
+        elif self.quote != '"':
+            told.append(_said(f"cells are quoted by {self.quote}", "quote", quote))
+        if self.escape:
+            told.append(
+                _said(f"{self.escape} stands before quotes, delimiters and itself: taken off", "escape", escape)
+            )
+        if self.blanks:
+            told.append("blanks between quotes and delimiters are left out")
+        return tuple(told)
+
+    def holds_rows(self, text: str, width: int) -> bool:
+        """Whether a record of several lines is rows that a stray quote has made one. ``width``: of the header.
+
+        So it is where each line has all the cells by itself, an e-mail address among them where there is one at all,
+        and no cell of it stands in quotes.
+        """
+        lines = _LINE_END.split(text.rstrip("\r\n"))
+        if len(lines) < 2 or width < 2 or not self.quote or self.escape:  # noqa: PLR2004 - a pair at least
+            return False
+        if any(line.count(self.delimiter) != width - 1 for line in lines):
+            return False
+        rows = [[cell.strip() for cell in line.split(self.delimiter)] for line in lines]
+        if any(is_wrapped(cell, self.quote) or cell == self.quote * 2 for row in rows for cell in row):
+            return False
+        bare = [[inner for cell in row if (inner := cell.strip(self.quote))] for row in rows]
+        if min(map(len, bare)) < 2:  # noqa: PLR2004 - the half of a cell is one
+            return False
+        has_address = [any(map(_ADDRESS.fullmatch, row)) for row in bare]
+        if any(has_address):
+            return all(has_address)
+        return self.delimiter in WITHOUT_QUOTING or width >= _FEW_CELLS
 
 
-def _score(lines: Sequence[str], delimiter: str) -> tuple[float, int]:
-    try:
-        records = list(itertools.islice(csv.reader(lines, delimiter=delimiter), _RECORDS))
-    except csv.Error:
-        return 0.0, 0
-    widths = Counter(len(record) for record in records if record)
-    header = next((len(record) for record in records if record), 0)
-    if header < 2:  # noqa: PLR2004 - one column needs no delimiter
-        return 0.0, 0
-    # The header's width decides: free text may hold any of these characters.
-    return round(widths[header] / widths.total(), 2), header
+def separator_line(line: str) -> str | None:
+    """Return the delimiter that a first line ``sep=;`` names, quoted or not: Excel's own way of saying so."""
+    found = _SEPARATOR.match(line.lstrip("\ufeff").rstrip("\r\n"))
+    if found is None:
+        return None
+    return "\t" if found[2] == "\\t" else found[2]
+
+
+def _said(what: str, option: str, given: str | None) -> str:
+    return f"{what} (as the mapping says)" if given is not None else f"{what} (detected; set [source] {option} if not)"
+
+
+def is_wrapped(cell: str, quote: str) -> bool:
+    """Whether a cell stands in quotes."""
+    return len(cell) > 1 and cell[0] == cell[-1] == quote

@@ -25,6 +25,7 @@ _MARKS: Final = (
     (codecs.BOM_UTF16_LE, "utf-16", "UTF-16"),
     (codecs.BOM_UTF16_BE, "utf-16", "UTF-16"),
 )
+_LONGEST_MARK: Final = 4
 _BLOCK: Final = 4 * 1024 * 1024
 _SAMPLE: Final = 65_536
 # The encodings that exports really come in (Windows, DOS, Mac, Unix, East Asia); nobody is asked about EBCDIC.
@@ -144,8 +145,11 @@ def detect(path: Path) -> Encoding:
     return guess
 
 
-def named(name: str) -> Encoding:
-    """Return the encoding the user names. Raise :class:`SourceError` if Python has none of that name."""
+def given(name: str, path: Path) -> Encoding:
+    """Return the encoding the user names, unless the file's own mark says another one.
+
+    Raise :class:`SourceError` if Python has none of that name.
+    """
     try:
         codec = codecs.lookup(name).name
         "a".encode(codec)
@@ -153,6 +157,15 @@ def named(name: str) -> Encoding:
         raise SourceError(
             "encoding-unknown", f"There is no text encoding {name!r}", "Write it like utf-8, cp1252 or utf-16."
         ) from None
+    with path.open("rb") as file:
+        head = file.read(_LONGEST_MARK)
+    for mark, marked, title in _MARKS:
+        if head.startswith(mark):
+            if codec.replace("_", "-").startswith(marked.removesuffix("-sig")):
+                break
+            return Encoding(
+                marked, f"read as {title}, although the mapping says {codec}: the file begins with its mark"
+            )
     return Encoding(codec, f"read as {codec}, as the mapping says")
 
 

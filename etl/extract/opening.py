@@ -34,18 +34,30 @@ def open_source(
     delimiter: str | None = None,
     sheet: str | int | None = None,
     header_row: int | None = None,
+    quote: str | None = None,
+    escape: str | None = None,
+    null_values: Sequence[str] | None = None,
     chunk_rows: int = CHUNK_ROWS,
     environ: Mapping[str, str] | None = None,
 ) -> Source:
-    """Open a file of rows, a URL of one, or ``-`` for standard input. Raise :class:`SourceError`.
+    r"""Open a file of rows, a URL of one, or ``-`` for standard input. Raise :class:`SourceError`.
 
-    ``encoding``, ``delimiter``, ``header_row`` (from 1): found where not given. ``sheet``: name, or number from 1; the
+    ``encoding``, ``delimiter``, ``quote`` and ``escape`` (empty: none), ``header_row`` (from 1): found where not given.
+    ``null_values``: cells of a text file that are empty; ``\N`` where not given. ``sheet``: name, or number from 1; the
     first that is filled and not hidden where not given. ``environ``: what ``${NAME}`` in a URL is filled in from.
     """
 
     def plain(file: Path) -> Source:
         return open_source(
-            file, encoding=encoding, delimiter=delimiter, sheet=sheet, header_row=header_row, chunk_rows=chunk_rows
+            file,
+            encoding=encoding,
+            delimiter=delimiter,
+            sheet=sheet,
+            header_row=header_row,
+            quote=quote,
+            escape=escape,
+            null_values=null_values,
+            chunk_rows=chunk_rows,
         )
 
     if remote.is_remote(path):
@@ -68,7 +80,16 @@ def open_source(
     if head.startswith(MAGICS):
         refuse_container(path, head)
         return SpreadsheetSource(path, sheet=sheet, header_row=header_row, chunk_rows=chunk_rows)
-    return DelimitedSource(path, encoding=encoding, delimiter=delimiter, chunk_rows=chunk_rows, header_row=header_row)
+    return DelimitedSource(
+        path,
+        encoding=encoding,
+        delimiter=delimiter,
+        chunk_rows=chunk_rows,
+        header_row=header_row,
+        quote=quote,
+        escape=escape,
+        null_values=null_values,
+    )
 
 
 def open_files(

@@ -26,9 +26,9 @@ def open_file(path: Path | str, rule: SourceRule, environ: Mapping[str, str] | N
 
     Raise :class:`SourceError`.
     """
-    if (rule.encoding or rule.delimiter or rule.header_row) and is_once(path):
+    if rule.reads_text and is_once(path):
         return _held(path, rule, environ or {})
-    if rule.encoding or rule.delimiter or rule.header_row:
+    if rule.reads_text:
         # They are the original's; a rejects file is UTF-8 with commas and its header on top, whatever that was.
         with contextlib.suppress(SourceError):
             plain = open_source(path, environ=environ)
@@ -41,6 +41,9 @@ def open_file(path: Path | str, rule: SourceRule, environ: Mapping[str, str] | N
         delimiter=rule.delimiter,
         sheet=rule.sheet,
         header_row=rule.header_row,
+        quote=rule.quote,
+        escape=rule.escape,
+        null_values=rule.null_values,
         environ=environ,
     )
     return RepairedSource(source) if is_rejects_header(source.info.columns) else source
