@@ -270,6 +270,36 @@ def test_a_source_without_anybody_is_told(context: Context, tmp_path: Path) -> N
     assert "'First name'" in caught.value.hint
 
 
+@pytest.mark.parametrize(
+    ("country", "zips", "pad"),
+    [
+        ("United States", ["1040", "10001", "501", "94103-1234", "2138-0001"], 5),
+        ("Deutschland", ["1067", "80331", "04109"], 5),
+        ("Norge", ["150", "5003"], 4),
+        ("România", ["10011", "400001"], 6),
+        ("Österreich", ["1010", "8010"], None),  # whole codes
+        ("United States", ["10001", "94103"], None),  # nothing is lost
+        ("United States", ["1040", "K1A 0B1", "n/a", "10001"], None),  # not all are codes
+        ("United Kingdom", ["1040", "10001"], None),  # not written in digits
+        ("US;DE", ["1040", "10001"], None),  # of several countries
+        (";US", ["1040", "10001"], None),  # of one, and of nobody knows which
+    ],
+)
+def test_postal_codes_get_their_zeros_back_where_one_country_says_how_many(
+    context: Context, tmp_path: Path, country: str, zips: list[str], pad: int | None
+) -> None:
+    countries = country.split(";")
+    people = [[mail, zips[place % len(zips)], countries[place % len(countries)]] for place, mail in enumerate(rows(20))]
+    path = written(tmp_path, ["Email", "Zip", "Country"], people)
+    mapping, proposal = proposed(context, path)
+    wanted = "location.zip" if pad is None else {"to": "location.zip", "transform": [{"pad": pad}]}
+    assert mapping["columns"]["Zip"] == wanted
+    assert [advice.sure for advice in proposal.advice if advice.about == "location.zip"] == ([True] if pad else [])
+    if pad is not None:
+        report = pipeline.check(path, mapping, context=context)
+        assert (report.errors, report.warnings) == (0, 0)
+
+
 # --- other sources ----------------------------------------------------------------------------------------------------
 
 

@@ -21,6 +21,7 @@ STEPS = st.lists(
         st.fixed_dictionaries({"do": st.just("lower")}),
         st.fixed_dictionaries({"default": WORDS}),
         st.fixed_dictionaries({"replace": st.dictionaries(WORDS, WORDS, min_size=1, max_size=2)}),
+        st.fixed_dictionaries({"pad": st.integers(2, 9)}),
         st.fixed_dictionaries({"split": WORDS, "part": st.sampled_from([-1, 1, 2])}),
     ),
     max_size=3,

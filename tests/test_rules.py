@@ -52,7 +52,7 @@ def test_the_page_has_every_step() -> None:
     named = {re.sub(r"\W*(\w+).*", r"\1", step) for step, _, _ in steps()}
     assert named == {
         "strip", "collapse", "lower", "upper", "title", "country_code", "country_name", "default", "replace", "split",
-        "function",
+        "pad", "function",
     }  # fmt: skip
 
 
@@ -135,7 +135,23 @@ def test_a_computed_column_of_what_is_not_there_is_refused(tmp_path: Path) -> No
         ({"computed": {"title": {"template": "{A}", "constant": "b"}}}, "exactly one"),
         ({"computed": {"email": {"constant": "b"}}}, "both go to"),
         ({"computed": {"titel": {"constant": "b"}}}, "not a target"),
-        ({"computed": {"title": {"constant": "b", "typ": "date"}}}, "typ: Extra inputs"),
+        ({"computed": {"title": {"constant": "b", "typ": "date"}}}, "'title': typ: unknown key; did you mean 'type'"),
+        ({"computed": {"title": {"templat": "{A}"}}}, "templat: unknown key; did you mean 'template'"),
+        ({"computed": {"title": {"join": ["A", "B"], "bye": "-"}}}, "bye: unknown key; did you mean 'by'"),
+        ({"computed": {"title": {"constant": "b", "to": "title"}}}, "to: unknown key"),
+        ({"computed": {"title": {"constant": "b", "requird": True}}}, "requird: unknown key; did you mean 'required'"),
+        (
+            {"computed": {"title": {"constant": "b", "transform": [{"spilt": "x"}]}}},
+            "unknown key; did you mean 'split'",
+        ),
+        ({"computed": {"title": {"constant": "b", "merge": "sum"}}}, "computed.title: merge = "),
+        ({"columns": {"E": {"to": "email", "transform": [{"padd": 5}]}}}, "padd: unknown key; did you mean 'pad'"),
+        ({"columns": {"E": {"to": "email", "transform": [{"pad": 1}]}}}, "pad: "),
+        (
+            {"computed": {"title": {"constant": "b", "merge": "longest"}}, "profile": {"duplicates": "first"}},
+            "merge of a column does nothing",
+        ),
+        ({"computed": {"properties.n": {"constant": "1", "merge": "newest"}}}, "needs newest_by"),
         ({"rules": [{"name": "r", "expression": "email ="}]}, "no expression"),
         ({"rules": [{"name": "r", "expression": "mail != ''"}]}, "no field 'mail'"),
         ({"rules": [{"name": "r", "expression": "__import__('os')"}]}, "call is not allowed"),

@@ -11,12 +11,13 @@ import re
 import tomllib
 from collections import Counter
 from collections.abc import Mapping as AbstractMapping
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Self
 
 import orjson
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
 from etl.config.code import UsesCode
@@ -25,7 +26,7 @@ from etl.config.merging import check_merges
 from etl.config.row_rules import RowRule, check_rule
 from etl.config.rules import ConsentRule, Defaults, Guards, LoadRule, ProfileRule
 from etl.config.source import SourceRule
-from etl.config.steps import Computed, ComputedColumn
+from etl.config.steps import WAYS, Computed, ComputedColumn, Step
 from etl.config.targets import (
     CONSENT_PREFIX,
     CONSENT_STATES,
@@ -71,6 +72,20 @@ class Mapping(UsesCode):
     load: LoadRule = LoadRule()
     guards: Guards = Guards()
 
+    @field_validator("computed", mode="before")
+    @classmethod
+    def _known_keys(cls, tables: object) -> object:
+        """Name a misspelt key as such, before anything is missed that it was meant to say."""
+        known = [*WAYS, *(name for name in ColumnRule.model_fields if name != "to")]
+        for target, table in tables.items() if isinstance(tables, AbstractMapping) else ():
+            # What state kept holds the keys of a column by themselves.
+            if not isinstance(table, AbstractMapping) or isinstance(table.get("rule"), AbstractMapping):
+                continue
+            for key in table:
+                if key not in known:
+                    raise ValueError(f"{target!r}: {key}: {_unknown_key(str(key), known)}")
+        return tables
+
     @model_validator(mode="after")
     def _targets_fit(self) -> Self:
         seen: dict[str, str] = {}
@@ -86,7 +101,8 @@ class Mapping(UsesCode):
             )
         if not any(name in seen for name in IDENTIFIERS):
             raise ValueError("no column goes to email, phone_number or external_id; Klaviyo needs one of them")
-        check_merges((rule.merge for rule in self.columns.values()), self.profile.duplicates, self.profile.newest_by)
+        rules = (*self.columns.values(), *self._computed_rules.values())
+        check_merges((rule.merge for rule in rules), self.profile.duplicates, self.profile.newest_by)
         for row_rule in self.rules:
             check_rule(row_rule, self.by_target)
         if self.load.missing != "report" and self.source.watermark is not None:
@@ -117,8 +133,8 @@ class Mapping(UsesCode):
                 rules[computed_header(target)] = ColumnRule.model_validate({**computed.rule, "to": target})
             except ValidationError as error:
                 fault = error.errors(include_url=False, include_input=False)[0]
-                key = ".".join(map(str, fault["loc"]))
-                raise ValueError(f"computed {target!r}: {key}: {fault['msg'].removeprefix('Value error, ')}") from None
+                place = (*("computed", target), *fault["loc"])
+                raise ValueError(say_fault({**fault, "loc": place})) from None
         return rules
 
     @property
@@ -146,6 +162,9 @@ class Mapping(UsesCode):
         # How it is loaded, not what it is.
         del shape["profile"]["on_conflict"]
         for column in shape["columns"].values():
+            for step in column["transform"]:
+                if step["pad"] is None:
+                    del step["pad"]
             for option, usual in _LATER.items():
                 if column[option] == usual:
                     del column[option]
@@ -238,11 +257,16 @@ def say_fault(fault: ErrorDetails) -> str:
     if fault["type"] == "extra_forbidden":
         section = Mapping.model_fields.get(place[0]) if len(place) > 1 else None
         model: object = Mapping if section is None else _MEMBERS.get(place[0], section.annotation)
+        if "transform" in place[2:-1]:
+            model = Step
         fields = model.model_fields if isinstance(model, type) and issubclass(model, BaseModel) else {}
-        known = [field.alias or name for name, field in fields.items()]
-        near = difflib.get_close_matches(place[-1], known, n=1)
-        message = f"unknown key; did you mean {near[0]!r}?" if near else f"unknown key; known here: {', '.join(known)}"
+        message = _unknown_key(place[-1], [field.alias or name for name, field in fields.items()])
     return f"{key}: {message}"
+
+
+def _unknown_key(key: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(key, known, n=1)
+    return f"unknown key; did you mean {near[0]!r}?" if near else f"unknown key; known here: {', '.join(known)}"
 
 
 def mapping_schema() -> dict[str, Any]:

@@ -22,14 +22,17 @@ class Step(Model):
     replace: dict[str, str] | None = Field(None, min_length=1, description="Whole cells and what they become")
     split: str | None = Field(None, min_length=1, description="Cut the cell here and keep one part")
     part: int | None = Field(None, description="Which part of a split: 1 the first, -1 the last")
+    pad: int | None = Field(None, ge=2, le=40, description="Fill a number up to this many digits, with zeros before it")
     function: str | None = Field(None, pattern=_REFERENCE, description="A Python function of the text, as module:name")
 
     @model_validator(mode="after")
     def _one_key(self) -> Self:
-        given = [name for name in ("do", "default", "replace", "split", "function") if getattr(self, name) is not None]
+        given = [
+            name for name in ("do", "default", "replace", "split", "pad", "function") if getattr(self, name) is not None
+        ]
         if len(given) != 1:
             words = "strip, collapse, lower, upper, title, country_code, country_name"
-            tables = "{ default = … }, { replace = { … } }, { split = …, part = … }, { function = … }"
+            tables = "{ default = … }, { replace = { … } }, { split = …, part = … }, { pad = … }, { function = … }"
             raise ValueError(f"a step is one of: {words}, {tables}")
         if (self.split is None) != (self.part is None) or self.part == 0:
             raise ValueError('write a split with its part: { split = " ", part = 1 }')
@@ -74,6 +77,10 @@ class Computed(Model):
         return _FIELD.split(self.template or "")
 
 
+WAYS: Final = ("template", "join", "by", "constant")
+"""Keys that say how a column is computed."""
+
+
 def computed_from_table(value: object) -> object:
     """Let the keys of a column stand beside those that say how it is made.
 
@@ -85,7 +92,7 @@ def computed_from_table(value: object) -> object:
         raise ValueError('a computed column is a table, such as { template = "{First} {Last}" }')  # noqa: TRY004 - pydantic
     if isinstance(value.get("rule"), AbstractMapping):
         return value
-    own = {name: value[name] for name in ("template", "join", "by", "constant") if name in value}
+    own = {name: value[name] for name in WAYS if name in value}
     return {**own, "rule": {name: inner for name, inner in value.items() if name not in own}}
 
 

@@ -20,7 +20,7 @@ def fields_if_blank(mapping: Mapping) -> tuple[str, ...]:
 
 def patches_lists(mapping: Mapping) -> bool:
     """Whether some column adds items to a list or takes some away."""
-    return any(rule.write in LIST_PATCHES for rule in mapping.columns.values())
+    return any(rule.write in LIST_PATCHES for _, rule in mapping.by_target.values())
 
 
 def field_of(target: str, mapping: Mapping) -> str:

@@ -36,7 +36,8 @@ class Probes:
     ``emails`` and ``phones``: the share of cells that are good (phones: under a default country or ``None``);
     ``texted``: the share that are numbers which can receive text messages; ``read_phone``: a cell and a country → the
     number it is there and its kind; ``country_of``: a name in any language → its code; ``country_name``: a code → its
-    English name; ``converts``: see :data:`etl.discover.types.Converts`.
+    English name; ``zip_digits``: a code → how many digits its postal codes have, 0 where they may have other
+    signs or never begin with 0; ``converts``: see :data:`etl.discover.types.Converts`.
     """
 
     emails: Callable[[Sequence[str]], float]
@@ -45,6 +46,7 @@ class Probes:
     read_phone: Callable[[str, str], tuple[str, str]]
     country_of: Callable[[str], str | None]
     country_name: Callable[[str], str]
+    zip_digits: Callable[[str], int]
     converts: Converts
 
 

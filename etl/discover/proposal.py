@@ -18,7 +18,7 @@ from etl.config import (
     VALUE_TARGET,
     reaches,
 )
-from etl.discover import permissions
+from etl.discover import permissions, postal
 from etl.discover.countries import CountryFinding, find_country, gather, local_numbers
 from etl.discover.drafts import Ask, Draft, Probes, Question
 from etl.discover.headers import target_of
@@ -109,6 +109,8 @@ def propose(
     for draft in drafts:
         _type(draft, probes, answer)
         _judge(draft, probes, country, by_row=country_column is not None)
+    if (said := postal.give_zeros_back(drafts, probes, country)) is not None:
+        advice.append(Advice(postal.ZIP, said, sure=True))
     if not any(draft.rule and draft.rule["to"] in IDENTIFIERS for draft in drafts):
         raise NobodyFoundError
     permissions.needs_fit(drafts)

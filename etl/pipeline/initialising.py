@@ -31,7 +31,7 @@ from etl.pipeline.context import Context
 from etl.pipeline.files import SourceLike, given_files, open_found, variables_for
 from etl.pipeline.readings import show_words
 from etl.transform import converter
-from etl.validate import can_be_texted, country_name, good_emails, good_phones, read_phone, resolve_country
+from etl.validate import can_be_texted, country_name, good_emails, good_phones, read_phone, resolve_country, zip_digits
 
 
 def _safe(question: Any) -> str:
@@ -152,6 +152,7 @@ def _probes() -> Probes:
         read_phone=read_phone,
         country_of=resolve_country,
         country_name=lambda code: country_name(code) or code,
+        zip_digits=zip_digits,
         converts=converts,
     )
 

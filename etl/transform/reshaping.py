@@ -25,6 +25,7 @@ _PARTICLES: Final = frozenset(
 )
 _MAC: Final = re.compile(r"\bMc([a-z])")
 _WORDS: Final = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)*")
+_NUMBER: Final = re.compile(r"\s*([0-9]+)(-[0-9]+)?\s*")
 _BLANKS: Final = re.compile(r"\s+")
 
 
@@ -133,6 +134,9 @@ def _change(step: Step, countries: Any) -> Callable[[Any], Any]:
     if step.split is not None:
         sign, part = step.split, step.part or 1
         return lambda column: _each(column, lambda text: _part(text, sign, part))
+    if step.pad is not None:
+        width = step.pad
+        return lambda column: _each(column, lambda text: _padded(text, width))
     code, name = countries
     changes: Mapping[str, Callable[[Any], Any]] = {
         "strip": lambda column: column.str.strip(),
@@ -150,6 +154,11 @@ def _part(text: str, sign: str, part: int) -> str:
     pieces = text.split(sign)
     place = part - 1 if part > 0 else len(pieces) + part
     return pieces[place].strip() if 0 <= place < len(pieces) else ""
+
+
+def _padded(text: str, width: int) -> str:
+    found = _NUMBER.fullmatch(text)
+    return f"{found[1].zfill(width)}{found[2] or ''}" if found else text
 
 
 def _each(column: Any, change: Text) -> Any:

@@ -4,6 +4,7 @@ from etl.validate.cells import trimmed
 from etl.validate.countries import country_name, resolve_country
 from etl.validate.shares import can_be_texted, good_emails, good_phones, read_phone
 from etl.validate.validator import Validator
+from etl.validate.zips import zip_digits
 
 __all__ = [
     "Validator",
@@ -14,4 +15,5 @@ __all__ = [
     "read_phone",
     "resolve_country",
     "trimmed",
+    "zip_digits",
 ]

@@ -15,8 +15,25 @@ from etl.validate.countries import resolve_country
 _FIVE_DIGITS: Final = frozenset(
     {"US", "DE", "FR", "IT", "ES", "FI", "EE", "MX", "PR", "TR", "UA", "KR", "SA", "DZ", "MC"}
 )
+_DIGITS: Final = {
+    **dict.fromkeys(_FIVE_DIGITS, 5),
+    **dict.fromkeys(("MY", "PE"), 5),
+    **dict.fromkeys(("AU", "NO", "NZ", "ZA", "PH"), 4),
+    **dict.fromkeys(("CN", "CO", "EC", "KZ", "RO", "SG"), 6),
+    "BR": 8,
+    "JP": 7,
+}
+"""Where codes are nothing but digits and some begin with 0, how many there are (Universal Postal Union)."""
 _FOUR: Final = r"\A[0-9]{3,4}\z"
 CODE: Final = "zip-leading-zero-lost"
+
+
+def zip_digits(country: str) -> int:
+    """Return how many digits the postal codes of a country have; 0 where they hold other signs, or never begin with 0.
+
+    ``country``: ISO 3166 code.
+    """
+    return _DIGITS.get(country, 0)
 
 
 def lost_zeros(cells: pa.Array, countries: pa.Array | None, default: str | None) -> list[Finding]:
