@@ -13,14 +13,17 @@ import os
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple, Never, TextIO
-
-import orjson
-from tqdm import tqdm
+from typing import TYPE_CHECKING, Final, NamedTuple, TextIO
 
 from etl.errors import EtlError
-from etl.model import Progress
 from etl.printable import printable, printable_json
+
+if TYPE_CHECKING:
+    from typing import Never
+
+    from tqdm import tqdm
+
+    from etl.model import Progress
 
 _PHASES: Final = {
     "stage": "Reading and checking",
@@ -69,6 +72,8 @@ def out(*parts: str | Painted, nl: bool = True) -> None:
 
 def out_json(document: object, *, indent: bool = False) -> None:
     """Write a result as JSON, on one line or several."""
+    import orjson  # noqa: PLC0415 - a command that shows no JSON starts without it
+
     out(printable_json(orjson.dumps(document, option=orjson.OPT_INDENT_2 if indent else 0).decode()))
 
 
@@ -142,6 +147,8 @@ class Console:
             return
         if progress.phase != self._phase:
             self.close()
+            from tqdm import tqdm  # noqa: PLC0415 - slow to import, and of use only where a person watches
+
             self._phase = progress.phase
             self._bar = tqdm(
                 total=progress.total or None,
@@ -216,6 +223,8 @@ class Console:
             self._log("progress", phase=progress.phase, done=progress.done, total=progress.total, unit=progress.unit)
 
     def _log(self, level: str, **fields: str | int) -> None:
+        import orjson  # noqa: PLC0415 - as in out_json
+
         line = orjson.dumps({"level": level, **fields}, option=orjson.OPT_APPEND_NEWLINE)
         self._show(printable_json(line.decode()), end="")
 

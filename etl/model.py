@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, NamedTuple, Protocol
 
-import pandas as pd
+from etl.deferred import pd
 
 
 class Outcome(StrEnum):

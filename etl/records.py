@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, Self, overload
 
-import pyarrow as pa
-
+from etl.deferred import pa
 from etl.model import Record
 
 DIGEST: Final = 16

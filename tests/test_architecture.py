@@ -23,6 +23,7 @@ LAYERS = (
     ("codes",),
     ("records", "listening", "user_code", "identity", "whole_file"),
     ("model", "errors", "version", "printable"),
+    ("deferred",),
 )
 RANK = {name: rank for rank, row in enumerate(LAYERS) for name in row}
 
@@ -65,7 +66,7 @@ PURE_PACKAGES = ("etl/codes/", "etl/discover/", "etl/validate/", "etl/transform/
 IMPURE = {"time", "random", "secrets", "socket", "subprocess", "httpx", "sqlite3", "sqlalchemy", "threading"}
 
 # The sandbox must not share the importer's beliefs.
-SANDBOX_MAY_IMPORT = {"sandbox", "model", "errors", "listening"}
+SANDBOX_MAY_IMPORT = {"sandbox", "model", "errors", "listening", "deferred"}
 
 
 def modules() -> Iterator[Path]:

@@ -9,30 +9,13 @@ from typing import NoReturn
 
 import click
 
-from etl.cli.consent import suppress, suppressions
-from etl.cli.events import events
-from etl.cli.imports import check, resume, retry, run, verify
-from etl.cli.init import init
-from etl.cli.lists import lists
-from etl.cli.people import event, profile
-from etl.cli.planning import plan
-from etl.cli.receiving import serve, webhooks
-from etl.cli.results import rejects, report, runs
-from etl.cli.tools import doctor, sandbox
-from etl.cli.trusting import trust
+from etl.cli.commands import LazyGroup
 from etl.console import Console
 from etl.errors import EtlError, ExitCode
 from etl.version import VERSION
 
 
-class _Group(click.Group):
-    """Lists its commands in the order of a first import, not of the alphabet."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        return list(self.commands)
-
-
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(VERSION, prog_name="klaviyo-etl")
 def cli() -> None:
     """Import customer lists into Klaviyo and account for every row.
@@ -54,33 +37,6 @@ def cli() -> None:
       2  usage or configuration                      6  a guard stopped it, nothing was sent
       3  could not start, nothing was sent          70  a bug of ours; 130/143 a signal, resumable
     """
-
-
-_COMMANDS = (
-    init,
-    check,
-    trust,
-    plan,
-    run,
-    resume,
-    retry,
-    verify,
-    events,
-    report,
-    rejects,
-    runs,
-    lists,
-    profile,
-    event,
-    suppress,
-    suppressions,
-    serve,
-    webhooks,
-    doctor,
-    sandbox,
-)
-for command in _COMMANDS:
-    cli.add_command(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

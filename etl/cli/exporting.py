@@ -6,9 +6,9 @@ import csv
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from etl import report
 from etl.console import Rows
 from etl.errors import UsageError
-from etl.report.rejects import guard
 from etl.whole_file import whole_file
 
 
@@ -17,7 +17,7 @@ def export(rows: Iterable[Mapping[str, str]], names: Sequence[str], to: Path | N
 
     No cell runs as a formula in a spreadsheet. A file is complete or not there, and its owner's alone.
     """
-    guarded = ({name: guard(cell) for name, cell in row.items()} for row in rows)
+    guarded = ({name: report.guard(cell) for name, cell in row.items()} for row in rows)
     count = 0
     if to is None:
         shown = Rows(names)

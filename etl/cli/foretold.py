@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from etl import pipeline
-from etl.report.plan_text import render_plan
-from etl.report.text import consent_words
+from etl import report
+
+if TYPE_CHECKING:
+    from etl.pipeline import Plan
 
 _FATES: Final = {
     "fail": "fails",
@@ -15,7 +16,7 @@ _FATES: Final = {
 }
 
 
-def plan_text(found: pipeline.Plan) -> str:
+def plan_text(found: Plan) -> str:
     """Return the plan as it is printed."""
     ahead = found.foresight
     listed = found.send - ahead.create - ahead.update - ahead.same
@@ -29,13 +30,13 @@ def plan_text(found: pipeline.Plan) -> str:
         ("duplicates", found.duplicate),
         ("rejected", found.rejected),
     ]
-    return render_plan(
+    return report.render_plan(
         head=[f"Plan for {found.source}", f"  account  {found.account} ({found.account_name})"],
         tally=[*((name, count) for name, count in tally if count), ("rows read", found.read)],
         fields=ahead.fields,
         lists=found.lists,
         consents=[
-            (consent_words(one.channel, one.wish), one.send, one.already, one.withheld) for one in ahead.consents
+            (report.consent_words(one.channel, one.wish), one.send, one.already, one.withheld) for one in ahead.consents
         ],
         conflicts=[
             (conflict.place, conflict.owners, " ".join(filter(None, (_FATES[conflict.fate], conflict.why))))

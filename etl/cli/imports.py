@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from etl import pipeline
+from etl import report as reports
 from etl.cli.options import (
     common_options,
     files_argument,
@@ -23,7 +24,9 @@ from etl.cli.options import (
 from etl.cli.session import Common, Session, mapping_of, rehearsed, session, with_merges
 from etl.console import out
 from etl.errors import EtlError, InterruptedRunError
-from etl.report import Report, render_json, render_text
+
+if TYPE_CHECKING:
+    from etl.report import Report
 
 
 @click.command()
@@ -166,7 +169,7 @@ def finish(at: Session, report: Report, format_: str) -> NoReturn:
     """Print the report and leave with its exit code."""
     at.console.close()
     if not at.common.quiet:
-        out(render_json(report) if format_ == "json" else render_text(report), nl=False)
+        out(reports.render_json(report) if format_ == "json" else reports.render_text(report), nl=False)
     folder = at.context.output / report.run
     if (folder / "report.html").exists():
         at.console.say(f"The whole report: {folder / 'report.html'}")

@@ -5,19 +5,20 @@ from __future__ import annotations
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from etl import pipeline
+from etl import config, pipeline, report
 from etl.cli.options import common_options
 from etl.cli.session import Common, Session, session
-from etl.config import SourceRule, parse_mapping
 from etl.console import out
-from etl.discover import Proposal, Question
 from etl.errors import UsageError
-from etl.report.text import table
 from etl.whole_file import write_whole
+
+if TYPE_CHECKING:
+    from etl.config import SourceRule
+    from etl.discover import Proposal, Question
 
 _SHOWN = 34
 
@@ -84,7 +85,7 @@ def _rule(file: str | None, sheet: str | None, url: str | None, query: str | Non
         raise UsageError("source-missing", "Name either a FILE or --url", "klaviyo-etl init --help")
     keys = {"sheet": int(sheet) if sheet and sheet.isdigit() else sheet, "url": url, "query": query}
     given = {name: value for name, value in keys.items() if value is not None}
-    return parse_mapping({"source": given, "columns": {"x": "email"}}, where="the options").source
+    return config.parse_mapping({"source": given, "columns": {"x": "email"}}, where="the options").source
 
 
 def _target(file: str | None, to: Path | None, *, overwrite: bool) -> Path:
@@ -148,7 +149,7 @@ def _summary(proposal: Proposal) -> str:
         kind = str(rule.get("type", "text")) if rule is not None else ""
         filled = f"{100 * facts.share_filled:.0f} %"
         rows.append((_cut(facts.header), _cut(target), kind, filled, valid, "  ".join(facts.examples)))
-    lines.append(table(rows, right=frozenset({3, 4})))
+    lines.append(report.table(rows, right=frozenset({3, 4})))
     left = [column for column in proposal.columns if column.rule is None]
     if left:
         lines.append("\nNot imported: " + "; ".join(f"{column.facts.header} ({column.why})" for column in left))

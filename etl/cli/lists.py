@@ -6,12 +6,11 @@ from pathlib import Path
 
 import click
 
-from etl import pipeline
+from etl import pipeline, report
 from etl.cli.exporting import export
 from etl.cli.options import common_options
 from etl.cli.session import Common, session
 from etl.console import out
-from etl.report.text import table
 
 
 @click.group()
@@ -27,7 +26,7 @@ def find(text: str | None, common: Common) -> None:
     with session(common) as at:
         found = pipeline.all_lists(context=at.context, named=text)
     rows = [("id", "name", "opt-in"), *((one.id, one.name, one.opt_in_process.replace("_", " ")) for one in found)]
-    out(table(rows) if found else "  no list")
+    out(report.table(rows) if found else "  no list")
 
 
 @lists.command("show")

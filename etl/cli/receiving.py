@@ -7,15 +7,11 @@ from dataclasses import replace
 
 import click
 
-from etl import pipeline
+from etl import config, pipeline, report, server
 from etl.cli.options import common_options
 from etl.cli.session import Common, session
-from etl.config import environment
 from etl.console import out
-from etl.pipeline import SystemClock
-from etl.report.text import table
-from etl.server import ServerOptions, SignatureForm
-from etl.server import serve as serve_forever
+from etl.server import SignatureForm
 
 
 @click.command()
@@ -41,17 +37,17 @@ def serve(*, host: str, port: int, signature: str, country: str | None, common: 
 
     Without a secret it refuses to start. Put a proxy that speaks TLS before it. docs/serve.md says more.
     """
-    variables = environment()
-    options = ServerOptions(
+    variables = config.environment()
+    options = server.ServerOptions(
         secret=variables.get("KLAVIYO_WEBHOOK_SECRET") or None,
         token=variables.get("KLAVIYO_ETL_TOKEN") or None,
         form=SignatureForm(signature),
         country=country,
     )
     with session(common) as at:
-        serve_forever(
+        server.serve(
             # It runs for weeks: its clock follows the machine's.
-            replace(at.context, clock=SystemClock()),
+            replace(at.context, clock=pipeline.SystemClock()),
             options,
             host=host,
             port=port,
@@ -72,7 +68,7 @@ def list_(common: Common) -> None:
         found = pipeline.webhooks(context=at.context)
     rows = [("id", "name", "address", "topics")]
     rows += [(one.id, one.name, one.url, ", ".join(topic.rpartition(".")[2] for topic in one.topics)) for one in found]
-    out(table(rows) if found else "  no webhook")
+    out(report.table(rows) if found else "  no webhook")
 
 
 @webhooks.command("create")
@@ -85,7 +81,7 @@ def create(url: str, name: str, topics: tuple[str, ...], common: Common) -> None
 
     Without that variable a secret is made and printed, once: Klaviyo never tells it again.
     """
-    known = environment().get("KLAVIYO_WEBHOOK_SECRET")
+    known = config.environment().get("KLAVIYO_WEBHOOK_SECRET")
     secret = known or secrets.token_urlsafe(32)
     with session(common) as at:
         made = pipeline.create_webhook(url, secret, context=at.context, name=name, topics=topics)

@@ -10,20 +10,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from etl import config, extract, pipeline, sandbox, state
 from etl.cli.foretold import plan_text
-from etl.config import EventMapping, Mapping, Settings, load_event_mapping, load_mapping, load_settings
 from etl.console import Console
 from etl.errors import ConfigError, ExitCode, InterruptedRunError
-from etl.extract import file_name, is_remote, masked
-from etl.klaviyo import Exchange
-from etl.pipeline import Context, Plan
 from etl.printable import printable
-from etl.sandbox import SANDBOX_KEY, SandboxServer, SandboxSettings
-from etl.state import shown
+
+if TYPE_CHECKING:
+    from etl.config import EventMapping, Mapping, Settings
+    from etl.klaviyo import Exchange
+    from etl.pipeline import Context, Plan
 
 SANDBOX_DATA: Final = "klaviyo-sandbox.db"
 _EXIT_CODES: Final = {signal.SIGINT: ExitCode.SIGINT, signal.SIGTERM: ExitCode.SIGTERM}
@@ -101,8 +101,8 @@ class Session:
     @property
     def flags(self) -> str:
         """What a follow-up command needs to find the same state and account again, but for a password."""
-        state = f" --state {shlex.quote(shown(self.common.state))}" if self.common.state else ""
-        return f"{state}{' --sandbox' if self.common.sandbox else ''}"
+        named = f" --state {shlex.quote(state.shown(self.common.state))}" if self.common.state else ""
+        return f"{named}{' --sandbox' if self.common.sandbox else ''}"
 
 
 @contextlib.contextmanager
@@ -113,7 +113,7 @@ def session(common: Common, *, lists: tuple[str, ...] = (), trust: bool = False)
     """
     console = Console(quiet=common.quiet, bars=common.progress, log_format=common.log_format)
     signals = Signals(console)
-    settings = load_settings({"state": common.state})
+    settings = config.load_settings({"state": common.state})
     if settings.from_dotenv:
         console.say(f"By .env in this folder: {', '.join(settings.from_dotenv)}")
     with contextlib.ExitStack() as stack:
@@ -121,7 +121,7 @@ def session(common: Common, *, lists: tuple[str, ...] = (), trust: bool = False)
         stack.enter_context(signals.caught())
         if common.sandbox:
             settings = stack.enter_context(_rehearsal(settings, lists, console))
-        context = Context(
+        context = pipeline.Context(
             settings,
             progress=console.progress,
             announce=console.say,
@@ -138,9 +138,9 @@ def session(common: Common, *, lists: tuple[str, ...] = (), trust: bool = False)
 @contextlib.contextmanager
 def _rehearsal(settings: Settings, lists: tuple[str, ...], console: Console) -> Iterator[Settings]:
     data = Path(SANDBOX_DATA)
-    with SandboxServer(SandboxSettings(path=data, lists=lists)) as server:
+    with sandbox.SandboxServer(sandbox.SandboxSettings(path=data, lists=lists)) as server:
         console.say(f"Rehearsal: a local Klaviyo answers at {server.url}, its data is in {data}. Nothing leaves here.")
-        yield settings.model_copy(update={"private_key": SANDBOX_KEY, "base_url": server.url})
+        yield settings.model_copy(update={"private_key": sandbox.SANDBOX_KEY, "base_url": server.url})
 
 
 def find_mapping(file: str | None, given: Path | None) -> Path:
@@ -163,8 +163,8 @@ def mapping_of(files: Sequence[str], given: Path | None) -> Path:
     """Return the mapping's path for these files, patterns or URLs. Raise ConfigError."""
     if given is not None or not files:
         return find_mapping(None, given)
-    if len(files) == 1 and is_remote(files[0]):
-        return find_mapping(file_name(files[0]) or masked(files[0]), None)
+    if len(files) == 1 and extract.is_remote(files[0]):
+        return find_mapping(extract.file_name(files[0]) or extract.masked(files[0]), None)
     if len(files) == 1 and (Path(files[0]).exists() or not set("*?[") & set(files[0])):
         return find_mapping(files[0], None)
     raise ConfigError(
@@ -178,17 +178,17 @@ def rehearsed(mapping: Path, common: Common) -> tuple[Mapping | Path, tuple[str,
     """Return the mapping to use and the lists a sandbox needs for it."""
     if not common.sandbox:
         return mapping, ()
-    rules = load_mapping(mapping)
+    rules = config.load_mapping(mapping)
     names = tuple(name for name in (rules.load.list, rules.load.remove_from_list) if name)
     return _for_sandbox(rules, mapping.parent), names
 
 
-_Rules = TypeVar("_Rules", Mapping, EventMapping)
+_Rules = TypeVar("_Rules", "Mapping", "EventMapping")
 
 
 def rehearsed_events(mapping: Path, common: Common) -> EventMapping | Path:
     """Return the mapping of events to use."""
-    return _for_sandbox(load_event_mapping(mapping), mapping.parent) if common.sandbox else mapping
+    return _for_sandbox(config.load_event_mapping(mapping), mapping.parent) if common.sandbox else mapping
 
 
 def _for_sandbox(rules: _Rules, folder: Path) -> _Rules:

@@ -8,12 +8,11 @@ from typing import NoReturn
 import click
 
 from etl import pipeline
+from etl import sandbox as local
 from etl.cli.options import common_options, list_option
 from etl.cli.session import SANDBOX_DATA, Common, session
 from etl.console import Console, Painted, out
 from etl.errors import ExitCode
-from etl.sandbox import SANDBOX_KEY, SandboxSettings, load_faults, serve, switches_of
-from etl.sandbox import forget as forget_sandbox
 
 
 @click.command()
@@ -98,11 +97,11 @@ def sandbox(
     by you only: --forget deletes them.
     """
     if forget:
-        there = forget_sandbox(data)
+        there = local.forget(data)
         Console().show(f"{data} is deleted" if there else f"{data} was not there")
         return
-    planned = load_faults(faults) if faults is not None else None
-    settings = SandboxSettings(
+    planned = local.load_faults(faults) if faults is not None else None
+    settings = local.SandboxSettings(
         path=data,
         limits="off" if limits == "off" else "real",
         job_seconds=job_seconds,
@@ -111,12 +110,12 @@ def sandbox(
         double_opt_in_lists=double,
         faults=planned.rules if planned else (),
         fault_seed=planned.seed if planned else 0,
-        switches=switches_of(switches),
+        switches=local.switches_of(switches),
     )
 
     def ready(url: str) -> None:
         out(f"export KLAVIYO_BASE_URL={url}")
-        out(f"export KLAVIYO_PRIVATE_KEY={SANDBOX_KEY}")
+        out(f"export KLAVIYO_PRIVATE_KEY={local.SANDBOX_KEY}")
         Console().show(f"# a local Klaviyo answers at {url}, its data is in {data}; Ctrl-C ends it")
 
-    serve(settings, host=host, port=port, ready=ready)
+    local.serve(settings, host=host, port=port, ready=ready)

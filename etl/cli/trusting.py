@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from etl import pipeline
-from etl.config import EventMapping, Mapping, load_event_mapping, load_mapping
+from etl import config, pipeline
 from etl.console import Console
 from etl.errors import ConfigError
+
+if TYPE_CHECKING:
+    from etl.config import EventMapping, Mapping
 
 
 @click.command()
@@ -39,11 +42,11 @@ def trust(mapping: Path, *, revoke: bool) -> None:
 def _either(path: Path) -> Mapping | EventMapping:
     """Return the mapping, of profiles or of events."""
     try:
-        return load_mapping(path)
+        return config.load_mapping(path)
     except ConfigError as error:
         if error.code != "mapping-invalid":
             raise
         try:
-            return load_event_mapping(path)
+            return config.load_event_mapping(path)
         except ConfigError:
             raise error from None

@@ -1,28 +1,35 @@
 """Klaviyo's API: the only httpx of the project."""
 
-from etl.klaviyo.backoff import LONGEST_WAIT, WORTH_SAYING, Backoff, say_wait
-from etl.klaviyo.client import MOST_IDS_PER_LIST_CALL, KlaviyoClient
-from etl.klaviyo.connection import MOST_IDS_PER_LOOKUP, refusal
-from etl.klaviyo.consents import MOST_PER_SUBSCRIBE, MOST_PER_SUPPRESSION, MOST_PER_UNSUBSCRIBE
-from etl.klaviyo.events import MOST_EVENTS
-from etl.klaviyo.reply import ApiError, Reply, ReplyKind, impersonal
-from etl.klaviyo.resources import (
-    Account,
-    Consent,
-    Event,
-    ImportJob,
-    JobError,
-    JobStatus,
-    KlaviyoList,
-    Metric,
-    Profile,
-    Usage,
-    Webhook,
-    job_of,
-    profile_of,
-)
-from etl.klaviyo.revisions import EVERY_REQUEST, Age, Feature, Standing, check_features, standing
-from etl.klaviyo.transport import LONGEST_EXCHANGE, Exchange, ExchangeHook, check_key
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from etl.deferred import exports
+
+if TYPE_CHECKING:
+    from etl.klaviyo.backoff import LONGEST_WAIT, WORTH_SAYING, Backoff, say_wait
+    from etl.klaviyo.client import MOST_IDS_PER_LIST_CALL, KlaviyoClient
+    from etl.klaviyo.connection import MOST_IDS_PER_LOOKUP, refusal
+    from etl.klaviyo.consents import MOST_PER_SUBSCRIBE, MOST_PER_SUPPRESSION, MOST_PER_UNSUBSCRIBE
+    from etl.klaviyo.events import MOST_EVENTS
+    from etl.klaviyo.reply import ApiError, Reply, ReplyKind, impersonal
+    from etl.klaviyo.resources import (
+        Account,
+        Consent,
+        Event,
+        ImportJob,
+        JobError,
+        JobStatus,
+        KlaviyoList,
+        Metric,
+        Profile,
+        Usage,
+        Webhook,
+        job_of,
+        profile_of,
+    )
+    from etl.klaviyo.revisions import EVERY_REQUEST, Age, Feature, Standing, check_features, standing
+    from etl.klaviyo.transport import LONGEST_EXCHANGE, Exchange, ExchangeHook, check_key
 
 __all__ = [
     "EVERY_REQUEST",
@@ -65,3 +72,32 @@ __all__ = [
     "say_wait",
     "standing",
 ]
+
+__getattr__ = exports(
+    __name__,
+    {
+        "backoff": ("LONGEST_WAIT", "WORTH_SAYING", "Backoff", "say_wait"),
+        "client": ("MOST_IDS_PER_LIST_CALL", "KlaviyoClient"),
+        "connection": ("MOST_IDS_PER_LOOKUP", "refusal"),
+        "consents": ("MOST_PER_SUBSCRIBE", "MOST_PER_SUPPRESSION", "MOST_PER_UNSUBSCRIBE"),
+        "events": ("MOST_EVENTS",),
+        "reply": ("ApiError", "Reply", "ReplyKind", "impersonal"),
+        "resources": (
+            "Account",
+            "Consent",
+            "Event",
+            "ImportJob",
+            "JobError",
+            "JobStatus",
+            "KlaviyoList",
+            "Metric",
+            "Profile",
+            "Usage",
+            "Webhook",
+            "job_of",
+            "profile_of",
+        ),
+        "revisions": ("EVERY_REQUEST", "Age", "Feature", "Standing", "check_features", "standing"),
+        "transport": ("LONGEST_EXCHANGE", "Exchange", "ExchangeHook", "check_key"),
+    },
+)

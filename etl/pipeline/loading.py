@@ -16,7 +16,7 @@ from etl.model import RunStatus, Verdict
 from etl.pipeline import watermarks
 from etl.pipeline.agreeing import agree, must_be_agreed
 from etl.pipeline.context import Context
-from etl.pipeline.events import KIND, load_event_run, look_at_events
+from etl.pipeline.event_running import KIND, load_event_run, look_at_events
 from etl.pipeline.folder import write_folder
 from etl.pipeline.foretold import Plan
 from etl.pipeline.guards import unverified

@@ -23,7 +23,7 @@ from etl.pipeline.forgetting import reject_forgotten
 from etl.pipeline.guards import Staged, check_guards, unjudged
 from etl.pipeline.mirroring import Mirrored
 from etl.pipeline.missing import previous_run, vanished
-from etl.pipeline.opt_outs import flag_bounced, name_opt_outs
+from etl.pipeline.opt_out_log import flag_bounced, name_opt_outs
 from etl.pipeline.targets import describe, find_list, find_routes, need_list
 from etl.report import places_of
 from etl.state import Run, Store

@@ -1,10 +1,19 @@
 """Report: what happened to every row, as text, JSON, HTML, and as a file of the rows to fix."""
 
-from etl.report.build import build_report, places_of
-from etl.report.document import render_json, report_document
-from etl.report.html import render_html
-from etl.report.model import MOST_MERGES, BatchTotals, IssueGroup, Merges, Observed, Phase, Report, Tally
-from etl.report.text import render_text
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from etl.deferred import exports
+
+if TYPE_CHECKING:
+    from etl.report.build import build_report, places_of
+    from etl.report.document import render_json, report_document
+    from etl.report.html import render_html
+    from etl.report.model import MOST_MERGES, BatchTotals, IssueGroup, Merges, Observed, Phase, Report, Tally
+    from etl.report.plan_text import render_plan
+    from etl.report.rejects import guard
+    from etl.report.text import consent_words, render_text, table, timestamp
 
 __all__ = [
     "MOST_MERGES",
@@ -16,9 +25,27 @@ __all__ = [
     "Report",
     "Tally",
     "build_report",
+    "consent_words",
+    "guard",
     "places_of",
     "render_html",
     "render_json",
+    "render_plan",
     "render_text",
     "report_document",
+    "table",
+    "timestamp",
 ]
+
+__getattr__ = exports(
+    __name__,
+    {
+        "build": ("build_report", "places_of"),
+        "document": ("render_json", "report_document"),
+        "html": ("render_html",),
+        "model": ("MOST_MERGES", "BatchTotals", "IssueGroup", "Merges", "Observed", "Phase", "Report", "Tally"),
+        "plan_text": ("render_plan",),
+        "rejects": ("guard",),
+        "text": ("consent_words", "render_text", "table", "timestamp"),
+    },
+)

@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
-import numpy as np
-import numpy.typing as npt
 import sqlalchemy as sa
 
+from etl.deferred import np, npt
 from etl.model import Outcome, Record
 from etl.state import schema
 from etl.state.base import Database, slices

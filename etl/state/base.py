@@ -8,10 +8,10 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
-import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
+from etl.deferred import pa
 from etl.errors import StateError, UsageError
 from etl.model import Clock
 from etl.state import schema

@@ -6,12 +6,11 @@ import itertools
 from collections.abc import Collection, Iterator
 from typing import Final
 
-import numpy as np
-import numpy.typing as npt
 import orjson
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from etl.deferred import np, npt
 from etl.identity import email_key
 from etl.model import Record
 from etl.state import schema

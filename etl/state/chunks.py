@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
-import pandas as pd
-import pyarrow as pa
 
+from etl.deferred import pa, pd
 from etl.errors import InternalError
 from etl.model import Chunk, Issue, Severity, Transformed, Validated
 from etl.records import Records

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
+from etl.deferred import np
 from etl.model import Issue, Record
 from etl.state.base import Database
 from etl.state.packing import HASHED, identifier_hashes

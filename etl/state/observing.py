@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
 import orjson
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from etl.deferred import np
 from etl.model import Issue, Observation, Outcome, Stage, Verdict
 from etl.state import schema
 from etl.state.base import Database, slices

@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
 import sqlalchemy as sa
 
+from etl.deferred import np, npt
 from etl.identity import opt_out_key
 from etl.model import Channel
 from etl.state import schema

@@ -11,13 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Final
 
-import numpy as np
-import numpy.typing as npt
 import orjson
-import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
 
+from etl.deferred import np, npt, pa, pc, pd
 from etl.identity import email_key
 from etl.model import Record
 from etl.records import DIGEST, Records

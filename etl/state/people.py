@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Self
 
-import numpy as np
-import numpy.typing as npt
-
+from etl.deferred import np, npt
 from etl.state.base import Database
 from etl.state.matching import Mask
 from etl.state.packing import HASHED, identifier_hashes

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-import numpy as np
 import orjson
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from etl.deferred import np
 from etl.model import Chunk, DedupeResolution, Issue, Outcome, Severity, Transformed, Validated
 from etl.state import schema
 from etl.state.base import Database, slices
