@@ -57,6 +57,11 @@ def test_good_and_empty_cells_pass_in_silence(cell: str | None, normal: str) -> 
         ("mailto:ann@shop.de", "email-invalid", "ann@shop.de"),
         ("mailto:ann@shop.de?subject=hi", "email-invalid", "ann@shop.de"),
         ("ann@gmail,com", "email-invalid", "ann@gmail.com"),
+        ("ann@yahoo.co,uk", "email-invalid", "ann@yahoo.co.uk"),
+        ("ann@yahoo,co,jp", "email-invalid", "ann@yahoo.co.jp"),
+        ("ann@mail.shop.com,au", "email-invalid", "ann@mail.shop.com.au"),
+        ("ann@gmail.com,uk", "email-invalid", "ann@gmail.com"),
+        ("ann@mapleshop,con", "email-invalid", "ann@mapleshop.com"),
         ("ann @gmail.com", "email-invalid", "ann@gmail.com"),
         ("ann(at)gmail.com", "email-invalid", "ann@gmail.com"),
         ("ann [at] shop [dot] de", "email-invalid", "ann@shop.de"),
@@ -156,3 +161,29 @@ def test_an_empty_column_has_no_verdicts() -> None:
     """Zero rows in, zero rows out."""
     verdicts = judge_emails(pa.array([], pa.string()))
     assert (len(verdicts.normal), verdicts.findings) == (0, ())
+
+
+@pytest.mark.parametrize(
+    ("domain", "meant"),
+    [
+        ("mapleshop.con", "mapleshop.com"),
+        ("mapleshop.cmo", "mapleshop.com"),
+        ("mapleshop.c", "mapleshop.com"),
+        ("gmail.c", "gmail.com"),
+        ("mail.shop.co.comm", "mail.shop.co.com"),
+        ("bell.nte", "bell.net"),
+        ("club.ogr", "club.org"),
+        ("web.d", "web.de"),
+        ("shop.co.u", ""),
+    ],
+)
+def test_an_ending_that_no_domain_has_is_said(domain: str, meant: str) -> None:
+    """The ending of any domain is looked at, not of large providers alone; what was meant is said where it is clear."""
+    suggestion = f"ann@{meant}" if meant else ""
+    assert judged(f"ann@{domain}") == (f"ann@{domain}", [("email-domain-typo", suggestion, False)])
+
+
+@pytest.mark.parametrize("domain", "shop.co shop.cm shop.om shop.ne shop.bet shop.ne.jp shop.me shop.cc shop.inc".split())
+def test_endings_that_exist_are_left_alone(domain: str) -> None:
+    """Colombia, Cameroon, Oman, Niger and the new endings are one letter from others, and real."""
+    assert judged(f"ann@{domain}") == (f"ann@{domain}", [])

@@ -58,6 +58,25 @@ _SHORT_PROVIDERS: Final = ("aol", "msn", "live", "ymail", "gmx", "mac", "mail")
 
 # Slips of "com" at a provider that has no such domain. "co" and "cm" exist as countries, but not for these.
 _COM_SLIPS: Final = _words("cmo con comm comn coml coom cpm cim ocm om vom xom ckm cob col c0m dom cm co")
+# One slip from an ending that everybody uses, and themselves in no list of public suffixes.
+_ENDING_SLIPS: Final = {
+    **dict.fromkeys(
+        _words(
+            "c cmo con comm comn coml coom cpm cim ocm vom xom ckm cob col c0m dom ccom coim conm copm cocm comj comk "
+            "com1 comt comy comw comr coms comd come como"
+        ),
+        "com",
+    ),
+    **dict.fromkeys(_words("n nte ent ner nrt nett neet netr met ney"), "net"),
+    **dict.fromkeys(_words("o ogr rog orgg ord prg irg"), "org"),
+    **dict.fromkeys(_words("d dee ded"), "de"),
+}
+_SECOND_LEVELS: Final = _words("ac co com edu gob gov gouv ltd me ne net nhs or org plc sch")
+# Countries in which companies are registered below "com".
+_COM_COUNTRIES: Final = _words(
+    "ar au bo br cn co cy do ec eg gh gr gt hk hn kw lb mt mx my na ng ni np pa pe ph pk pl pr pt py qa sa sg sv tn tr "
+    "tw ua uy ve vn"
+)
 _COUNTRY_OWN: Final = frozenset({"mail.co", "gmx.co", "live.co", "mac.co", "ymail.co", "mail.cm", "mail.om"})
 
 # Real names one edit away from a provider's.
@@ -127,6 +146,17 @@ def correct_domain(domain: str) -> str | None:
     return None
 
 
+def correct_ending(domain: str) -> str | None:
+    """Return a lower-case ``domain`` with the ending it was to have, ``""`` where only that it has none is sure.
+
+    ``None``: its ending may be one. No top-level domain has a single letter.
+    """
+    name, _, ending = domain.rpartition(".")
+    if ending in _ENDING_SLIPS:
+        return f"{name}.{_ENDING_SLIPS[ending]}"
+    return "" if len(ending) == 1 else None
+
+
 def is_disposable(domain: str) -> bool:
     """Whether a lower-case ``domain``, or the one it lies under, gives out addresses that are thrown away."""
     return domain in blocklist or domain.partition(".")[2] in blocklist
@@ -155,6 +185,10 @@ def advise(normal: str, position: int) -> list[Finding]:
     correct = correct_domain(domain)
     if correct:
         return [Finding(position, "email-domain-typo", f"the domain may be {correct}", f"{local}@{correct}")]
+    whole = correct_ending(domain)
+    if whole is not None:
+        said = f"the domain may be {whole}" if whole else "no domain ends so"
+        return [Finding(position, "email-domain-typo", said, f"{local}@{whole}" if whole else "")]
     if is_disposable(domain):
         return [Finding(position, "email-disposable")]
     if lowered in ROLES:
@@ -168,6 +202,9 @@ _SPELT_AT: Final = re.compile(r"(?i)\s*[\[({]\s*at\s*[\])}]\s*|\s+at\s+|\uff20|@
 _SPELT_DOT: Final = re.compile(r"(?i)\s*[\[({]\s*(?:dot|punkt|point)\s*[\])}]\s*|\s+dot\s+")
 _DOTS: Final = re.compile(r"\s*[.,]+\s*|\.{2,}")
 _TORN: Final = re.compile(r"[\w.+-]+(?:\s+[\w.+-]+)*\s+[\w.+-]+@|[^\s@]+@\S+\s+\w")
+_TORN_ENDING: Final = re.compile(
+    r"(?P<local>[^\s@,;]+)@(?P<name>[^\s@,;.]+(?:\.[^\s@,;.]+)*)[.,](?P<second>[a-zA-Z]{2,4})[.,](?P<country>[a-zA-Z]{2})"
+)
 _LONGEST_REPAIRED: Final = 1000  # characters; beyond that a cell is prose, and regular expressions would crawl
 
 
@@ -179,7 +216,15 @@ def repair(text: str, normalise: Callable[[str], str | None]) -> tuple[str, str]
     """
     if len(text) > _LONGEST_REPAIRED:
         return "email-invalid", ""
-    bare = _SCHEME.sub("", text)
+    code, address = _repaired(_SCHEME.sub("", text), normalise)
+    local, _, domain = address.rpartition("@")
+    correct = correct_domain(domain) or correct_ending(domain)
+    return code, f"{local}@{correct}" if correct else address
+
+
+def _repaired(bare: str, normalise: Callable[[str], str | None]) -> tuple[str, str]:
+    if (torn := _TORN_ENDING.fullmatch(bare)) and (whole := _joined(torn)) and (address := normalise(whole)):
+        return "email-invalid", address
     inner = [found for found in map(normalise, _candidates(bare)) if found]
     distinct = list(dict.fromkeys(inner))
     if len(distinct) > 1:
@@ -195,6 +240,14 @@ def repair(text: str, normalise: Callable[[str], str | None]) -> tuple[str, str]
         if repaired:
             return "email-invalid", repaired
     return "email-invalid", ""
+
+
+def _joined(torn: re.Match[str]) -> str | None:
+    """Return an address whose domain has a comma before its country: ``yahoo.co,uk`` can be read in one way only."""
+    name, second, country = torn["name"].lower(), torn["second"].lower(), torn["country"].lower()
+    suffix = f"{second}.{country}"
+    fits = suffix in _PROVIDERS[name] if name in _PROVIDERS else second != "com" or country in _COM_COUNTRIES
+    return f"{torn['local']}@{name}.{suffix}" if second in _SECOND_LEVELS and fits else None
 
 
 def _candidates(text: str) -> list[str]:

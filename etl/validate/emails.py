@@ -20,6 +20,7 @@ from etl.validate.email_advice import (
     ROLES,
     advise,
     correct_domain,
+    correct_ending,
     is_disposable,
     is_placeholder_domain,
     notable_locals,
@@ -164,6 +165,7 @@ def _notable_and_lowered(texts: Any, ordinary: Any) -> tuple[Any, Any]:
         or is_placeholder_domain(domain)
         or is_disposable(domain)
         or correct_domain(domain) is not None
+        or correct_ending(domain) is not None
         for domain in encoded.dictionary.to_pylist()
     ]
     by_domain = np.array(flags, bool)[encoded.indices.to_numpy()]
