@@ -171,4 +171,5 @@ def _plain(cell: str) -> bool:
 
 
 def _cents(cells: Sequence[str], sign: str) -> int:
-    return sum(re.search(rf"{re.escape(sign)}\d{{1,2}}\D*$", cell) is not None for cell in cells)
+    signs = ".\uff0e\u066b" if sign == "." else ",\uff0c"
+    return sum(re.search(rf"[{signs}]\d{{1,2}}\D*$", cell) is not None for cell in cells)

@@ -25,7 +25,31 @@ _BRACKETED: Final = re.compile(r"([^()\d]*)\(([^()]*)\)([^()\d]*)")
 # A currency is a symbol of Unicode's class Sc, a code of three capitals, or the few abbreviations people write.
 _CURRENCY: Final = re.compile(
     r"(?:[$\u00a2-\u00a5\u058f\u060b\u09f2\u09f3\u0e3f\u17db\u20a0-\u20c0\ufdfc\uff04\uffe0\uffe1\uffe5\uffe6]"
-    r"|[A-Z]{3}|[A-Z]{1,2}\$|kr\.?|z\u0142|K\u010d|Ft|lei|Fr\.?|Rs\.?|RM?|\u0440\u0443\u0431\.?)"
+    r"|[A-Z]{3}|[A-Z]{1,2}\$|kr\.?|z\u0142|K\u010d|Ft|lei|Fr\.?|Rs\.?|RM?|\u0440\u0443\u0431\.?|DM|[KTU]?[Ss]hs?\.?)"
+)
+# "500/-" and "500/=" say that there are no cents, in India and in East Africa.
+_ONLY: Final = re.compile(r"(?<=\d)\s*/\s*[-=\u2013\u2014]$")
+_LEDGER: Final = re.compile(r"\(([\d.,]+)\)|([\d.,]*\d)-")
+# The decimal sign of Arabic and Persian is nothing else, whatever the column's is.
+_ARABIC_POINT: Final = "\u066b"
+_SIGNS: Final = str.maketrans(
+    {
+        "\u2212": "-",
+        "\uff0d": "-",
+        "\ufe63": "-",
+        "\uff0b": "+",
+        "\uff0e": ".",
+        "\uff0c": ",",
+        "\uff08": "(",
+        "\uff09": ")",
+        "\uff07": "'",
+        "\u066c": "'",  # parts thousands
+        _ARABIC_POINT: ".",
+        # They say in which direction the signs beside them run, and nothing of the number.
+        "\u200e": None,
+        "\u200f": None,
+        "\u061c": None,
+    }
 )
 
 
@@ -48,7 +72,8 @@ class JsonNumber:
 
 def parse_integer(text: str, sign: DecimalSign | None = None) -> int:
     """Read a whole number; ``12.0`` is one, as spreadsheets write it. Raise :class:`NumberError`."""
-    compact = _compact(text, "integer-invalid")
+    sign = _decimal_sign(text, sign)
+    compact = _signed(_compact(text, "integer-invalid"))
     if _INTEGER.fullmatch(compact):
         return int(Decimal(compact))  # int() alone refuses thousands of digits
     number = _grouped(compact, sign, "integer-invalid")
@@ -58,8 +83,12 @@ def parse_integer(text: str, sign: DecimalSign | None = None) -> int:
 
 
 def parse_decimal(text: str, sign: DecimalSign | None = None) -> Decimal:
-    """Read a decimal number with thousands separators or exponent. Raise :class:`NumberError`."""
-    compact = _compact(text, "decimal-invalid")
+    """Read a decimal number with thousands separators or exponent; ``(1.5)`` and ``1.5-`` are negative, as in ledgers.
+
+    Raise :class:`NumberError`.
+    """
+    sign = _decimal_sign(text, sign)
+    compact = _signed(_compact(text, "decimal-invalid"))
     if _EXPONENT.fullmatch(compact):
         return Decimal(compact)
     return _grouped(compact, sign, "decimal-invalid")
@@ -67,7 +96,8 @@ def parse_decimal(text: str, sign: DecimalSign | None = None) -> Decimal:
 
 def parse_money(text: str, sign: DecimalSign | None = None) -> Decimal:
     """Read an amount: symbol or code before or after, sign or parentheses for negatives. Raise :class:`NumberError`."""
-    compact = _compact(text, "money-invalid")
+    sign = _decimal_sign(text, sign)
+    compact = _ONLY.sub("", _compact(text, "money-invalid"))
     negative = False
     if bracketed := _BRACKETED.fullmatch(compact):
         negative, compact = True, "".join(bracketed.groups())
@@ -111,13 +141,23 @@ def _compact(text: str, code: str) -> str:
     """Return the text without blanks, digits and minus as ASCII; a blank inside a number must part thousands."""
     if not text.isascii():
         text = "".join(str(unicodedata.decimal(sign)) if sign.isdecimal() else sign for sign in text)
-        text = text.replace("\u2212", "-")
+        text = text.translate(_SIGNS)
     if _BLANK_INSIDE.search(text):
         for piece in _NOT_A_NUMBER.split(text):
             number = piece.strip(_AROUND)
             if _BLANK_INSIDE.search(number) and not _THOUSANDS.fullmatch(number):
                 raise NumberError(code, "there is a blank between its digits")
     return _SPACES.sub("", text)
+
+
+def _decimal_sign(text: str, sign: DecimalSign | None) -> DecimalSign | None:
+    return "." if _ARABIC_POINT in text else sign
+
+
+def _signed(compact: str) -> str:
+    """Return a number with its minus in front, where a ledger writes it behind or as parentheses."""
+    found = _LEDGER.fullmatch(compact)
+    return f"-{found[1] or found[2]}" if found else compact
 
 
 def _grouped(text: str, sign: DecimalSign | None, code: str) -> Decimal:
