@@ -6,6 +6,7 @@ import re
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "values.md"
 HEADER = "| Options | Cell | Sent | Code |"
 NOTHING, REFUSED = "nothing", "row refused"
 ABSENT = object()
+NOW = datetime(2026, 11, 28, 12, tzinfo=UTC).timestamp()
+"""The day on which the page is read."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ def frame(rows: dict[str, list[str]], first: int = 2) -> pd.DataFrame:
 def both(mapping: Mapping, source: pd.DataFrame) -> tuple[Validated, Transformed]:
     """Validate and transform, as staging does."""
     validated = Validator(mapping, tuple(source.columns)).validate(source)
-    return validated, Transformer(mapping).transform(validated.frame)
+    return validated, Transformer(mapping, NOW).transform(validated.frame)
 
 
 def mapped(rule: dict[str, Any], **sections: Any) -> Mapping:

@@ -58,6 +58,24 @@ CODES: Final = (
         "03/04/2025 may be March or April: set format on the column.",
     ),
     Code(
+        "date-century-ambiguous",
+        Stage.TRANSFORM,
+        "Year of two digits can be read in two ways",
+        '44 may be 1944 or 2044: set pivot = "past", "future" or a first year such as 1930 on the column.',
+    ),
+    Code(
+        "time-skipped",
+        Stage.TRANSFORM,
+        "There was no such time: the clocks were put forward",
+        "It was read as the hour after it. Write the offset, as in 2025-03-30T01:30:00+01:00, or correct timezone.",
+    ),
+    Code(
+        "time-twice",
+        Stage.TRANSFORM,
+        "This time came twice: the clocks were put back",
+        "It was read as the earlier one. Write the offset, as in 2025-10-26T02:30:00+01:00, to say which is meant.",
+    ),
+    Code(
         "datetime-invalid",
         Stage.TRANSFORM,
         "Not a date and time",

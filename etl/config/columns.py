@@ -47,6 +47,10 @@ class ColumnRule(Model):
     to: str = Field(description="Target, such as email, location.city, properties.plan, $value or list")
     type: ValueType = Field("text", description="Type of the value in Klaviyo")
     format: str | None = Field(None, description="strptime format of a date or datetime, such as %d/%m/%Y")
+    pivot: Annotated[int, Field(ge=1800, le=2100)] | Literal["past", "future"] | None = Field(
+        None,
+        description="Years of two digits: past (birthdays), future (expiry dates), or the first year of a hundred",
+    )
     timezone: str | None = Field(
         None, description="IANA zone of datetimes without offset; default: [defaults], else UTC"
     )
@@ -208,6 +212,7 @@ def check_patch(write: str, kind: str, target: str) -> None:
 _NUMBERS: Final = ("integer", "decimal", "money")
 _OPTION_TYPES: Final[dict[str, tuple[str, ...]]] = {
     "format": ("date", "datetime"),
+    "pivot": ("date", "datetime"),
     "timezone": ("datetime",),
     "time": ("date", "datetime"),
     "separator": ("list",),

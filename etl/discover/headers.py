@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from functools import cache
 from importlib.resources import files
-from typing import Final
+from typing import Final, Literal
 
 from schemas.words import fold
 
@@ -87,3 +87,112 @@ _MONEY: Final = frozenset(
 def looks_like_money(header: str) -> bool:
     """Whether a header names an amount of money."""
     return bool(set(fold(header).split()) & _MONEY)
+
+
+_BEHIND: Final = (
+    *("birth", "dob", "born", "geburt", "naiss", "nacim", "cumple", "nascit", "nascim", "complean", "geboor", "fodsel"),
+    *(
+        "fodd",
+        "urodz",
+        "narozen",
+        "narod",
+        "рожд",
+        "народж",
+        "dogum",
+        "szulet",
+        "syntym",
+        "生年",
+        "誕生",
+        "출생",
+        "생년",
+    ),
+    *(
+        "since",
+        "create",
+        "joined",
+        "signup",
+        "signed",
+        "register",
+        "registr",
+        "subscribed",
+        "added",
+        "updated",
+        "modified",
+    ),
+    *(
+        "ordered",
+        "purchas",
+        "opened",
+        "clicked",
+        "visited",
+        "seen",
+        "depuis",
+        "cree",
+        "inscri",
+        "creado",
+        "alta",
+        "erstellt",
+    ),
+    *(
+        "angelegt",
+        "angemeld",
+        "anmelde",
+        "seit",
+        "letzt",
+        "erste",
+        "bestell",
+        "gekauft",
+        "iscri",
+        "ultim",
+        "acquist",
+        "criad",
+    ),
+    *(
+        "desde",
+        "cadastr",
+        "compra",
+        "aangemaakt",
+        "laatst",
+        "eerst",
+        "sinds",
+        "derni",
+        "premier",
+        "primer",
+        "death",
+        "todes",
+    ),
+)
+_AHEAD: Final = (
+    *("expir", "renew", "due", "next", "upcoming", "deadline", "until", "ablauf", "gultig", "bis", "fallig", "nachst"),
+    *("verlanger", "verfall", "echean", "prochain", "renouvel", "caduc", "vencim", "proxim", "renov", "scad", "rinnov"),
+    *("prossim", "validade", "valable", "vervalt", "verval", "geldig", "verleng", "volgend", "有効期限", "満期"),
+)
+_VALID: Final = ("valid to", "valid thru", "valid through", "good thru")
+_LAST: Final = frozenset({"last", "first", "latest", "previous"})
+_MOMENT: Final = frozenset(
+    (
+        *("at", "on", "date", "time", "timestamp", "ts", "datetime", "epoch", "unix", "utc"),
+        *("datum", "zeit", "zeitpunkt", "fecha", "hora", "heure", "data", "ora", "dato", "tid"),
+    )
+)
+
+
+def century_of(header: str) -> Literal["past", "future"] | None:
+    """Return where the dates of a column lie, if its name says it: birthdays behind, expiry dates ahead."""
+    words = fold(header).split()
+    # Short ones are words of their own: "dues" and "biscuits" are neither due nor bis.
+    behind = any(_says(word, stem) for word in words for stem in _BEHIND)
+    ahead = any(_says(word, stem) for word in words for stem in _AHEAD)
+    if _LAST & set(words) or (behind and not ahead):
+        return "past"
+    ahead = ahead or any(said in " ".join(words) for said in _VALID)
+    return "future" if ahead and not behind else None
+
+
+def _says(word: str, stem: str) -> bool:
+    return word == stem if len(stem) <= 3 and stem.isascii() else stem in word  # noqa: PLR2004 - letters
+
+
+def looks_like_moment(header: str) -> bool:
+    """Whether a header names a date or a time."""
+    return bool(set(fold(header).split()) & _MOMENT) or century_of(header) is not None

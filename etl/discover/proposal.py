@@ -358,7 +358,7 @@ def _judge(draft: Draft, probes: Probes, country: str | None, *, by_row: bool) -
         typed = {
             name: value
             for name, value in rule.items()
-            if name in {"type", "format", "separator", "quoted", "escape", "decimal"}
+            if name in {"type", "format", "separator", "quoted", "escape", "decimal", "pivot"}
         }
         draft.valid = share(typed, cells, probes.converts)
 
@@ -387,8 +387,12 @@ def _profile(preset: Preset | None, columns: Sequence[ColumnProposal], *, severa
 
 
 def _spoken(rule: Mapping[str, Any]) -> str:
+    century = {"past": "years behind today", "future": "years ahead", None: ""}[rule.get("pivot")]
     if "format" in rule:
-        return f"{rule['type']}, {'day' if rule['format'].startswith('%d') else 'month'} first ({rule['format']})"
+        said = f"{rule['type']}, {'day' if rule['format'].startswith('%d') else 'month'} first ({rule['format']})"
+        return f"{said}, {century}" if century else said
+    if century:
+        return f"{rule['type']}, {century}"
     return f"{rule['type']}, decimal {'point' if rule.get('decimal') == '.' else 'comma'}"
 
 

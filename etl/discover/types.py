@@ -8,7 +8,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from etl.discover.headers import looks_like_flag, looks_like_identifier, looks_like_money
+from etl.discover.headers import (
+    century_of,
+    looks_like_flag,
+    looks_like_identifier,
+    looks_like_moment,
+    looks_like_money,
+)
 
 Converts = Callable[[dict[str, Any], str], bool]
 """Whether the importer would take a cell under a column rule such as ``{"type": "date"}``."""
@@ -22,8 +28,9 @@ _NUMERIC_DATE: Final = re.compile(
     r"(\d{1,2})([/.\-])(\d{1,2})[/.\-](\d{2}|\d{4})(?P<clock>[ T]+\d{1,2}:\d{2}(?::\d{2})?)?"
 )
 _DATE_LIKE: Final = re.compile(
-    r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|\d{4}-\d{2}-\d{2}|[A-Za-z]{3,9} \d{1,2},? \d{4}|\d{1,2} [A-Za-z]{3,9} \d{4}"
+    r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|\d{4}-\d{2}-\d{2}|(?=.*\d)[^\W\d_]{2,}.*\d{2,4}|\d{1,2}.*[^\W\d_]{2,}.*\d{2}"
 )
+_EPOCH: Final = re.compile(r"[12]\d{9}(?:\.\d{1,9})?|[12]\d{12}")
 _WHOLE: Final = re.compile(r"[+-]?\d{1,15}")
 _MONTHS: Final = 12
 
@@ -79,15 +86,21 @@ def _flag(header: str, cells: Sequence[str], converts: Converts) -> Guess | None
     return Guess({"type": "boolean"}, f"only {', '.join(sorted(words))}")
 
 
-def _moment(_header: str, cells: Sequence[str], converts: Converts) -> Guess | None:
+def _moment(header: str, cells: Sequence[str], converts: Converts) -> Guess | None:
+    if looks_like_moment(header) and all(_EPOCH.fullmatch(cell) for cell in cells):
+        epoch = {"type": "datetime"}
+        unit = "milliseconds" if len(cells[0]) == len("1743683400123") else "seconds"
+        return Guess(epoch, f"{unit} since 1970") if _fits(epoch, cells, converts) else None
     if sum(_DATE_LIKE.search(cell) is not None for cell in cells) < _ENOUGH * len(cells):
         return None
     clock = sum(":" in cell for cell in cells) > len(cells) / 2
     kind = "datetime" if clock else "date"
     numeric = [found for cell in cells if (found := _NUMERIC_DATE.fullmatch(cell))]
     if len(numeric) < _ENOUGH * len(cells):
-        plain = {"type": kind}
-        return Guess(plain, "every cell can be read in one way only") if _fits(plain, cells, converts) else None
+        plain: dict[str, Any] = {"type": kind}
+        if not _fits({**plain, "pivot": "past"}, cells, converts):
+            return None
+        return _of_century(header, Guess(plain, "every cell can be read in one way only"), cells, converts)
     sign = Counter(found[2] for found in numeric).most_common(1)[0][0]
     year = "%y" if len(numeric[0][4]) == len("25") else "%Y"
     time = ""
@@ -97,13 +110,40 @@ def _moment(_header: str, cells: Sequence[str], converts: Converts) -> Guess | N
     month_first = {"type": kind, "format": f"%m{sign}%d{sign}{year}{time}"}
     late_first = sum(int(found[1]) > _MONTHS for found in numeric)
     late_second = sum(int(found[3]) > _MONTHS for found in numeric)
-    if late_first and not late_second:
-        return Guess(day_first, f"day first: {late_first:,} of {len(numeric):,} cells have a first part over 12")
-    if late_second and not late_first:
-        return Guess(month_first, f"month first: {late_second:,} of {len(numeric):,} cells have a second part over 12")
     if late_first and late_second:
         return Guess({}, "dates in both orders, day first and month first: left as text")
-    return Guess({}, "no cell says whether the day or the month comes first", (day_first, month_first))
+    if late_first:
+        guess = Guess(day_first, f"day first: {late_first:,} of {len(numeric):,} cells have a first part over 12")
+    elif late_second:
+        guess = Guess(month_first, f"month first: {late_second:,} of {len(numeric):,} cells have a second part over 12")
+    else:
+        guess = Guess({}, "no cell says whether the day or the month comes first", (day_first, month_first))
+    return _of_century(header, guess, cells, converts)
+
+
+def _of_century(header: str, guess: Guess, cells: Sequence[str], converts: Converts) -> Guess:
+    """Say in which century years of two digits are: the column's name tells it, or a person has to."""
+    rules = [guess.rule] if guess.rule else list(guess.others)
+    doubtful = max(_doubtful(rule, cells, converts) for rule in rules)
+    if not doubtful and not any("%y" in rule.get("format", "") for rule in rules):
+        return guess
+    pivot = century_of(header)
+    if pivot is not None:
+        because = "as its name says, years of two digits lie " + ("behind" if pivot == "past" else "ahead")
+        others = tuple({**rule, "pivot": pivot} for rule in guess.others)
+        rule = {**guess.rule, "pivot": pivot} if guess.rule else {}
+        return Guess(rule, f"{guess.evidence}; {because}", others)
+    if not doubtful:
+        return Guess(guess.rule, f"{guess.evidence}; no year of two digits lies ahead", guess.others)
+    both = tuple({**rule, "pivot": way} for rule in rules for way in ("past", "future"))
+    said = f"{doubtful:,} of {len(cells):,} cells have a year of two digits that may lie behind or ahead"
+    return Guess({}, said if guess.rule else f"{guess.evidence}, and {said}", both)
+
+
+def _doubtful(rule: dict[str, Any], cells: Sequence[str], converts: Converts) -> int:
+    """Count the cells that can be read only once the century is known."""
+    past = {**rule, "pivot": "past"}
+    return sum(count for cell, count in Counter(cells).items() if not converts(rule, cell) and converts(past, cell))
 
 
 def _number(header: str, cells: Sequence[str], converts: Converts) -> Guess | None:

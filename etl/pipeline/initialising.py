@@ -73,7 +73,7 @@ def init(
         proposal = propose(
             profiler.facts(),
             chosen or recognise(columns),
-            _probes(),
+            _probes(context.clock.now()),
             ask,
             name=name if isinstance(source, Path | str) or len(source or ()) == 1 else "",
             several=rule.columns == "any",
@@ -135,13 +135,13 @@ def _written(path: Path | str, beside: Path | None) -> str:
     return Path(os.path.relpath(path, beside)).as_posix() if near else str(path)
 
 
-def _probes() -> Probes:
+def _probes(now: float) -> Probes:
     rules: dict[str, Any] = {}
 
     def converts(rule: dict[str, Any], cell: str) -> bool:
         key = repr(sorted(rule.items()))
         if key not in rules:
-            rules[key] = converter(ColumnRule.model_validate({"to": "properties.x", **rule}), None)
+            rules[key] = converter(ColumnRule.model_validate({"to": "properties.x", **rule}), None, now)
         convert = rules[key]
         return convert is None or not convert(cell).code
 

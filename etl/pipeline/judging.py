@@ -47,7 +47,7 @@ class ChunkJudge:
         self._unique = tuple(target for target, (_, rule) in mapping.by_target.items() if rule.unique)
         self._reshaper = Reshaper(mapping, (resolve_country, country_name))
         self._validator = Validator(mapping, (*headers, *self._reshaper.headers))
-        self._rules = RowRules(mapping) if mapping.rules else None
+        self._rules = RowRules(mapping, now) if mapping.rules else None
         self._transformer = Transformer(mapping, now)
         self._consents = ConsentReader(mapping, now) if mapping.asks_consent else None
         self._gatherer = None

@@ -100,7 +100,9 @@ def stage(
         newest: dict[int, str] = {}
         if mapping.profile.newest_by is not None:
             newest = store.column_cells(run_id, mapping.profile.newest_by, [record.line for record in candidates])
-        resolution = resolve_duplicates(candidates, mapping.profile.duplicates, mapping, newest, place=places.text)
+        resolution = resolve_duplicates(
+            candidates, mapping.profile.duplicates, mapping, newest, now=clock.now(), place=places.text
+        )
         store.apply_dedupe(run_id, resolution)
         replaced.update(record.line for record in resolution.replaced)
     unique.settle(store, run_id, places.text)

@@ -16,6 +16,7 @@ import pandas as pd
 from etl.config import ColumnRule, Voice, voices_of
 from etl.config import Mapping as ColumnMapping
 from etl.model import Channel, ConsentAsk, Issue, Severity, Stage, Wish
+from etl.transform.centuries import Centuries
 from etl.transform.dates import DateError, parse_date, parse_datetime
 from schemas.opt_outs import Said
 
@@ -190,7 +191,7 @@ class ConsentReader:
             return _Moment(self._date)
         zone = rule.timezone or self._mapping.defaults.timezone
         try:
-            found = parse_datetime(text, rule.format, zone)
+            found = parse_datetime(text, rule.format, zone, Centuries(rule.pivot or "past", self._now.date()))
         except DateError as error:
             return _Moment(code=error.code, detail=error.detail)
         if not isinstance(found, datetime):
@@ -205,7 +206,8 @@ class ConsentReader:
             return ""
         header, rule = self._born
         try:
-            born: date = parse_date(text, rule.format)
+            # Whoever was born has been born.
+            born: date = parse_date(text, rule.format, Centuries(rule.pivot or "past", self._now.date()))
         except DateError as error:
             issues.append(_warning(line, error.code, header, error.detail))
             return ""

@@ -46,16 +46,17 @@ def resolve_duplicates(
     mapping: Mapping,
     newest: AbstractMapping[int, str] | None = None,
     *,
+    now: float | None = None,
     place: Place = str,
 ) -> DedupeResolution:
     """Settle records that share identifiers.
 
     ``merge``: the first line stays and takes, field by field, what its column's rule makes of all values. ``first``,
     ``last``: that line stays as it is. ``reject``: all lines of the person are refused. ``records`` may hold some that
-    share nothing. ``newest``: line → cell of the column that ``newest_by`` names. ``place``: how a line is named in an
-    issue.
+    share nothing. ``newest``: line → cell of the column that ``newest_by`` names. ``now``: epoch seconds, for
+    its years of two digits. ``place``: how a line is named in an issue.
     """
-    merger = Merger(mapping, newest or {})
+    merger = Merger(mapping, newest or {}, now)
     groups = _groups(sorted(records, key=lambda record: record.line))
     refused: dict[int, Issue] = {}
     while True:

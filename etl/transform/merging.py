@@ -59,9 +59,9 @@ class _Field:
 class Merger:
     """Knows the rule of every field."""
 
-    def __init__(self, mapping: Mapping, newest: AbstractMapping[int, str]) -> None:
-        """``newest``: line → cell of the column that ``newest_by`` names."""
-        self._calendar = Calendar(mapping, newest) if mapping.profile.newest_by is not None else None
+    def __init__(self, mapping: Mapping, newest: AbstractMapping[int, str], now: float | None = None) -> None:
+        """``newest``: line → cell of the column that ``newest_by`` names; ``now``: epoch seconds."""
+        self._calendar = Calendar(mapping, newest, now) if mapping.profile.newest_by is not None else None
         default: MergeRule = "last" if self._calendar is None else "newest"
         self._fields = {
             field_of(target, mapping): _Field(header, rule.type, rule.merge or default)

@@ -11,6 +11,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from etl.config import Mapping
+from etl.transform.centuries import Centuries
 from etl.transform.dates import DateError, parse_datetime
 from etl.transform.numbers import NumberError, parse_decimal
 
@@ -24,8 +25,8 @@ Age = datetime | Decimal | None
 class Calendar:
     """Reads the column of ``newest_by``: by its own format and zone where it is mapped, else what it looks like."""
 
-    def __init__(self, mapping: Mapping, cells: AbstractMapping[int, str]) -> None:
-        """``cells``: line → text of the column, as the source has it."""
+    def __init__(self, mapping: Mapping, cells: AbstractMapping[int, str], now: float | None = None) -> None:
+        """``cells``: line → text of the column, as the source has it; ``now``: epoch seconds."""
         name = mapping.profile.newest_by
         self.header = name
         self._cells = cells
@@ -33,6 +34,8 @@ class Calendar:
         dated = rule is not None and rule.type in {"date", "datetime"}
         self._format = rule.format if rule is not None and dated else None
         self._zone = (rule.timezone if rule is not None else None) or mapping.defaults.timezone
+        # What was changed has been changed: it lies behind.
+        self._centuries = Centuries.at((rule.pivot if rule is not None else None) or "past", now)
         self._sign = rule.decimal if rule is not None else None
         self._numeric: bool | None = rule.type in _NUMERIC if rule is not None and rule.type != "text" else None
 
@@ -49,12 +52,12 @@ class Calendar:
         try:
             if not text:
                 return None
-            return parse_decimal(text, self._sign) if numeric else self._moment(parse_datetime(text, *self._how()))
+            return parse_decimal(text, self._sign) if numeric else self._moment(self._read(text))
         except (DateError, NumberError):
             return None
 
-    def _how(self) -> tuple[str | None, str | None]:
-        return self._format, self._zone
+    def _read(self, text: str) -> datetime | date:
+        return parse_datetime(text, self._format, self._zone, self._centuries)
 
     def _moment(self, read: datetime | date) -> datetime:
         if isinstance(read, datetime):

@@ -17,8 +17,10 @@ _NUMBERS: Final = frozenset({"integer", "decimal", "money"})
 class RowRules:
     """Judges rows that are valid cell by cell. Dates are compared as ISO text, numbers as numbers, flags as flags."""
 
-    def __init__(self, mapping: ConfigMapping) -> None:
+    def __init__(self, mapping: ConfigMapping, now: float | None = None) -> None:
+        """Take a mapping. ``now``: epoch seconds, for years of two digits."""
         self._mapping = mapping
+        self._now = now
         self._targets = {field_name(target): target for target in mapping.by_target}
         self._broken: set[str] = set()
 
@@ -50,7 +52,7 @@ class RowRules:
     def _typed(self, target: str, frame: pd.DataFrame) -> Any:
         rule = self._mapping.by_target[target][1]
         column = frame[target].fillna("")
-        convert = converter(rule, self._mapping.defaults.timezone)
+        convert = converter(rule, self._mapping.defaults.timezone, self._now)
         if convert is None or rule.type in {"list", "json"}:
             return column
         become = {text: _value(convert(text).value) if text else None for text in column.unique().tolist()}

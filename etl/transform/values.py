@@ -13,7 +13,8 @@ from typing import Any, Final
 import orjson
 
 from etl.config import ColumnRule
-from etl.transform.dates import DateError, parse_date, parse_datetime
+from etl.transform.centuries import Centuries
+from etl.transform.dates import DateError, clock_doubt, parse_date, parse_datetime
 from etl.transform.lists import ListError, split_items
 from etl.transform.numbers import JsonNumber, NumberError, parse_decimal, parse_integer, parse_money, to_json
 
@@ -52,8 +53,10 @@ Converter = Callable[[str], Converted]
 def converter(rule: ColumnRule, zone: str | None, now: float | None = None) -> Converter | None:
     """Return what converts this column, or ``None`` where text stays text. ``zone``: of datetimes without offset.
 
-    ``now``: epoch seconds, for columns whose dates must not lie ahead; ``None`` lets every date pass.
+    ``now``: epoch seconds, for columns whose dates must not lie ahead (``None`` lets every date pass), and for years of
+    two digits.
     """
+    centuries = Centuries.at(rule.pivot, now)
     match rule.type:
         case "text":
             return None
@@ -66,9 +69,9 @@ def converter(rule: ColumnRule, zone: str | None, now: float | None = None) -> C
         case "boolean":
             return _boolean
         case "date":
-            return _at_noon(_not_ahead(lambda text: _date(text, rule), rule, now), rule)
+            return _at_noon(_not_ahead(lambda text: _date(text, rule, centuries), rule, now), rule)
         case "datetime":
-            return _at_noon(_not_ahead(lambda text: _datetime(text, rule, zone), rule, now), rule)
+            return _at_noon(_not_ahead(lambda text: _datetime(text, rule, zone, centuries), rule, now), rule)
         case "list":
             return lambda text: _list(text, rule)
         case "json":
@@ -110,21 +113,22 @@ def _boolean(text: str) -> Converted:
     return Converted(None, "boolean-invalid")
 
 
-def _date(text: str, rule: ColumnRule) -> Converted:
+def _date(text: str, rule: ColumnRule, centuries: Centuries) -> Converted:
     try:
-        return Converted(parse_date(text, rule.format).isoformat())
+        return Converted(parse_date(text, rule.format, centuries).isoformat())
     except DateError as error:
         return Converted(None, error.code, error.detail)
 
 
-def _datetime(text: str, rule: ColumnRule, zone: str | None) -> Converted:
+def _datetime(text: str, rule: ColumnRule, zone: str | None, centuries: Centuries) -> Converted:
     try:
-        moment = parse_datetime(text, rule.format, rule.timezone or zone)
+        moment = parse_datetime(text, rule.format, rule.timezone or zone, centuries)
     except DateError as error:
         return Converted(None, error.code, error.detail)
     if isinstance(moment, datetime):
         # Fractions only where there are any: a second is what Klaviyo keeps.
-        return Converted(moment.isoformat(timespec="microseconds" if moment.microsecond else "seconds"))
+        written = moment.isoformat(timespec="microseconds" if moment.microsecond else "seconds")
+        return Converted(written, clock_doubt(moment), keep=True)
     return Converted(moment.isoformat())
 
 

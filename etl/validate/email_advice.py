@@ -223,7 +223,8 @@ def repair(text: str, normalise: Callable[[str], str | None]) -> tuple[str, str]
 
 
 def _repaired(bare: str, normalise: Callable[[str], str | None]) -> tuple[str, str]:
-    if (torn := _TORN_ENDING.fullmatch(bare)) and (whole := _joined(torn)) and (address := normalise(whole)):
+    whole = _joined(bare)
+    if whole is not None and (address := normalise(whole)):
         return "email-invalid", address
     inner = [found for found in map(normalise, _candidates(bare)) if found]
     distinct = list(dict.fromkeys(inner))
@@ -242,8 +243,10 @@ def _repaired(bare: str, normalise: Callable[[str], str | None]) -> tuple[str, s
     return "email-invalid", ""
 
 
-def _joined(torn: re.Match[str]) -> str | None:
+def _joined(text: str) -> str | None:
     """Return an address whose domain has a comma before its country: ``yahoo.co,uk`` can be read in one way only."""
+    if (torn := _TORN_ENDING.fullmatch(text)) is None:
+        return None
     name, second, country = torn["name"].lower(), torn["second"].lower(), torn["country"].lower()
     suffix = f"{second}.{country}"
     fits = suffix in _PROVIDERS[name] if name in _PROVIDERS else second != "com" or country in _COM_COUNTRIES
