@@ -22,7 +22,7 @@ LAYERS = (
     ("config",),
     ("codes",),
     ("records", "listening", "user_code", "identity", "whole_file"),
-    ("model", "errors", "version", "printable"),
+    ("model", "errors", "version", "printable", "column_names"),
     ("deferred",),
 )
 RANK = {name: rank for rank, row in enumerate(LAYERS) for name in row}

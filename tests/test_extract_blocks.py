@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,7 +48,9 @@ def by_blocks(path: Path, chunk_rows: int, encoding: str, given: Dialect | None)
 
 
 def one_by_one(data: bytes, codec: str, dialect: Dialect) -> Found:
-    text = data.decode("utf-8-sig" if codec == "utf-8" else codec, "surrogateescape")
+    text = data.decode(codec, "surrogateescape")
+    if codec == "utf-8":
+        text = re.sub("(^|[\r\n])\ufeff+", r"\1", text)
     first = next(read_records(io.StringIO(text, newline=""), dialect))
     assert not isinstance(first, BadRecord)
     width = len(first[1])

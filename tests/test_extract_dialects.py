@@ -108,6 +108,56 @@ def test_a_mark_at_the_start_is_no_letter_of_the_header(path: Path, encoding: st
     assert any("although" in note for note in info.notes) == (encoding in {"cp1252", "ascii"})
 
 
+def test_marks_between_files_that_were_put_together_are_no_letters(path: Path) -> None:
+    for encoding in ("utf-8", "utf-16-le"):
+        text = '\ufeffEmail,Name\nann@mapleshop.com,Ann\n\ufeff"bob@mapleshop.com","Bob, Jr."\n'
+        text += "\ufeff\ufeffcy@mapleshop.com,Cy\n"
+        rows, issues, _ = read(path, text, encoding)
+        assert rows[1:] == [["ann@mapleshop.com", "Ann"], ["bob@mapleshop.com", "Bob, Jr."], ["cy@mapleshop.com", "Cy"]]
+        assert not issues
+
+
+NAMES = {
+    "Prénom": ["Pre\u0301nom", "Prénom\u200b", "\ufeffPr\u2060énom", "Pré\u00adnom", "Pr\u200dénom\u200e"],
+    "Code postal": ["Code\u00a0postal", "Code\u202fpostal", "\u200fCode postal"],
+    "می\u200cشود": ["می\u200cشود\u200f"],
+}
+
+
+def test_names_that_look_the_same_are_the_same(path: Path, tmp_path: Path) -> None:
+    """In a header, in JSON, and as the mapping writes them."""
+    for name, others in NAMES.items():
+        for written in (name, *others):
+            rows, issues, _ = read(path, f"Email,{written}\nann@mapleshop.com,Ann\n")
+            assert rows[0] == ["Email", name]
+            assert not issues
+            lines = tmp_path / "people.jsonl"
+            lines.write_text(f'{{"Email": "ann@mapleshop.com", "{written}": "Ann"}}\n', encoding="utf-8")
+            with open_source(lines) as source:
+                assert [list(chunk.frame[name]) for chunk in source.chunks()] == [["Ann"]]
+            assert source.info.columns == ("Email", name)
+            mapping = parse_mapping(
+                {
+                    "columns": {"\ufeffEmail": "email", written: "first_name"},
+                    "computed": {"properties.greeting": {"template": f"Dear {{{written}}}"}},
+                    "defaults": {"country_column": written},
+                }
+            )
+            assert not mapping.missing_columns(("Email", name))
+            assert (
+                mapping.hash
+                == parse_mapping(
+                    {
+                        "columns": {"Email": "email", name: "first_name"},
+                        "computed": {"properties.greeting": {"template": f"Dear {{{written}}}"}},
+                        "defaults": {"country_column": name},
+                    }
+                ).hash
+            )
+    with pytest.raises(ConfigError, match="are the same column"):
+        parse_mapping({"columns": {"Email": "email", "Prénom": "first_name", "Pre\u0301nom": "last_name"}})
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
+
+from etl.column_names import column_name
+
+ColumnName = Annotated[str, AfterValidator(column_name)]
+"""A column of the source, as sources name theirs."""
 
 
 class Model(BaseModel):

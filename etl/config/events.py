@@ -11,7 +11,8 @@ from typing import Annotated, Any, Final, Literal, Self
 import orjson
 from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
-from etl.config.base import Model
+from etl.column_names import distinct
+from etl.config.base import ColumnName, Model
 from etl.config.code import UsesCode
 from etl.config.mapping import Mapping, parse_toml, read_mapping, say_fault
 from etl.config.rules import Defaults, Guards
@@ -81,7 +82,9 @@ class EventMapping(UsesCode):
     source: SourceRule = SourceRule()
     defaults: Defaults = Defaults()
     event: EventRule = EventRule()
-    columns: dict[str, Annotated[EventColumn, BeforeValidator(_column_from)]] = Field(min_length=1)
+    columns: Annotated[
+        dict[ColumnName, Annotated[EventColumn, BeforeValidator(_column_from)]], BeforeValidator(distinct)
+    ] = Field(min_length=1)
     guards: Guards = Guards()
 
     @model_validator(mode="after")

@@ -14,12 +14,14 @@ from collections.abc import Mapping as AbstractMapping
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Annotated, Any, Final, Self
 
 import orjson
-from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
+from etl.column_names import distinct
+from etl.config.base import ColumnName
 from etl.config.code import UsesCode
 from etl.config.columns import Column, ColumnRule
 from etl.config.merging import check_merges
@@ -64,7 +66,7 @@ class Mapping(UsesCode):
 
     source: SourceRule = SourceRule()
     defaults: Defaults = Defaults()
-    columns: dict[str, Column] = Field(min_length=1)
+    columns: Annotated[dict[ColumnName, Column], BeforeValidator(distinct)] = Field(min_length=1)
     computed: dict[str, ComputedColumn] = Field({}, description="Columns made of several, by target")
     rules: tuple[RowRule, ...] = ()
     profile: ProfileRule = ProfileRule()

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from etl.config.base import Model
+from etl.config.base import ColumnName, Model
 from etl.config.columns import check_zone
 from etl.config.targets import VALUE_TARGET
 
@@ -23,7 +23,7 @@ class Defaults(Model):
     country: str | None = Field(
         None, description="ISO 3166 code for phone numbers without +", json_schema_extra={"pattern": "^[A-Z]{2}$"}
     )
-    country_column: str | None = Field(None, description="Source column with the country of the row")
+    country_column: ColumnName | None = Field(None, description="Source column with the country of the row")
     timezone: str | None = Field(None, description="IANA zone of datetimes without offset")
 
     @field_validator("country")
@@ -57,7 +57,7 @@ class ProfileRule(Model):
         description="pandera schema, as module:name",
     )
     value_property: str = Field(VALUE_TARGET, min_length=1, description="Property that $value is written to")
-    newest_by: str | None = Field(
+    newest_by: ColumnName | None = Field(
         None, min_length=1, description="Source column that says which line of a person is newer: its values win"
     )
     on_conflict: ConflictRule | None = Field(
@@ -100,7 +100,7 @@ class ConsentRule(Model):
     every_row: Literal["unsubscribed", "suppressed"] | None = Field(
         None, description="What everybody in the source is, whatever its columns say: a list of opt-outs or bounces"
     )
-    ignore: tuple[str, ...] = Field(
+    ignore: tuple[ColumnName, ...] = Field(
         (), description="Source columns that speak of opt-outs and shall change nothing; see docs/consent.md"
     )
 

@@ -10,7 +10,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from etl.config.base import Model
+from etl.config.base import ColumnName, Model
 
 Parameter = bool | int | float | datetime | date | str
 """What a query can be given: TOML's own dates and times, or text that the database understands."""
@@ -65,7 +65,7 @@ class SourceRule(Model):
     parameters: dict[Annotated[str, Field(pattern=f"^{_NAMED}$")], Parameter] = Field(
         {}, description="Values of the query's :parameters"
     )
-    watermark: str | None = Field(
+    watermark: ColumnName | None = Field(
         None, min_length=1, description="Column of the query whose highest confirmed value the next run calls :since"
     )
     lookback: int | Annotated[str, Field(pattern=r"^[0-9]{1,6}[smhdw]$")] | None = Field(

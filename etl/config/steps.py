@@ -8,7 +8,8 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from etl.config.base import Model
+from etl.column_names import column_name
+from etl.config.base import ColumnName, Model
 
 _FIELD: Final = re.compile(r"\{([^{}]+)\}")
 _REFERENCE: Final = r"^[\w.]+:\w+$"
@@ -50,7 +51,9 @@ class Computed(Model):
     """A column that the source has not: made of several, or the same for every row."""
 
     template: str | None = Field(None, min_length=1, description='Text with source columns in braces: "{First} {Last}"')
-    join: tuple[str, ...] | None = Field(None, min_length=2, description="Source columns whose cells stand together")
+    join: tuple[ColumnName, ...] | None = Field(
+        None, min_length=2, description="Source columns whose cells stand together"
+    )
     by: str = Field(" ", description="What stands between joined cells; empty cells are left out")
     constant: str | None = Field(None, min_length=1, description="The same text for every row")
     rule: dict[str, Any] = Field({}, description="Keys of a column: type, format, transform …")
@@ -68,13 +71,14 @@ class Computed(Model):
     def headers(self) -> tuple[str, ...]:
         """The source columns this is made of."""
         if self.template is not None:
-            return tuple(dict.fromkeys(_FIELD.findall(self.template)))
+            return tuple(dict.fromkeys(map(column_name, _FIELD.findall(self.template))))
         return self.join or ()
 
     @property
     def pieces(self) -> list[str]:
         """A template's fixed texts and headers in turn, beginning with a text."""
-        return _FIELD.split(self.template or "")
+        parts = _FIELD.split(self.template or "")
+        return [column_name(part) if place % 2 else part for place, part in enumerate(parts)]
 
 
 WAYS: Final = ("template", "join", "by", "constant")

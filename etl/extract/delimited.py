@@ -176,11 +176,12 @@ class DelimitedSource:
     ) -> tuple[Dialect, int, Iterator[str]]:
         """Return the dialect, the line of the header or of what is above it, and the lines from there on."""
         above = (header_row or 1) - 1
-        head = list(itertools.islice(self._text, above + _SNIFFED_LINES))
-        if not any(line.strip("\r\n\ufeff \t") for line in head):
+        # A byte order mark is none of the text: not one that the codec knows nothing of, nor a second one.
+        unmarked = iter(self._text) if isinstance(self._text, Text) else (line.lstrip("\ufeff") for line in self._text)
+        head = list(itertools.islice(unmarked, above + _SNIFFED_LINES))
+        if not any(line.strip() for line in head):
             raise SourceError("source-empty", f"{self._path.name} is empty", "Export it again; there is no header.")
-        head[0] = head[0].lstrip("\ufeff")  # one that the codec knows nothing of, or a second one
-        lines: Iterator[str] = iter(self._text)
+        lines: Iterator[str] = unmarked
         if isinstance(self._text, Text):
             self._text.rewind(head)
         else:

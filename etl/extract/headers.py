@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from etl.column_names import column_name
 from etl.errors import SourceError
 from etl.model import Issue, Severity, Stage
 
 
 def unique_headers(header: Sequence[str], line: int) -> tuple[tuple[str, ...], tuple[Issue, ...]]:
     """Return column names that differ from each other, and what was done for it. ``line``: of the header."""
+    header = [column_name(name).strip() for name in header]
     names: dict[str, None] = {}
     issues: list[Issue] = []
-    taken = {name.strip() for name in header}
+    taken = set(header)
     reached: dict[str, int] = {}
-    for position, raw in enumerate(header, start=1):
-        name = raw.strip()
-        if not name:
-            name = f"column_{position}"
+    for position, given in enumerate(header, start=1):
+        name = given or f"column_{position}"
+        if not given:
             issues.append(_header_issue(line, "header-empty", name))
         if name in names:
             # From where the last one of this name stopped: many equal headers are no work for each other.

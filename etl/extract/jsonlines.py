@@ -10,6 +10,7 @@ from typing import Any, Final, Self
 
 import orjson
 
+from etl.column_names import column_name
 from etl.errors import SourceError
 from etl.extract.base import Source
 from etl.extract.cells import text_frame, text_of
@@ -119,9 +120,18 @@ def _row(text: bytes) -> dict[str, str | None] | None:
     """Return the columns of an object, ``None`` for what is none, or nests deeper than anything that was meant."""
     try:
         parsed = orjson.loads(text)
-        return dict(_flat(parsed, "")) if isinstance(parsed, dict) else None
+        return _named(_flat(parsed, "")) if isinstance(parsed, dict) else None
     except (orjson.JSONDecodeError, orjson.JSONEncodeError, RecursionError):
         return None
+
+
+def _named(items: Iterator[tuple[str, str | None]]) -> dict[str, str | None]:
+    """Return cells by the names of their columns; of two names that look the same the second one stays as it is."""
+    row: dict[str, str | None] = {}
+    for name, value in items:
+        plain = column_name(name)
+        row[name if plain in row else plain] = value
+    return row
 
 
 def _flat(item: dict[str, Any], prefix: str) -> Iterator[tuple[str, str | None]]:

@@ -17,6 +17,7 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine, Row
 
+from etl.column_names import column_name
 from etl.config import SourceRule
 from etl.errors import ConfigError, SourceError
 from etl.extract import sql_engine as engines
@@ -60,7 +61,7 @@ class SqlSource:
         with self._translated("query"), engines.limited(connection, rule.timeout):
             streamed = connection.execution_options(stream_results=True, max_row_buffer=_FETCH_ROWS)
             self._result = streamed.execute(statement)
-            self._columns = tuple(self._result.keys())
+            self._columns = tuple(map(column_name, self._result.keys()))
             cursor: Any = self._result.cursor
             self._specials = engines.specials(connection, cursor.description)
         _need_names(self._columns)

@@ -96,6 +96,18 @@ class Mended:
         return line
 
 
+def _unmarked(lines: bytes, codec: str) -> bytes:
+    """Return lines without byte order marks at their start: of the file, and of files that were put together."""
+    if codec != "utf-8":
+        return lines
+    while lines.startswith(codecs.BOM_UTF8):
+        lines = lines[len(codecs.BOM_UTF8) :]
+    for end in (b"\n", b"\r"):
+        while end + codecs.BOM_UTF8 in lines:
+            lines = lines.replace(end + codecs.BOM_UTF8, end)
+    return lines
+
+
 class Bytes(io.RawIOBase):
     """Bytes of a file, counted and hashed on their way."""
 
@@ -146,8 +158,6 @@ class Text:
         """The number of the next line."""
         self.is_whole = False
         """Whether all bytes of the file were read, by somebody or by :meth:`take`."""
-        if codec == "utf-8-sig":
-            self._bytes = self._more().removeprefix(codecs.BOM_UTF8)
 
     def __iter__(self) -> Iterator[str]:
         return self
@@ -173,7 +183,7 @@ class Text:
         self._bytes, self._left = b"", 0
         while len(taken) < BLOCK and not self.is_whole:
             taken += self._more()
-        return taken
+        return _unmarked(taken, self.codec)
 
     def give_back(self, rest: bytes, lines: int = 0) -> None:
         """Return what is left of :meth:`take` after so many lines of it were read."""
@@ -199,7 +209,7 @@ class Text:
         """Make lines of at least so many bytes, or of all there are."""
         while (end := self._end_of_lines(least)) is None:
             self._bytes += self._more()
-        text = self._bytes[:end].decode(self.codec, "surrogateescape")
+        text = _unmarked(self._bytes[:end], self.codec).decode(self.codec, "surrogateescape")
         self._bytes = self._bytes[end:]
         self._lines = io.StringIO(text, newline="")
         self._left = len(text)
