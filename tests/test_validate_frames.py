@@ -49,6 +49,7 @@ CASES = [
     ("Phone", "07911 123456 / 07911 123457", "phone-several", "+447911123456"),
     ("Phone", "07911 123456 x5", "phone-extension", ""),
     ("Id", "x" * 256, "external-id-too-long", ""),
+    ("Id", "'0042", "apostrophe-doubtful", "0042"),
     ("Id", "1.23457E+11", "external-id-spreadsheet-number", ""),
     ("Plan", "Pro", "not-in-list", "pro"),
     ("Plan", "fre", "not-in-list", "free"),

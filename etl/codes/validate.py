@@ -108,6 +108,12 @@ CODES: Final = (
         "Its last digits are lost, and other customers would share it; export the column as text.",
     ),
     Code(
+        "apostrophe-doubtful",
+        Stage.VALIDATE,
+        "An apostrophe before this id or code may be a spreadsheet's mark",
+        'Say which it is: apostrophe = "drop" or "keep" in the column\'s mapping.',
+    ),
+    Code(
         "text-too-long",
         Stage.VALIDATE,
         "Text longer than the mapping allows",

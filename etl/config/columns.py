@@ -79,6 +79,10 @@ class ColumnRule(Model):
     unique: bool = Field(default=False, description="No two people of the source may share this value")
     not_in_future: bool = Field(default=False, description="A date or moment that has not come yet is bad")
     transform: Steps = Field((), description="How cells are changed before they are judged, step by step")
+    apostrophe: Literal["drop", "keep"] | None = Field(
+        None,
+        description="Whether an apostrophe before a cell is a spreadsheet's mark; default: held back where doubtful",
+    )
     merge: MergeRule | None = Field(None, description="What several lines of one person come to; default: last, newest")
     inverted: bool = Field(
         default=False, description="An opt-out column that says yes of people who may be contacted: no is the opt-out"

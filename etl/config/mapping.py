@@ -53,7 +53,15 @@ _CONSENT_NEEDS: Final = {
 }
 
 # Options that came later: mappings without them keep the hash they had.
-_LATER: Final = {"quoted": False, "escape": None, "time": None, "inverted": False, "every_row": False, "pivot": None}
+_LATER: Final = {
+    "quoted": False,
+    "escape": None,
+    "time": None,
+    "inverted": False,
+    "every_row": False,
+    "pivot": None,
+    "apostrophe": None,
+}
 
 
 def computed_header(target: str) -> str:

@@ -16,7 +16,7 @@ from etl.extract.dialect import Dialect, separator_line
 from etl.extract.encoding import Encoding, detect, given
 from etl.extract.headers import no_header, unique_headers
 from etl.extract.layout import is_address, layout_of
-from etl.extract.marks import AS_THEY_STAND, find_marks, plain_text
+from etl.extract.marks import find_marks, plain_text
 from etl.extract.nulls import Nulls
 from etl.extract.pieces import Piece, from_records, printable, regrouped
 from etl.extract.records import BadRecord, read_records
@@ -71,7 +71,7 @@ class DelimitedSource:
         self._first = next(self._waiting, None)
         self._marks = find_marks(self._columns, self._first)
         unusual = self.dialect.notes(quote=quote, escape=escape)
-        notes = (*filter(None, (self._encoding.note,)), *unusual, *self._header_notes, *told, *self._marks.notes)
+        notes = (*filter(None, (self._encoding.note,)), *unusual, *self._header_notes, *told)
         self._info = SourceInfo(
             name=path.name,
             kind="delimited",
@@ -89,14 +89,13 @@ class DelimitedSource:
 
     def keep_marks(self) -> None:
         """Hand cells on as they stand: a file of ours guards its formulas by an apostrophe of its own."""
-        notes = tuple(note for note in self._info.notes if note not in self._marks.notes)
-        self._info = replace(self._info, notes=notes)
-        self._marks = AS_THEY_STAND
+        self._marks.keep()
 
     @property
     def info(self) -> SourceInfo:
         """What is known of the file so far; what is no record is said once it was read."""
-        return replace(self._info, notes=(*self._info.notes, *self._nulls.notes, *self._sieve.notes))
+        notes = (*self._info.notes, *self._nulls.notes, *self._marks.notes, *self._sieve.notes)
+        return replace(self._info, notes=notes)
 
     @property
     def sha256(self) -> str | None:

@@ -21,6 +21,7 @@ from etl.model import Issue, Severity, Stage, Validated
 from etl.validate.cells import Finding, as_trimmed
 from etl.validate.countries import resolve_country
 from etl.validate.emails import judge_emails
+from etl.validate.ids import EVENT_IDS, NAMING, doubtful_marks, lost_digits, without_mark
 from etl.validate.interpret import Failure, Mask, demand_fit, failures
 from etl.validate.locales import canonical_locales
 from etl.validate.phones import judge_phones
@@ -76,6 +77,9 @@ class Validator:
         self._targets = {target: header for target, (header, _) in mapping.by_target.items()}
         self._required = frozenset(target for target, (_, rule) in mapping.by_target.items() if rule.required)
         self._erasable = [target for target, (_, rule) in mapping.by_target.items() if rule.write != "if_new_not_blank"]
+        marks = {target: rule.apostrophe for target, (_, rule) in mapping.by_target.items()}
+        self._unmarked = [target for target, mark in marks.items() if mark == "drop"]
+        self._naming = [target for target, mark in marks.items() if mark is None and target in NAMING]
         self._details = details(mapping)
         targets = tuple(self._targets)
         # Klaviyo's limits hold whatever schema the user brings.
@@ -93,6 +97,7 @@ class Validator:
     def validate(self, frame: pd.DataFrame) -> Validated:
         """Judge source cells. ``frame``: headers as columns, ``str`` dtype, index ``line``, each line once."""
         cells = {target: as_trimmed(texts(frame[header])) for target, header in self._targets.items()}
+        cells |= {target: without_mark(cells[target]) for target in self._unmarked}
         refused = {target: np.zeros(len(frame), dtype=bool) for target in cells}
         faults: list[_Fault] = []
         if _EMAIL in cells:
@@ -108,6 +113,7 @@ class Validator:
             faults += self._unknown_countries(phones.findings, countries)
         if _LOCALE in cells:
             cells[_LOCALE] = canonical_locales(cells[_LOCALE])
+        faults += self._named(cells, refused)
         if _ZIP in cells:
             zips = lost_zeros(cells[_ZIP], self._country_cells(frame), self._mapping.defaults.country)
             faults += self._found(_ZIP, zips, refused)
@@ -122,6 +128,13 @@ class Validator:
                 elif failure.code != _NOBODY or failure.column is not None:
                     faults += self._failed(failure, checked, refused, lost_rows, told)
         return self._verdict(checked, refused, lost_rows, faults, broken)
+
+    def _named(self, cells: dict[str, Any], refused: dict[str, Mask]) -> Iterator[_Fault]:
+        """Refuse ids and codes that can be read in two ways, and ids of events that lost digits."""
+        for target in self._naming:
+            yield from self._found(target, doubtful_marks(cells[target]), refused)
+        for target in EVENT_IDS & cells.keys():
+            yield from self._found(target, lost_digits(cells[target]), refused)
 
     def _countries(self, frame: pd.DataFrame) -> str | pa.Array | None:
         column = self._mapping.defaults.country_column
