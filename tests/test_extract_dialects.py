@@ -90,6 +90,15 @@ def test_a_stray_quote_below_the_first_lines_costs_its_line(path: Path, delimite
     assert len(rows) == 303
 
 
+def test_broken_quotes_in_a_file_that_quotes_cost_their_lines(path: Path) -> None:
+    text = 'Email,Name,Tags\nann@mapleshop.com,Ann,"a,b"\nbob@mapleshop.com,"B"ob,x\ncy@mapleshop.com,"Cy,x\n'
+    for delimiter in ",;\t":
+        rows, issues, info = read(path, text.replace(",", delimiter))
+        assert rows[1:] == [["ann@mapleshop.com", "Ann", f"a{delimiter}b"]]
+        assert [(issue.line, issue.code) for issue in issues] == [(3, "quote-malformed"), (4, "quote-unclosed")]
+        assert not info.notes
+
+
 def test_a_cell_of_several_lines_is_none_of_several_rows(path: Path) -> None:
     text = 'Address,Email\n"Main Street 1, Bonn\nGermany",ann@mapleshop.com\n"2, Ulm\nGermany",bob@mapleshop.com\n'
     rows, issues, _ = read(path, text)

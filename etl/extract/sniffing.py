@@ -76,6 +76,12 @@ class _Reading:
         return round(self._supports.get(self.width, 0.0), 3)
 
     @cached_property
+    def needs_quotes(self) -> bool:
+        """Whether some row fits because a delimiter stands in a cell in quotes."""
+        delimiter, width = self.dialect.delimiter, self.width
+        return any(len(row) == width and any(delimiter in cell for cell in row) for row in self.records)
+
+    @cached_property
     def score(self) -> float:
         """How well a dialect fits, of several with different delimiters; 0 where it divides nothing."""
         if self.width < 2:  # noqa: PLR2004 - one column needs no delimiter
@@ -155,7 +161,7 @@ def _without_quoting(
     lines: Sequence[str], usual: Dialect, mark: str, evidence: _Evidence, best: _Reading, *, found_quote: bool
 ) -> _Reading:
     """Return the reading of a file that escapes and does not quote, as databases write them, or the best one so far."""
-    if not found_quote or evidence.wrapped:
+    if not found_quote or evidence.wrapped or (not best.dialect.escape and best.needs_quotes):
         return best
     reading = _Reading(lines, replace(usual, quote="", escape=mark))
     return reading if reading.fit > best.fit or (reading.fit >= best.fit and evidence.is_dump) else best
@@ -243,7 +249,7 @@ class _Evidence:
 
     def may_be_unquoted(self, best: _Reading) -> bool:
         """Whether quotes may be letters: they go wrong as marks, and no cell needs them."""
-        if '"' not in self._text or not best.faults:
+        if '"' not in self._text or not best.faults or best.needs_quotes:
             return False
         stray = sum(any(_is_stray(cell.strip()) for cell in row) for row in self._rows)
         if self._delimiter in WITHOUT_QUOTING:
