@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -74,7 +73,12 @@ def modules() -> Iterator[Path]:
         yield from sorted((ROOT / top).rglob("*.py"))
 
 
-def imported(path: Path) -> Iterator[tuple[int, str]]:
+@cache
+def imported(path: Path) -> tuple[tuple[int, str], ...]:
+    return tuple(imports_of(path))
+
+
+def imports_of(path: Path) -> Iterator[tuple[int, str]]:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -100,42 +104,49 @@ def relative(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
-@pytest.mark.parametrize("path", list(modules()), ids=relative)
-def test_imports_run_downwards(path: Path) -> None:
+def upwards() -> Iterator[str]:
+    for path in modules():
+        here = layer_of(path)
+        if here in {"__init__", "__main__"}:
+            continue
+        for line, name in imported(path):
+            parts = name.split(".")
+            if parts[0] != "etl" or len(parts) < 2 or parts[1] not in RANK or parts[1] == here:
+                continue
+            if here == "schemas":
+                yield f"{relative(path)}:{line} a schema imports {name}"
+            elif RANK[parts[1]] <= RANK[here]:
+                yield f"{relative(path)}:{line} {here} imports {name}, which is not below it"
+            elif here == "sandbox" and parts[1] not in SANDBOX_MAY_IMPORT:
+                yield f"{relative(path)}:{line} the sandbox imports {name}"
+
+
+def test_imports_run_downwards() -> None:
     """A module imports only what stands below it; stages meet in the pipeline and nowhere else."""
-    here = layer_of(path)
-    if here in {"__init__", "__main__"}:
-        return
-    for line, name in imported(path):
-        parts = name.split(".")
-        if parts[0] != "etl" or len(parts) < 2 or parts[1] not in RANK:
-            continue
-        there = parts[1]
-        if there == here:
-            continue
-        assert here != "schemas", f"{relative(path)}:{line} a schema imports {name}"
-        assert RANK[there] > RANK[here], f"{relative(path)}:{line} {here} imports {name}, which is not below it"
-        if here == "sandbox":
-            assert there in SANDBOX_MAY_IMPORT, f"{relative(path)}:{line} the sandbox imports {name}"
+    assert list(upwards()) == []
 
 
-@pytest.mark.parametrize("path", list(modules()), ids=relative)
-def test_each_foreign_library_has_one_home(path: Path) -> None:
+def test_each_foreign_library_has_one_home() -> None:
     """Replacing a library touches one package."""
-    here = layer_of(path)
-    for line, name in imported(path):
-        homes = HOMES.get(name.split(".")[0])
-        assert homes is None or here in homes, f"{relative(path)}:{line} imports {name}; its home is {homes}"
+    found = [
+        f"{relative(path)}:{line} imports {name}; its home is {homes}"
+        for path in modules()
+        for line, name in imported(path)
+        if (homes := HOMES.get(name.split(".")[0])) is not None and layer_of(path) not in homes
+    ]
+    assert found == []
 
 
-@pytest.mark.parametrize("path", list(modules()), ids=relative)
-def test_pure_modules_touch_nothing_outside(path: Path) -> None:
+def test_pure_modules_touch_nothing_outside() -> None:
     """What decides is free of clock, chance and I/O, so that every decision can be replayed."""
-    name = relative(path)
-    if name not in PURE and not name.startswith(PURE_PACKAGES):
-        return
-    for line, module in imported(path):
-        assert module.split(".")[0] not in IMPURE, f"{name}:{line} imports {module}"
+    found = [
+        f"{name}:{line} imports {module}"
+        for path in modules()
+        if (name := relative(path)) in PURE or name.startswith(PURE_PACKAGES)
+        for line, module in imported(path)
+        if module.split(".")[0] in IMPURE
+    ]
+    assert found == []
 
 
 def test_every_layer_exists() -> None:
@@ -144,7 +155,7 @@ def test_every_layer_exists() -> None:
     assert found == set(RANK)
 
 
-@pytest.mark.parametrize("path", list(modules()), ids=relative)
-def test_modules_stay_small(path: Path) -> None:
+def test_modules_stay_small() -> None:
     """A module over 450 lines is two ideas."""
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 450
+    long = {relative(path) for path in modules() if len(path.read_text(encoding="utf-8").splitlines()) > 450}
+    assert long == set()
