@@ -7,7 +7,7 @@ ROWS   ?= 1000000
 EXAMPLES ?= 25
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench fuzz-sandbox clean
+.PHONY: help demo test matrix lint format bench fuzz-sandbox clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -23,6 +23,9 @@ demo: $(STAMP) ## import the four sample exports into a local Klaviyo and write 
 
 test: lint ## lint, types, and every test
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+matrix: $(STAMP) ## die at every point of an import instead of a sample of them; an hour
+	ETL_MATRIX=full $(BIN)/python -m pytest -n 2 --dist worksteal --timeout 3600 $$(grep -l crash_points tests/test_*.py)
 
 lint: $(STAMP) ## ruff and mypy
 	$(BIN)/ruff check .

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from command_line import HurriedClock
 from etl.cli import _main
 from etl.errors import ExitCode
 from etl.sandbox import SANDBOX_KEY, SandboxServer, SandboxSettings
@@ -75,7 +76,7 @@ def unreadable(_desk: Path, patch: pytest.MonkeyPatch) -> None:
 
 def unreachable(_desk: Path, patch: pytest.MonkeyPatch) -> None:
     patch.setenv("KLAVIYO_BASE_URL", "https://127.0.0.1:9")
-    patch.setattr("etl.pipeline.context.SystemClock.sleep", lambda _self, _seconds: None)
+    patch.setattr("etl.pipeline.context.SystemClock", HurriedClock)
 
 
 def plain_http(_desk: Path, patch: pytest.MonkeyPatch) -> None:

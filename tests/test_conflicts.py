@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from crash_points import examples
 from desk import Desk
 from etl import pipeline
 from etl.errors import ExitCode
@@ -292,7 +293,7 @@ IDENTIFIERS = st.fixed_dictionaries(
     rule=st.sampled_from([None, "fail", "drop_phone"]),
     small_run=st.sampled_from([0, 50]),
 )
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(15), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_conflict_is_met_that_was_not_foretold(
     tmp_path_factory: pytest.TempPathFactory,
     account: list[Mapping[str, str]],

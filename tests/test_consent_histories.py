@@ -19,6 +19,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from crash_points import examples
 from desk import Desk
 from etl import pipeline
 from etl.load import Decision, Gate
@@ -179,7 +180,7 @@ def lived(steps: list[Step]) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(10), deadline=None)
 @given(st.lists(STEPS, min_size=2, max_size=5))
 @example([("import", [REFUSED_NO, YES])])
 @example([NEVER, ("webhook", (0, 1)), ("lost", 0), ("form", 0), ("import", [YES])])

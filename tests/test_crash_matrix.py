@@ -7,13 +7,13 @@ thousands of mixes (docs/reliability.md has the figures of the last full walk); 
 
 from __future__ import annotations
 
-import os
 import random
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from crash_points import FULL, walk
 from crash_world import NOW, Result, World, revived
 from etl.klaviyo import Reply
 from etl.load import settlement, settling
@@ -22,10 +22,8 @@ from etl.report import Report
 from etl.state import Store
 from rehearsal import Points, Weather
 
-FULL = os.environ.get("ETL_MATRIX") == "full"
 SLICES = 8
-PAIRS_PER_SLICE = None if FULL else 12
-MIXES_PER_SLICE = 400 if FULL else 10
+MIXES_PER_SLICE = 400 if FULL else 4
 
 
 @dataclass(frozen=True)
@@ -85,7 +83,7 @@ def test_the_import_under_test_has_every_kind_of_row(matrix: Matrix) -> None:
 
 @pytest.mark.parametrize("part", range(SLICES))
 def test_dying_at_any_commit_or_request_changes_nothing(matrix: Matrix, part: int) -> None:
-    for point in range(1 + part, matrix.points + 1, SLICES):
+    for point in walk(matrix.points, part=part, parts=SLICES):
         world = matrix.world()
         points = Points(deadly=frozenset({point}))
         assert world.process(points=points) is None
@@ -99,7 +97,7 @@ def test_dying_twice_changes_nothing(matrix: Matrix, part: int, tmp_path: Path) 
     done = 0
     firsts = list(range(1 + part, matrix.points + 1, SLICES))
     if not FULL:
-        firsts = chosen.sample(firsts, min(len(firsts), 4))
+        firsts = chosen.sample(firsts, min(len(firsts), 2))
     for first in firsts:
         world = matrix.world()
         assert world.process(points=Points(deadly=frozenset({first}))) is None
@@ -110,8 +108,8 @@ def test_dying_twice_changes_nothing(matrix: Matrix, part: int, tmp_path: Path) 
         world.process(points=calm)
         world.close()
         seconds = list(range(1, calm.passed + 1))
-        if PAIRS_PER_SLICE is not None:
-            seconds = chosen.sample(seconds, min(len(seconds), PAIRS_PER_SLICE // 4))
+        if not FULL:
+            seconds = chosen.sample(seconds, min(len(seconds), 2))
         for second in seconds:
             world = revived(tmp_path / "wounded", matrix.scratch, time=time, requests=requests)
             points = Points(deadly=frozenset({second}))

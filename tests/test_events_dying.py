@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from crash_points import walk
 from desk import Desk
 from etl import pipeline
 from etl.errors import EtlError, ExitCode
@@ -62,7 +63,7 @@ def calm(tmp_path_factory: pytest.TempPathFactory) -> tuple[tuple[Any, ...], int
 def test_dying_anywhere_and_resuming_gives_the_same(tmp_path: Path, calm: tuple[tuple[Any, ...], int]) -> None:
     expected, passed = calm
     assert passed > 20
-    for moment in range(1, passed + 1):
+    for moment in walk(passed):
         folder = tmp_path / str(moment)
         folder.mkdir()
         desk = Desk(folder, processing_seconds=0.5)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from crash_points import walk
 from desk import Desk
 from etl import pipeline
 from etl.errors import ConfigError, ExitCode, GuardError, UsageError
@@ -187,7 +188,7 @@ def test_die_anywhere_and_the_mark_is_that_of_a_finished_run(desk: Desk, small: 
     calm = Points()
     small.run(desk.process(points=calm))
     assert small.mark == "2026-03-01 10:02:00"
-    for deadly in range(1, calm.passed + 1):
+    for deadly in walk(calm.passed):
         folder = tmp_path / str(deadly)
         folder.mkdir()
         small.desk = Desk(folder)

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from command_line import told
 from desk import Desk
 from etl import pipeline
 from etl.errors import ExitCode, UsageError
 from etl.report import render_html
 from etl.sandbox import SANDBOX_KEY, SandboxServer, SandboxSettings, parse_faults
-from processes import start
 from truth import SAMPLES
 
 SCRIPT = "<script>alert(1)</script>"
@@ -157,10 +157,7 @@ def test_no_output_holds_the_key_or_anybody_s_address(tmp_path: Path) -> None:
             ("doctor", "--list", "Everyone"),
         ):
             server.sandbox.set_faults(parse_faults({"seed": 3, "rules": rules if arguments[0] == "run" else []}))
-            process = start(tmp_path, *arguments, **reach)
-            out, err = process.communicate(timeout=120)
-            assert "Traceback" not in err, err
-            said += out + err
+            said += told(tmp_path, *arguments, **reach)[1]
     assert "read back" in said
     for path in sorted((tmp_path / "runs").rglob("*")):
         if path.is_file() and path.name != "rejects.csv":

@@ -16,12 +16,13 @@ from typing import Any
 
 import pytest
 
+from crash_points import FULL
 from desk import Desk
 from etl import pipeline
 from etl.report import Report
 
-CUSTOMERS = 5_000
-ORDERS = 20_000
+CUSTOMERS = 5_000 if FULL else 1_500
+ORDERS = 20_000 if FULL else 6_000
 PEOPLE = ("Id", "Email", "Phone", "First name", "Newsletter", "Newsletter since", "SMS", "SMS since")
 MAPPING = {
     "columns": {

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from crash_points import examples, walk
 from crash_world import UNFINISHED
 from desk import Desk
 from etl import pipeline
@@ -203,7 +204,7 @@ def test_dying_anywhere_ends_with_the_same_list(mirrored: Desk, part: int) -> No
     calm = Points()
     pipeline.run(desk.source, desk.mapping, context=desk.process(calm), verify="none")
     assert members(desk) == emails(ROWS[2:])
-    for point in range(1 + part, calm.passed + 1, 4):
+    for point in walk(calm.passed, part=part, parts=4):
         desk.write(ROWS)
         assert desk.run().complete
         put_on_list(desk, {"email": "stranger@mapleshop.com"})
@@ -224,7 +225,7 @@ def test_dying_anywhere_ends_with_the_same_list(mirrored: Desk, part: int) -> No
 
 
 @settings(
-    max_examples=25,
+    max_examples=examples(10),
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture],

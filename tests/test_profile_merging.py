@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from crash_points import walk
 from desk import Desk
 from etl import pipeline
 from etl.errors import ExitCode, GuardError, StoppedError, UnavailableError, UsageError
@@ -178,8 +179,7 @@ def test_a_process_may_die_anywhere(tmp_path: Path) -> None:
     (tmp_path / "whole").mkdir()
     MergingDesk(tmp_path / "whole").run(points)
     merging = [number for number, name in enumerate(points.names, 1) if "profile-merge" in name]
-    places = range(merging[0] - 8, merging[-1] + 8, 2)
-    for number in places:
+    for number in walk(merging[-1] + 8, part=merging[0] - 9):
         folder = tmp_path / str(number)
         folder.mkdir()
         made = MergingDesk(folder)

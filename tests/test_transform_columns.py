@@ -102,7 +102,7 @@ def rows() -> st.SearchStrategy[list[dict[str, str | None]]]:
     return st.lists(st.fixed_dictionaries(row), max_size=6)
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(rows(), st.permutations(["email", "external_id", "phone_number"]), st.integers(1, 3))
 def test_columns_give_what_rows_give(rows: list[dict[str, str | None]], key: list[str], keys: int) -> None:
     """Every type and write rule, any cell, any key: bodies, prints, identities, lists, refusals and issues."""

@@ -7,7 +7,6 @@ of the matrix. The truth is asked of the account itself.
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 import orjson
 import pytest
 
+from crash_points import FULL
 from crash_world import World, revived
 from desk import Desk
 from etl import pipeline
@@ -26,7 +26,6 @@ from event_world import HEADER as ORDER_HEADER
 from event_world import imported, order, outcomes, stored
 from rehearsal import Points
 
-FULL = os.environ.get("ETL_MATRIX") == "full"
 SETTINGS = [(name, setting) for name, settings in UNKIND.items() for setting in (settings if FULL else settings[:1])]
 POINTS = 12 if FULL else 1
 

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from crash_points import examples, walk
 from crash_world import Result, World, revived
 from etl import pipeline
 from etl.load.looking import Looker
@@ -118,14 +119,14 @@ def test_the_import_under_test_does_what_its_rules_say(calm: Calm) -> None:
 
 @pytest.mark.parametrize("part", range(4))
 def test_dying_at_any_point_writes_nothing_twice_and_nothing_over(calm: Calm, part: int) -> None:
-    for point in range(1 + part, calm.points + 1, 4):
+    for point in walk(calm.points, part=part, parts=4):
         world = calm.world()
         points = Points(deadly=frozenset({point}))
         assert world.process(points=points) is None
         check(calm, world, f"dying at {point}: {points.names[-1]}")
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(6), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 10**9))
 def test_no_mix_of_crashes_and_weather_does(calm: Calm, seed: int) -> None:
     chosen = random.Random(seed)
