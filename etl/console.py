@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from etl.model import Progress
 
 _PHASES: Final = {
+    "look": "Looking",
     "stage": "Reading and checking",
     "load": "Loading into Klaviyo",
     "lists": "Adding to lists",

@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from etl.cli import _main
-from etl.cli.session import Signals
+from etl.cli.signals import Signals
 from etl.console import Console
 from etl.errors import ExitCode
 from etl.model import Progress
@@ -197,7 +197,7 @@ def test_the_first_write_to_an_account_is_asked_for(
         asked.append(question)
         return False
 
-    monkeypatch.setattr("click.confirm", no)
+    monkeypatch.setattr("click.prompt", no)
     monkeypatch.setattr(Console, "interactive", property(lambda _self: True))
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
     monkeypatch.setattr("sys.stdin", type("Terminal", (), {"isatty": staticmethod(lambda: True)})())

@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from etl import config, pipeline, report
+from etl import config, pipeline
+from etl.cli.answers import agreed, asked, interrupted
 from etl.cli.options import common_options
+from etl.cli.proposed import asked_text, summary
 from etl.cli.session import Common, Session, session
 from etl.console import out
 from etl.errors import UsageError
@@ -18,9 +20,7 @@ from etl.whole_file import write_whole
 
 if TYPE_CHECKING:
     from etl.config import SourceRule
-    from etl.discover import Proposal, Question
-
-_SHOWN = 34
+    from etl.discover import Question
 
 
 @click.command()
@@ -74,7 +74,7 @@ def init(
     except OSError as error:
         raise UsageError("file-unwritable", f"{path} cannot be written: {error.strerror}", "Choose another.") from error
     if not common.quiet:
-        out(_summary(proposal))
+        out(summary(proposal))
     source = "" if file is None or len(files) > 1 else f"{file} "
     named = "" if len(files) == 1 and path == Path(files[0]).with_suffix(".toml") else f"-m {path} "
     out(f"\nWritten: {path}. Next: klaviyo-etl check {source}{named}".rstrip())
@@ -98,33 +98,41 @@ def _target(file: str | None, to: Path | None, *, overwrite: bool) -> Path:
 
 
 def _asker(at: Session) -> pipeline.Ask:
+    ended = False
+
     def ask(question: Question) -> str:
-        if at.common.yes or not at.console.interactive or not on_terminal():
+        nonlocal ended
+        if ended or at.common.yes or not at.console.interactive or not on_terminal():
             return question.safe
         at.console.close()
-        at.console.show(f"\n{question.text}")
-        values = list(question.choices)
-        for place, value in enumerate(values, 1):
-            at.console.show(f"  {place}  {question.choices[value]}")
-        default = str(values.index(question.safe) + 1)
-        reads: Any = partial(
-            _answer, question
-        )  # click's own type wants what the default is, and returns what this does
-        return str(click.prompt("Which", default=default, value_proc=reads, err=True))
+        at.console.show(asked_text(question))
+        try:
+            default = str(list(question.choices).index(question.safe) + 1)
+            return str(asked("Which", default, partial(_answer, question), at.signals))
+        except click.Abort:
+            at.console.show("")
+            if at.signals.received is not None:
+                raise interrupted("written") from None
+            ended = True  # nobody is there any more: the rest takes its safe choice, which is said
+            return question.safe
 
     return ask
 
 
 def _answer(question: Question, text: str) -> str:
-    """Return the choice that was typed: its number, its name, or words that the question understands."""
+    """Return the choice that was typed: its number, its name, yes or no, or words that the question understands."""
     values = list(question.choices)
-    said = str(text).strip()
+    said = text.strip()
     if said.isdecimal() and 1 <= int(said) <= len(values):
         return values[int(said) - 1]
     for value in values:
         if said.casefold() == value.casefold():
             return value
     meant = question.understood(said) if question.understood is not None else None
+    if meant is None and (yes := agreed(said)) is not None:
+        # Yes is what the question proposes; no says what is meant only where there is one other choice.
+        others = [value for value in values if value != question.safe]
+        meant = question.safe if yes else others[0] if len(others) == 1 else None
     if meant is None:
         raise click.UsageError(
             f"type a number from 1 to {len(values)}" + (", or a name" if question.understood else "")
@@ -135,31 +143,3 @@ def _answer(question: Question, text: str) -> str:
 def on_terminal() -> bool:
     """Whether somebody can answer."""
     return sys.stdin.isatty()
-
-
-def _summary(proposal: Proposal) -> str:
-    lines = []
-    if proposal.preset is not None:
-        lines.append(f"{proposal.preset.name}: {100 * proposal.preset_share:.0f} % of the columns are known.\n")
-    rows = [("column", "goes to", "type", "filled", "valid", "examples (masked)")]
-    for column in proposal.columns:
-        facts, rule = column.facts, column.rule
-        valid = "" if column.valid is None else f"{100 * column.valid:.0f} %"
-        target = str(rule["to"]) if rule is not None else "-"
-        kind = str(rule.get("type", "text")) if rule is not None else ""
-        filled = f"{100 * facts.share_filled:.0f} %"
-        rows.append((_cut(facts.header), _cut(target), kind, filled, valid, "  ".join(facts.examples)))
-    lines.append(report.table(rows, right=frozenset({3, 4})))
-    left = [column for column in proposal.columns if column.rule is None]
-    if left:
-        lines.append("\nNot imported: " + "; ".join(f"{column.facts.header} ({column.why})" for column in left))
-    for heading, sure in (("Told from the rest of the file:", True), ("Not sure, please look:", False)):
-        said = [advice.text for advice in proposal.advice if advice.sure is sure]
-        if said:
-            lines.append(f"\n{heading}\n" + "\n".join(f"  {text}" for text in said))
-    return "\n".join(lines)
-
-
-def _cut(text: str) -> str:
-    shown = "".join(letter if letter.isprintable() else " " for letter in text)
-    return shown if len(shown) <= _SHOWN else shown[: _SHOWN - 1] + "…"

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import shlex
-import signal
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
 from etl import config, extract, pipeline, sandbox, state
+from etl.cli.answers import confirm as confirmed
+from etl.cli.answers import interrupted
 from etl.cli.foretold import plan_text
+from etl.cli.signals import Signals
 from etl.console import Console
-from etl.errors import ConfigError, ExitCode, InterruptedRunError
-from etl.printable import printable
+from etl.errors import ConfigError
 
 if TYPE_CHECKING:
     from etl.config import EventMapping, Mapping, Settings
@@ -26,52 +26,6 @@ if TYPE_CHECKING:
     from etl.pipeline import Context, Plan
 
 SANDBOX_DATA: Final = "klaviyo-sandbox.db"
-_EXIT_CODES: Final = {signal.SIGINT: ExitCode.SIGINT, signal.SIGTERM: ExitCode.SIGTERM}
-
-
-class Signals:
-    """Turns the first SIGINT or SIGTERM into a wish to stop, a second one into KeyboardInterrupt."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._questioning = False
-        self.received: signal.Signals | None = None
-
-    @property
-    def exit_code(self) -> ExitCode | None:
-        """The exit code of the signal that came, if one did."""
-        return _EXIT_CODES[self.received] if self.received is not None else None
-
-    def should_stop(self) -> bool:
-        """Whether a signal came."""
-        return self.received is not None
-
-    @contextlib.contextmanager
-    def caught(self) -> Iterator[None]:
-        """Handle signals inside, as they were before outside."""
-        before = {number: signal.signal(number, self._take) for number in _EXIT_CODES}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    @contextlib.contextmanager
-    def questioning(self) -> Iterator[None]:
-        """Let a signal end a question at once: nothing is in hand that could be finished first."""
-        self._questioning = True
-        try:
-            yield
-        finally:
-            self._questioning = False
-
-    def _take(self, number: int, _frame: FrameType | None) -> None:
-        if self.received is not None:
-            raise KeyboardInterrupt
-        self.received = signal.Signals(number)
-        if self._questioning:
-            raise KeyboardInterrupt
-        self._console.say("Stopping: what is in hand is finished first (once more to stop at once).")
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +109,7 @@ def find_mapping(file: str | None, given: Path | None) -> Path:
     raise ConfigError(
         "mapping-missing",
         f"There is no mapping for {file}",
-        f"Write {beside} (docs/mapping.md shows how), or name one with --mapping.",
+        f"klaviyo-etl init {shlex.quote(file)} writes one; or name it with --mapping.",
     )
 
 
@@ -214,7 +168,7 @@ def _asking(common: Common, console: Console, signals: Signals) -> dict[str, Any
 
     def ask_trust(question: str) -> bool:
         console.close()
-        return click.confirm(printable(question), default=False, err=True)
+        return confirmed(question, signals)
 
     if common.yes:
         # Yes to every question about the data; what runs on this machine is another matter.
@@ -223,15 +177,13 @@ def _asking(common: Common, console: Console, signals: Signals) -> dict[str, Any
     def confirm(question: str) -> bool:
         console.close()
         try:
-            with signals.questioning():
-                return click.confirm(printable(question), err=True)
+            return confirmed(question, signals)
         except click.Abort:
+            console.show("")
             # The end of the input is no answer either.
             if signals.received is None:
                 return False
-            raise InterruptedRunError(
-                "interrupted", "Stopped at the question: nothing was sent", "Run it again."
-            ) from None
+            raise interrupted("sent") from None
 
     def foretell(found: Plan) -> None:
         console.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from etl.discover.profiling import ColumnFacts
@@ -15,7 +15,8 @@ from schemas.opt_outs import Heading
 class Question:
     """Something only a person knows. ``choices``: value → what it means; ``safe``: what holds where nobody answers.
 
-    ``choices`` may show cells, so they are for the person at the terminal; ``text`` holds none and may be written down.
+    ``cells``: value → what it makes of real cells, for the person at the terminal and nowhere else. ``text``, and what
+    ``safe`` means, hold none and may be written down.
     ``understood`` reads an answer in words that is none of the choices.
     """
 
@@ -24,6 +25,7 @@ class Question:
     choices: Mapping[str, str]
     safe: str
     understood: Callable[[str], str | None] | None = None
+    cells: Mapping[str, str] = field(default_factory=dict)
 
 
 Ask = Callable[[Question], str]
@@ -36,8 +38,9 @@ class Probes:
     ``emails`` and ``phones``: the share of cells that are good (phones: under a default country or ``None``);
     ``texted``: the share that are numbers which can receive text messages; ``read_phone``: a cell and a country → the
     number it is there and its kind; ``country_of``: a name in any language → its code; ``country_name``: a code → its
-    English name; ``zip_digits``: a code → how many digits its postal codes have, 0 where they may have other
-    signs or never begin with 0; ``converts``: see :data:`etl.discover.types.Converts`.
+    English name; ``zip_digits``: a code → how many digits its postal codes have, 0 where they may have other signs or
+    never begin with 0; ``converts``: see :data:`etl.discover.types.Converts`; ``made``: a column rule and a cell →
+    what it becomes, as text.
     """
 
     emails: Callable[[Sequence[str]], float]
@@ -48,6 +51,7 @@ class Probes:
     country_name: Callable[[str], str]
     zip_digits: Callable[[str], int]
     converts: Converts
+    made: Callable[[dict[str, Any], str], str]
 
 
 @dataclass

@@ -38,6 +38,13 @@ CHOICES: Final = {
     "note": "a note on the profile; nobody is subscribed or unsubscribed",
 }
 
+_SHOWN: Final = 3
+_MADE: Final = {
+    Said.OPTED_OUT: "unsubscribed",
+    Said.SO: "unsubscribed",
+    Said.SUPPRESSED: "suppressed",
+    Said.UNCLEAR: "not understood: nobody is subscribed",
+}
 _WITHOUT: Final = frozenset(
     {*("without", "excl", "excluding", "except", "removed", "minus", "ohne", "sans", "sin"), "senza", "zonder", "bez"}
 )
@@ -82,6 +89,22 @@ def answered(heading: Heading, answer: str) -> dict[str, Any] | None:
     if answer == "subscribe":
         return {"to": f"consent.{channel}"}
     return {"to": f"consent.{channel}_optout", "inverted": True} if answer == OPT_OUTS else None
+
+
+def becomes(answer: str, heading: Heading, cells: Sequence[str]) -> str:
+    """Return what an answer makes of some of the cells, for people."""
+    rule = answered(heading, answer)
+    made = []
+    for cell in list(dict.fromkeys(cells))[:_SHOWN]:
+        if rule is None:
+            made.append(f"{cell} → noted")
+        elif answer == OPT_OUTS:
+            said = said_by(cell, Form.FLAG, _WORDS, inverted=True)
+            made.append(f"{cell} → {_MADE.get(said, 'nothing')}")
+        else:
+            state = _WORDS.get(folded(cell), "")
+            made.append(f"{cell} → {'nothing' if state in {'', 'never'} else state}")
+    return ", ".join(made)
 
 
 def everybody_is(name: str) -> str | None:

@@ -24,7 +24,7 @@ from etl.discover.drafts import Ask, Draft, Probes, Question
 from etl.discover.headers import target_of
 from etl.discover.presets import Preset
 from etl.discover.profiling import ColumnFacts
-from etl.discover.types import infer, share
+from etl.discover.types import Guess, infer, share
 
 _GOOD: Final = 0.9
 _USUAL: Final = 0.5
@@ -205,7 +205,9 @@ def _settle_rivals(drafts: Sequence[Draft], probes: Probes, finding: CountryFind
                 for draft in rivals
             }
             safe = fuller if fuller.facts.filled > 2 * best.facts.filled else best
-            question = Question(target, f"Which column is the {target}?", choices, safe.facts.header)
+            question = Question(
+                target, f"Which column is the {target}?", choices, safe.facts.header, cells=_some_cells(rivals)
+            )
             chosen = ask(question)
             best = next(draft for draft in rivals if draft.facts.header == chosen)
         _leave_to(rivals, best, target)
@@ -234,7 +236,20 @@ def _mobile_or_landline(rivals: Sequence[Draft], probes: Probes, country: str | 
         f"{_percent(texted[draft.facts.header])} can be texted)"
         for draft in rivals
     }
-    return Question("phone_number", "Which column is the phone_number?", choices, mobile.facts.header)
+    return Question(
+        "phone_number", "Which column is the phone_number?", choices, mobile.facts.header, cells=_some_cells(rivals)
+    )
+
+
+def _some_cells(drafts: Sequence[Draft]) -> dict[str, str]:
+    return {draft.facts.header: ", ".join(list(dict.fromkeys(draft.facts.cells))[:_SHOWN_CELLS]) for draft in drafts}
+
+
+def _telling(rules: Sequence[Mapping[str, Any]], cells: Sequence[str], probes: Probes) -> list[str]:
+    """Return some cells that these rules read in different ways."""
+    some = list(dict.fromkeys(cells))[:_MOST_LOOKED_AT]
+    different = [cell for cell in some if len({probes.made(dict(rule), cell) for rule in rules}) > 1]
+    return (different or some)[:_SHOWN_CELLS]
 
 
 def _ask_who_agreed(drafts: Sequence[Draft], ask: Ask) -> None:
@@ -245,7 +260,8 @@ def _ask_who_agreed(drafts: Sequence[Draft], ask: Ask) -> None:
         if heading is None or not reaches(f"consent.{heading.channel or 'email'}", there):
             continue
         question = f"{draft.facts.header!r} says who agreed to be contacted. What shall come of it?"
-        chosen = ask(Question(draft.facts.header, question, permissions.CHOICES, permissions.OPT_OUTS))
+        cells = {choice: permissions.becomes(choice, heading, draft.facts.cells) for choice in permissions.CHOICES}
+        chosen = ask(Question(draft.facts.header, question, permissions.CHOICES, permissions.OPT_OUTS, cells=cells))
         rule = permissions.answered(heading, chosen)
         if rule is None:
             continue
@@ -321,8 +337,7 @@ def _type(draft: Draft, probes: Probes, ask: Ask) -> None:
         rule["type"] = "datetime"
         return
     if rule["to"] == VALUE_TARGET:
-        guess = infer("total", draft.facts.cells, probes.converts)
-        rule |= {"type": "money"} | {name: value for name, value in guess.rule.items() if name == "decimal"}
+        _type_amount(draft, rule, probes, ask)
         return
     if not rule["to"].startswith(PROPERTY_PREFIX) or draft.rank < 10.0:  # noqa: PLR2004 - of a preset
         return
@@ -333,11 +348,37 @@ def _type(draft: Draft, probes: Probes, ask: Ask) -> None:
     if guess.others:
         choices = {str(place): _spoken(other) for place, other in enumerate(guess.others, 1)}
         choices["text"] = "leave it as text"
-        chosen = ask(Question(draft.facts.header, f"{draft.facts.header!r}: {guess.evidence}.", choices, "text"))
+        chosen = ask(_two_readings(draft, guess, choices, {"type": "text"}, probes))
         if chosen != "text":
             rule |= guess.others[int(chosen) - 1]
     if rule.get("type") == "date":
         draft.why = f'{draft.why}; midnight UTC to Klaviyo, add time = "noon" for flows on this day'
+
+
+def _type_amount(draft: Draft, rule: dict[str, Any], probes: Probes, ask: Ask) -> None:
+    guess = infer("total", draft.facts.cells, probes.converts)
+    rule |= {"type": "money"} | {name: value for name, value in guess.rule.items() if name == "decimal"}
+    if guess.others:
+        choices = {str(place): _spoken({**other, "type": "money"}) for place, other in enumerate(guess.others, 1)}
+        choices["open"] = "leave out the amounts that can be read in two ways"
+        chosen = ask(_two_readings(draft, guess, choices, {"type": "money"}, probes))
+        if chosen != "open":
+            rule["decimal"] = guess.others[int(chosen) - 1]["decimal"]
+
+
+def _two_readings(
+    draft: Draft, guess: Guess, choices: Mapping[str, str], otherwise: dict[str, Any], probes: Probes
+) -> Question:
+    """Return the question which of several readings is meant; the last of ``choices`` is the safe one."""
+    *_, safe = choices
+    read = [*guess.others, otherwise]
+    telling = _telling(guess.others, draft.facts.cells, probes)
+    cells = {
+        choice: ", ".join(f"{cell} → {probes.made(rule, cell)}" for cell in telling)
+        for choice, rule in zip(choices, read, strict=True)
+    }
+    text = f"{draft.facts.header!r}: {guess.evidence}."
+    return Question(draft.facts.header, text, choices, safe, cells=cells)
 
 
 def _judge(draft: Draft, probes: Probes, country: str | None, *, by_row: bool) -> None:

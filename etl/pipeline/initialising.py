@@ -30,7 +30,7 @@ from etl.model import Progress
 from etl.pipeline.context import Context
 from etl.pipeline.files import SourceLike, given_files, open_found, variables_for
 from etl.pipeline.readings import show_words
-from etl.transform import converter
+from etl.transform import Converted, converter
 from etl.validate import can_be_texted, country_name, good_emails, good_phones, read_phone, resolve_country, zip_digits
 
 
@@ -138,12 +138,16 @@ def _written(path: Path | str, beside: Path | None) -> str:
 def _probes(now: float) -> Probes:
     rules: dict[str, Any] = {}
 
-    def converts(rule: dict[str, Any], cell: str) -> bool:
+    def converted(rule: dict[str, Any], cell: str) -> Converted:
         key = repr(sorted(rule.items()))
         if key not in rules:
             rules[key] = converter(ColumnRule.model_validate({"to": "properties.x", **rule}), None, now)
         convert = rules[key]
-        return convert is None or not convert(cell).code
+        return Converted(cell) if convert is None else convert(cell)
+
+    def made(rule: dict[str, Any], cell: str) -> str:
+        found = converted(rule, cell)
+        return "left out" if found.code and not found.keep else str(found.value)
 
     return Probes(
         emails=lambda cells: _share(good_emails(_array(cells))),
@@ -153,7 +157,8 @@ def _probes(now: float) -> Probes:
         country_of=resolve_country,
         country_name=lambda code: country_name(code) or code,
         zip_digits=zip_digits,
-        converts=converts,
+        converts=lambda rule, cell: not converted(rule, cell).code,
+        made=made,
     )
 
 

@@ -11,10 +11,11 @@ from etl.transform.order_lines import OrderLines
 from etl.transform.reshaping import Reshaper
 from etl.transform.row_rules import RowRules
 from etl.transform.transformer import Transformer
-from etl.transform.values import converter
+from etl.transform.values import Converted, converter
 
 __all__ = [
     "ConsentReader",
+    "Converted",
     "EventBuilder",
     "OrderLines",
     "Reshaper",
