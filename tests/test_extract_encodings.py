@@ -116,3 +116,27 @@ def test_letters_of_one_language_are_more_likely_than_a_mixture() -> None:
     assert plausibility("plain") == 1.0
     assert well_formed("Käthe Müller") == 1.0
     assert well_formed("KäÖhe MüÄler") < 1.0
+
+
+@pytest.mark.parametrize("half", [0xD83D, 0xDE00])
+@pytest.mark.parametrize(
+    ("codec", "mark"),
+    [("utf-16-le", b"\xff\xfe"), ("utf-16-be", b"\xfe\xff"), ("utf-16-le", b""), ("utf-32-le", b"\xff\xfe\0\0")],
+)
+def test_half_a_character_costs_its_row_and_no_other(tmp_path: Path, codec: str, mark: bytes, half: int) -> None:
+    text = f"Email,Name\r\nann@a.co,Zo\U0001f600\r\nbob@a.co,B{chr(half)}b\r\ncy@a.co,Cy\r\n"
+    read, codes, _ = cells(tmp_path / "f.csv", mark + text.encode(codec, "surrogatepass"))
+    assert read == [("Email", "Name"), ("ann@a.co", "Zo\U0001f600"), ("cy@a.co", "Cy")]
+    assert codes == {3: "row-undecodable"}
+    cut = mark + text.replace(chr(half), "").encode(codec).removesuffix("\r\n".encode(codec)) + b"\x3d"
+    read, codes, _ = cells(tmp_path / "f.csv", cut)
+    assert read[-1] == ("bob@a.co", "Bb")
+    assert codes == {4: "row-undecodable"}
+
+
+@pytest.mark.parametrize("codec", ["iso2022_jp", "iso2022_kr", "shift_jis", "gb18030", "big5", "euc_kr", "hz"])
+def test_bytes_that_are_no_text_cost_their_row_in_any_codec(tmp_path: Path, codec: str) -> None:
+    text = "Email,Name\nann@a.co,\u4e2d\nbob@a.co,x\ncy@a.co,y\n".encode(codec).replace(b"bob", b"b\x1b$\xff\x81b")
+    read, codes, _ = cells(tmp_path / "f.csv", text, encoding=codec)
+    assert read == [("Email", "Name"), ("ann@a.co", "\u4e2d"), ("cy@a.co", "y")]
+    assert codes == {3: "row-undecodable"}

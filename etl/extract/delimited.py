@@ -22,7 +22,7 @@ from etl.extract.pieces import Piece, from_records, printable, regrouped
 from etl.extract.records import BadRecord, read_records
 from etl.extract.sifting import Sieve
 from etl.extract.sniffing import sniff
-from etl.extract.texts import Bytes, Text, is_by_byte
+from etl.extract.texts import HALVES, Bytes, Text, is_by_byte
 from etl.model import Chunk, SourceInfo
 
 _SNIFFED_LINES: Final = 200
@@ -229,7 +229,5 @@ class DelimitedSource:
 
 
 def _decoded(raw: Bytes, encoding: Encoding) -> io.TextIOWrapper:
-    # Bytes that are no text become lone surrogates, so that their row can be refused and nothing else.
-    errors = "replace" if encoding.codec.startswith(("utf-16", "utf-32")) else "surrogateescape"
     # newline="" keeps line ends as they are, which the reader needs to see inside quoted cells.
-    return io.TextIOWrapper(io.BufferedReader(raw, 1 << 20), encoding=encoding.codec, errors=errors, newline="")
+    return io.TextIOWrapper(io.BufferedReader(raw, 1 << 20), encoding=encoding.codec, errors=HALVES, newline="")

@@ -21,6 +21,20 @@ _ASCII: Final = bytes(range(128))
 _SHIFTED: Final = ("iso2022", "hz", "utf-7")
 """Codecs in which an ASCII letter may be half of another one."""
 
+HALVES: Final = "etl.halves"
+"""How codecs of several bytes a character handle what is no text: it becomes a lone surrogate, whatever bytes it is, so
+that its row can be refused and nothing else. ``surrogateescape`` knows no bytes of ASCII."""
+
+
+def _as_lone_surrogate(fault: UnicodeError) -> tuple[str, int]:
+    if not isinstance(fault, UnicodeDecodeError):
+        raise fault
+    wide = fault.encoding.lower().replace("_", "-").startswith(("utf-16", "utf-32"))
+    return "\udc80", fault.end if wide else fault.start + 1
+
+
+codecs.register_error(HALVES, _as_lone_surrogate)
+
 
 def end_of_text(path: Path) -> int | None:
     """Return where a text ends that has NULs or Ctrl-Z (DOS: end of file) behind it, ``None`` where there are none.
