@@ -135,7 +135,8 @@ class SourceInfo:
 
     ``size`` is in ``unit`` (``B`` or ``rows``), 0 where unknown; ``notes`` are sentences for the report ("read as
     Windows-1252"). ``words``: some of the source, as they were read, for eyes on a terminal and nowhere else.
-    ``details`` holds facts for machines (``encoding``, ``delimiter``, ``sha256`` once read through).
+    ``details`` holds facts for machines (``encoding``, ``delimiter``, ``sha256`` once read through). ``set_aside``: how
+    many records were nobody's so far, by kind (blank rows, repeated headers, totals); they are no rows.
     """
 
     name: str
@@ -146,6 +147,7 @@ class SourceInfo:
     details: Mapping[str, str] = field(default_factory=dict)
     unit: str = "rows"
     words: tuple[str, ...] = ()
+    set_aside: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,8 @@ UNSENT = (
     "phone-not-mobile",  # asked only where text messages are wanted
     "header-duplicate",  # of the file, not of a line: see the run's issues on line 0
     "header-empty",
+    "header-repeated",  # of files that were joined, and of sums: tests/test_extract_nobody.py
+    "row-summary",
     "duplicate-dropped",  # needs duplicates = "first" or "last": shopify_customers, salesforce_contacts
     "consent-word-unknown",  # of consents: tests/test_consent_reading.py and tests/test_consent_run.py
     "consent-no-address",

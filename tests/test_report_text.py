@@ -293,7 +293,7 @@ KEYS = {
     *("format", "exit_code", "complete", "ties", "errors", "warnings", "run", "command", "status", "tool_version"),
     *("source", "source_facts", "source_notes", "mapping_hash", "account", "account_name", "lists", "parent"),
     *("started_at", "finished_at", "tally", "issues", "batches", "jobs", "phases", "observed", "notes", "next_steps"),
-    *("merges", "consents", "files", "revenue", "objection"),
+    *("merges", "consents", "files", "revenue", "objection", "set_aside"),
 }
 
 

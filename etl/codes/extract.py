@@ -69,6 +69,18 @@ CODES: Final = (
         "It was named column_N after its position; name it in the source if you need it.",
     ),
     Code(
+        "header-repeated",
+        Stage.EXTRACT,
+        "Row repeats the header",
+        "Files were joined; it is nobody and was left out, nothing is to be done.",
+    ),
+    Code(
+        "row-summary",
+        Stage.EXTRACT,
+        "Row sums up the table or tells of its export",
+        "It is nobody and was left out; if it is a person, give the row an e-mail address or a phone.",
+    ),
+    Code(
         "cell-error",
         Stage.EXTRACT,
         "Cell holds an error such as #N/A",

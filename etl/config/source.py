@@ -54,9 +54,13 @@ class SourceRule(Model):
     )
     header_row: int | None = Field(
         None,
-        ge=1,
-        description="Row of a spreadsheet, line of a text file, with the column names; default: found",
+        ge=0,
+        description="Row of a sheet, line of a text file, with the column names; 0: there is none; default: found",
     )
+    skip_rows: int = Field(
+        0, ge=0, description="Rows of a spreadsheet, lines of a text file, at the top that are left out"
+    )
+    skip_footer: int = Field(0, ge=0, description="Rows at the end that are left out; blank ones do not count")
     url: str | None = Field(
         None, repr=False, description="SQLAlchemy URL of a database; ${NAME} comes from the environment or .env"
     )
@@ -137,16 +141,18 @@ class SourceRule(Model):
     def reads_text(self) -> bool:
         """Whether something is said of how a text file, or a table, is read."""
         options = (self.encoding, self.delimiter, self.quote, self.escape, self.null_values, self.header_row)
-        return any(option is not None for option in options)
+        return any(option is not None for option in options) or bool(self.skip_rows or self.skip_footer)
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
+        if self.header_row and self.skip_rows:
+            raise ValueError("header_row says where the table begins; leave skip_rows out")
         if self.url is None:
             given = [name for name in _QUERY_KEYS if getattr(self, name) not in (None, {})]
             if given:
                 raise ValueError(f"{given[0]} goes with url, which is missing")
             return self
-        given = [name for name in _FILE_KEYS if getattr(self, name, None) is not None]
+        given = [name for name in _FILE_KEYS if getattr(self, name, None) not in (None, 0)]
         if given:
             raise ValueError(f"{given[0]} is for files; with url it does nothing")
         if (self.query is None) == (self.query_file is None):
@@ -167,4 +173,7 @@ class SourceRule(Model):
 
 
 _QUERY_KEYS: Final = ("query", "query_file", "parameters", "watermark", "lookback", "timeout")
-_FILE_KEYS: Final = ("path", "encoding", "delimiter", "quote", "escape", "null_values", "sheet", "header_row")
+_FILE_KEYS: Final = (
+    *("path", "encoding", "delimiter", "quote", "escape", "null_values", "sheet", "header_row", "skip_rows"),
+    "skip_footer",
+)

@@ -13,12 +13,15 @@ if TYPE_CHECKING:
     from etl.extract.opening import is_once, local, open_files, open_source
     from etl.extract.private import PrivateFileSource, deleted_on_error
     from etl.extract.remote import file_name, is_remote, masked
+    from etl.extract.shapes import HEADER_DOUBTFUL, HEADER_ROW
     from etl.extract.spreadsheet import SHEET_TYPES
     from etl.extract.sql import SqlSource, open_query, query_key
     from etl.extract.sql_engine import server_of
     from etl.extract.variables import SourceVariables, names_in, variable
 
 __all__ = [
+    "HEADER_DOUBTFUL",
+    "HEADER_ROW",
     "SHEET_TYPES",
     "Files",
     "PrivateFileSource",
@@ -52,6 +55,7 @@ __getattr__ = exports(
         "opening": ("is_once", "local", "open_files", "open_source"),
         "private": ("PrivateFileSource", "deleted_on_error"),
         "remote": ("file_name", "is_remote", "masked"),
+        "shapes": ("HEADER_DOUBTFUL", "HEADER_ROW"),
         "spreadsheet": ("SHEET_TYPES",),
         "sql": ("SqlSource", "open_query", "query_key"),
         "sql_engine": ("server_of",),

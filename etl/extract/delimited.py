@@ -14,12 +14,14 @@ from etl.errors import SourceError
 from etl.extract.blocks import holds_rows, plain_block, read_block
 from etl.extract.dialect import Dialect, separator_line
 from etl.extract.encoding import Encoding, detect, given
+from etl.extract.header_judge import Verdict, find_header
 from etl.extract.headers import no_header, unique_headers
-from etl.extract.layout import is_address, layout_of
+from etl.extract.layout import address_columns, is_address, layout_of
 from etl.extract.marks import find_marks, plain_text
 from etl.extract.nulls import Nulls
 from etl.extract.pieces import Piece, from_records, printable, regrouped
 from etl.extract.records import BadRecord, read_records
+from etl.extract.shapes import AS_FOUND, HEADER_DOUBTFUL, HEADER_ROW, NO_HEADER, TableShape, judged_notes
 from etl.extract.sifting import Sieve
 from etl.extract.sniffing import sniff
 from etl.extract.texts import HALVES, Bytes, Text, is_by_byte
@@ -38,12 +40,12 @@ class DelimitedSource:
         encoding: str | None,
         delimiter: str | None,
         chunk_rows: int,
-        header_row: int | None = None,
+        shape: TableShape = AS_FOUND,
         quote: str | None = None,
         escape: str | None = None,
         null_values: Sequence[str] | None = None,
     ) -> None:
-        """Find out encoding, dialect and header where not given. ``header_row``: its line. Raise :class:`SourceError`.
+        """Find out encoding, dialect and header, as far as nobody says what they are. Raise :class:`SourceError`.
 
         ``quote``, ``escape``: empty for none. ``null_values``: cells that are empty.
         """
@@ -58,13 +60,16 @@ class DelimitedSource:
             else _decoded(self._raw, self._encoding)
         )
         self._columns: tuple[str, ...] = ()
-        self.dialect, first_line, lines = self._find_dialect(delimiter, quote, escape, header_row)
+        self._shape = shape
+        self._header_notes: list[str] = []
+        self.dialect, first_line, lines = self._find_table(delimiter, quote, escape)
         self._records = read_records(lines, self.dialect, first_line, holds_rows=self._holds_rows)
-        header_line, header = self._read_header(header_row)
+        header_line, header = self._read_header()
         names = [plain_text(printable(name)) for name in header]
         self._columns, self._header_issues = unique_headers(names, header_line)
-        self.layout, told = layout_of(header, [row for line, row in self._sample if line > header_line])
-        self._sieve = Sieve()
+        below = [row for line, row in self._sample if line > header_line]
+        self.layout, told = layout_of(header, below)
+        self._sieve = Sieve(names if header_line else (), address_columns(header, below) or ())
         # The first piece waits for its turn: by it each column is judged, once for all its cells.
         self._nulls = Nulls(null_values)
         self._waiting = map(self._nulls.emptied, self._pieces())
@@ -83,6 +88,12 @@ class DelimitedSource:
                 "encoding": self._encoding.codec,
                 **self.dialect.details,
                 **({"encoding_doubtful": "yes"} if self._encoding.doubtful else {}),
+                **(
+                    {HEADER_ROW: str(header_line)}
+                    if header_line != 1 or (self._verdict and self._verdict.rivals)
+                    else {}
+                ),
+                **({HEADER_DOUBTFUL: "yes"} if self._verdict and self._verdict.rivals else {}),
             },
             words=self._encoding.words,
         )
@@ -95,7 +106,7 @@ class DelimitedSource:
     def info(self) -> SourceInfo:
         """What is known of the file so far; what is no record is said once it was read."""
         notes = (*self._info.notes, *self._nulls.notes, *self._marks.notes, *self._sieve.notes)
-        return replace(self._info, notes=notes)
+        return replace(self._info, notes=notes, set_aside=dict(self._sieve.counts))
 
     @property
     def sha256(self) -> str | None:
@@ -105,8 +116,10 @@ class DelimitedSource:
     def chunks(self) -> Iterator[Chunk]:
         """Yield the rows; a record with another number of cells than the header is ragged."""
         issues = self._header_issues
-        pieces = map(self._sieve.sifted, map(self._marks.taken_off, self._all_pieces()))
-        for piece in regrouped(pieces, self._chunk_rows):
+        pieces: Iterator[Piece] = map(self._sieve.sifted, map(self._marks.taken_off, self._all_pieces()))
+        if self._shape.skip_footer:
+            pieces = self._sieve.without_footer(pieces, self._shape.skip_footer)
+        for piece in regrouped(map(self._sieve.people, pieces), self._chunk_rows):
             yield Chunk(piece.frame(self._columns), piece.ragged, (*issues, *piece.issues), self._raw.position)
             issues = ()
         if issues:
@@ -170,11 +183,11 @@ class DelimitedSource:
     def _holds_rows(self, text: str) -> bool:
         return self.dialect.holds_rows(text, len(self._columns))
 
-    def _find_dialect(
-        self, delimiter: str | None, quote: str | None, escape: str | None, header_row: int | None
+    def _find_table(
+        self, delimiter: str | None, quote: str | None, escape: str | None
     ) -> tuple[Dialect, int, Iterator[str]]:
-        """Return the dialect, the line of the header or of what is above it, and the lines from there on."""
-        above = (header_row or 1) - 1
+        """Return the dialect, the line where the table begins, and the lines from there on."""
+        above = max(self._shape.skip_rows, (self._shape.header_row or 1) - 1)
         # A byte order mark is none of the text: not one that the codec knows nothing of, nor a second one.
         unmarked = iter(self._text) if isinstance(self._text, Text) else (line.lstrip("\ufeff") for line in self._text)
         head = list(itertools.islice(unmarked, above + _SNIFFED_LINES))
@@ -187,23 +200,40 @@ class DelimitedSource:
             lines = itertools.chain(head, lines)
         separator = separator_line(head[0])
         above = above or int(separator is not None)
-        for _ in head[:above]:
-            next(lines)
         head = head[above:]
         if separator is not None and any(separator in line for line in head):
             delimiter = delimiter or separator
         found = sniff(head, delimiter=delimiter, quote=quote, escape=escape)
-        records = read_records(iter(head), found, above + 1)
-        self._sample = [record for record in records if not isinstance(record, BadRecord)]
-        return found, above + 1, lines
+        self._sample = _sampled(head, found, above + 1)
+        self._verdict = self._judged()
+        first_line = above + 1
+        if self._verdict is not None and self._verdict.place is not None:
+            begin = self._sample[self._verdict.place][0]
+            if begin > first_line:
+                self._header_notes.append(f"the header is line {begin} of the file; what stands above it is left out")
+                # What stands above is written otherwise.
+                head = head[begin - first_line :]
+                found = sniff(head, delimiter=found.delimiter, quote=quote, escape=escape)
+                first_line = begin
+        for _ in range(first_line - 1):
+            next(lines, None)
+        return found, first_line, lines
 
-    def _read_header(self, header_row: int | None) -> tuple[int, list[str]]:
-        self._header_notes: tuple[str, ...] = ()
-        if header_row is None and self._sample and any(map(is_address, self._sample[0][1])):
-            # An address is a person's: she is a row, and no column is named after her.
-            said = "there is no header: the first row holds an e-mail address; the columns are column_1, column_2, ..."
-            self._header_notes = (said,)
-            return 0, [f"column_{place}" for place in range(1, len(self._sample[0][1]) + 1)]
+    def _judged(self) -> Verdict | None:
+        """Judge where the header is, unless somebody has said so; ``None`` where no line can be read as a header."""
+        if self._shape.header_row or not self._sample:
+            return None
+        rows = [cells for _, cells in self._sample]
+        if self._shape.header_row == 0:
+            verdict = find_header(rows)
+            return replace(verdict, place=None, rivals=())
+        return find_header(rows, self._shape.expected)
+
+    def _read_header(self) -> tuple[int, list[str]]:
+        if self._verdict is not None and self._verdict.place is None:
+            # A person is a row, and no column is named after her.
+            self._header_notes.append(NO_HEADER)
+            return 0, [f"column_{place}" for place in range(1, self._verdict.width + 1)]
         first = next(self._records, None)
         if first is None or isinstance(first, BadRecord):
             raise SourceError(
@@ -213,6 +243,9 @@ class DelimitedSource:
             )
         if any(map(is_address, first[1])):
             raise no_header(f"line {first[0]} of {self._path.name}")
+        if self._verdict is not None:
+            rivals = [self._sample[place][0] for place in self._verdict.rivals]
+            self._header_notes += judged_notes(self._verdict, first[0], rivals, "line")
         return first
 
     def close(self) -> None:
@@ -231,3 +264,8 @@ class DelimitedSource:
 def _decoded(raw: Bytes, encoding: Encoding) -> io.TextIOWrapper:
     # newline="" keeps line ends as they are, which the reader needs to see inside quoted cells.
     return io.TextIOWrapper(io.BufferedReader(raw, 1 << 20), encoding=encoding.codec, errors=HALVES, newline="")
+
+
+def _sampled(head: Sequence[str], dialect: Dialect, first_line: int) -> list[tuple[int, list[str]]]:
+    records = read_records(iter(head), dialect, first_line)
+    return [record for record in records if not isinstance(record, BadRecord)]

@@ -57,7 +57,7 @@ def layout_of(header: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[Lay
     width = len(header)
     rows = [row for row in rows if not is_blank(row)]
     plain = Layout(width)
-    addresses = _address_columns(header, rows)
+    addresses = address_columns(header, rows)
     if addresses is None:
         return plain, ()
     ends = Counter(len(row) - width for row in rows if len(row) > width and is_blank(row[width:]))
@@ -93,7 +93,7 @@ def _left_out(header: Sequence[str], short: Sequence[Sequence[str]], padded: Lay
     return min(fitting, ending) >= _NEARLY_ALL * len(short)
 
 
-def _address_columns(header: Sequence[str], rows: Sequence[Sequence[str]]) -> frozenset[int] | None:
+def address_columns(header: Sequence[str], rows: Sequence[Sequence[str]]) -> frozenset[int] | None:
     """Return the columns of e-mail addresses; ``None`` where they stand under another header than their own."""
     found = Counter(place for row in rows for place, cell in enumerate(row) if is_address(cell))
     most = max(found.values(), default=0)

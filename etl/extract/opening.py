@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import stat
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -21,6 +21,7 @@ from etl.extract.jsonlines import JsonSource, in_utf8
 from etl.extract.packed import INPUT, copied, spooled, unpack
 from etl.extract.private import PrivateFileSource, deleted_on_error, discard
 from etl.extract.several import Member, SeveralSource
+from etl.extract.shapes import TableShape
 from etl.extract.spreadsheet import MAGICS, SpreadsheetSource
 
 CHUNK_ROWS: Final = 18_000
@@ -37,6 +38,9 @@ def open_source(
     quote: str | None = None,
     escape: str | None = None,
     null_values: Sequence[str] | None = None,
+    skip_rows: int = 0,
+    skip_footer: int = 0,
+    expected: Collection[str] = (),
     chunk_rows: int = CHUNK_ROWS,
     environ: Mapping[str, str] | None = None,
 ) -> Source:
@@ -45,7 +49,9 @@ def open_source(
     ``encoding``, ``delimiter``, ``quote`` and ``escape`` (empty: none), ``header_row`` (from 1): found where not given.
     ``null_values``: cells of a text file that are empty; ``\N`` where not given. ``sheet``: name, or number from 1; the
     first that is filled and not hidden where not given. ``environ``: what ``${NAME}`` in a URL is filled in from.
+    ``skip_rows``, ``skip_footer``, ``expected``, and ``header_row`` 0: see :class:`TableShape`.
     """
+    shape = TableShape(header_row, skip_rows, skip_footer, frozenset(expected))
 
     def plain(file: Path) -> Source:
         return open_source(
@@ -57,6 +63,9 @@ def open_source(
             quote=quote,
             escape=escape,
             null_values=null_values,
+            skip_rows=skip_rows,
+            skip_footer=skip_footer,
+            expected=expected,
             chunk_rows=chunk_rows,
         )
 
@@ -79,13 +88,13 @@ def open_source(
         return in_utf8(path, head, lambda file: JsonSource(file, chunk_rows=chunk_rows))
     if head.startswith(MAGICS):
         refuse_container(path, head)
-        return SpreadsheetSource(path, sheet=sheet, header_row=header_row, chunk_rows=chunk_rows)
+        return SpreadsheetSource(path, sheet=sheet, shape=shape, chunk_rows=chunk_rows)
     return DelimitedSource(
         path,
         encoding=encoding,
         delimiter=delimiter,
         chunk_rows=chunk_rows,
-        header_row=header_row,
+        shape=shape,
         quote=quote,
         escape=escape,
         null_values=null_values,

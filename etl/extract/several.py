@@ -8,6 +8,7 @@ line 0 is that file as a whole.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -19,11 +20,13 @@ import pandas as pd
 from etl.errors import SourceError
 from etl.extract.base import Source
 from etl.extract.cells import text_frame
+from etl.extract.shapes import HEADER_DOUBTFUL
 from etl.model import Chunk, Part, RaggedRow, SourceInfo
 
 _FIRST: Final = 1
 _MOST_NOTES: Final = 10
 _MOST_WORDS: Final = 6
+_DOUBTS: Final = frozenset(("encoding_doubtful", HEADER_DOUBTFUL))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,7 @@ class SeveralSource:
         details = [set(info.details.items()) for info in self._infos]
         same = set.intersection(*details)
         # A fact of all files, but for a doubt, which one of them is enough for.
-        same |= {fact for facts in details for fact in facts if fact[0] == "encoding_doubtful"}
+        same |= {fact for facts in details for fact in facts if fact[0] in _DOUBTS}
         self._told: list[SourceInfo] = []
         self._info = SourceInfo(
             name=name,
@@ -79,7 +82,10 @@ class SeveralSource:
         """What is known of the files so far."""
         known = [*self._told, *self._infos[len(self._told) :]]
         notes = (f"{len(self._members):,} files read as one source", *_notes(self._members, known))
-        return replace(self._info, notes=notes)
+        aside = Counter[str]()
+        for one in known:
+            aside.update(one.set_aside)
+        return replace(self._info, notes=notes, set_aside=dict(aside))
 
     @property
     def sha256(self) -> str | None:

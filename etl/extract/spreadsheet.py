@@ -4,32 +4,32 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
 from etl.errors import SourceError
-from etl.extract.cells import text_frame, text_of
+from etl.extract.cells import text_frame
 from etl.extract.digest import digest_of
-from etl.extract.headers import no_header, unique_headers
-from etl.extract.layout import is_address
+from etl.extract.headers import unique_headers
 from etl.extract.number_format import NumberFormat
 from etl.extract.private import discard, private_path
+from etl.extract.shapes import AS_FOUND, HEADER_DOUBTFUL, HEADER_ROW, TableShape
 from etl.extract.sheet_cells import SHORTENED, kept_whole, sheet_text
 from etl.extract.sheet_extent import check_archive, within_reason
 from etl.extract.sheet_oddities import oddities_of
 from etl.extract.sheet_reader import ReaderError, SheetReader
 from etl.extract.sheet_rewrite import with_known_errors
+from etl.extract.sheet_table import find_table
 from etl.extract.sheet_xml import Oddities, Place
+from etl.extract.sifting import Sieve
 from etl.model import Chunk, Issue, Severity, SourceInfo, Stage
 
 MAGICS: Final = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 SHEET_TYPES: Final = "column_types"
 """The detail of a source that says what each column of the sheet holds."""
-_LOOKED_THROUGH: Final = 30
-"""Rows among which the header is looked for: above it there may be a title and blank rows."""
-_HEADER_SHARE: Final = 0.6
 _FORMATS_SHOWN: Final = 3
 _BLANK: Final[list[Any]] = []
 """Every blank row: it is never changed."""
@@ -38,33 +38,34 @@ _BLANK: Final[list[Any]] = []
 class SpreadsheetSource:
     """One sheet of a workbook (.xlsx, .xlsm, .xls, .xlsb, .ods)."""
 
-    def __init__(self, path: Path, *, sheet: str | int | None, header_row: int | None, chunk_rows: int) -> None:
+    def __init__(self, path: Path, *, sheet: str | int | None, chunk_rows: int, shape: TableShape = AS_FOUND) -> None:
         """Find the sheet and its header. ``sheet``: name or number from 1. Raise :class:`SourceError`."""
         self._chunk_rows = chunk_rows
         check_archive(path)
         name, notes, self._rows = _read(path, sheet)
-        self._header = _find_header(self._rows, header_row, name)
-        cells = self._rows[self._header]
-        width = max((place for place, cell in enumerate(cells, start=1) if cell != ""), default=0)
-        self._columns, self._issues = unique_headers([text_of(cell) or "" for cell in cells[:width]], self._header + 1)
-        if any(is_address(cell) for cell in cells if isinstance(cell, str)):
-            raise no_header(f"row {self._header + 1} of sheet {name!r}")
+        table = find_table(self._rows, shape, name)
+        self._begin = table.begin
+        width = len(table.header)
+        self._columns, self._issues = unique_headers(table.header, table.begin)
+        self._sieve = Sieve(table.header if table.has_header else (), table.addresses)
+        self._end = table.end
+        self._people = 0
+        self._sieve.skipped(table.skipped)
         oddities = oddities_of(path, name)
         self._odd = {
-            code: {place for place in places if place[0] > self._header + 1 and place[1] <= width}
+            code: {place for place in places if place[0] > self._begin and place[1] <= width}
             for code, places in (("cell-error", oddities.errors), ("formula-uncalculated", oddities.uncalculated))
         }
-        notes += _told(oddities, self._header + 1)
+        notes += _told(oddities, self._begin)
         notes += self._as_shown(oddities)
-        if self._header:
-            notes.append(f"the header is row {self._header + 1} of the sheet")
+        notes += table.notes
         self.sha256 = digest_of(path)
-        types = _types(self._rows[self._header + 1 :], width)
+        types = _types(self._rows[self._begin : self._end], width)
         notes += _told_of_old_book(
             path, [name for name, kind in zip(self._columns, types, strict=True) if kind == "number"]
         )
         self._moments = [place for place, kind in enumerate(types) if kind == "datetime"]
-        self.info = SourceInfo(
+        self._info = SourceInfo(
             name=path.name,
             kind="spreadsheet",
             columns=self._columns,
@@ -72,22 +73,32 @@ class SpreadsheetSource:
             notes=tuple(notes),
             details={
                 "sheet": name,
-                "header_row": str(self._header + 1),
+                HEADER_ROW: str(self._begin if table.has_header else 0),
                 SHEET_TYPES: " ".join(types),
+                **({HEADER_DOUBTFUL: "yes"} if table.is_doubtful else {}),
             },
         )
+
+    @property
+    def info(self) -> SourceInfo:
+        """What is known of the sheet so far; what is no record is said once it was read."""
+        aside = self._sieve
+        return replace(self._info, notes=(*self._info.notes, *aside.notes), set_aside=dict(aside.counts))
 
     def chunks(self) -> Iterator[Chunk]:
         """Yield the rows below the header; blank ones are no records. ``position`` counts rows."""
         width = len(self._columns)
         numbered = (
             (number, [sheet_text(cell) for cell in self._timed(row[:width])])
-            for number, row in enumerate(itertools.islice(self._rows, self._header + 1, None), start=self._header + 2)
+            for number, row in enumerate(itertools.islice(self._rows, self._begin, self._end), start=self._begin + 1)
         )
-        filled = ((number, row) for number, row in numbered if any(row))
+        aside: list[Issue] = []
+        filled = ((number, row) for number, row in numbered if any(row) and self._is_record(number, row, aside))
         issues = self._issues
         while True:
             batch = list(itertools.islice(filled, self._chunk_rows))
+            issues = (*issues, *aside)
+            aside.clear()
             if not batch and not issues:
                 return
             columns = zip(*(row for _, row in batch), strict=True) if batch else ((),) * width
@@ -95,6 +106,14 @@ class SpreadsheetSource:
             frame = text_frame([number for number, _ in batch], dict(zip(self._columns, columns, strict=True)))
             yield Chunk(frame, issues=issues, position=batch[-1][0] if batch else len(self._rows))
             issues = ()
+
+    def _is_record(self, number: int, row: list[str | None], aside: list[Issue]) -> bool:
+        kind = self._sieve.kind_of(number, row, is_first=not self._people) if self._sieve.is_suspect(row) else ""
+        if kind:
+            aside.append(self._sieve.set_aside(number, kind))
+            return False
+        self._people += 1
+        return True
 
     def _timed(self, row: list[Any]) -> list[Any]:
         """Give midnight its time of day back: the file does not tell it from a date, its column does."""
@@ -107,11 +126,11 @@ class SpreadsheetSource:
         """Make cells what the sheet shows, below the header; return what to say of it."""
         for row, column in self._odd["formula-uncalculated"]:
             _put(self._rows, (row, column), "")  # a 0 that nobody computed
-        long = [kept_whole(self._rows[self._header + 1 :], place) for place in range(len(self._columns))]
+        long = [kept_whole(self._rows[self._begin :], place) for place in range(len(self._columns))]
         shown = [0] * len(self._columns)
         formats: dict[int, set[str]] = {}
         for (row, column), how in oddities.shown.items():
-            if row > self._header + 1 and column <= len(shown) and _shown(self._rows, (row, column), how):
+            if row > self._begin and column <= len(shown) and _shown(self._rows, (row, column), how):
                 shown[column - 1] += 1
                 if not isinstance(how, str):
                     formats.setdefault(column - 1, set()).add(how.code)
@@ -297,21 +316,3 @@ def _dense(numbered: Iterator[tuple[int, list[Any]]]) -> list[list[Any]]:
         rows.extend([_BLANK] * (number - len(rows) - 1))
         rows.append(cells)
     return rows
-
-
-def _find_header(rows: Sequence[Sequence[Any]], given: int | None, sheet: str) -> int:
-    """Return the place of the header: the first of the well-filled rows at the top that holds nothing but words."""
-    if given is not None:
-        if given <= len(rows):
-            return given - 1
-        raise SourceError("header-missing", f"Sheet {sheet!r} has no row {given}", "Correct header_row in [source].")
-    filled = [[cell for cell in row if cell != ""] for row in rows[:_LOOKED_THROUGH]]
-    most = max(map(len, filled), default=0)
-    for place, cells in enumerate(filled):
-        if cells and len(cells) >= _HEADER_SHARE * most and all(isinstance(cell, str) for cell in cells):
-            return place
-    raise SourceError(
-        "header-missing",
-        f"No header was found in sheet {sheet!r}",
-        "The column names must stand in one row; name its number with header_row in [source].",
-    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -86,16 +86,16 @@ def _taking(address: str, environ: SourceVariables) -> str:
     return f", with what {', '.join(names)} {'holds' if len(names) == 1 else 'hold'} in its address" if names else ""
 
 
-def open_found(files: Files, rule: SourceRule) -> Source:
-    """Open the files as one source. Raise :class:`etl.errors.SourceError`."""
+def open_found(files: Files, rule: SourceRule, expected: Collection[str] = ()) -> Source:
+    """Open the files as one source. ``expected``: columns they must have. Raise :class:`etl.errors.SourceError`."""
     environ = variables_for(rule, files.variables)
     if len(files.paths) == 1:
-        return open_file(files.paths[0], rule, environ)
+        return open_file(files.paths[0], rule, environ, expected)
     return open_files(
         files.name,
         files.paths,
         files.names,
-        lambda path: open_file(path, rule, environ),
+        lambda path: open_file(path, rule, environ, expected if rule.columns == "same" else ()),
         environ,
         any_columns=rule.columns == "any",
     )

@@ -132,11 +132,17 @@ def foretold(
             *noted,
             *([mirrored.note] if mirrored is not None and mirrored.leaving else []),
             *prepared.notes,
+            *_no_records(store.run(run.id)),
             usage.says(foresight.create),
         ),
         objections=(*objections, *filter(None, [over])),
         conflicts=conflicts,
     )
+
+
+def _no_records(run: Run) -> list[str]:
+    aside = ", ".join(f"{count:,} {kind}" for kind, count in run.details.get("set_aside", {}).items())
+    return [f"no records, and not read: {aside}"] if aside else []
 
 
 def _planned(

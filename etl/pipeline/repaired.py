@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, Self
@@ -21,13 +21,15 @@ REJECTS_FACT: Final = "rejects"
 """The detail of a source that says it is a rejects file."""
 
 
-def open_file(path: Path | str, rule: SourceRule, environ: Mapping[str, str] | None = None) -> Source:
-    """Open a file; a rejects file gets its columns back. ``environ``: see :func:`etl.extract.open_source`.
+def open_file(
+    path: Path | str, rule: SourceRule, environ: Mapping[str, str] | None = None, expected: Collection[str] = ()
+) -> Source:
+    """Open a file; a rejects file gets its columns back. Arguments as of :func:`etl.extract.open_source`.
 
     Raise :class:`SourceError`.
     """
     if rule.reads_text and is_once(path):
-        return _held(path, rule, environ or {})
+        return _held(path, rule, environ or {}, expected)
     if rule.reads_text:
         # They are the original's; a rejects file is UTF-8 with commas and its header on top, whatever that was.
         with contextlib.suppress(SourceError):
@@ -44,17 +46,20 @@ def open_file(path: Path | str, rule: SourceRule, environ: Mapping[str, str] | N
         quote=rule.quote,
         escape=rule.escape,
         null_values=rule.null_values,
+        skip_rows=rule.skip_rows,
+        skip_footer=rule.skip_footer,
+        expected=expected,
         environ=environ,
     )
     return RepairedSource(source) if is_rejects_header(source.info.columns) else source
 
 
-def _held(path: Path | str, rule: SourceRule, environ: Mapping[str, str]) -> Source:
+def _held(path: Path | str, rule: SourceRule, environ: Mapping[str, str], expected: Collection[str]) -> Source:
     """Open what can be read once by a copy of it: it is looked at twice."""
     held = local(path, environ)
     with deleted_on_error(held):
         name = masked(path) if str(path) != "-" else "standard input"
-        return PrivateFileSource(open_file(held, rule), held, name, f"read from {name}")
+        return PrivateFileSource(open_file(held, rule, expected=expected), held, name, f"read from {name}")
 
 
 class RepairedSource:

@@ -191,7 +191,7 @@ def retry(run_id: str | None = None, *, context: Context | None = None, force: b
                 )
                 lines = store.lines_with(parent.id, AGAIN)
                 store.stage_again(child, parent.id, lines)
-                kept = ("headers", "source_facts", "source_notes", "account_name")
+                kept = ("headers", "source_facts", "source_notes", "set_aside", "account_name")
                 details = {name: parent.details[name] for name in kept if name in parent.details}
                 details["files"] = files_again(parent, lines)
                 store.update_run(child, status=RunStatus.STAGED, details={**details, "records_read": len(lines)})

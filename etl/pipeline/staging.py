@@ -34,7 +34,7 @@ def open_mapped(
     if files is None:
         source = open_query(mapping.source, environ=variables_for(mapping.source), mark=mark, now=now)
     else:
-        source = open_found(files, mapping.source)
+        source = open_found(files, mapping.source, mapping.missing_columns(()))
     missing = mapping.missing_columns(source.info.columns)
     if missing:
         names = ", ".join(repr(name) for name in missing)
@@ -126,6 +126,7 @@ def facts_of(
         "headers": list(info.columns),
         "source_facts": {**info.details, "sha256": source.sha256 or "", "size": str(info.size)},
         "source_notes": list(info.notes),
+        "set_aside": dict(info.set_aside),
     }
     if isinstance(source, SqlSource) and source.mark is not None:
         # With the status, not after it: a crash in between would lose how far the source went.

@@ -87,6 +87,7 @@ def build_report(store: Store, run_id: str) -> Report:
         consents=_consents(store, run_id),
         revenue=_revenue(store, run),
         objection=str(details.get("objection", "")),
+        set_aside=tuple((str(kind), int(count)) for kind, count in details.get("set_aside", {}).items()),
         files=tuple(SourceFile(str(file["name"]), int(file["rows"])) for file in details.get("files", ())),
     )
 

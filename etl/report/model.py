@@ -200,7 +200,8 @@ class Revenue:
 class Report:
     """Everything known about one run. A pure function of state: same state, same report.
 
-    ``objection``: what a guard has against the run although it went to its end.
+    ``objection``: what a guard has against the run although it went to its end. ``set_aside``: records that are nobody
+    (blank rows, repeated headers, totals), by kind; they are no rows read.
     """
 
     run: str
@@ -230,6 +231,7 @@ class Report:
     files: tuple[SourceFile, ...] = ()
     revenue: tuple[Revenue, ...] = ()
     objection: str = ""
+    set_aside: tuple[tuple[str, int], ...] = ()
 
     @property
     def errors(self) -> int:

@@ -104,6 +104,9 @@ def _sum(report: Report) -> str:
     lines.append("  " + "-" * (width + 12))
     verdict = "every row is accounted for" if tally.ties else "THE SUM DOES NOT TIE: please report this bug"
     lines.append(f"  = {tally.read:>{width},}  rows read: {verdict}")
+    if report.set_aside:
+        aside = ", ".join(f"{count:,} {kind}" for kind, count in report.set_aside)
+        lines.append(_wrapped("and no records: ", aside))
     return "\n".join(lines)
 
 
