@@ -21,6 +21,7 @@ from etl.extract.layout import layout_of
 from etl.extract.nulls import Nulls
 from etl.extract.pieces import from_records, printable
 from etl.extract.records import BadRecord, read_records
+from etl.extract.shapes import TableShape
 from etl.extract.sifting import Sieve
 from etl.model import Issue, RaggedRow
 
@@ -33,7 +34,8 @@ def by_blocks(path: Path, chunk_rows: int, encoding: str, given: Dialect | None)
     issues: list[Issue] = []
     counts = []
     marks = {"quote": given.quote, "escape": given.escape} if given is not None else {}
-    with DelimitedSource(path, encoding=encoding, delimiter=",", chunk_rows=chunk_rows, **marks) as source:
+    shape = TableShape(header_row=1)
+    with DelimitedSource(path, encoding=encoding, delimiter=",", chunk_rows=chunk_rows, shape=shape, **marks) as source:
         dialect = source.dialect
         for chunk in source.chunks():
             rows += chunk.frame.itertuples(name=None)

@@ -35,7 +35,9 @@ def test_every_dialect_gives_the_cells_its_writer_meant(path: Path, encoding: st
     for name, file in FILES.items():
         rows, issues, _ = read(path, file.text, encoding)
         assert rows == file.rows, name
-        assert {issue.code for issue in issues} <= ({"row-too-short"} if "ragged" in name else set()), name
+        assert {issue.code for issue in issues} <= ({"row-too-short", "row-summary"} if "ragged" in name else set()), (
+            name
+        )
 
 
 NOTES = {
@@ -47,7 +49,7 @@ NOTES = {
     **dict.fromkeys(("comma", "all quoted, semicolon", "inches, tab"), ()),
     "inches, tab": ("quotes are letters",),
     "Windows paths are no escapes": (),
-    "one ragged row": (),
+    "one ragged row": ("sums of the table",),
     "sep line in quotes": (),
 }
 

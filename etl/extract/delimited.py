@@ -69,7 +69,8 @@ class DelimitedSource:
         self._columns, self._header_issues = unique_headers(names, header_line)
         below = [row for line, row in self._sample if line > header_line]
         self.layout, told = layout_of(header, below)
-        self._sieve = Sieve(names if header_line else (), address_columns(header, below) or ())
+        addresses = {place for place in address_columns(header, below) or () if place < len(header)}
+        self._sieve = Sieve(names if header_line else (), addresses)
         # The first piece waits for its turn: by it each column is judged, once for all its cells.
         self._nulls = Nulls(null_values)
         self._waiting = map(self._nulls.emptied, self._pieces())
