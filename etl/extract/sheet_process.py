@@ -3,6 +3,7 @@
 Nothing of ours is imported, so that it starts in a blink. It takes commands, one JSON array a line, ``[path]`` for the
 sheets of a workbook and ``[path, sheet]`` for the rows of one, and answers with pickles: any number of ``part``, and
 then ``end`` or ``fault``. The words of a fault are never the reader's: those may hold what stands in the file.
+Its arguments are the seconds of CPU and the bytes of addresses that it may take.
 """
 
 from __future__ import annotations
@@ -17,13 +18,11 @@ from typing import Any, BinaryIO, Final
 import python_calamine as calamine
 
 _PART_ROWS: Final = 2_000
-_MOST_MEMORY: Final = 6 << 30
-"""Of addresses: a sheet of two hundred million cells. What asks for more ends here, before the machine suffers."""
 
 
 def main() -> None:
     """Answer commands until there are no more."""
-    _limit()
+    _limit(*map(int, sys.argv[1:]))
     opened: tuple[str, Any] = ("", None)
     for line in sys.stdin.buffer:
         path, *sheet = json.loads(line)
@@ -72,16 +71,17 @@ def _say(out: BinaryIO, kind: str, content: Any) -> None:
     out.flush()
 
 
-def _limit() -> None:
+def _limit(seconds: int, size: int) -> None:
     """Bound what it may take, where the system can, and leave no image of the memory behind."""
-    with contextlib.suppress(ImportError, ValueError, OSError):
+    try:
         import resource  # noqa: PLC0415 - Unix alone has it
-
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        resource.setrlimit(resource.RLIMIT_CPU, (900, 900))  # some damaged files keep it busy for ever
-        _, most = resource.getrlimit(resource.RLIMIT_AS)
-        if most == resource.RLIM_INFINITY or most > _MOST_MEMORY:
-            resource.setrlimit(resource.RLIMIT_AS, (_MOST_MEMORY, most))
+    except ImportError:
+        return
+    for what, most in ((resource.RLIMIT_CORE, 0), (resource.RLIMIT_CPU, seconds), (resource.RLIMIT_AS, size)):
+        with contextlib.suppress(ValueError, OSError):
+            soft, hard = resource.getrlimit(what)
+            if soft == resource.RLIM_INFINITY or soft > most:
+                resource.setrlimit(what, (most, hard))
 
 
 if __name__ == "__main__":

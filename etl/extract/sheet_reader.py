@@ -6,8 +6,10 @@ import contextlib
 import json
 import os
 import pickle
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -16,15 +18,25 @@ from typing import Any, Final, Self
 _PROGRAM: Final = str(Path(__file__).with_name("sheet_process.py"))
 _ENVIRONMENT: Final = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
 """What it is told of ours: no key, no password of a database."""
+_MOST_CPU: Final = 900
+"""Seconds: some damaged files keep it busy for ever."""
+_MOST_SILENCE: Final = 1_800.0
+"""Seconds until the next two thousand rows are there: where the system bounds no CPU, and for what waits for ever."""
+_MOST_MEMORY: Final = 6 << 30
+"""Of addresses: a sheet of two hundred million cells. What asks for more ends there, before the machine suffers."""
+
+
+_CPU_USED_UP: Final = getattr(signal, "SIGXCPU", 0)
 
 
 class ReaderError(Exception):
-    """The reader did not read it. ``encrypted``: for want of a password."""
+    """The reader did not read it. ``encrypted``: for want of a password. ``endless``: it took too long."""
 
-    def __init__(self, *, encrypted: bool = False) -> None:
+    def __init__(self, *, encrypted: bool = False, endless: bool = False) -> None:
         """Keep why."""
         super().__init__()
         self.encrypted = encrypted
+        self.endless = endless
 
 
 class SheetReader:
@@ -32,6 +44,7 @@ class SheetReader:
 
     def __init__(self) -> None:
         """Start nothing yet."""
+        self._is_late = False
         self._process: subprocess.Popen[bytes] | None = None
 
     def sheets(self, path: Path) -> list[tuple[str, bool]]:
@@ -50,7 +63,8 @@ class SheetReader:
             process.stdin.write(json.dumps(command).encode() + b"\n")
             process.stdin.flush()
             while True:
-                kind, content = pickle.load(process.stdout)  # noqa: S301 - written by our own module, into our pipe
+                with self._timer(process):
+                    kind, content = pickle.load(process.stdout)  # noqa: S301 - written by our own module, into our pipe
                 if kind == "end":
                     return
                 if kind == "fault":
@@ -58,7 +72,23 @@ class SheetReader:
                 yield content
         except (OSError, EOFError, pickle.UnpicklingError):
             self.close()  # it died; the next command gets another
-            raise ReaderError from None
+            raise ReaderError(endless=self._is_late or process.returncode == -_CPU_USED_UP) from None
+
+    @contextlib.contextmanager
+    def _timer(self, process: subprocess.Popen[bytes]) -> Iterator[None]:
+        """End a process that says nothing for too long."""
+
+        def end() -> None:
+            self._is_late = True
+            process.kill()
+
+        timer = threading.Timer(_MOST_SILENCE, end)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     def close(self) -> None:
         """End the process."""
@@ -84,7 +114,7 @@ class SheetReader:
 def _started() -> subprocess.Popen[bytes]:
     told = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
     return subprocess.Popen(  # noqa: S603 - our own program; isolated from the user's folder and environment
-        [sys.executable, "-I", _PROGRAM],
+        [sys.executable, "-I", _PROGRAM, str(_MOST_CPU), str(_MOST_MEMORY)],
         env=told,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

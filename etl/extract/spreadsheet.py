@@ -260,12 +260,22 @@ def _sheets(reader: SheetReader, path: Path) -> tuple[list[str], list[str]]:
             raise SourceError(
                 "source-encrypted", f"{path.name} is protected by a password", "Save a copy without one and run that."
             ) from None
+        if fault.endless:
+            raise _endless(path) from None
         raise SourceError(
             "source-binary",
             f"{path.name} is no spreadsheet that can be read: another kind of archive, or damaged",
             "Open it in a spreadsheet program and save it again, as .xlsx or as CSV (UTF-8).",
         ) from None
     return [name for name, _ in sheets], [name for name, is_shown in sheets if is_shown]
+
+
+def _endless(path: Path) -> SourceError:
+    return SourceError(
+        "source-endless",
+        f"{path.name} takes longer to read than any workbook should, and was given up",
+        "It may be damaged: open it in a spreadsheet program and save it again, or export it as CSV.",
+    )
 
 
 def _candidates(names: list[str], shown: list[str], wanted: str | int | None, path: Path) -> list[str]:
@@ -295,11 +305,13 @@ def _rows(reader: SheetReader, path: Path, name: str) -> tuple[list[list[Any]], 
         notes = [] if used is path else ["blank cells, and cells far to the right of the table, are left out"]
         try:
             return _dense(reader.rows(used, name)), notes
-        except ReaderError:
-            if not with_known_errors(used, name, known):
+        except ReaderError as fault:
+            if fault.endless or not with_known_errors(used, name, known):
                 raise
             return _dense(reader.rows(known, name)), notes
-    except ReaderError:
+    except ReaderError as fault:
+        if fault.endless:
+            raise _endless(path) from None
         raise SourceError(
             "source-damaged",
             f"Sheet {name!r} of {path.name} is damaged and cannot be read",
