@@ -135,5 +135,10 @@ FILES: Final[dict[str, DialectFile]] = {
         "Email\tName\tCity\nann@mapleshop.com\tLee, Ann\tBonn, DE\nbob@mapleshop.com\tMay, Bob\tUlm, DE\n",
         _tsv(HEAD, "ann@mapleshop.com~Lee, Ann~Bonn, DE", "bob@mapleshop.com~May, Bob~Ulm, DE"),
     ),
+    "control characters of Hive": DialectFile(
+        _joined(_PEOPLE, "\x01").replace("Bonn", "\\N"), [[cell.replace("Bonn", "") for cell in row] for row in _PEOPLE]
+    ),
+    "carets": DialectFile(_joined(_PEOPLE, "^"), _PEOPLE),
+    "tildes, quoted": DialectFile(_joined(_PEOPLE, "~", quote='"'), _PEOPLE),
     "two marks": DialectFile("\ufeff\ufeff" + _joined(_PEOPLE, ","), _PEOPLE),
 }

@@ -85,11 +85,16 @@ def test_a_stray_quote_below_the_first_lines_costs_its_line(path: Path, delimite
     """Closed by another row's quote it would make two people one, and the row would fit the header."""
     people = [["Email", "Name", "City"], *([f"p{number}@mapleshop.com", block, "Bonn"] for number in range(300))]
     people += [["ann@mapleshop.com", '"Annie', "Bonn"], ["bob@mapleshop.com", 'Bobby"', "Ulm"]]
+    people += [["eve@mapleshop.com", '"Eve', "Ulm"], ["", "", ""], ["dan@mapleshop.com", 'Dan"', "Ulm"]]
     people += [["cy@mapleshop.com", '"Cy\nof Rome"', "Rome"]]
     rows, issues, _ = read(path, "".join(delimiter.join(row) + "\n" for row in people))
-    assert [(issue.line, issue.code) for issue in issues] == [(302, "quote-holds-rows")]
-    assert rows[-2:] == [["bob@mapleshop.com", 'Bobby"', "Ulm"], ["cy@mapleshop.com", "Cy\nof Rome", "Rome"]]
-    assert len(rows) == 303
+    assert [(issue.line, issue.code) for issue in issues] == [
+        (302, "quote-holds-rows"),
+        (304, "quote-holds-rows"),
+    ]
+    assert rows[301] == ["bob@mapleshop.com", 'Bobby"', "Ulm"]
+    assert rows[302:] == [["dan@mapleshop.com", 'Dan"', "Ulm"], ["cy@mapleshop.com", "Cy\nof Rome", "Rome"]]
+    assert len(rows) == 304
 
 
 def test_broken_quotes_in_a_file_that_quotes_cost_their_lines(path: Path) -> None:

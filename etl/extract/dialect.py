@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 DELIMITERS: Final = (",", ";", "\t", "|")
+RARE_DELIMITERS: Final = ("\x01", "\x1f", "^", "~", "\N{BROKEN BAR}")
+"""Tried where none of the others divides anything: those of Hive, ASCII's own, those of old mail programs."""
 NAMES: Final = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
 NULL: Final = "\\N"
 """What MySQL, PostgreSQL and Hive write for NULL."""
@@ -58,6 +60,8 @@ class Dialect:
     def notes(self, *, quote: str | None, escape: str | None) -> tuple[str, ...]:
         """Return what is said of a dialect that is unusual. ``quote``, ``escape``: as given, ``None`` where found."""
         told = []
+        if self.delimiter in RARE_DELIMITERS:
+            told.append(f"cells are divided by {self.delimiter!a}")
         if not self.quote:
             told.append(_said("quotes are letters like others, they do not hold cells together", "quote", quote))
         elif self.quote != '"':
@@ -73,16 +77,17 @@ class Dialect:
     def holds_rows(self, text: str, width: int) -> bool:
         """Whether a record of several lines is rows that a stray quote has made one. ``width``: of the header.
 
-        So it is where each line has all the cells by itself, an e-mail address among them where there is one at all,
-        and no cell of it stands in quotes.
+        So it is where the first line and the last one have all the cells by themselves, each an e-mail address where
+        one of them has it, and no cell of them stands in quotes.
         """
         lines = _LINE_END.split(text.rstrip("\r\n"))
         if len(lines) < 2 or width < 2 or not self.quote or self.escape:  # noqa: PLR2004 - a pair at least
             return False
-        if any(line.count(self.delimiter) != width - 1 for line in lines):
+        ends = (lines[0], lines[-1])
+        if any(line.count(self.delimiter) != width - 1 for line in ends):
             return False
-        rows = [[cell.strip() for cell in line.split(self.delimiter)] for line in lines]
-        if any(is_wrapped(cell, self.quote) or cell == self.quote * 2 for row in rows for cell in row):
+        rows = [[cell.strip() for cell in line.split(self.delimiter)] for line in ends]
+        if any(is_wrapped(cell, self.quote) for row in rows for cell in row):
             return False
         bare = [[inner for cell in row if (inner := cell.strip(self.quote))] for row in rows]
         if min(map(len, bare)) < 2:  # noqa: PLR2004 - the half of a cell is one

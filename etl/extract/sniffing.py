@@ -15,7 +15,7 @@ from functools import cached_property
 from itertools import islice
 from typing import Final
 
-from etl.extract.dialect import DELIMITERS, NULL, WITHOUT_QUOTING, Dialect, is_wrapped
+from etl.extract.dialect import DELIMITERS, NULL, RARE_DELIMITERS, WITHOUT_QUOTING, Dialect, is_wrapped
 from etl.extract.layout import is_address
 from etl.extract.records import BadRecord, read_records
 
@@ -41,14 +41,17 @@ def sniff(
 
     What is given is kept.
     """
-    best: _Reading | None = None
-    for candidate in (delimiter,) if delimiter else DELIMITERS:
+
+    def read(candidate: str) -> _Reading:
         usual = Dialect(candidate, '"' if quote is None else quote, escape or "")
-        reading = _best_of(lines, usual, found_quote=quote is None, found_escape=escape is None)
-        if best is None or reading.score > best.score:
-            best = reading
-    assert best is not None  # noqa: S101 - there is a candidate
-    return best.dialect
+        return _best_of(lines, usual, found_quote=quote is None, found_escape=escape is None)
+
+    best = max(map(read, (delimiter,) if delimiter else DELIMITERS), key=lambda reading: reading.score)
+    if delimiter or best.score:
+        return best.dialect
+    rare = (read(candidate) for candidate in RARE_DELIMITERS if any(candidate in line for line in lines))
+    sure = (reading for reading in rare if len(reading.records) > 1 and reading.fit >= _NEARLY_ALL and reading.score)
+    return next(sure, best).dialect
 
 
 class _Reading:
