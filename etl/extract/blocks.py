@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import codecs
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -83,14 +83,20 @@ def plain_block(data: bytes, dialect: Dialect, *, last: bool) -> PlainBlock | No
     )
 
 
-def holds_rows(block: PlainBlock, judge: Callable[[str], bool]) -> bool:
-    """Whether some record of several lines is, as ``judge`` sees it, several rows that a stray quote has made one."""
+def holds_rows(block: PlainBlock, dialect: Dialect, width: int) -> bool:
+    """Whether some record of several lines is rows that a stray quote has made one. ``width``: of the header."""
     if not block.has_long_cells:
         return False
     # Blank lines behind a record are counted with it here, and judged as none of it.
     long = np.flatnonzero(np.diff(np.append(block.lines, block.line_count + 1)) > 1)
-    texts = (str(block.data[block.starts[place] : block.stops[place]], "utf-8") for place in long)
-    return any(map(judge, texts))
+    letters = np.frombuffer(block.data, np.uint8)
+    feeds, cuts = (np.flatnonzero(letters == ord(letter)) for letter in ("\n", dialect.delimiter))
+    starts = block.starts[long]
+    ends = np.append(feeds, len(letters))[np.searchsorted(feeds, starts)]
+    # Of most records the first line has other cells than the header: nothing else has to be looked at.
+    full = np.searchsorted(cuts, ends) - np.searchsorted(cuts, starts) == width - 1
+    texts = (str(block.data[block.starts[place] : block.stops[place]], "utf-8") for place in long[full])
+    return any(dialect.holds_rows(text, width) for text in texts)
 
 
 def read_block(block: PlainBlock, dialect: Dialect, layout: Layout, first_line: int) -> Piece | None:

@@ -171,7 +171,7 @@ class DelimitedSource:
                 return None
             if is_utf8:
                 str(block.data, "utf-8")  # not all of the bytes: the last letter may be cut
-            if holds_rows(block, self._holds_rows):
+            if holds_rows(block, self.dialect, width):
                 return None
         except UnicodeError:
             return None

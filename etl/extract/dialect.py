@@ -80,11 +80,14 @@ class Dialect:
         So it is where the first line and the last one have all the cells by themselves, each an e-mail address where
         one of them has it, and no cell of them stands in quotes.
         """
+        end = _LINE_END.search(text)
+        if end is None or text.count(self.delimiter, 0, end.start()) != width - 1:
+            return False  # so it mostly is, and quickly told
         lines = _LINE_END.split(text.rstrip("\r\n"))
         if len(lines) < 2 or width < 2 or not self.quote or self.escape:  # noqa: PLR2004 - a pair at least
             return False
         ends = (lines[0], lines[-1])
-        if any(line.count(self.delimiter) != width - 1 for line in ends):
+        if ends[1].count(self.delimiter) != width - 1:
             return False
         rows = [[cell.strip() for cell in line.split(self.delimiter)] for line in ends]
         if any(is_wrapped(cell, self.quote) for row in rows for cell in row):

@@ -112,7 +112,7 @@ class Mended:
 
 def _unmarked(lines: bytes, codec: str) -> bytes:
     """Return lines without byte order marks at their start: of the file, and of files that were put together."""
-    if codec != "utf-8":
+    if codec != "utf-8" or codecs.BOM_UTF8 not in lines:
         return lines
     while lines.startswith(codecs.BOM_UTF8):
         lines = lines[len(codecs.BOM_UTF8) :]
