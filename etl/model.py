@@ -52,7 +52,7 @@ class Issue:
     ``code`` is a key of :data:`etl.codes.CODES`, which holds title and hint. ``column`` is the *source* header,
     or ``None`` for the whole row. ``detail`` adds particulars without personal data ("12 characters, at most 10").
     ``suggestion`` may be a corrected value; it goes to state and the rejects file only, never to a report.
-    ``line`` 0 stands for the file as a whole.
+    ``line`` 0 stands for the file as a whole. ``left_out``: a warning that cost the cell, which is not sent.
     """
 
     line: int
@@ -62,6 +62,7 @@ class Issue:
     detail: str = ""
     severity: Severity = Severity.ERROR
     suggestion: str = ""
+    left_out: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from state_backends import OpenStore, TurnedClock, record, stage
 
 GOLDEN = """\
 Run RUN-ID (run, finished)
+  5 loaded, 2 unchanged, 2 duplicate, 2 rejected, 1 failed, 2 unknown
   source   /exports/people.csv
            read as UTF-8
   account  AbC123 (Maple Shop)
@@ -43,9 +44,11 @@ Errors (cost the row)
       1  row-too-short    (row)   15
 
   result-unproven: Run klaviyo-etl verify, then retry what is missing.
-  klaviyo-invalid: The detail is Klaviyo's own; correct the cell and run the rejects file.
+  klaviyo-invalid: The detail is Klaviyo's own; correct the cell and run the
+        rejects file.
   phone-invalid: Write it in international form, +<country code><number>.
-  row-too-short: A delimiter or quote is missing on this line; compare it with the header.
+  row-too-short: A delimiter or quote is missing on this line; compare it with
+        the header.
 
 Warnings (cost at most a cell)
   count  code               column  first lines
@@ -56,9 +59,10 @@ Warnings (cost at most a cell)
       1  text-too-long      Notes   7
 
   duplicate-merged: Merged into the line that is named; nothing to do.
-  email-domain-typo: Compare with the suggestion; the row was imported as it stands.
-  header-duplicate: The later column was renamed by adding a number; rename it in the source if you
-        need it.
+  email-domain-typo: Compare with the suggestion; the row was imported as it
+        stands.
+  header-duplicate: The later column was renamed by adding a number; rename it
+        in the source if you need it.
   text-too-long: Shorten it, or raise max_length.
 
 Several lines of one person (1 person, 2 lines more)
@@ -87,11 +91,13 @@ Time
   verify       3.0 s     5     1.7
 
   note: rows are added to Newsletter: this gives no consent
-  next: Fix the 2 rejected rows: klaviyo-etl rejects RUN-ID writes the file with the
-        reasons; correct it and run it.
-  next: Look at the 1 failed row; Klaviyo's reasons are in the rejects file. What was Klaviyo's
-        trouble and not the row's can be sent again: klaviyo-etl retry RUN-ID
-  next: Send the 2 rows without proof of arrival again: klaviyo-etl retry RUN-ID
+  next: Fix the 2 rejected rows: klaviyo-etl rejects RUN-ID writes
+        the file with the reasons; correct it and run it.
+  next: Look at the 1 failed row; Klaviyo's reasons are in the rejects file.
+        What was Klaviyo's trouble and not the row's can be sent again:
+        klaviyo-etl retry RUN-ID
+  next: Send the 2 rows without proof of arrival again:
+        klaviyo-etl retry RUN-ID
   next: Some e-mail domains look mistyped; they were sent as they stand.
 """
 
@@ -293,7 +299,8 @@ KEYS = {
     *("format", "exit_code", "complete", "ties", "errors", "warnings", "run", "command", "status", "tool_version"),
     *("source", "source_facts", "source_notes", "mapping_hash", "account", "account_name", "lists", "parent"),
     *("started_at", "finished_at", "tally", "issues", "batches", "jobs", "phases", "observed", "notes", "next_steps"),
-    *("merges", "consents", "files", "revenue", "objection", "set_aside"),
+    *("merges", "consents", "files", "revenue", "objection", "headline", "columns", "cells_left_out", "left_out_of"),
+    *("listed", "listable", "set_aside"),
 }
 
 

@@ -10,7 +10,7 @@ import click
 from etl import pipeline
 from etl.cli.imports import finish, interrupted
 from etl.cli.options import common_options, force_option, format_option, limit_option, mapping_option, trust_option
-from etl.cli.session import Common, find_mapping, rehearsed_events, session
+from etl.cli.session import Common, event_mapping_of, rehearsed_events, session
 from etl.errors import InterruptedRunError
 
 
@@ -52,7 +52,7 @@ def events(
     klaviyo-etl events orders.csv --sandbox            rehearse
     klaviyo-etl events orders.csv                      uses orders.toml; docs/events.md shows one
     """
-    rules = rehearsed_events(find_mapping(file, mapping), common)
+    rules = rehearsed_events(event_mapping_of(file, mapping, common), common)
     with session(common, trust=trust) as at:
         try:
             report = pipeline.events(

@@ -49,7 +49,7 @@ def check(
     klaviyo-etl check export.csv -m hubspot.toml
     """
     with session(common, trust=trust) as at:
-        report = pipeline.check(files or None, mapping_of(files, mapping), context=at.context, limit=limit)
+        report = pipeline.check(files or None, mapping_of(files, mapping, common), context=at.context, limit=limit)
         finish(at, report, format_)
 
 
@@ -98,7 +98,7 @@ def run(
 
     The key comes from KLAVIYO_PRIVATE_KEY, in the environment or in .env.
     """
-    rules, names = rehearsed(mapping_of(files, mapping), common)
+    rules, names = rehearsed(mapping_of(files, mapping, common), common)
     with session(common, lists=(list_,) if list_ else names, trust=trust) as at:
         try:
             report = pipeline.run(
@@ -173,10 +173,11 @@ def finish(at: Session, report: Report, format_: str) -> NoReturn:
     folder = at.context.output / report.run
     if (folder / "report.html").exists():
         at.console.say(f"The whole report: {folder / 'report.html'}")
-    for name in ("rejects.xlsx", "rejects.csv"):
-        if (folder / name).exists():
-            at.console.say(f"The rows to fix:  {folder / name}")
-            break
+    for stem, label in (("rejects", "The rows to fix: "), ("warnings", "Cells left out:  ")):
+        for path in (folder / f"{stem}.xlsx", folder / f"{stem}.csv"):
+            if path.exists() and (stem == "rejects" or report.cells_left_out):
+                at.console.say(f"{label} {path}")
+                break
     if not report.complete and at.signals.exit_code is not None:
         at.console.say(f"To finish it:     klaviyo-etl resume {report.run}{at.flags}")
         raise SystemExit(at.signals.exit_code)

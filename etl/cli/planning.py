@@ -50,7 +50,7 @@ def plan(
     klaviyo-etl plan customers.csv
     klaviyo-etl plan customers.csv --format json       for machines
     """
-    rules, names = rehearsed(mapping_of(files, mapping), common)
+    rules, names = rehearsed(mapping_of(files, mapping, common), common)
     with session(common, lists=(list_,) if list_ else names, trust=trust) as at:
         found = pipeline.plan(files or None, rules, context=at.context, list=list_, limit=limit)
         at.console.close()

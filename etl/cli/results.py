@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os.path
 from pathlib import Path
+from urllib.parse import quote
 
 import click
 
@@ -33,7 +35,8 @@ def report(run_id: str | None, format_: str, to: Path | None, common: Common) ->
     with session(common) as at:
         found = pipeline.get_report(run_id, context=at.context)
         if format_ == "html":
-            text = reports.render_html(found)
+            folder = at.context.output / found.run
+            text = reports.render_html(found, pipeline.row_files(folder), _way(folder, to))
         else:
             text = reports.render_json(found) if format_ == "json" else reports.render_text(found)
     if to is None:
@@ -45,26 +48,45 @@ def report(run_id: str | None, format_: str, to: Path | None, common: Common) ->
         raise UsageError("file-unwritable", f"{to} cannot be written: {error.strerror}", "Choose another.") from error
 
 
+def _way(folder: Path, page: Path | None) -> str:
+    """Return how a page's links lead to the folder of the run; none is needed where the page is for there."""
+    if page is None or page.parent.resolve() == folder.resolve():
+        return ""
+    return f"{quote(Path(os.path.relpath(folder, page.parent)).as_posix())}/"
+
+
 @click.command()
 @run_argument
 @click.option(
     "--to",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="[default: rejects-RUN.csv]; a name that ends in .xlsx makes a workbook.",
+    help="[default: rejects-RUN.csv, warnings-RUN.csv]; a name that ends in .xlsx makes a workbook.",
+)
+@click.option(
+    "--warnings", is_flag=True, help="The rows that were not refused, but of which a cell was left out or looks wrong."
 )
 @common_options
-def rejects(run_id: str | None, to: Path | None, common: Common) -> None:
+def rejects(*, run_id: str | None, to: Path | None, warnings: bool, common: Common) -> None:
     """Write the rows to fix of RUN, or of the newest run, as CSV or as a workbook.
 
-    The original columns stay untouched; _line, _column, _code, _reason and _suggestion stand beside them. Correct the
-    cells in a spreadsheet and run that file: the added columns are ignored.
+    The original columns stay untouched; _line, _column, _code, _reason and _suggestion stand beside them, and in a
+    workbook the cells are coloured. Correct the cells in a spreadsheet and run that file: it is read with the mapping
+    of its run, and the added columns are ignored.
+
+    \b
+    klaviyo-etl rejects --to fix.xlsx                  rows that were refused
+    klaviyo-etl rejects --warnings --to fix.xlsx       rows that were taken without some of their cells
+    klaviyo-etl run fix.xlsx                           sends those rows, corrected
     """
     with session(common) as at:
         found = pipeline.get_report(run_id, context=at.context)
-        path = to or Path(f"rejects-{found.run}.csv")
-        count = pipeline.rejects(path, found.run, context=at.context)
-        at.console.say(f"{count:,} rows to fix: {path}" if count else f"No row to fix; {path} holds the header only.")
+        path = to or Path(f"{'warnings' if warnings else 'rejects'}-{found.run}.csv")
+        count = pipeline.rejects(path, found.run, context=at.context, warnings=warnings)
+        rows = "1 row" if count == 1 else f"{count:,} rows"
+        at.console.say(f"{rows} to fix: {path}" if count else f"No row to fix; {path} holds the header only.")
+        if count == 0 and not warnings and found.cells_left_out:
+            at.console.say(f"Cells left out of rows that were taken: klaviyo-etl rejects {found.run} --warnings")
 
 
 @click.command()

@@ -113,8 +113,39 @@ def find_mapping(file: str | None, given: Path | None) -> Path:
     )
 
 
-def mapping_of(files: Sequence[str], given: Path | None) -> Path:
-    """Return the mapping's path for these files, patterns or URLs. Raise ConfigError."""
+def mapping_of(files: Sequence[str], given: Path | None, common: Common) -> Path | Mapping:
+    """Return the mapping's path for these files, patterns or URLs; rows to fix have that of their run.
+
+    Raise ConfigError.
+    """
+    try:
+        return _mapping_beside(files, given)
+    except ConfigError:
+        if (found := _mapping_of_run(files, common, config.Mapping)) is not None:
+            return found
+        raise
+
+
+def event_mapping_of(file: str | None, given: Path | None, common: Common) -> Path | EventMapping:
+    """Return the mapping's path for a file of events; rows to fix have that of their run. Raise ConfigError."""
+    try:
+        return find_mapping(file, given)
+    except ConfigError:
+        if file is not None and (found := _mapping_of_run([file], common, config.EventMapping, "events")) is not None:
+            return found
+        raise
+
+
+def _mapping_of_run(
+    files: Sequence[str], common: Common, wanted: type[_Rules], kind: str | None = None
+) -> _Rules | None:
+    """Return the mapping of the run whose rows to fix these files hold."""
+    context = pipeline.Context(config.load_settings({"state": common.state}))
+    found = pipeline.mapping_of_rows(files, context, kind=kind) if files else None
+    return found if isinstance(found, wanted) else None
+
+
+def _mapping_beside(files: Sequence[str], given: Path | None) -> Path:
     if given is not None or not files:
         return find_mapping(None, given)
     if len(files) == 1 and extract.is_remote(files[0]):
@@ -128,24 +159,28 @@ def mapping_of(files: Sequence[str], given: Path | None) -> Path:
     )
 
 
-def rehearsed(mapping: Path, common: Common) -> tuple[Mapping | Path, tuple[str, ...]]:
+def rehearsed(mapping: Path | Mapping, common: Common) -> tuple[Mapping | Path, tuple[str, ...]]:
     """Return the mapping to use and the lists a sandbox needs for it."""
     if not common.sandbox:
         return mapping, ()
-    rules = config.load_mapping(mapping)
+    rules = config.load_mapping(mapping) if isinstance(mapping, Path) else mapping
     names = tuple(name for name in (rules.load.list, rules.load.remove_from_list) if name)
-    return _for_sandbox(rules, mapping.parent), names
+    return _for_sandbox(rules, mapping.parent if isinstance(mapping, Path) else None), names
 
 
 _Rules = TypeVar("_Rules", "Mapping", "EventMapping")
 
 
-def rehearsed_events(mapping: Path, common: Common) -> EventMapping | Path:
+def rehearsed_events(mapping: Path | EventMapping, common: Common) -> EventMapping | Path:
     """Return the mapping of events to use."""
-    return _for_sandbox(config.load_event_mapping(mapping), mapping.parent) if common.sandbox else mapping
+    if not common.sandbox:
+        return mapping
+    if isinstance(mapping, Path):
+        return _for_sandbox(config.load_event_mapping(mapping), mapping.parent)
+    return _for_sandbox(mapping, None)
 
 
-def _for_sandbox(rules: _Rules, folder: Path) -> _Rules:
+def _for_sandbox(rules: _Rules, folder: Path | None) -> _Rules:
     source = rules.source
     if source.path is not None:
         source = source.model_copy(update={"path": source.paths_from(folder)})

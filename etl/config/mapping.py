@@ -186,6 +186,16 @@ class Mapping(UsesCode):
                 del shape["consent"]["every_row"]
         return hashlib.blake2b(orjson.dumps(shape, option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()
 
+    def uses_of(self, header: str) -> tuple[str, ...]:
+        """Return what a source column is used for: targets, or in words; nothing for one that is not imported."""
+        uses = [self.columns[header].to] if header in self.columns else []
+        uses += [target for target, computed in self.computed.items() if header in computed.headers]
+        if header == self.defaults.country_column:
+            uses.append("country of phone numbers")
+        if header == self.profile.newest_by:
+            uses.append("order of a person's lines")
+        return tuple(dict.fromkeys(uses))
+
     def missing_columns(self, headers: tuple[str, ...]) -> list[str]:
         """Return the source columns this mapping names that ``headers`` lack."""
         wanted = [*self.columns, *(header for computed in self.computed.values() for header in computed.headers)]

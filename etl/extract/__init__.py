@@ -9,6 +9,7 @@ from etl.deferred import exports
 if TYPE_CHECKING:
     from etl.extract.base import Source, TakesMarksOff
     from etl.extract.cells import text_frame
+    from etl.extract.dialect import delimiter_named
     from etl.extract.finding import Files, find_files
     from etl.extract.opening import is_once, local, open_files, open_source
     from etl.extract.private import PrivateFileSource, deleted_on_error
@@ -30,6 +31,7 @@ __all__ = [
     "SqlSource",
     "TakesMarksOff",
     "deleted_on_error",
+    "delimiter_named",
     "file_name",
     "find_files",
     "is_once",
@@ -51,6 +53,7 @@ __getattr__ = exports(
     {
         "base": ("Source", "TakesMarksOff"),
         "cells": ("text_frame",),
+        "dialect": ("delimiter_named",),
         "finding": ("Files", "find_files"),
         "opening": ("is_once", "local", "open_files", "open_source"),
         "private": ("PrivateFileSource", "deleted_on_error"),

@@ -101,6 +101,12 @@ class Dialect:
         return self.delimiter in WITHOUT_QUOTING or width >= _FEW_CELLS
 
 
+def delimiter_named(name: str) -> str:
+    """Return the delimiter that :data:`NAMES` calls so, or that ``name`` is; a comma for none."""
+    found = {called: delimiter for delimiter, called in NAMES.items()}.get(name, name)
+    return found if len(found) == 1 else ","
+
+
 def separator_line(line: str) -> str | None:
     """Return the delimiter that a first line ``sep=;`` names, quoted or not: Excel's own way of saying so."""
     found = _SEPARATOR.match(line.lstrip("\ufeff").rstrip("\r\n"))

@@ -157,7 +157,8 @@ class SpreadsheetSource:
         lines = {number for number, _ in batch}
         for code, places in self._odd.items():
             for row, column in sorted(place for place in places if place[0] in lines):
-                yield Issue(row, Stage.EXTRACT, code, self._columns[column - 1], severity=Severity.WARNING)
+                header = self._columns[column - 1]
+                yield Issue(row, Stage.EXTRACT, code, header, severity=Severity.WARNING, left_out=True)
 
     def close(self) -> None:
         """Let go of the rows."""

@@ -14,10 +14,12 @@ if TYPE_CHECKING:
     from etl.pipeline.beginning import MappingLike
     from etl.pipeline.context import Context, SteadyClock, SystemClock
     from etl.pipeline.event_running import events
+    from etl.pipeline.folder import row_files
     from etl.pipeline.foretold import Plan
     from etl.pipeline.initialising import init
     from etl.pipeline.lists import all_lists, create_list, list_members, show_list
     from etl.pipeline.opt_out_log import opt_outs
+    from etl.pipeline.origins import mapping_of_rows
     from etl.pipeline.planning import plan
     from etl.pipeline.readiness import Finding, doctor
     from etl.pipeline.results import get_report, rejects, runs
@@ -60,11 +62,13 @@ __all__ = [
     "get_report",
     "init",
     "list_members",
+    "mapping_of_rows",
     "opt_outs",
     "plan",
     "rejects",
     "resume",
     "retry",
+    "row_files",
     "run",
     "runs",
     "show_list",
@@ -86,9 +90,11 @@ __getattr__ = exports(
         "context": ("Context", "SteadyClock", "SystemClock"),
         "readiness": ("Finding", "doctor"),
         "event_running": ("events",),
+        "folder": ("row_files",),
         "foretold": ("Plan",),
         "lists": ("all_lists", "create_list", "list_members", "show_list"),
         "opt_out_log": ("opt_outs",),
+        "origins": ("mapping_of_rows",),
         "planning": ("plan",),
         "results": ("get_report", "rejects", "runs"),
         "running": ("VerifyMode", "check", "resume", "retry", "run", "verify"),

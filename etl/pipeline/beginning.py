@@ -11,12 +11,12 @@ from typing import Any
 
 from etl.config import EventMapping, Mapping, load_mapping, parse_mapping
 from etl.errors import EtlError, ExitCode, StateError
-from etl.extract import Source
+from etl.extract import Files, Source, is_once
 from etl.klaviyo import Account
 from etl.model import RunStatus, SourceInfo
 from etl.pipeline.context import Context
 from etl.pipeline.crew import usual_workers
-from etl.pipeline.missing import RECENT
+from etl.pipeline.origins import origins
 from etl.pipeline.repaired import REJECTS_FACT
 from etl.pipeline.staging import stage
 from etl.pipeline.trusting import trusted
@@ -97,15 +97,20 @@ def is_alive(process: int | None, host: str | None) -> bool:
     return True
 
 
-def parent_of(store: Store, account: Account, info: SourceInfo, *, kind: str | None = None) -> str | None:
+def parent_of(
+    store: Store, account: Account, info: SourceInfo, files: Files | None, *, kind: str | None = None
+) -> str | None:
     """Return the run whose rejects file this source is, if it is one. ``kind``: see a run's options."""
     if REJECTS_FACT not in info.details:
         return None
-    for earlier in store.runs(RECENT):
-        alike = earlier.account in {account.id, None} and earlier.options.get("kind") == kind
-        if alike and tuple(earlier.details.get("headers", ())) == info.columns:
-            return earlier.id
-    return None
+    path = Path(files.paths[0]) if files is not None and not is_once(files.paths[0]) else None
+    runs = origins(store, info, path, kind=kind)
+    return next((run.id for run in runs if run.account in {account.id, None}), None)
+
+
+def part_of_source(info: SourceInfo) -> dict[str, bool]:
+    """Return the option of a run that says its source is a part of another: nobody has vanished from it."""
+    return {"part": True} if REJECTS_FACT in info.details else {}
 
 
 def stage_source(

@@ -103,7 +103,7 @@ def _failure(conflict: Conflict, options: LoadOptions) -> RowResult:
 
 def _warning(conflict: Conflict, headers: Mapping[str, str]) -> Issue:
     column, detail = headers.get(_PHONE), conflict.says(headers)
-    return Issue(conflict.line, Stage.LOAD, "phone-left-out", column, detail, Severity.WARNING)
+    return Issue(conflict.line, Stage.LOAD, "phone-left-out", column, detail, Severity.WARNING, left_out=True)
 
 
 def _without_phone(record: Record, key: Sequence[str]) -> Record:

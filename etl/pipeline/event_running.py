@@ -179,7 +179,7 @@ def _staged(
         account=account.id if account is not None else None,
         options=options,
         pilot=options["limit"] is not None,
-        parent=parent_of(store, account, source.info, kind=KIND) if account is not None and keep else None,
+        parent=parent_of(store, account, source.info, files, kind=KIND) if account is not None and keep else None,
     )
     try:
         stage_events(context, store, run_id, source, mapping, limit=options["limit"], keep=keep)

@@ -15,7 +15,7 @@ from etl.errors import InterruptedRunError
 from etl.extract import Source
 from etl.model import DedupeResolution, Outcome, Part, Progress, RunStatus, Transformed
 from etl.pipeline.context import Context
-from etl.pipeline.judging import ChunkJudge
+from etl.pipeline.judging import ChunkJudge, sparing_unused
 from etl.pipeline.revision import first_year_of
 from etl.pipeline.staging import chunks_of, facts_of
 from etl.state import Store
@@ -58,7 +58,9 @@ def stage_events(
         built = builder.build(list(transformed.records))
         rejected = transformed.rejected | built.rejected
         issues = (*transformed.issues, *built.issues)
-        store.stage_chunk(run_id, chunk, validated, Transformed(built.records, rejected, issues))
+        store.stage_chunk(
+            run_id, sparing_unused(chunk, mapping.compiled), validated, Transformed(built.records, rejected, issues)
+        )
         for currency, amount in built.revenue.items():
             add_amount(revenue, currency, amount)
         for currency, amount in refusals.amounts(frame, validated.rejected | rejected):
@@ -74,6 +76,10 @@ def stage_events(
     notes += _zero_notes(builder.zeros)
     details = {
         **facts_of(source, mapping.compiled, parts, read=read, limit=limit),
+        "columns": [
+            [header, [mapping.columns[header].to] if header in mapping.columns else []]
+            for header in source.info.columns
+        ],
         "seconds": {"stage": context.clock.monotonic() - started},
         "revenue": {
             "read": _texts(revenue),

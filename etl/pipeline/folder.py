@@ -8,15 +8,17 @@ from typing import Any, Final
 
 import orjson
 
-from etl.extract import SHEET_TYPES
+from etl.extract import SHEET_TYPES, delimiter_named
 from etl.model import Outcome
 from etl.printable import printable_json
 from etl.report import Report, build_report, places_of, render_html, render_json, render_text
 from etl.report.rejects import write_rejects
-from etl.report.rejects_book import write_rejects_book
+from etl.report.rejects_book import MOST_ROWS, write_rejects_book
 from etl.state import Run, Store
 from etl.whole_file import whole_file, write_whole
 
+ROW_FILES: Final = ("rejects.xlsx", "rejects.csv", "warnings.xlsx", "warnings.csv")
+"""The files of rows that a folder may hold."""
 TO_FIX: Final = (Outcome.REJECTED, Outcome.FAILED, Outcome.UNKNOWN)
 
 
@@ -28,17 +30,15 @@ def write_folder(store: Store, run_id: str, output: Path, announce: Callable[[st
     report = build_report(store, run_id)
     run = store.run(run_id)
     folder = output / run_id
+    beside = _rows_beside(store, run, report)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(folder / "report.txt", render_text(report).encode(), private=False)
         write_whole(folder / "report.json", render_json(report).encode(), private=False)
-        write_whole(folder / "report.html", render_html(report).encode(), private=False)
+        write_whole(folder / "report.html", render_html(report, tuple(beside)).encode(), private=False)
         write_whole(folder / "manifest.json", _manifest(report, run), private=False)
-        to_fix = report.tally.rejected + report.tally.failed + report.tally.unknown
-        if to_fix:
-            write_rejects_file(store, run, folder / "rejects.csv")
-            if SHEET_TYPES in run.details.get("source_facts", {}):
-                write_rejects_file(store, run, folder / "rejects.xlsx")
+        for name, warnings in beside.items():
+            write_rejects_file(store, run, folder / name, warnings=warnings)
     except OSError as error:
         announce(
             f"warning [folder-unwritable]: the run's folder {folder} cannot be written: {error.strerror or error}. "
@@ -47,22 +47,57 @@ def write_folder(store: Store, run_id: str, output: Path, announce: Callable[[st
     return report
 
 
-def write_rejects_file(store: Store, run: Run, path: Path) -> int:
+def row_files(folder: Path) -> list[str]:
+    """Return the names of the files of rows that are in the folder of a run, in the order of its report."""
+    return [name for name in ROW_FILES if (folder / name).exists()]
+
+
+def _rows_beside(store: Store, run: Run, report: Report) -> dict[str, bool]:
+    """Return the names of the files of rows that belong beside the report, and whether each is of warnings."""
+    tally = report.tally
+    counts = {"rejects": tally.rejected + tally.failed + tally.unknown, "warnings": 0}
+    if report.cells_left_out:
+        counts["warnings"] = store.count_warned(run.id)
+    # A source that is a workbook comes back as one too, as far as a sheet can hold the rows.
+    sheet = SHEET_TYPES in run.details.get("source_facts", {})
+    return {
+        f"{stem}{suffix}": stem == "warnings"
+        for stem, count in counts.items()
+        for suffix, wanted in ((".xlsx", sheet and count <= MOST_ROWS), (".csv", True))
+        if count and wanted
+    }
+
+
+def write_rejects_file(store: Store, run: Run, path: Path, *, warnings: bool = False) -> int:
     """Write the rows to fix, readable by the owner only; return their count. Raise OSError.
 
-    As a workbook where the path ends in ``.xlsx``, else as CSV.
+    As a workbook where the path ends in ``.xlsx``, else as CSV in the dialect of the source. ``warnings``: not the rows
+    that were refused but those of which a cell was left out or looks wrong. Raise ValueError for a workbook of more
+    rows than a sheet holds.
     """
     headers = list(run.details.get("headers", ()))
     width = len(headers)
-    overflow = any(len(row.cells) > width for row in store.rows_to_fix(run.id, TO_FIX))
-    rows = ((row.line, row.cells, row.issues) for row in store.rows_to_fix(run.id, TO_FIX))
+    facts = run.details.get("source_facts", {})
+    if warnings:
+        overflow = False  # a row of another width is refused as a whole
+        found = store.rows_warned(run.id, TO_FIX)
+    else:
+        overflow = any(len(row.cells) > width for row in store.rows_to_fix(run.id, TO_FIX))
+        found = store.rows_to_fix(run.id, TO_FIX)
+    rows = ((row.line, row.cells, row.issues) for row in found)
     places = places_of(run)
     with whole_file(path) as at:
         if path.suffix.lower() == ".xlsx":
-            types = run.details.get("source_facts", {}).get(SHEET_TYPES, "").split()
-            return write_rejects_book(at, headers, rows, types=types, overflow=overflow, places=places)
+            types = facts.get(SHEET_TYPES, "").split()
+            return write_rejects_book(
+                at, headers, rows, types=types, overflow=overflow, places=places, values=warnings, run=run.id
+            )
+        # With its mark, Excel takes UTF-8 for what it is; the delimiter is the one that its user's Excel knows.
         with at.open("w", encoding="utf-8-sig", newline="") as out:
-            return write_rejects(out, headers, rows, overflow=overflow, places=places)
+            delimiter = delimiter_named(facts.get("delimiter", ""))
+            return write_rejects(
+                out, headers, rows, overflow=overflow, places=places, delimiter=delimiter, values=warnings
+            )
 
 
 def _manifest(report: Report, run: Run) -> bytes:

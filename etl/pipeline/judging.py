@@ -60,7 +60,7 @@ class ChunkJudge:
     def __call__(self, chunk: Chunk) -> Judged:
         """Judge a chunk and pack it."""
         kept, validated, transformed, asks = self._judge(chunk.frame)
-        packed = pack_chunk(chunk, validated, transformed)
+        packed = pack_chunk(sparing_unused(chunk, self._given[0]), validated, transformed)
         return Judged(packed, asks, hashed_columns(kept, self._unique), self.opt_outs(chunk))
 
     def opt_outs(self, chunk: Chunk) -> Mapping[Said, bytes]:
@@ -89,6 +89,16 @@ class ChunkJudge:
         if self._consents is None:
             return kept, validated, transformed, ()
         return kept, validated, *with_consents(self._consents, validated, transformed)
+
+
+def sparing_unused(chunk: Chunk, mapping: ColumnMapping) -> Chunk:
+    """Return the chunk with no cell left out of columns that are not imported: nothing of them would have been sent."""
+    if not any(issue.left_out for issue in chunk.issues):
+        return chunk
+    issues = (
+        replace(issue, left_out=issue.left_out and bool(mapping.uses_of(issue.column or ""))) for issue in chunk.issues
+    )
+    return replace(chunk, issues=tuple(issues))
 
 
 class OnceOnly:

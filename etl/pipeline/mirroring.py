@@ -23,7 +23,7 @@ from etl.klaviyo import KlaviyoClient, KlaviyoList, Profile
 from etl.load import find_profiles
 from etl.model import Chunk, Progress, Record, Transformed, Validated
 from etl.pipeline.context import Context
-from etl.pipeline.missing import MIRROR, unreadable_people
+from etl.pipeline.missing import MIRROR, is_part, unreadable_people
 from etl.pipeline.targets import describe, find_list
 from etl.state import People, Run, Store, hashes_of_people
 from etl.transform import fingerprint, make_record
@@ -63,7 +63,7 @@ def compare_list(
     ``keep``: stage who leaves as a run. A pilot and a repair are not the whole source, so they take nobody off. Raise
     ConfigError where there is no list to mirror, KlaviyoError.
     """
-    if mapping.load.missing != "mirror" or run.pilot or run.parent is not None:
+    if mapping.load.missing != "mirror" or is_part(run):
         return None
     wanted = run.options.get("list")
     if not wanted:

@@ -20,24 +20,28 @@ from etl.model import Outcome, RunStatus
 from etl.pipeline.context import Context
 from etl.pipeline.files import files_again
 from etl.pipeline.folder import write_folder
+from etl.pipeline.origins import RECENT
 from etl.state import Run, Store
 from etl.version import VERSION
 
 COMMAND: Final = "missing"
 MIRROR: Final = "mirror"
-RECENT: Final = 200
-"""Runs looked through for the one before."""
 
 
 def previous_run(store: Store, run: Run) -> Run | None:
     """Return the last complete run of the same source or mapping; pilots and repairs do not count."""
     for earlier in store.runs(RECENT):
         same = run.source == earlier.source or run.mapping_hash == earlier.mapping_hash
-        whole = earlier.status is RunStatus.FINISHED and not earlier.pilot and earlier.parent is None
+        whole = earlier.status is RunStatus.FINISHED and not is_part(earlier)
         alike = earlier.account == run.account and earlier.options.get("kind") == run.options.get("kind")
         if earlier.id != run.id and same and whole and alike:
             return earlier
     return None
+
+
+def is_part(run: Run) -> bool:
+    """Whether a run has only a part of its source: a pilot, or rows that were fixed."""
+    return run.pilot or run.parent is not None or bool(run.options.get("part"))
 
 
 def vanished(store: Store, run: Run, mapping: Mapping) -> tuple[Run | None, list[int]]:
@@ -46,7 +50,7 @@ def vanished(store: Store, run: Run, mapping: Mapping) -> tuple[Run | None, list
     Nobody has vanished from a pilot, a repair, or a query for what is new. Who stands in a row that was rejected is
     still there, as far as one of its identifiers can be read.
     """
-    if run.pilot or run.parent is not None or mapping.source.watermark is not None:
+    if is_part(run) or mapping.source.watermark is not None:
         return None, []
     earlier = previous_run(store, run)
     if earlier is None:

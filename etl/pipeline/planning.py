@@ -11,7 +11,7 @@ from etl.klaviyo import KlaviyoClient
 from etl.load import Conflict, Fate, foresee
 from etl.model import Outcome
 from etl.pipeline import watermarks
-from etl.pipeline.beginning import MappingLike, begin, rules_of, stage_source
+from etl.pipeline.beginning import MappingLike, begin, parent_of, part_of_source, rules_of, stage_source
 from etl.pipeline.context import Context
 from etl.pipeline.files import SourceLike, age_of, files_of
 from etl.pipeline.foretold import Plan, PlannedConflict
@@ -49,9 +49,21 @@ def plan(
             check_account(rules, account)
             wanted = list or context.settings.list or rules.load.list
             named = files.name if files is not None else opened.info.name
-            options = {"limit": limit, "list": wanted, "source_age": age_of(files, context)}
+            options = {
+                "limit": limit,
+                "list": wanted,
+                "source_age": age_of(files, context),
+                **part_of_source(opened.info),
+            }
             run_id = begin(
-                store, named, rules, command="plan", account=account.id, options=options, pilot=limit is not None
+                store,
+                named,
+                rules,
+                command="plan",
+                account=account.id,
+                options=options,
+                pilot=limit is not None,
+                parent=parent_of(store, account, opened.info, files),
             )
             try:
                 stage_source(context, store, run_id, opened, rules, limit=limit, keep=False)

@@ -22,7 +22,7 @@ from etl.pipeline.dates import date_notes
 from etl.pipeline.forgetting import reject_forgotten
 from etl.pipeline.guards import Staged, check_guards, unjudged
 from etl.pipeline.mirroring import Mirrored
-from etl.pipeline.missing import previous_run, vanished
+from etl.pipeline.missing import is_part, previous_run, vanished
 from etl.pipeline.opt_out_log import flag_bounced, name_opt_outs
 from etl.pipeline.targets import describe, find_list, find_routes, need_list
 from etl.report import places_of
@@ -72,7 +72,7 @@ def guard(
         vanished=len(vanished(store, run, mapping)[1]) if leaving else 0,
         members=mirrored.members if mirrored is not None else 0,
         strangers=mirrored.leaving if mirrored is not None else 0,
-        part=run.pilot or run.parent is not None,
+        part=is_part(run),
         broken=store.issues_with(run.id, BROKEN),
     )
     objections = check_guards(mapping.guards, staged)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
+import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,11 +16,30 @@ from etl.config import SourceRule
 from etl.errors import SourceError
 from etl.extract import PrivateFileSource, Source, TakesMarksOff, deleted_on_error, is_once, local, masked, open_source
 from etl.model import Chunk, SourceInfo
-from etl.report.rejects import added_columns, is_rejects_header, source_columns, unguard
-from etl.report.rejects_book import SHEET
+from etl.report.rejects import REJECT_COLUMNS, added_columns, is_rejects_header, source_columns, unguard
+from etl.report.rejects_book import SHEETS
 
 REJECTS_FACT: Final = "rejects"
 """The detail of a source that says it is a rejects file."""
+_HEAD: Final = 2**20
+_OF_THE_FILE: Final = (
+    "encoding",
+    "delimiter",
+    "quote",
+    "escape",
+    "null_values",
+    "sheet",
+    "header_row",
+    "skip_rows",
+    "skip_footer",
+)
+"""What a mapping says of how its own file is read."""
+_OURS: Final = re.compile(
+    r"_line\"?(?P<delimiter>[^\w\s\"]|\t)"
+    + r"(?P=delimiter)".join(rf'"?{name}"?' for name in REJECT_COLUMNS[1:])
+    + r"(?!\w)"
+)
+"""The columns of a rejects file in the text of its header, and what stands between them."""
 
 
 def open_file(
@@ -28,10 +49,13 @@ def open_file(
 
     Raise :class:`SourceError`.
     """
-    if rule.reads_text and is_once(path):
+    told = any(getattr(rule, name, None) is not None for name in _OF_THE_FILE)
+    if told and is_once(path):
         return _held(path, rule, environ or {}, expected)
-    if rule.reads_text:
-        # They are the original's; a rejects file is UTF-8 with commas and its header on top, whatever that was.
+    if (ours := _as_written(path, rule)) is not None:
+        return ours
+    if told:
+        # What the mapping says of the file is of the original; a rejects file has its header on top, whatever that was.
         with contextlib.suppress(SourceError):
             plain = open_source(path, environ=environ)
             if is_rejects_header(plain.info.columns):
@@ -54,6 +78,47 @@ def open_file(
     return RepairedSource(source) if is_rejects_header(source.info.columns) else source
 
 
+def _as_written(path: Path | str, rule: SourceRule) -> Source | None:
+    """Open a CSV whose header says that it is a rejects file, with the delimiter that its own columns stand between."""
+    if is_once(path):
+        return None
+    try:
+        with Path(path).open("rb") as file:
+            head = file.read(_HEAD)
+    except OSError:
+        return None
+    text, encoding = _decoded(head, rule.encoding)
+    found = _OURS.search(text)
+    if found is None:
+        return None
+    with contextlib.suppress(SourceError):
+        source = open_source(
+            path,
+            encoding=encoding,
+            delimiter=found["delimiter"],
+            quote='"',
+            escape="",
+            null_values=rule.null_values,
+            header_row=1,
+        )
+        if is_rejects_header(source.info.columns):
+            return RepairedSource(source)
+        source.close()
+    return None
+
+
+def _decoded(head: bytes, original: str | None) -> tuple[str, str | None]:
+    """Return the beginning of a text file, and its encoding where that must be said: the original's, if not Unicode."""
+    for mark, encoding in ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be")):
+        if head.startswith(mark):
+            return head.decode(encoding, "replace"), None
+    try:
+        return codecs.getincrementaldecoder("utf-8")().decode(head), None
+    except UnicodeDecodeError:
+        # A spreadsheet saved it in the code page of its country: most likely the one that the source came in.
+        return head.decode("latin-1"), original
+
+
 def _held(path: Path | str, rule: SourceRule, environ: Mapping[str, str], expected: Collection[str]) -> Source:
     """Open what can be read once by a copy of it: it is looked at twice."""
     held = local(path, environ)
@@ -71,7 +136,7 @@ class RepairedSource:
         self._source = source
         self._added = list(added_columns(source.info.columns))
         # A workbook of ours holds no guards; a CSV of ours that somebody saved as one does.
-        self._guarded = source.info.details.get("sheet") != SHEET
+        self._guarded = source.info.details.get("sheet") not in SHEETS
 
     @property
     def info(self) -> SourceInfo:

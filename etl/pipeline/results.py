@@ -27,16 +27,19 @@ def get_report(run_id: str | None = None, *, context: Context | None = None, fol
         return build_report(store, found.id)
 
 
-def rejects(path: Path, run_id: str | None = None, *, context: Context | None = None) -> int:
+def rejects(path: Path, run_id: str | None = None, *, context: Context | None = None, warnings: bool = False) -> int:
     """Write the rows to fix of a run (the newest if none is named), mode 0600; return their count.
 
-    As a workbook where the path ends in ``.xlsx``, else as CSV.
+    As a workbook where the path ends in ``.xlsx``, else as CSV in the dialect of the source. ``warnings``: the rows
+    that were not refused, but of which a cell was left out or looks wrong.
     """
     context = context or Context.create()
     with context.open_store(create=False) as store:
         found = _find(store, run_id)
         try:
-            return write_rejects_file(store, found, path)
+            return write_rejects_file(store, found, path, warnings=warnings)
+        except ValueError as error:
+            raise UsageError("workbook-too-small", f"{path}: {error}", "Write a .csv instead.") from error
         except OSError as error:
             raise UsageError(
                 "file-unwritable", f"{path} cannot be written: {error.strerror}", "Choose another place with --output."
@@ -47,7 +50,7 @@ def runs(limit: int = 20, *, context: Context | None = None) -> list[Report]:
     """Return the reports of the newest runs, newest first."""
     context = context or Context.create()
     with context.open_store(create=False) as store:
-        return [build_report(store, found.id) for found in store.runs(limit) if found.status in _SETTLED]
+        return [build_report(store, found.id, listing=False) for found in store.runs(limit) if found.status in _SETTLED]
 
 
 def _refused(sentence: str) -> None:

@@ -19,6 +19,7 @@ from etl.pipeline.beginning import (
     begin,
     clear_the_way,
     parent_of,
+    part_of_source,
     rules_of,
     stage_source,
 )
@@ -27,7 +28,7 @@ from etl.pipeline.dates import date_notes
 from etl.pipeline.files import SourceLike, age_of, files_again, files_of
 from etl.pipeline.folder import write_folder
 from etl.pipeline.loading import judge_read_back, load_run, look
-from etl.pipeline.missing import RECENT
+from etl.pipeline.origins import RECENT
 from etl.pipeline.permissions import demand_heard, objections, special_targets
 from etl.pipeline.prepare import check_account, note, refuse_unjudged
 from etl.pipeline.readings import demand_certain, doubts, show_words
@@ -108,6 +109,7 @@ def run(
                 "force": force,
                 "source_age": age_of(files, context),
                 "verify": verify,
+                **part_of_source(opened.info),
             }
             show_words(context, opened.info)
             said = (
@@ -115,7 +117,7 @@ def run(
                 *demand_heard(context, opened.info.name, opened.info.columns, rules),
                 *special_targets(rules),
             )
-            parent = parent_of(store, account, opened.info)
+            parent = parent_of(store, account, opened.info, files)
             run_id = begin(
                 store,
                 files.name if files is not None else opened.info.name,

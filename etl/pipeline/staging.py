@@ -124,6 +124,7 @@ def facts_of(
     facts: dict[str, Any] = {
         "records_read": read,
         "headers": list(info.columns),
+        "columns": [[header, list(mapping.uses_of(header))] for header in info.columns],
         "source_facts": {**info.details, "sha256": source.sha256 or "", "size": str(info.size)},
         "source_notes": list(info.notes),
         "set_aside": dict(info.set_aside),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Final
 
@@ -13,10 +13,13 @@ from etl.codes import CODES
 from etl.errors import InternalError
 from etl.model import Outcome, Part, Places, RunStatus
 from etl.report.model import (
+    MOST_LISTED,
     MOST_MERGES,
     BatchTotals,
+    ColumnUse,
     ConsentTotals,
     IssueGroup,
+    ListedIssue,
     Merges,
     Observed,
     Phase,
@@ -24,6 +27,7 @@ from etl.report.model import (
     Revenue,
     SourceFile,
     Tally,
+    cells,
 )
 from etl.state import Run, Store
 
@@ -44,8 +48,14 @@ _KINDS: Final = {
 }
 
 
-def build_report(store: Store, run_id: str) -> Report:
-    """Read one run out of state. Raise :class:`InternalError` if its sum does not tie (promise 1)."""
+_MOST_COLUMNS: Final = 4
+
+
+def build_report(store: Store, run_id: str, *, listing: bool = True) -> Report:
+    """Read one run out of state. ``listing``: with its issues one by one.
+
+    Raise :class:`InternalError` if its sum does not tie (promise 1).
+    """
     run = store.run(run_id)
     tally = _tally(run, store.counts(run_id))
     if not tally.ties:
@@ -56,6 +66,7 @@ def build_report(store: Store, run_id: str) -> Report:
         )
     places = places_of(run)
     issues = _issues(store, run_id, places)
+    left_out = store.cells_left_out(run_id)
     details = run.details
     return Report(
         run=run.id,
@@ -82,13 +93,21 @@ def build_report(store: Store, run_id: str) -> Report:
             for seen in store.observation_summary(run_id)
         ),
         notes=_notes(run),
-        next_steps=_next_steps(run, tally, issues),
+        next_steps=_next_steps(run, tally, issues, left_out),
         merges=_merges(store, run_id),
         consents=_consents(store, run_id),
         revenue=_revenue(store, run),
         objection=str(details.get("objection", "")),
         set_aside=tuple((str(kind), int(count)) for kind, count in details.get("set_aside", {}).items()),
         files=tuple(SourceFile(str(file["name"]), int(file["rows"])) for file in details.get("files", ())),
+        columns=tuple(
+            ColumnUse(str(header), tuple(targets), left_out.get(header, 0))
+            for header, targets in details.get("columns", ())
+        ),
+        cells_left_out=sum(left_out.values()),
+        left_out_of=tuple((header or "(row)", count) for header, count in left_out.items()),
+        listed=_listed(store, run_id, places) if listing else (),
+        listable=store.count_issues(run_id),
     )
 
 
@@ -139,6 +158,13 @@ def _issues(store: Store, run_id: str, places: Places) -> tuple[IssueGroup, ...]
             )
         )
     return tuple(groups)
+
+
+def _listed(store: Store, run_id: str, places: Places) -> tuple[ListedIssue, ...]:
+    return tuple(
+        ListedIssue(places.text(issue.line), issue.code, issue.column, issue.detail, issue.severity, issue.left_out)
+        for issue in store.first_issues(run_id, MOST_LISTED)
+    )
 
 
 def _merges(store: Store, run_id: str) -> Merges:
@@ -222,7 +248,7 @@ def _notes(run: Run) -> tuple[str, ...]:
     return tuple(str(note) for note in run.details.get("notes", ()))
 
 
-def _next_steps(run: Run, tally: Tally, issues: Sequence[IssueGroup]) -> tuple[str, ...]:
+def _next_steps(run: Run, tally: Tally, issues: Sequence[IssueGroup], left_out: Mapping[str, int]) -> tuple[str, ...]:
     steps = []
     if run.status is RunStatus.REFUSED:
         steps.append("Nothing was sent. Correct the source or the [guards] of the mapping, then run again.")
@@ -245,11 +271,40 @@ def _next_steps(run: Run, tally: Tally, issues: Sequence[IssueGroup]) -> tuple[s
         )
     if tally.unknown:
         steps.append(f"Send the {_rows(tally.unknown)} without proof of arrival again: klaviyo-etl retry {run.id}")
+    steps += _to_mend(run, left_out)
     if any(group.code == "email-domain-typo" for group in issues):
         steps.append("Some e-mail domains look mistyped; they were sent as they stand.")
     if run.command == "check" and not tally.rejected and tally.read:
-        steps.append("Nothing stands in the way: klaviyo-etl run sends these rows.")
+        steps += _way_ahead(run, left_out)
     return tuple(steps)
+
+
+def _to_mend(run: Run, left_out: Mapping[str, int]) -> Iterator[str]:
+    if left_out:
+        total = sum(left_out.values())
+        verb = "would be" if run.command == "check" else ("was" if total == 1 else "were")
+        yield (
+            f"{cells(total)} {verb} left out ({_by_column(left_out)}): klaviyo-etl rejects {run.id} --warnings writes "
+            f"the rows with each value and what is proposed for it; correct {'it' if total == 1 else 'them'} and run "
+            "that file."
+        )
+
+
+def _way_ahead(run: Run, left_out: Mapping[str, int]) -> Iterator[str]:
+    """Yield what may follow a look at which no row was refused."""
+    if any(str(note).startswith("guard: ") for note in run.details.get("notes", ())):
+        return
+    if left_out:
+        those = "that cell" if sum(left_out.values()) == 1 else "those cells"
+        yield f"klaviyo-etl run sends these rows without {those}."
+    else:
+        yield "Nothing stands in the way: klaviyo-etl run sends these rows."
+
+
+def _by_column(left_out: Mapping[str, int]) -> str:
+    named = [f"{count:,} of {header!r}" if header else f"{count:,} of whole rows" for header, count in left_out.items()]
+    more = len(named) - _MOST_COLUMNS
+    return ", ".join(named[:_MOST_COLUMNS]) + (f" and {more:,} columns more" if more > 0 else "")
 
 
 def _rows(count: int, adjective: str = "") -> str:

@@ -24,6 +24,7 @@ def report_document(report: Report) -> dict[str, Any]:
         "ties": report.tally.ties,
         "errors": report.errors,
         "warnings": report.warnings,
+        "headline": report.headline,
         **document,
     }
 

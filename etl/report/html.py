@@ -6,16 +6,19 @@ so that a hostile header, file name or message from Klaviyo stays text.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Collection
 from functools import cache
 from importlib.resources import files
 from pathlib import PurePath
+from typing import Final
 
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup, escape
 
 from etl.model import RunStatus
 from etl.printable import printable
-from etl.report.model import Report
+from etl.report.model import Report, cells
 from etl.report.text import COMMAND, amount, consent_words, duration, size, speed, timestamp
 
 _STATUS_WORDS = {
@@ -25,6 +28,11 @@ _STATUS_WORDS = {
     RunStatus.FINISHED: "finished",
     RunStatus.REFUSED: "stopped by a guard",
     RunStatus.ABANDONED: "abandoned",
+}
+
+_ABOUT: Final = {
+    "rejects": "rows that were refused, each with its reason and what is proposed",
+    "warnings": "rows that were taken, with each cell that was left out or looks wrong and what is proposed for it",
 }
 
 _ALWAYS_SHOWN = frozenset({"loaded", "rejected", "failed"})
@@ -66,17 +74,51 @@ def _template() -> Template:
         commands=commands,
     )
     environment.globals["consent_words"] = consent_words
+    environment.globals["cells"] = cells
     environment.filters["count"] = lambda number: f"{number:,}"
     source = files("etl.report").joinpath("report.html.jinja").read_text(encoding="utf-8")
     return environment.from_string(source)
 
 
-def render_html(report: Report) -> str:
-    """Return the page."""
+_PAGE: Final = 20
+"""Issues on one page of the list."""
+
+
+def _listed(report: Report) -> str:
+    """Return the issues that are listed as JSON: kinds, and (place, kind, detail) of each."""
+    titles = {group.code: group.title for group in report.issues}
+    kinds: dict[tuple[object, ...], int] = {}
+    rows = []
+    for issue in report.listed:
+        kind = (
+            issue.severity.value,
+            "left out" if issue.left_out else issue.severity.value,
+            printable(issue.code),
+            printable(titles.get(issue.code, issue.code)),
+            printable(issue.column or ""),
+        )
+        rows.append((printable(issue.place), kinds.setdefault(kind, len(kinds)), printable(issue.detail)))
+    return json.dumps({"kinds": list(kinds), "rows": rows}, separators=(",", ":"))
+
+
+def render_html(report: Report, files: Collection[str] = (), way: str = "") -> str:
+    """Return the page. ``files``: names of the files of rows that stand beside it; ``way``: before them in links."""
     total = max(report.tally.read, 1)
     shares = [(name, count, 100 * count / total) for name, count in report.tally.parts]
     name = PurePath(report.source).name or report.source
     status = _STATUS_WORDS[report.status]
     summands = [each for each in shares if each[1] or each[0] in _ALWAYS_SHOWN]
-    page = _template().render(report=report, shares=shares, summands=summands, status=status, source_name=name)
+    page = _template().render(
+        report=report,
+        shares=shares,
+        summands=summands,
+        status=status,
+        source_name=name,
+        files=[(name, _ABOUT[name.partition(".")[0]]) for name in files],
+        way=way,
+        sheets=any(name.endswith(".xlsx") for name in files),
+        titles={group.code: group.title for group in report.issues},
+        listed=_listed(report),
+        most=_PAGE,
+    )
     return page + "\n"

@@ -72,6 +72,34 @@ class IssueGroup:
 
 
 @dataclass(frozen=True, slots=True)
+class ListedIssue:
+    """One issue of one row, as pages list it. ``place``: its line as people read it; no value, no suggestion."""
+
+    place: str
+    code: str
+    column: str | None
+    detail: str
+    severity: Severity
+    left_out: bool
+
+
+MOST_LISTED: Final = 5_000
+"""Issues of single rows that a report lists one by one, errors first; the files of rows hold all."""
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnUse:
+    """Where a column of the source went: its targets, none for one that was not imported.
+
+    ``left_out``: its cells that were left out of rows that were not refused.
+    """
+
+    header: str
+    targets: tuple[str, ...]
+    left_out: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class BatchTotals:
     """What was asked of Klaviyo, by kind of batch."""
 
@@ -196,12 +224,22 @@ class Revenue:
         return Decimal(self.read) == sum(Decimal(amount) for _, amount in self.parts)
 
 
+_LOOKING: Final = {"check": RunStatus.STAGED, "plan": RunStatus.STAGING}
+"""Commands that send nothing, and how they end."""
+
+
+def cells(count: int) -> str:
+    """Return a number of cells in words."""
+    return "1 cell" if count == 1 else f"{count:,} cells"
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """Everything known about one run. A pure function of state: same state, same report.
 
-    ``objection``: what a guard has against the run although it went to its end. ``set_aside``: records that are nobody
-    (blank rows, repeated headers, totals), by kind; they are no rows read.
+    ``objection``: what a guard has against the run although it went to its end. ``left_out_of``: column → cells that
+    were left out, most first. ``listed``: the first of ``listable`` issues of single rows.
+    ``set_aside``: records that are nobody (blank rows, repeated headers, totals), by kind; they are no rows read.
     """
 
     run: str
@@ -232,6 +270,23 @@ class Report:
     revenue: tuple[Revenue, ...] = ()
     objection: str = ""
     set_aside: tuple[tuple[str, int], ...] = ()
+    columns: tuple[ColumnUse, ...] = ()
+    cells_left_out: int = 0
+    left_out_of: tuple[tuple[str, int], ...] = ()
+    listed: tuple[ListedIssue, ...] = ()
+    listable: int = 0
+
+    @property
+    def headline(self) -> str:
+        """What became of the rows and how many cells were left out of them: ``140 loaded, 57 cells left out``."""
+        looking = self.command in _LOOKING
+        shown = [(name, count) for name, count in self.tally.parts if count or (name == "loaded" and not looking)]
+        if looking:
+            shown.sort(key=lambda each: each[0] != "pending")
+        words = [f"{count:,} {'to be sent' if looking and name == 'pending' else name}" for name, count in shown]
+        if self.cells_left_out:
+            words.append(f"{cells(self.cells_left_out)} left out")
+        return ", ".join(words) or "no rows"
 
     @property
     def errors(self) -> int:
@@ -251,8 +306,7 @@ class Report:
     @property
     def complete(self) -> bool:
         """Whether nothing is left to do: a check that staged, or a run that finished."""
-        looked = {"check": RunStatus.STAGED, "plan": RunStatus.STAGING}
-        return self.status in {RunStatus.FINISHED, looked.get(self.command)}
+        return self.status in {RunStatus.FINISHED, _LOOKING.get(self.command)}
 
     @property
     def exit_code(self) -> ExitCode:

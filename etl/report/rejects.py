@@ -7,6 +7,7 @@ again: ``unguard(guard(cell)) == cell`` for every text.
 from __future__ import annotations
 
 import csv
+import itertools
 import re
 from collections.abc import Iterable, Sequence
 from typing import Final, TextIO
@@ -15,6 +16,7 @@ from etl.codes import CODES
 from etl.model import Issue, Places, Severity
 
 REJECT_COLUMNS: Final = ("_line", "_column", "_code", "_reason", "_suggestion")
+SEPARATOR: Final = " | "
 SINGLE: Final = Places(())
 """Of a source that is one file."""
 _RENAMED: Final = re.compile(r" \(\d+\)$")
@@ -23,6 +25,11 @@ OVERFLOW_COLUMN: Final = "_overflow"
 
 FILE_COLUMN: Final = "_file"
 """The file that a row is from; present only where the source had several."""
+
+VALUE_COLUMN: Final = "_value"
+"""What stands in the cells that are spoken of; present only in a file of warnings."""
+_EXTRA: Final = (VALUE_COLUMN, FILE_COLUMN, OVERFLOW_COLUMN)
+"""The columns that may follow, in their order."""
 
 # OWASP's list of what spreadsheets take for the start of a formula.
 _RISKY: Final = re.compile(r"'*[=+\-@\t\r]")
@@ -44,13 +51,14 @@ def added_columns(headers: Sequence[str]) -> frozenset[str]:
 
     They stand last. A source with a ``_line`` of its own makes the reader rename ours to ``_line (2)``.
     """
-    for extra in ((), (OVERFLOW_COLUMN,), (FILE_COLUMN,), (FILE_COLUMN, OVERFLOW_COLUMN)):
-        added = REJECT_COLUMNS + extra
-        last = headers[-len(added) :]
-        if tuple(map(_base, last)) == added:
-            return frozenset(last)
+    for size in range(len(_EXTRA) + 1):
+        for extra in itertools.combinations(_EXTRA, size):
+            added = REJECT_COLUMNS + extra
+            last = headers[-len(added) :]
+            if tuple(map(_base, last)) == added:
+                return frozenset(last)
     if set(REJECT_COLUMNS) <= set(headers):  # somebody moved the columns around
-        return frozenset({*REJECT_COLUMNS, FILE_COLUMN, OVERFLOW_COLUMN} & set(headers))
+        return frozenset({*REJECT_COLUMNS, *_EXTRA} & set(headers))
     return frozenset()
 
 
@@ -76,40 +84,73 @@ def write_rejects(
     *,
     overflow: bool = False,
     places: Places = SINGLE,
+    delimiter: str = ",",
+    values: bool = False,
 ) -> int:
     """Write the rows (line, original cells, issues) as CSV to ``out`` (opened with ``newline=""``); return the count.
 
     ``overflow``: some row may have more cells than headers. ``places``: the files of the source, if it has several.
+    ``values``: what stands in the cells that are spoken of is said beside.
     """
-    writer = csv.writer(out)
-    extra = ((FILE_COLUMN,) if places else ()) + ((OVERFLOW_COLUMN,) if overflow else ())
-    writer.writerow([*(guard(name) for name in headers), *REJECT_COLUMNS, *extra])
+    writer = csv.writer(out, delimiter=delimiter)
+    writer.writerow(
+        [*(guard(name) for name in headers), *REJECT_COLUMNS, *extra_columns(places, overflow=overflow, values=values)]
+    )
     count = 0
     for line, cells, issues in rows:
         row = [guard(cell) for cell in cells[: len(headers)]]
         row += [""] * (len(headers) - len(row))
         file, line_there = places.of(line)
-        beside = [guard(file)] if places else []
+        beside = [guard(values_of(headers, cells, issues))] if values else []
+        beside += [guard(file)] if places else []
         beside += [guard("\t".join(cells[len(headers) :]))] if overflow else []
         writer.writerow([*row, *reasons(line_there, issues), *beside])
         count += 1
     return count
 
 
+def extra_columns(places: Places, *, overflow: bool, values: bool) -> tuple[str, ...]:
+    """Return the columns that follow :data:`REJECT_COLUMNS`."""
+    present = {VALUE_COLUMN: values, FILE_COLUMN: bool(places), OVERFLOW_COLUMN: overflow}
+    return tuple(name for name in _EXTRA if present[name])
+
+
+def about_cells(issues: Iterable[Issue]) -> tuple[Issue, ...]:
+    """Return the issues that somebody may want to mend in a cell."""
+    return tuple(issue for issue in issues if issue.column is not None or issue.suggestion or issue.left_out)
+
+
+def values_of(headers: Sequence[str], cells: Sequence[str], issues: Iterable[Issue]) -> str:
+    """Return what stands in the cells that the issues speak of, in the order of their columns beside."""
+    named = dict.fromkeys(issue.column for issue in in_order(issues) if issue.column in headers)
+    found = {name: cells[headers.index(name)] for name in named if headers.index(name) < len(cells)}
+    return SEPARATOR.join(found.values() if len(found) == 1 else (f"{name}: {cell}" for name, cell in found.items()))
+
+
+def in_order(issues: Iterable[Issue]) -> list[Issue]:
+    """Return issues as they are told: first those that cost the row, then those that cost the cell."""
+    return sorted(issues, key=lambda issue: (issue.severity is Severity.WARNING, not issue.left_out))
+
+
 def reasons(line: int, issues: Sequence[Issue], *, guarded: bool = True) -> list[str]:
-    """Return what stands in :data:`REJECT_COLUMNS` for a row. ``guarded``: kept from running as formulas."""
-    told = sorted(issues, key=lambda issue: issue.severity is Severity.WARNING)
+    """Return what stands in :data:`REJECT_COLUMNS` for a row. ``guarded``: kept from running as formulas.
+
+    Suggestions for several columns say which each is for.
+    """
+    told = in_order(issues)
     safe = guard if guarded else str
+    suggested = dict.fromkeys((issue.column, issue.suggestion) for issue in told if issue.suggestion)
+    several = len({column for column, _ in suggested}) > 1
 
     def join(parts: Iterable[str]) -> str:
-        return " | ".join(dict.fromkeys(part for part in parts if part))
+        return SEPARATOR.join(dict.fromkeys(part for part in parts if part))
 
     return [
         str(line),
         safe(join(issue.column or "" for issue in told)),
         join(issue.code for issue in told),
         safe(join(_reason(issue) for issue in told)),
-        safe(join(issue.suggestion for issue in told)),
+        safe(join(f"{column}: {text}" if several and column else text for column, text in suggested)),
     ]
 
 

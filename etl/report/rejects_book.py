@@ -10,11 +10,17 @@ from typing import Any, Final
 import xlsxwriter
 from xlsxwriter.exceptions import XlsxWriterException
 
-from etl.model import Issue, Places
-from etl.report.rejects import FILE_COLUMN, OVERFLOW_COLUMN, REJECT_COLUMNS, SINGLE, reasons
+from etl.model import Issue, Places, Severity
+from etl.report.rejects import REJECT_COLUMNS, SINGLE, extra_columns, in_order, reasons, values_of
 
-SHEET: Final = "Rejects"
-"""The sheet's name; by it a reader knows that no cell was guarded with an apostrophe."""
+SHEETS: Final = ("Rejects", "Warnings")
+"""The sheet's name, for rows that were refused and for others; by it a reader knows that no cell was guarded."""
+RUN_PROPERTY: Final = "klaviyo-etl run"
+"""The custom property of the document that names the run; it outlives saving in Excel, LibreOffice and openpyxl."""
+MOST_ROWS: Final = 2**20 - 1
+"""Rows that a sheet holds below its header."""
+_COLOURS: Final = {"refused": "#F4B8B8", "left out": "#FFD48A", "doubtful": "#FFF3BF"}
+"""Of a cell that cost the row, of one that was left out, and of one that was sent and looks wrong."""
 _WIDEST: Final = 42
 _NARROWEST: Final = 8
 _LONGEST_CELL: Final = 32_767
@@ -30,38 +36,44 @@ def write_rejects_book(
     types: Sequence[str] = (),
     overflow: bool = False,
     places: Places = SINGLE,
+    values: bool = False,
+    run: str = "",
 ) -> int:
-    """Write the rows (line, original cells, issues); return their count. Raise OSError.
+    """Write the rows (line, original cells, issues), the cells spoken of coloured; return their count. Raise OSError.
 
     ``types``: of each column in the source, ``number``, ``date``, ``datetime`` or ``text``. No cell is a formula,
-    whatever it begins with.
+    whatever it begins with. ``values``: see :func:`etl.report.rejects.write_rejects`. ``run``: named in the document.
+    Raise ValueError for more rows than a sheet holds.
     """
-    extra = ((FILE_COLUMN,) if places else ()) + ((OVERFLOW_COLUMN,) if overflow else ())
-    columns = [*headers, *REJECT_COLUMNS, *extra]
+    columns = [*headers, *REJECT_COLUMNS, *extra_columns(places, overflow=overflow, values=values)]
     book = xlsxwriter.Workbook(str(path), {"constant_memory": True, "strings_to_formulas": False})
-    sheet = book.add_worksheet(SHEET)
+    if run:
+        book.set_custom_property(RUN_PROPERTY, run)
+    sheet = book.add_worksheet(SHEETS[values])
     head = book.add_format({"bold": True, "bottom": 1})
-    forms = {
-        "date": book.add_format({"num_format": "yyyy-mm-dd"}),
-        "datetime": book.add_format({"num_format": "yyyy-mm-dd hh:mm:ss"}),
-        "text": book.add_format({"num_format": "@"}),
-    }
+    forms = _forms(book)
     sheet.freeze_panes(1, 0)
     for place, name in enumerate(columns):
         sheet.set_column(place, place, min(max(len(name) + 2, _NARROWEST), _WIDEST))
         sheet.write_string(0, place, name[:_LONGEST_CELL], head)
+    at = {name: place for place, name in enumerate(headers)}
     count = 0
     for line, cells, issues in rows:
         count += 1
+        if count > MOST_ROWS:
+            raise ValueError(f"a sheet holds {MOST_ROWS:,} rows")
+        looks = {at[issue.column]: _look(issue) for issue in reversed(in_order(issues)) if issue.column in at}
         for place, cell in enumerate(cells[: len(headers)]):
             kind = types[place] if place < len(types) else "text"
-            _write(sheet, (count, place), cell, kind, forms)
+            _write(sheet, (count, place), cell, (kind, looks.get(place, "")), forms)
         file, line_there = places.of(line)
-        beside = [*reasons(line_there, issues, guarded=False), *([file] if places else [])]
+        beside = reasons(line_there, issues, guarded=False)
+        beside += [values_of(headers, cells, issues)] if values else []
+        beside += [file] if places else []
         beside += ["\t".join(cells[len(headers) :])] if overflow else []
         for place, text in enumerate(beside, start=len(headers)):
             if text:
-                sheet.write_string(count, place, text[:_LONGEST_CELL], forms["text"])
+                sheet.write_string(count, place, text[:_LONGEST_CELL], forms["text", ""])
     sheet.autofilter(0, 0, max(count, 1), len(columns) - 1)
     try:
         book.close()
@@ -70,16 +82,38 @@ def write_rejects_book(
     return count
 
 
-def _write(sheet: Any, at: tuple[int, int], cell: str, kind: str, forms: dict[str, Any]) -> None:
+def _forms(book: Any) -> dict[tuple[str, str], Any]:
+    """Return how cells look, by what their column holds and what is wrong with them."""
+    numbers = {"text": "@", "number": "General", "date": "yyyy-mm-dd", "datetime": "yyyy-mm-dd hh:mm:ss"}
+    looks = {"": {}, **{look: {"bg_color": colour} for look, colour in _COLOURS.items()}}
+    return {
+        (kind, look): book.add_format({"num_format": number, **more})
+        for kind, number in numbers.items()
+        for look, more in looks.items()
+    }
+
+
+def _look(issue: Issue) -> str:
+    if issue.severity is Severity.ERROR:
+        return "refused"
+    return "left out" if issue.left_out else "doubtful"
+
+
+def _write(
+    sheet: Any, at: tuple[int, int], cell: str, form: tuple[str, str], forms: dict[tuple[str, str], Any]
+) -> None:
+    kind, look = form
     if not cell:
+        if look:
+            sheet.write_blank(*at, None, forms[form])
         return
     value = _typed(cell, kind)
     if isinstance(value, float | int):
-        sheet.write_number(*at, value)
+        sheet.write_number(*at, value, forms[form])
     elif isinstance(value, date):
-        sheet.write_datetime(*at, value, forms[kind])
+        sheet.write_datetime(*at, value, forms[form])
     else:
-        sheet.write_string(*at, cell[:_LONGEST_CELL], forms["text"])
+        sheet.write_string(*at, cell[:_LONGEST_CELL], forms["text", look])
 
 
 def _typed(cell: str, kind: str) -> float | date | None:

@@ -16,13 +16,13 @@ _MOST_GROUPS = 40
 _MOST_MERGES = 5
 _MOST_LINES = 5
 _MOST_FIELDS = 4
-_WIDTH = 100
-COMMAND = re.compile(r"klaviyo-etl [a-z]+(?: [0-9]{8}-[0-9]{6}-[0-9a-z]+)?")
+_WIDTH = 80
+COMMAND = re.compile(r"klaviyo-etl [a-z]+(?: [0-9]{8}-[0-9]{6}-[0-9a-z]+)?(?: --warnings)?")
 """A command inside a sentence of a report."""
 
 
 def render_text(report: Report) -> str:
-    """Return the whole report, newline at the end. It fits 100 columns unless a name of the source is longer."""
+    """Return the whole report, newline at the end. It fits 80 columns unless a name of the source is longer."""
     parts = [_head(report), _sum(report), _issues(report), _merges(report), _consents(report), _revenue(report)]
     parts += [_batches(report), _observed(report)]
     parts += [_phases(report), _closing(report)]
@@ -81,6 +81,7 @@ def table(rows: Sequence[Sequence[str]], *, right: frozenset[int] = frozenset())
 def _head(report: Report) -> str:
     facts = [
         f"Run {report.run} ({report.command}, {report.status.value})",
+        f"  {report.headline}",
         f"  source   {one_line(report.source)}",
     ]
     facts += [f"           {one_line(note)}" for note in report.source_notes]
@@ -124,6 +125,8 @@ def _issues(report: Report) -> str:
         hints = {group.code: group.hint for group in groups[:_MOST_GROUPS] if group.hint}
         if hints:
             parts.append("\n".join(_wrapped(f"{code}: ", hint) for code, hint in hints.items()))
+        if severity is Severity.WARNING and report.cells_left_out:
+            parts.append(_wrapped("all, with suggestions: ", f"klaviyo-etl rejects {report.run} --warnings"))
         if len(groups) > _MOST_GROUPS:
             parts.append(f"  and {len(groups) - _MOST_GROUPS} more; report.html lists all")
     return "\n\n".join(parts)

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from etl.state.outbox import LONGEST_WAIT, Parcel, parcel_key
     from etl.state.people import People, hashes_of_people
     from etl.state.profile_merges import MergeStatus, ProfileMerge
-    from etl.state.reading import BatchSummary, IssueSummary, SourceRow
+    from etl.state.reading import BatchSummary, IssueSummary
     from etl.state.runs import Run
+    from etl.state.source_rows import SourceRow
     from etl.state.store import Store
     from etl.state.translate import is_trouble
 
@@ -72,8 +73,9 @@ __getattr__ = exports(
         "outbox": ("LONGEST_WAIT", "Parcel", "parcel_key"),
         "people": ("People", "hashes_of_people"),
         "profile_merges": ("MergeStatus", "ProfileMerge"),
-        "reading": ("BatchSummary", "IssueSummary", "SourceRow"),
+        "reading": ("BatchSummary", "IssueSummary"),
         "runs": ("Run",),
+        "source_rows": ("SourceRow",),
         "store": ("Store",),
         "translate": ("is_trouble",),
     },

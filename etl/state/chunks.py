@@ -17,7 +17,7 @@ from etl.state.packing import pack_records
 
 _DIGEST: Final = 16
 
-IssueValues = tuple[int, str, str, str | None, str, str, str]
+IssueValues = tuple[int, str, str, str | None, str, str, str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +84,7 @@ def issue_values(found: Iterable[Issue]) -> Sequence[IssueValues]:
             issue.detail,
             issue.severity.value,
             issue.suggestion,
+            int(issue.left_out),
         )
         for issue in found
     ]

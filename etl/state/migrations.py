@@ -80,6 +80,11 @@ def _read_back(connection: Connection) -> None:
         connection.exec_driver_sql(statement)
 
 
+def _cells_left_out(connection: Connection) -> None:
+    if "left_out" not in {column["name"] for column in sa.inspect(connection).get_columns("issues")}:
+        connection.exec_driver_sql("ALTER TABLE issues ADD COLUMN left_out SMALLINT NOT NULL DEFAULT 0")
+
+
 _MIGRATIONS: Final[tuple[tuple[int, str, Callable[[Connection], None]], ...]] = (
     (1, "first schema", _first),
     (2, "watermarks", _watermarks),
@@ -93,6 +98,7 @@ _MIGRATIONS: Final[tuple[tuple[int, str, Callable[[Connection], None]], ...]] = 
     (10, "merges of profiles", _profile_merges),
     (11, "people deleted at their request", _forgotten),
     (12, "what is read back decides", _read_back),
+    (13, "cells that were left out", _cells_left_out),
 )
 
 LATEST: Final = _MIGRATIONS[-1][0]

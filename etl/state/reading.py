@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import orjson
 import sqlalchemy as sa
 from sqlalchemy.engine import Row
 
-from etl.model import Issue, Outcome, Severity, Stage
+from etl.model import Outcome, Severity, Stage
 from etl.state import schema
 from etl.state.base import Database
-from etl.state.chunks import read_cells
 
 _SURELY_REFUSED: Final = ("not_sent", "throttled", "auth", "gone", "not_found", "refused", "row_errors", "too_large")
 """Replies, as the client names them, after which Klaviyo has done nothing of what was asked."""
@@ -45,16 +42,6 @@ class BatchSummary:
     bytes: int
     attempts: int
     resent: int
-
-
-@dataclass(frozen=True, slots=True)
-class SourceRow:
-    """A row with its original cells (in header order; a ragged one has more or fewer) and its issues."""
-
-    line: int
-    outcome: Outcome
-    cells: tuple[str, ...]
-    issues: tuple[Issue, ...]
 
 
 class Reading(Database):
@@ -177,78 +164,6 @@ class Reading(Database):
         with self._read() as connection:
             return tuple(f"{row.detail} [{row.code}]" for row in connection.execute(query))
 
-    def issues(self, run_id: str) -> Iterator[Issue]:
-        """Yield every issue in line order."""
-        issues = schema.issues
-        query = sa.select(issues).where(issues.c.run == self._seq(run_id)).order_by(issues.c.line, issues.c.id)
-        with self._read() as connection:
-            for row in connection.execute(query):
-                yield _issue(row)
-
-    def rows_to_fix(
-        self,
-        run_id: str,
-        outcomes: Sequence[Outcome] = (Outcome.REJECTED, Outcome.FAILED, Outcome.UNKNOWN),
-    ) -> Iterator[SourceRow]:
-        """Yield the rows with one of ``outcomes``, with their original cells, block by block."""
-        seq = self._seq(run_id)
-        rows, issues, blocks = schema.rows, schema.issues, schema.blocks
-        with self._read() as connection:
-            spans = connection.execute(
-                sa.select(blocks.c.first_line, blocks.c.last_line)
-                .where(blocks.c.run == seq)
-                .order_by(blocks.c.first_line)
-            ).all()
-        for first, last in spans:
-            wanted = (
-                sa.select(rows.c.line, rows.c.outcome)
-                .where(rows.c.run == seq, rows.c.line.between(first, last))
-                .where(rows.c.outcome.in_([outcome.value for outcome in outcomes]))
-                .order_by(rows.c.line)
-            )
-            with self._read() as connection:
-                found = connection.execute(wanted).all()
-                if not found:
-                    continue
-                block = connection.execute(
-                    sa.select(blocks.c.cells, blocks.c.ragged).where(blocks.c.run == seq, blocks.c.first_line == first)
-                ).one()
-                told: dict[int, list[Issue]] = {}
-                query = sa.select(issues).where(issues.c.run == seq, issues.c.line.between(first, last))
-                for row in connection.execute(query.order_by(issues.c.line, issues.c.id)):
-                    told.setdefault(row.line, []).append(_issue(row))
-                frame = read_cells(bytes(block.cells))
-                ragged = {line: tuple(cells) for line, *cells in orjson.loads(bytes(block.ragged))}
-                regular = frame.loc[frame.index.isin([row.line for row in found])].fillna("")
-                cells = {
-                    **ragged,
-                    **dict(zip(regular.index.tolist(), regular.itertuples(index=False, name=None), strict=True)),
-                }
-                rows_found = [
-                    SourceRow(line, Outcome(outcome), tuple(cells[line]), tuple(told.get(line, ())))
-                    for line, outcome in found
-                ]
-            yield from rows_found
-
-    def column_cells(self, run_id: str, header: str, lines: Sequence[int]) -> dict[int, str]:
-        """Return line → original cell of one column, for the lines of which the source has it."""
-        seq = self._seq(run_id)
-        blocks = schema.blocks
-        wanted = sorted(lines)
-        found: dict[int, str] = {}
-        spans = sa.select(blocks.c.first_line, blocks.c.last_line).where(blocks.c.run == seq)
-        with self._read() as connection:
-            for first, last in connection.execute(spans.order_by(blocks.c.first_line)).all():
-                mine = wanted[bisect_left(wanted, first) : bisect_right(wanted, last)]
-                if not mine:
-                    continue
-                block = sa.select(blocks.c.cells).where(blocks.c.run == seq, blocks.c.first_line == first)
-                frame = read_cells(bytes(connection.execute(block).scalar_one()))
-                if header in frame.columns:
-                    cells = frame.loc[frame.index.isin(mine), header].fillna("")
-                    found.update(zip(cells.index.tolist(), cells.tolist(), strict=True))
-        return found
-
 
 def _summary(kind: str, found: Sequence[Row[tuple[object, ...]]]) -> BatchSummary:
     def total(name: str, *statuses: str) -> int:
@@ -263,16 +178,4 @@ def _summary(kind: str, found: Sequence[Row[tuple[object, ...]]]) -> BatchSummar
         bytes=total("bytes", "settled"),
         attempts=total("attempts"),
         resent=total("resent"),
-    )
-
-
-def _issue(row: Row[tuple[object, ...]]) -> Issue:
-    return Issue(
-        line=row.line,
-        stage=Stage(row.stage),
-        code=row.code,
-        column=row.column_name,
-        detail=row.detail,
-        severity=Severity(row.severity),
-        suggestion=row.suggestion,
     )

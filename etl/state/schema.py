@@ -86,6 +86,7 @@ records = sa.Table(
     sqlite_with_rowid=False,
 )
 
+# ``left_out``: the issue cost its cell, and nothing else.
 issues = sa.Table(
     "issues",
     metadata,
@@ -98,6 +99,7 @@ issues = sa.Table(
     sa.Column("detail", sa.Text, nullable=False),
     sa.Column("severity", sa.Text, nullable=False),
     sa.Column("suggestion", sa.Text, nullable=False),
+    sa.Column("left_out", sa.SmallInteger, nullable=False, server_default="0"),
     sa.Index("issues_by_line", "run", "line"),
 )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -19,6 +19,9 @@ from etl.state.engine import bulk
 from etl.state.known import confirm, confirm_membership, forget
 from etl.state.staging import insert_issues
 from etl.state.triggers import TRANSITIONS
+
+_COST_THE_CELL: Final = frozenset({"phone-dropped", "property-not-list", "consent-no-address"})
+"""Codes of loaded rows of which a cell is not in Klaviyo."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +266,15 @@ def _write_issues(connection: Connection, seq: int, results: Sequence[RowResult]
         connection,
         seq,
         [
-            Issue(result.line, Stage.LOAD, result.code, result.column, result.detail, result.severity)
+            Issue(
+                result.line,
+                Stage.LOAD,
+                result.code,
+                result.column,
+                result.detail,
+                result.severity,
+                left_out=result.code in _COST_THE_CELL,
+            )
             for result in results
             if result.code
         ],

@@ -21,7 +21,7 @@ from etl.state.merges import insert_merges
 from etl.state.records import count_records, insert_blocks, insert_records, read_blocks, read_records, replace_records
 
 _ROW_COLUMNS: Final = ("run", "line", "outcome", "code", "step")
-_ISSUE_COLUMNS: Final = ("run", "line", "stage", "code", "column_name", "detail", "severity", "suggestion")
+_ISSUE_COLUMNS: Final = ("run", "line", "stage", "code", "column_name", "detail", "severity", "suggestion", "left_out")
 
 
 class StagingTable(Database):

@@ -31,6 +31,7 @@ from etl.state.profile_merges import ProfileMergeTable
 from etl.state.reading import Reading
 from etl.state.runs import RunTable
 from etl.state.settling import SettlingTable
+from etl.state.source_rows import SourceRowTable
 from etl.state.staging import StagingTable
 from etl.state.watermarks import WatermarkTable
 
@@ -56,6 +57,7 @@ class Store(
     SettlingTable,
     ObservationTable,
     Reading,
+    SourceRowTable,
     Lock,
 ):
     """State. Open it with :meth:`open`, use it as a context manager."""

@@ -283,4 +283,4 @@ def _cells(frame: pd.DataFrame, target: str) -> list[str]:
 
 
 def _warning(line: int, code: str, column: str, detail: str) -> Issue:
-    return Issue(line, Stage.TRANSFORM, code, column, detail, Severity.WARNING)
+    return Issue(line, Stage.TRANSFORM, code, column, detail, Severity.WARNING, left_out=True)

@@ -184,7 +184,7 @@ def _settle_phones(
     lost = [(line, first) for line, position, first in contested if union.find(position) != union.find(first[1])]
     header = _header(mapping, "phone_number")
     issues = [
-        Issue(line, Stage.DEDUPE, "phone-shared", header, f"line {place(first)}", Severity.WARNING)
+        Issue(line, Stage.DEDUPE, "phone-shared", header, f"line {place(first)}", Severity.WARNING, left_out=True)
         for line, (first, _) in lost
     ]
     return [merged[position] for position in sorted(merged)], {line: first for line, (first, _) in lost}, issues

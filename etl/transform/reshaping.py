@@ -182,8 +182,11 @@ def _safely(function: Callable[[str], object], header: str, severity: Severity) 
             else:
                 failed[text], become[text] = f"it returned {type(result).__name__}, not text", ""
         if failed:
+            spares_row = severity is Severity.WARNING
             issues += [
-                Issue(int(line), Stage.TRANSFORM, "transform-failed", header, failed[text], severity)
+                Issue(
+                    int(line), Stage.TRANSFORM, "transform-failed", header, failed[text], severity, left_out=spares_row
+                )
                 for line, text in zip(column.index.tolist(), column.tolist(), strict=True)
                 if text in failed
             ]

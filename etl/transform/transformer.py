@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -139,7 +139,8 @@ class Transformer:
                 costs_row = column.rule.required and not result.keep
                 severity = Severity.ERROR if costs_row else Severity.WARNING
                 line = int(found.lines[position])
-                found.issues.append(Issue(line, Stage.TRANSFORM, result.code, column.header, result.detail, severity))
+                told = Issue(line, Stage.TRANSFORM, result.code, column.header, result.detail, severity)
+                found.issues.append(told if costs_row or result.keep else replace(told, left_out=True))
                 if costs_row:
                     found.rejected[position] = True
         return results

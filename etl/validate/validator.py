@@ -38,6 +38,8 @@ _PHONE = "phone_number"
 _LOCALE = "locale"
 _ZIP = "location.zip"
 _NOBODY = "identifier-missing"
+_UNKNOWN_WORD = "consent-word-unknown"
+"""An advice of the schema that costs the cell all the same: nothing is asked for."""
 
 
 class _Fault(NamedTuple):
@@ -228,10 +230,12 @@ class Validator:
                 fault.code,
                 fault.header,
                 fault.detail,
-                self._severity(fault, nobody),
+                severity,
                 fault.suggestion,
+                left_out=severity is Severity.WARNING and (fault.fatal or fault.code == _UNKNOWN_WORD),
             )
             for fault in faults
+            for severity in (self._severity(fault, nobody),)
         ]
         issues.sort(key=attrgetter("line"))
         accepted = frame.loc[~rejected] if rejected.any() else frame
