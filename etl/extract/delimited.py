@@ -204,7 +204,7 @@ class DelimitedSource:
         head = head[above:]
         if separator is not None and any(separator in line for line in head):
             delimiter = delimiter or separator
-        found = sniff(head, delimiter=delimiter, quote=quote, escape=escape)
+        found = sniff(head, delimiter=delimiter, quote=quote, escape=escape, first_line=above + 1)
         self._sample = _sampled(head, found, above + 1)
         self._verdict = self._judged()
         first_line = above + 1
@@ -214,7 +214,7 @@ class DelimitedSource:
                 self._header_notes.append(f"the header is line {begin} of the file; what stands above it is left out")
                 # What stands above is written otherwise.
                 head = head[begin - first_line :]
-                found = sniff(head, delimiter=found.delimiter, quote=quote, escape=escape)
+                found = sniff(head, delimiter=found.delimiter, quote=quote, escape=escape, first_line=begin)
                 first_line = begin
         for _ in range(first_line - 1):
             next(lines, None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 DELIMITERS: Final = (",", ";", "\t", "|")
@@ -29,12 +29,14 @@ class Dialect:
 
     ``quote``: around cells, doubled inside; empty where quotes are letters. ``escape``: stands before a character that
     is meant as it is; empty where there is none. ``blanks``: may stand between a quote and the delimiter.
+    ``shown_by``: some lines that are no rows of the table without what is unusual about it.
     """
 
     delimiter: str = ","
     quote: str = '"'
     escape: str = ""
     blanks: bool = False
+    shown_by: tuple[int, ...] = field(default=(), compare=False)
 
     def reader(self, lines: Iterable[str]) -> Any:
         """Return the standard library's strict reader of lines in which no escapes are left."""
@@ -63,16 +65,24 @@ class Dialect:
         if self.delimiter in RARE_DELIMITERS:
             told.append(f"cells are divided by {self.delimiter!a}")
         if not self.quote:
-            told.append(_said("quotes are letters like others, they do not hold cells together", "quote", quote))
+            said = "quotes are letters like others, they do not hold cells together"
+            told.append(self._said(said, "quote", quote))
         elif self.quote != '"':
-            told.append(_said(f"cells are quoted by {self.quote}", "quote", quote))
+            told.append(self._said(f"cells are quoted by {self.quote}", "quote", quote))
         if self.escape:
-            told.append(
-                _said(f"{self.escape} stands before quotes, delimiters and itself: taken off", "escape", escape)
-            )
+            mark = "a backslash" if self.escape == "\\" else self.escape
+            said = f"{mark} before a quote, a delimiter or itself protects it, and is taken off"
+            told.append(self._said(said, "escape", escape))
         if self.blanks:
             told.append("blanks between quotes and delimiters are left out")
         return tuple(told)
+
+    def _said(self, what: str, option: str, given: str | None) -> str:
+        if given is not None:
+            return f"{what} (as the mapping says)"
+        lines = ", ".join(map(str, self.shown_by))
+        how = f" by line{'s' * (len(self.shown_by) > 1)} {lines}" if lines else ""
+        return f"{what} (detected{how}; {option} in [source] says otherwise)"
 
     def holds_rows(self, text: str, width: int) -> bool:
         """Whether a record of several lines is rows that a stray quote has made one. ``width``: of the header.
@@ -113,10 +123,6 @@ def separator_line(line: str) -> str | None:
     if found is None:
         return None
     return "\t" if found[2] == "\\t" else found[2]
-
-
-def _said(what: str, option: str, given: str | None) -> str:
-    return f"{what} (as the mapping says)" if given is not None else f"{what} (detected; set [source] {option} if not)"
 
 
 def is_wrapped(cell: str, quote: str) -> bool:

@@ -33,8 +33,9 @@ class Nulls:
             return ()
         more = len(self._texts) - _SHOWN
         named = ", ".join(self._texts[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
-        how = "as the mapping says" if self._trims else "a database's NULL; set [source] null_values if not"
-        return (f"{self._count:,} cells that hold {named} are empty ({how})",)
+        how = "as the mapping says" if self._trims else "a database's NULL; null_values in [source] says otherwise"
+        cells = "1 cell that holds" if self._count == 1 else f"{self._count:,} cells that hold"
+        return (f"{cells} {named}: read as empty ({how})",)
 
     def emptied(self, piece: Piece) -> Piece:
         """Return a piece in which they are empty."""

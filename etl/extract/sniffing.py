@@ -22,6 +22,7 @@ from etl.extract.records import BadRecord, read_records
 _RECORDS: Final = 100
 _COLUMNS: Final = 60
 _QUOTES: Final = ('"', "'")
+_SHOWN: Final = 3
 _HALF: Final = 0.5
 _NEARLY_ALL: Final = 0.9
 _CROWDED_WORTH: Final = 0.25
@@ -36,15 +37,20 @@ def sniff(
     delimiter: str | None = None,
     quote: str | None = None,
     escape: str | None = None,
+    first_line: int = 1,
 ) -> Dialect:
     """Return the dialect of these physical lines (line ends included); commas where there is nothing to tell.
 
-    What is given is kept.
+    What is given is kept. ``first_line``: number of the first of them.
     """
 
     def read(candidate: str) -> _Reading:
         usual = Dialect(candidate, '"' if quote is None else quote, escape or "")
-        return _best_of(lines, usual, found_quote=quote is None, found_escape=escape is None)
+        plain = _Reading(lines, usual)
+        found = _best_of(lines, plain, found_quote=quote is None, found_escape=escape is None)
+        shown = sorted(plain.misfits - found.misfits)[:_SHOWN]
+        found.dialect = replace(found.dialect, shown_by=tuple(place + first_line for place in shown))
+        return found
 
     best = max(map(read, (delimiter,) if delimiter else DELIMITERS), key=lambda reading: reading.score)
     if delimiter or best.score:
@@ -61,12 +67,20 @@ class _Reading:
         self.dialect = dialect
         self.records: list[list[str]] = []
         self.faults = 0
-        records = read_records(iter(lines), dialect, holds_rows=self._holds_rows)
+        self._widths: list[tuple[int, int]] = []
+        records = read_records(iter(lines), dialect, first_line=0, holds_rows=self._holds_rows)
         for record in islice(records, _RECORDS):
             if isinstance(record, BadRecord):
                 self.faults += 1
+                self._widths.append((record.line, 0))
             else:
                 self.records.append(record[1])
+                self._widths.append((record[0], len(record[1])))
+
+    @property
+    def misfits(self) -> set[int]:
+        """Lines, from 0, whose records have other cells than the header."""
+        return {line for line, width in self._widths if width != self.width}
 
     @cached_property
     def width(self) -> int:
@@ -131,9 +145,9 @@ def _clearness(cell: str) -> float:
     return _CROWDED_WORTH if _CROWDED.search(stripped) else 1.0
 
 
-def _best_of(lines: Sequence[str], usual: Dialect, *, found_quote: bool, found_escape: bool) -> _Reading:
+def _best_of(lines: Sequence[str], plain: _Reading, *, found_quote: bool, found_escape: bool) -> _Reading:
     """Return the best reading by one delimiter: the usual one, unless the lines speak for another."""
-    plain = _Reading(lines, usual)
+    usual = plain.dialect
     evidence = _Evidence(lines, usual.delimiter)
     if not evidence.is_divided:
         return plain
