@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,14 @@ from typing import Any
 import openpyxl
 import pytest
 import xlsxwriter
+import xlwt
 from odf.opendocument import OpenDocumentSpreadsheet
 from odf.table import Table, TableCell, TableRow
 from odf.text import P
 
 from desk import Desk
 from etl.extract import open_source
+from etl.extract.compound_file import stream_of
 from etl.extract.number_format import identifier_format, is_identifier
 from sheet_parts import row, sheet, text, write
 from xlsb import write_xlsb
@@ -144,6 +147,71 @@ def test_a_binary_workbook_shows_its_formats(tmp_path: Path) -> None:
     people: list[list[Any]] = [["Email", "Zip", "Code"], ["ann@mapleshop.com", 1040, 42.0]]
     write_xlsb(tmp_path / "a.xlsb", people, formats={(1, 1): "00000", (1, 2): '"ID-"0000'})
     assert read(tmp_path / "a.xlsb")[0] == [("ann@mapleshop.com", "01040", "ID-0042")]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("error", [0x2A, 0x2B, 0x99])
+def test_an_old_workbook_shows_its_formats_and_errors(tmp_path: Path, error: int) -> None:
+    """Errors that the reader does not know included, which refuse the whole workbook."""
+    book = xlwt.Workbook()
+    book.add_sheet("Cover").write(0, 0, "Customers")
+    page = book.add_sheet("Kund\u00e9n")
+    for place, name in enumerate(("Email", "Zip", "Code", "Broken", "Points")):
+        page.write(0, place, name)
+    padded, named = xlwt.easyxf(num_format_str="00000"), xlwt.easyxf(num_format_str='"ID-"0000')
+    for line, (name, zip_code) in enumerate((("ann", 1040), ("bob", 2134.0), ("cy", 99950)), start=1):
+        for place, (cell, style) in enumerate(((f"{name}@a.co", None), (zip_code, padded), (42, named))):
+            page.write(line, place, cell, style) if style else page.write(line, place, cell)
+        page.write(line, 4, 0.1 + 0.2)
+    page.row(2).set_cell_error(3, 0x2A)
+    book.save(str(tmp_path / "a.xls"))
+    data = (tmp_path / "a.xls").read_bytes()
+    head = struct.pack("<HHHH", 0x205, 8, 2, 3)  # BoolErr of that cell
+    assert data.count(head) == 1
+    at = data.index(head) + len(head) + 2
+    (tmp_path / "a.xls").write_bytes(data[:at] + bytes([error]) + data[at + 1 :])
+    with open_source(tmp_path / "a.xls", sheet=2) as source:
+        (chunk,) = source.chunks()
+    assert [line[1:] for line in chunk.frame.itertuples(name=None)] == [
+        ("ann@a.co", "01040", "ID-0042", "", "0.3"),
+        ("bob@a.co", "02134", "ID-0042", "", "0.3"),
+        ("cy@a.co", "99950", "ID-0042", "", "0.3"),
+    ]
+    assert [(issue.line, issue.code, issue.column) for issue in chunk.issues] == [(3, "cell-error", "Broken")]
+
+
+@pytest.mark.parametrize("error", ["#0x2B", "#0x2C", "#0x99"])
+def test_an_error_that_nobody_knows_costs_its_cell_in_a_binary_workbook(tmp_path: Path, error: str) -> None:
+    write_xlsb(tmp_path / "a.xlsb", [["Email", "Name"], ["ann@a.co", error], ["bob@a.co", "Bob"]])
+    rows, issues, _, _ = read(tmp_path / "a.xlsb")
+    assert rows == [("ann@a.co", ""), ("bob@a.co", "Bob")]
+    assert issues == [(2, "cell-error", "Name")]
+
+
+def test_a_short_stream_of_a_compound_file_is_found_where_it_lies() -> None:
+    """Streams below 4,096 bytes lie in a stream of their own, in sectors of 64 bytes."""
+    free, end, table = 0xFFFFFFFF, 0xFFFFFFFE, 0xFFFFFFFD
+    names = ("Root Entry", "Workbook")
+    entries = b"".join(
+        name.encode("utf-16-le").ljust(64, b"\0")
+        + struct.pack("<HBB3I36xIQ", 2 * len(name) + 2, kind, 1, free, free, free, start, size)
+        for name, kind, start, size in ((names[0], 5, 2, 512), (names[1], 2, 1, 100))
+    )
+    header = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1".ljust(24, b"\0") + struct.pack("<HHHHH", 62, 3, 0xFFFE, 9, 6)
+    header = header.ljust(44, b"\0") + struct.pack("<IIIIIIIII", 1, 1, 0, 4096, 3, 1, end, 0, 0)
+    header += struct.pack("<108I", *[free] * 108)
+    sectors = [
+        struct.pack("<128I", table, end, end, end, *[free] * 124),
+        entries.ljust(512, b"\0"),
+        bytes(64) + b"a" * 64 + bytes(64) + b"b" * 36 + bytes(284),
+        struct.pack("<128I", end, 3, end, end, *[free] * 124),
+    ]
+    file = header + b"".join(sectors)
+    found = stream_of(file, ["Workbook"])
+    assert found is not None
+    assert found.data == b"a" * 64 + b"b" * 36
+    assert file[found.place(63) : found.place(63) + 1] + file[found.place(64) : found.place(64) + 1] == b"ab"
+    assert stream_of(file, ["Book"]) is None
 
 
 def open_document(path: Path, *lines: list[tuple[str, dict[str, str]]]) -> Path:

@@ -1,4 +1,4 @@
-"""Copies of workbooks in which one sheet is mended, cell by cell, so that their reader takes them. For .xlsx, .xlsb."""
+"""Copies of workbooks in which one sheet is mended, cell by cell, so that it can be read. For .xlsx, .xlsb and .xls."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
-from etl.extract import sheet_binary
+from etl.extract import sheet_biff, sheet_binary
 from etl.extract.sheet_xml import number_of, part_of, pieces
 
 UNSOUND: Final = (
@@ -135,6 +135,8 @@ def with_known_errors(path: Path, sheet: str, copy: Path) -> bool:
         yield known
 
     try:
+        if not zipfile.is_zipfile(path):
+            return sheet_biff.with_known_error_bytes(path, copy)
         with zipfile.ZipFile(path) as archive:
             is_binary = sheet_binary.WORKBOOK in archive.namelist()
             place = (sheet_binary.part_of if is_binary else part_of)(archive, sheet)

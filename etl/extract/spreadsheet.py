@@ -61,9 +61,6 @@ class SpreadsheetSource:
         notes += table.notes
         self.sha256 = digest_of(path)
         types = _types(self._rows[self._begin : self._end], width)
-        notes += _told_of_old_book(
-            path, [name for name, kind in zip(self._columns, types, strict=True) if kind == "number"]
-        )
         self._moments = [place for place, kind in enumerate(types) if kind == "datetime"]
         self._info = SourceInfo(
             name=path.name,
@@ -228,34 +225,35 @@ def _told(oddities: Oddities, header: int) -> list[str]:
     return notes
 
 
-def _told_of_old_book(path: Path, numbers: list[str]) -> list[str]:
-    """Say what cannot be known of a workbook (.xls): how its numbers are shown."""
-    with path.open("rb") as file:
-        is_old = file.read(4) == MAGICS[1]
-    if not numbers or not is_old:
-        return []
-    named = ", ".join(map(repr, numbers[:_FORMATS_SHOWN])) + (" and others" if len(numbers) > _FORMATS_SHOWN else "")
-    said = f"in .xls it cannot be known how numbers are shown (a 1040 as 01040): {named} are read as they are stored"
-    return [f"{said}; where zeros matter, save it as .xlsx"]
-
-
 def _read(path: Path, wanted: str | int | None) -> tuple[str, list[str], list[list[Any]]]:
     """Return the sheet's name, what to say of it, and its rows: blank ones, however many, take no room."""
-    with SheetReader() as reader:
-        names, shown = _sheets(reader, path)
-        for name in _candidates(names, shown, wanted, path):
-            rows, notes = _rows(reader, path, name)
-            if rows or wanted is not None:
-                return name, _told_of_sheets(name, names, shown) + notes, rows
+    mended = private_path(path.name)
+    try:
+        with SheetReader() as reader:
+            names, shown, readable = _sheets(reader, path, mended)
+            for name in _candidates(names, shown, wanted, path):
+                rows, notes = _rows(reader, path, readable, name)
+                if rows or wanted is not None:
+                    return name, _told_of_sheets(name, names, shown) + notes, rows
+    finally:
+        discard(mended)
     raise SourceError(
         "source-empty", f"{path.name} has no filled sheet", "Export it again; not even a header is there."
     )
 
 
-def _sheets(reader: SheetReader, path: Path) -> tuple[list[str], list[str]]:
-    """Return the names of all sheets, and of those that are not hidden."""
+def _sheets(reader: SheetReader, path: Path, mended: Path) -> tuple[list[str], list[str], Path]:
+    """Return the names of all sheets and of those that are not hidden, and the file to read."""
+    readable = path
     try:
-        sheets = reader.sheets(path)
+        try:
+            sheets = reader.sheets(path)
+        except ReaderError as fault:
+            # Of an .xls all sheets are read at once.
+            if fault.encrypted or fault.endless or not with_known_errors(path, "", mended):
+                raise
+            readable = mended
+            sheets = reader.sheets(mended)
     except ReaderError as fault:
         if fault.encrypted:
             raise SourceError(
@@ -268,7 +266,7 @@ def _sheets(reader: SheetReader, path: Path) -> tuple[list[str], list[str]]:
             f"{path.name} is no spreadsheet that can be read: another kind of archive, or damaged",
             "Open it in a spreadsheet program and save it again, as .xlsx or as CSV (UTF-8).",
         ) from None
-    return [name for name, _ in sheets], [name for name, is_shown in sheets if is_shown]
+    return [name for name, _ in sheets], [name for name, is_shown in sheets if is_shown], readable
 
 
 def _endless(path: Path) -> SourceError:
@@ -298,12 +296,13 @@ def _told_of_sheets(chosen: str, names: list[str], shown: list[str]) -> list[str
     return notes + ([f"hidden sheets: {', '.join(map(repr, hidden))}"] if hidden else [])
 
 
-def _rows(reader: SheetReader, path: Path, name: str) -> tuple[list[list[Any]], list[str]]:
+def _rows(reader: SheetReader, path: Path, readable: Path, name: str) -> tuple[list[list[Any]], list[str]]:
     """Return the rows of a sheet, and what to say of them. Raise :class:`SourceError`."""
     nearer, known = private_path(path.name), private_path(path.name)
     try:
         used = within_reason(path, name, nearer)
         notes = [] if used is path else ["blank cells, and cells far to the right of the table, are left out"]
+        used = readable if used is path else used
         try:
             return _dense(reader.rows(used, name)), notes
         except ReaderError as fault:
