@@ -7,6 +7,7 @@ are a dozen buffers, which pass from stage to stage, and between processes, as t
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from typing import Any, Final, Self, overload
 
 from etl.deferred import pa
@@ -15,19 +16,22 @@ from etl.model import Record
 DIGEST: Final = 16
 """Bytes of a fingerprint and of an identity."""
 
-_SCHEMA: Final = pa.schema(
-    [
-        pa.field("line", pa.int64(), nullable=False),
-        pa.field("body", pa.large_binary(), nullable=False),
-        pa.field("fingerprint", pa.binary(DIGEST), nullable=False),
-        pa.field("identity", pa.binary(DIGEST), nullable=False),
-        pa.field("email", pa.large_string()),
-        pa.field("phone_number", pa.large_string()),
-        pa.field("external_id", pa.large_string()),
-        pa.field("lists", pa.list_(pa.large_string())),
-        pa.field("clears", pa.bool_(), nullable=False),
-    ]
-)
+
+@cache
+def _schema() -> pa.Schema:
+    return pa.schema(
+        [
+            pa.field("line", pa.int64(), nullable=False),
+            pa.field("body", pa.large_binary(), nullable=False),
+            pa.field("fingerprint", pa.binary(DIGEST), nullable=False),
+            pa.field("identity", pa.binary(DIGEST), nullable=False),
+            pa.field("email", pa.large_string()),
+            pa.field("phone_number", pa.large_string()),
+            pa.field("external_id", pa.large_string()),
+            pa.field("lists", pa.list_(pa.large_string())),
+            pa.field("clears", pa.bool_(), nullable=False),
+        ]
+    )
 
 
 class Records(Sequence[Record]):
@@ -46,22 +50,22 @@ class Records(Sequence[Record]):
         """Return records as columns."""
         if isinstance(records, cls):
             return records
-        columns: Sequence[Sequence[Any]] = list(zip(*records, strict=True)) or [()] * len(_SCHEMA)
-        lists = [names or None for names in columns[_SCHEMA.get_field_index("lists")]]
-        return cls.from_columns({**dict(zip(_SCHEMA.names, columns, strict=True)), "lists": lists})
+        columns: Sequence[Sequence[Any]] = list(zip(*records, strict=True)) or [()] * len(_schema())
+        lists = [names or None for names in columns[_schema().get_field_index("lists")]]
+        return cls.from_columns({**dict(zip(_schema().names, columns, strict=True)), "lists": lists})
 
     @classmethod
     def from_columns(cls, columns: dict[str, Any]) -> Self:
         """Return records of columns by name, Arrow arrays of the right type or what makes them."""
         made = [
             column if isinstance(column, pa.Array) else pa.array(column, field.type)
-            for field, column in ((field, columns[field.name]) for field in _SCHEMA)
+            for field, column in ((field, columns[field.name]) for field in _schema())
         ]
-        return cls(pa.RecordBatch.from_arrays(made, schema=_SCHEMA))
+        return cls(pa.RecordBatch.from_arrays(made, schema=_schema()))
 
     def column(self, name: str) -> Any:
         """Return one column, an Arrow array."""
-        return self.batch.column(_SCHEMA.get_field_index(name))
+        return self.batch.column(_schema().get_field_index(name))
 
     @property
     def lines(self) -> list[int]:
@@ -74,8 +78,8 @@ class Records(Sequence[Record]):
 
     def with_fingerprints(self, fingerprints: Sequence[bytes]) -> Records:
         """Return the same records with other fingerprints."""
-        place = _SCHEMA.get_field_index("fingerprint")
-        return Records(self.batch.set_column(place, _SCHEMA.field(place), digests(fingerprints)))
+        place = _schema().get_field_index("fingerprint")
+        return Records(self.batch.set_column(place, _schema().field(place), digests(fingerprints)))
 
     def __len__(self) -> int:
         return int(self.batch.num_rows)
@@ -94,7 +98,7 @@ class Records(Sequence[Record]):
 
     def __iter__(self) -> Iterator[Record]:
         columns = [column.to_pylist() for column in self.batch.columns]
-        place = _SCHEMA.get_field_index("lists")
+        place = _schema().get_field_index("lists")
         columns[place] = [tuple(names) if names else () for names in columns[place]]
         return map(Record._make, zip(*columns, strict=True))
 

@@ -7,16 +7,19 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
+from etl import klaviyo, load, state
 from etl.config import DEFAULT_BASE_URL, Settings, load_settings
 from etl.config.base_url import host_of
-from etl.klaviyo import EVERY_REQUEST, Backoff, ExchangeHook, KlaviyoClient, check_features, check_key
-from etl.load import LoadTask, Pace
 from etl.model import Clock, Progress, ProgressHook
-from etl.pipeline.foretold import Plan
-from etl.state import Store
 from etl.version import VERSION
+
+if TYPE_CHECKING:
+    from etl.klaviyo import Backoff, ExchangeHook, KlaviyoClient
+    from etl.load import LoadTask, Pace
+    from etl.pipeline.foretold import Plan
+    from etl.state import Store
 
 
 class SystemClock:
@@ -108,7 +111,7 @@ class Context:
     agreed: bool = False
     should_stop: Callable[[], bool] = _never
     output: Path = Path("runs")
-    pace: Pace = field(default_factory=Pace)
+    pace: Pace = field(default_factory=load.Pace)
     transport: Any = None
     on_exchange: ExchangeHook | None = None
     on_commit: Callable[[str], None] | None = None
@@ -139,7 +142,7 @@ class Context:
 
     def open_store(self, *, create: bool = True, patience: float | None = None) -> Store:
         """Open the state. Raise :class:`etl.errors.StateError`. ``patience``: see :meth:`etl.state.Store.open`."""
-        return Store.open(
+        return state.Store.open(
             self.settings.state,
             clock=self.clock,
             create=create,
@@ -155,11 +158,11 @@ class Context:
         :class:`etl.errors.ConfigError` for an API revision that does not know what every request needs.
         ``backoff``: how often and how long reads are tried again.
         """
-        check_features(self.settings.revision, EVERY_REQUEST)
+        klaviyo.check_features(self.settings.revision, klaviyo.EVERY_REQUEST)
         if self.settings.base_url != DEFAULT_BASE_URL:
             self.say_host()
-        return KlaviyoClient(
-            key=check_key(self.settings.private_key),
+        return klaviyo.KlaviyoClient(
+            key=klaviyo.check_key(self.settings.private_key),
             revision=self.settings.revision,
             base_url=self.settings.base_url,
             clock=self.clock,
@@ -178,6 +181,6 @@ class Context:
 
     def task(self, store: Store, client: KlaviyoClient, run_id: str) -> LoadTask:
         """Return a run to be loaded, or looked at, in this context."""
-        return LoadTask(
+        return load.LoadTask(
             store, client, run_id, self.clock, self.rng, self.progress, self.announce, self.should_stop, self.pace
         )

@@ -8,12 +8,11 @@ from typing import Any, Final
 
 import orjson
 
-from etl.extract import SHEET_TYPES, delimiter_named
+from etl import extract
+from etl import report as reports
 from etl.model import Outcome
 from etl.printable import printable_json
-from etl.report import Report, build_report, places_of, render_html, render_json, render_text
-from etl.report.rejects import write_rejects
-from etl.report.rejects_book import MOST_ROWS, write_rejects_book
+from etl.report import Report, build_report, places_of
 from etl.state import Run, Store
 from etl.whole_file import whole_file, write_whole
 
@@ -33,9 +32,9 @@ def write_folder(store: Store, run_id: str, output: Path, announce: Callable[[st
     beside = _rows_beside(store, run, report)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_whole(folder / "report.txt", render_text(report).encode(), private=False)
-        write_whole(folder / "report.json", render_json(report).encode(), private=False)
-        write_whole(folder / "report.html", render_html(report, tuple(beside)).encode(), private=False)
+        write_whole(folder / "report.txt", reports.render_text(report).encode(), private=False)
+        write_whole(folder / "report.json", reports.render_json(report).encode(), private=False)
+        write_whole(folder / "report.html", reports.render_html(report, tuple(beside)).encode(), private=False)
         write_whole(folder / "manifest.json", _manifest(report, run), private=False)
         for name, warnings in beside.items():
             write_rejects_file(store, run, folder / name, warnings=warnings)
@@ -59,11 +58,11 @@ def _rows_beside(store: Store, run: Run, report: Report) -> dict[str, bool]:
     if report.cells_left_out:
         counts["warnings"] = store.count_warned(run.id)
     # A source that is a workbook comes back as one too, as far as a sheet can hold the rows.
-    sheet = SHEET_TYPES in run.details.get("source_facts", {})
+    sheet = extract.SHEET_TYPES in run.details.get("source_facts", {})
     return {
         f"{stem}{suffix}": stem == "warnings"
         for stem, count in counts.items()
-        for suffix, wanted in ((".xlsx", sheet and count <= MOST_ROWS), (".csv", True))
+        for suffix, wanted in ((".xlsx", sheet and count <= reports.MOST_ROWS), (".csv", True))
         if count and wanted
     }
 
@@ -88,14 +87,14 @@ def write_rejects_file(store: Store, run: Run, path: Path, *, warnings: bool = F
     places = places_of(run)
     with whole_file(path) as at:
         if path.suffix.lower() == ".xlsx":
-            types = facts.get(SHEET_TYPES, "").split()
-            return write_rejects_book(
+            types = facts.get(extract.SHEET_TYPES, "").split()
+            return reports.write_rejects_book(
                 at, headers, rows, types=types, overflow=overflow, places=places, values=warnings, run=run.id
             )
         # With its mark, Excel takes UTF-8 for what it is; the delimiter is the one that its user's Excel knows.
         with at.open("w", encoding="utf-8-sig", newline="") as out:
-            delimiter = delimiter_named(facts.get("delimiter", ""))
-            return write_rejects(
+            delimiter = extract.delimiter_named(facts.get("delimiter", ""))
+            return reports.write_rejects(
                 out, headers, rows, overflow=overflow, places=places, delimiter=delimiter, values=warnings
             )
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from etl.load import Foresight
+if TYPE_CHECKING:
+    from etl.load import Foresight
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,13 @@ if TYPE_CHECKING:
     from etl.report.html import render_html
     from etl.report.model import MOST_MERGES, BatchTotals, IssueGroup, Merges, Observed, Phase, Report, Tally
     from etl.report.plan_text import render_plan
-    from etl.report.rejects import guard
+    from etl.report.rejects import guard, write_rejects
+    from etl.report.rejects_book import MOST_ROWS, write_rejects_book
     from etl.report.text import consent_words, render_text, table, timestamp
 
 __all__ = [
     "MOST_MERGES",
+    "MOST_ROWS",
     "BatchTotals",
     "IssueGroup",
     "Merges",
@@ -35,6 +37,8 @@ __all__ = [
     "report_document",
     "table",
     "timestamp",
+    "write_rejects",
+    "write_rejects_book",
 ]
 
 __getattr__ = exports(
@@ -45,7 +49,8 @@ __getattr__ = exports(
         "html": ("render_html",),
         "model": ("MOST_MERGES", "BatchTotals", "IssueGroup", "Merges", "Observed", "Phase", "Report", "Tally"),
         "plan_text": ("render_plan",),
-        "rejects": ("guard",),
+        "rejects": ("guard", "write_rejects"),
+        "rejects_book": ("MOST_ROWS", "write_rejects_book"),
         "text": ("consent_words", "render_text", "table", "timestamp"),
     },
 )

@@ -26,7 +26,7 @@ Former = Callable[[bytes], tuple[bytes, bytes]]
 
 _GROUPS: Final = 5_000
 """Groups of rows that are read together."""
-_WAYS: Final = np.uint64(0b11)
+_WAYS: Final = 0b11
 _DONE: Final = (
     f"UPDATE rows SET outcome = '{Outcome.UNCHANGED}', step = 'done', unchanged = 1 "  # noqa: S608 - an enum of ours
     "WHERE run = ? AND line = ? AND outcome IS NULL AND step = 'import'"
@@ -48,7 +48,7 @@ class AlikeTable(Database):
         for lines, digests in self._identities(run_id):
             order = np.lexsort((lines, digests[:, 0]))
             breaks = np.flatnonzero(np.diff(digests[order, 0]) != 0) + 1
-            ways = np.split(digests[order, 1] & _WAYS, breaks)
+            ways = np.split(digests[order, 1] & np.uint64(_WAYS), breaks)
             groups = np.split(lines[order], breaks)
             mixed = [group for group, way in zip(groups, ways, strict=True) if len(way) > 1 and (way != way[0]).any()]
             yield from self._read_groups(run_id, mixed)

@@ -19,8 +19,6 @@ from etl.state.engine import CommitHook, reading, transaction
 
 _T = TypeVar("_T")
 
-_UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, OverflowError, MemoryError, pa.ArrowException)
-
 SLICE = 1000
 """Values per ``IN (...)``: far below every database's limit of parameters."""
 
@@ -53,7 +51,15 @@ class Database:
         with reading(self._engine) as connection:
             try:
                 yield connection
-            except _UNREADABLE as error:
+            except (
+                ValueError,
+                TypeError,
+                LookupError,
+                AttributeError,
+                OverflowError,
+                MemoryError,
+                pa.ArrowException,
+            ) as error:
                 # What is decoded inside was encoded by us: if it cannot be read, somebody else wrote over it.
                 raise StateError(
                     "state-damaged",

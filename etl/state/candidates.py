@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Iterator
-from typing import Final
+from typing import Final, TypeAlias
 
 import orjson
 import sqlalchemy as sa
@@ -23,7 +23,7 @@ _TOGETHER: Final = 20_000
 _COMPARED: Final = 2_000_000
 """Hashes compared at once, about."""
 
-Hashes = npt.NDArray[np.int64]
+Hashes: TypeAlias = "npt.NDArray[np.int64]"
 
 
 class CandidateTable(Database):

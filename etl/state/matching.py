@@ -11,7 +11,7 @@ import itertools
 import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -24,9 +24,8 @@ _RANGE: Final = 1_200_000
 _PIECES: Final = 16
 """In so many pieces they are read."""
 _BYTES: Final = 256
-_LOWEST: Final = np.uint64(_BYTES - 1)
 
-Mask = npt.NDArray[np.bool_]
+Mask: TypeAlias = "npt.NDArray[np.bool_]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +37,7 @@ class DigestRange:
 
     def mask(self, digests: Digests) -> Mask:
         """Which digests are in the range."""
-        first = digests[:, 0] & _LOWEST
+        first = digests[:, 0] & np.uint64(_BYTES - 1)
         return np.asarray((first >= self.low) & (first < self.high))
 
     def pieces(self) -> Iterator[DigestRange]:

@@ -8,7 +8,7 @@ source holds besides.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 import sqlalchemy as sa
 
@@ -20,9 +20,9 @@ from etl.state.base import Database
 from etl.state.packing import HASHED, hashes_of_any
 from etl.state.records import read_blocks
 
-_HASH: Final = np.dtype("<i8")
+_HASH: Final = "<i8"
 
-Hashes = npt.NDArray[np.int64]
+Hashes: TypeAlias = "npt.NDArray[np.int64]"
 
 
 class Said(NamedTuple):

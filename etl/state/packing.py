@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
-from typing import Any, Final
+from functools import cache, cached_property
+from typing import Any, Final, TypeAlias
 
 import orjson
 
@@ -24,16 +24,20 @@ BLOCK: Final = 4_096
 HASHED: Final = ("email", "phone_number", "external_id")
 """Identifiers in the order of a block's hashes."""
 
-Lines = npt.NDArray[np.int64]
-Places = npt.NDArray[np.intp]
-Digests = npt.NDArray[np.uint64]
+Lines: TypeAlias = "npt.NDArray[np.int64]"
+Places: TypeAlias = "npt.NDArray[np.intp]"
+Digests: TypeAlias = "npt.NDArray[np.uint64]"
 """Two halves of 64 bits a digest, shape (n, 2)."""
 
-_LINE: Final = np.dtype("<i8")
-_SIZE: Final = np.dtype("<i4")
-_HALF: Final = np.dtype("<u8")
-_CODEC: Final = pa.Codec("zstd", 1)
+_LINE: Final = "<i8"
+_SIZE: Final = "<i4"
+_HALF: Final = "<u8"
 _PHONE: Final = r"^\+[1-9][0-9]{0,17}$"
+
+
+@cache
+def _codec() -> pa.Codec:
+    return pa.Codec("zstd", 1)
 
 
 class Block:
@@ -114,7 +118,7 @@ class Block:
         if _checksum(self._parts["lines"], sizes, packed[DIGEST:]) != packed[:DIGEST]:
             raise ValueError("a block of records is damaged")
         ends = np.cumsum(np.frombuffer(sizes, _SIZE), dtype=np.int64)
-        data = _CODEC.decompress(packed[DIGEST:], int(ends[-1]) if len(ends) else 0, asbytes=True)
+        data = _codec().decompress(packed[DIGEST:], int(ends[-1]) if len(ends) else 0, asbytes=True)
         found = {
             line: data[start:end]
             for line, start, end in zip(
@@ -152,7 +156,7 @@ def pack_records(records: Records) -> Iterator[dict[str, Any]]:
         lines = part.column("line").to_numpy()
         sizes = pc.binary_length(part.column("body")).to_numpy().astype(_SIZE).tobytes()
         packed_lines = lines.astype(_LINE).tobytes()
-        bodies = _CODEC.compress(_cells(part.column("body")), asbytes=True)
+        bodies = _codec().compress(_cells(part.column("body")), asbytes=True)
         yield {
             "first_line": int(lines[0]),
             "last_line": int(lines[-1]),

@@ -7,7 +7,7 @@ which a list of a million meets once in a million times, somebody stays on it wh
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple, Self
+from typing import NamedTuple, Self, TypeAlias
 
 from etl.deferred import np, npt
 from etl.state.base import Database
@@ -18,7 +18,7 @@ from etl.state.records import read_blocks
 Identified = Sequence[tuple[str | None, ...]]
 """People, each as its identifiers in the order e-mail, phone, external id."""
 
-Hashes = npt.NDArray[np.int64]
+Hashes: TypeAlias = "npt.NDArray[np.int64]"
 
 
 class People(NamedTuple):
