@@ -22,7 +22,7 @@ def desk(tmp_path: Path) -> Desk:
 
 
 def with_revision(desk: Desk, revision: str) -> None:
-    desk.context = replace(desk.context, settings=desk.context.settings.model_copy(update={"revision": revision}))
+    desk.context = replace(desk.context, settings=replace(desk.context.settings, revision=revision))
 
 
 @pytest.mark.parametrize("revision", ["2026-04-15", "2025-10-15", "2026-07-14"])

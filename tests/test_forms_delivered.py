@@ -6,6 +6,7 @@ import json
 import random
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -281,7 +282,7 @@ def test_an_opt_out_by_profile_id_alone_outlives_the_profile(context: Context, s
 
 def test_events_of_two_states_have_their_own_names(context: Context, sandbox: SandboxServer, tmp_path: Path) -> None:
     """Klaviyo keeps the first of two events of one name: the second would be lost, and was answered 200."""
-    other = Context(context.settings.model_copy(update={"state": str(tmp_path / "other.db")}), clock=context.clock)
+    other = Context(replace(context.settings, state=str(tmp_path / "other.db")), clock=context.clock)
     order = {"metric": "Placed Order", "profile": {"email": "ann@mapleshop.com"}, "value": 10}
     for where in (context, other):
         with Serving(where, patience=20) as client:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -110,12 +111,12 @@ def test_delivery_goes_on_after_a_bug_of_ours(
 
 
 def test_a_key_that_is_refused_is_said(context: Context, sandbox: SandboxServer) -> None:
-    wrong = context.settings.model_copy(update={"private_key": "pk_0123456789abcdef"})
+    wrong = replace(context.settings, private_key="pk_0123456789abcdef")
     with Serving(Context(wrong, clock=QuickClock()), patience=5.0) as client:
         answer = client.post("/profiles", json={"profile": ANN}, headers=AUTH)
         assert (answer.status_code, answer.json()["waiting"]) == (202, "key-refused")
         assert is_ill(client, "key-refused")
-    missing = context.settings.model_copy(update={"private_key": None})
+    missing = replace(context.settings, private_key=None)
     with Serving(Context(missing, clock=QuickClock()), patience=0.1) as client:
         wait_until(lambda: is_ill(client, "key-missing"))
     with Serving(context) as client:

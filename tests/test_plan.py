@@ -75,7 +75,7 @@ def test_run_shows_the_same_before_it_first_writes_to_an_account(desk: Desk, tmp
     half_known(desk)
     told: list[pipeline.Plan] = []
     # Another state: as far as this one knows, nothing was ever written to the account.
-    fresh = replace(desk.context, settings=desk.context.settings.model_copy(update={"state": str(tmp_path / "new.db")}))
+    fresh = replace(desk.context, settings=replace(desk.context.settings, state=str(tmp_path / "new.db")))
     planned = pipeline.plan(desk.source, desk.mapping, context=fresh)
     writes = desk.writes
     with pytest.raises(UsageError, match="Nothing was sent"):

@@ -116,7 +116,7 @@ def test_run_and_plan_and_doctor_say_how_the_revision_stands(desk: Desk, revisio
     """The desk's clock stands at January 2027."""
     told: list[str] = []
     context = desk.process(announce=told.append)
-    context = replace(context, settings=context.settings.model_copy(update={"revision": revision}))
+    context = replace(context, settings=replace(context.settings, revision=revision))
     desk.write(1)
     plan = pipeline.plan(desk.source, desk.mapping, context=context)
     pipeline.run(desk.source, desk.mapping, context=context, verify="none")

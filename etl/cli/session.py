@@ -94,7 +94,7 @@ def _rehearsal(settings: Settings, lists: tuple[str, ...], console: Console) -> 
     data = Path(SANDBOX_DATA)
     with sandbox.SandboxServer(sandbox.SandboxSettings(path=data, lists=lists)) as server:
         console.say(f"Rehearsal: a local Klaviyo answers at {server.url}, its data is in {data}. Nothing leaves here.")
-        yield settings.model_copy(update={"private_key": sandbox.SANDBOX_KEY, "base_url": server.url})
+        yield replace(settings, private_key=sandbox.SANDBOX_KEY, base_url=server.url)
 
 
 def find_mapping(file: str | None, given: Path | None) -> Path:
@@ -187,13 +187,6 @@ def _for_sandbox(rules: _Rules, folder: Path | None) -> _Rules:
     # The sandbox is never the account that the mapping expects.
     guards = rules.guards.model_copy(update={"expect_account": None})
     return rules.model_copy(update={"guards": guards, "source": source})
-
-
-def with_list(session_context: Context, wanted: str | None) -> Context:
-    """Return the context with the list of the command line in its settings."""
-    if wanted is None:
-        return session_context
-    return replace(session_context, settings=session_context.settings.model_copy(update={"list": wanted}))
 
 
 def _asking(common: Common, console: Console, signals: Signals) -> dict[str, Any]:

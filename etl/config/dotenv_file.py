@@ -10,8 +10,6 @@ import re
 from pathlib import Path
 from typing import Final
 
-from dotenv import dotenv_values
-
 from etl.errors import ConfigError
 
 DOTENV: Final = Path(".env")
@@ -27,6 +25,8 @@ def read_dotenv(path: Path | None) -> dict[str, str]:
     """
     if path is None or not path.is_file():
         return {}
+    from dotenv import dotenv_values  # noqa: PLC0415 - most folders have no such file
+
     try:
         found = dotenv_values(path, interpolate=False)
     except (OSError, UnicodeDecodeError):

@@ -3,41 +3,63 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping as AbstractMapping
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from pydantic import Field, ValidationError, field_validator
-
-from etl.config.base import Model
 from etl.config.base_url import check_base_url
 from etl.config.dotenv_file import DOTENV, read_dotenv
-from etl.config.user_settings import load_user_settings
 from etl.errors import ConfigError
 
 DEFAULT_REVISION: Final = "2026-10-15"
 DEFAULT_BASE_URL: Final = "https://a.klaviyo.com"
+_REVISION: Final = re.compile(r"\d{4}-\d{2}-\d{2}(\.pre)?", re.ASCII)
+_MOST_WORKERS: Final = 16
+_NO_NUMBER: Final = -1
+"""Stands for what is no number, and is refused like one that is out of range."""
 
 
-class Settings(Model):
-    """What comes from flags, environment and ``.env``: flag > environment > ``.env`` > default."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What comes from flags, environment and ``.env``: flag > environment > ``.env`` > default.
 
-    private_key: str | None = Field(None, repr=False)
-    revision: str = Field(DEFAULT_REVISION, pattern=r"^\d{4}-\d{2}-\d{2}(\.pre)?$")
+    Every command needs it, the short ones too, and importing pydantic takes longer than they do: a dataclass.
+    """
+
+    private_key: str | None = field(default=None, repr=False)
+    revision: str = DEFAULT_REVISION
     base_url: str = DEFAULT_BASE_URL
-    state: str = Field("klaviyo-etl.db", repr=False)
+    state: str = field(default="klaviyo-etl.db", repr=False)
     list: str | None = None
-    workers: int | None = Field(None, ge=0, le=16)
+    workers: int | None = None
     """Processes that judge rows beside the main one; ``None``: one less than cores, at most three."""
     from_dotenv: tuple[str, ...] = ()
     """Variables besides the key that a ``.env`` in the folder decided: they are said."""
 
-    @field_validator("revision")
-    @classmethod
-    def _day_of_the_calendar(cls, revision: str) -> str:
-        date.fromisoformat(revision.removesuffix(".pre"))
-        return revision
+    def __post_init__(self) -> None:
+        """Raise :class:`ConfigError` for a revision that is no date, or too many workers."""
+        faults = [] if _is_revision(self.revision) else ["revision"]
+        if self.workers is not None and not 0 <= self.workers <= _MOST_WORKERS:
+            faults.append("workers")
+        if faults:
+            raise ConfigError(
+                "setting-invalid",
+                f"{', '.join(_ENVIRONMENT[name] for name in faults)} is not valid",
+                "A revision is a date such as 2026-10-15, a number of workers from 0 to 16.",
+            )
+
+
+def _is_revision(text: str) -> bool:
+    if not _REVISION.fullmatch(text):
+        return False
+    try:
+        date.fromisoformat(text.removesuffix(".pre"))
+    except ValueError:
+        return False
+    return True
 
 
 def environment(environ: AbstractMapping[str, str] | None = None, *, dotenv: Path | None = DOTENV) -> dict[str, str]:
@@ -68,23 +90,25 @@ def load_settings(
     environ = os.environ if environ is None else environ
     flags = flags or {}
     file = read_dotenv(dotenv)
-    values: dict[str, str | tuple[str, ...]] = {}
+    values: dict[str, Any] = {}
     told: list[str] = []
-    for field, variable in _ENVIRONMENT.items():
-        chosen = flags.get(field) or environ.get(variable) or file.get(variable)
+    for name, variable in _ENVIRONMENT.items():
+        chosen = flags.get(name) or environ.get(variable) or file.get(variable)
         if chosen:
-            values[field] = chosen
-        if chosen and not flags.get(field) and not environ.get(variable) and field != "private_key":
+            values[name] = chosen
+        if chosen and not flags.get(name) and not environ.get(variable) and name != "private_key":
             told.append(variable)
+    if "workers" in values:
+        values["workers"] = _number(values["workers"])
     if "base_url" in values and not flags.get("base_url"):
-        check_base_url(str(values["base_url"]), load_user_settings(environ).allow_base_url)
+        from etl.config.user_settings import load_user_settings  # noqa: PLC0415 - brings pydantic, and is seldom needed
+
+        check_base_url(values["base_url"], load_user_settings(environ).allow_base_url)
+    return Settings(**values, from_dotenv=tuple(told))
+
+
+def _number(text: str) -> int:
     try:
-        return Settings.model_validate({**values, "from_dotenv": tuple(told)})
-    except ValidationError as error:
-        fields = {str(fault["loc"][0]) for fault in error.errors()}
-        names = ", ".join(_ENVIRONMENT[field] for field in sorted(fields))
-        raise ConfigError(
-            "setting-invalid",
-            f"{names} is not valid",
-            "A revision is a date such as 2026-10-15, a number of workers from 0 to 16.",
-        ) from None
+        return int(text)
+    except ValueError:
+        return _NO_NUMBER
