@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from functools import partial
 from pathlib import Path
@@ -52,7 +53,8 @@ def init(
     """Look at FILE (or several, or a query) and write its mapping.
 
     Known exports are recognised (HubSpot, Salesforce, Shopify, Mailchimp, WooCommerce, Magento, Klaviyo); other headers
-    are matched in several languages, types and date formats are told from the cells. On a terminal it asks where it is
+    are matched in several languages, types and date formats are told from the cells. An orders export becomes a mapping
+    of events, unless --preset names one of profiles. On a terminal it asks where it is
     not sure; with --yes it never asks, takes the safe choice, and says so. Nothing is sent.
 
     \b
@@ -75,9 +77,10 @@ def init(
         raise UsageError("file-unwritable", f"{path} cannot be written: {error.strerror}", "Choose another.") from error
     if not common.quiet:
         out(summary(proposal))
-    source = "" if file is None or len(files) > 1 else f"{file} "
-    named = "" if len(files) == 1 and path == Path(files[0]).with_suffix(".toml") else f"-m {path} "
-    out(f"\nWritten: {path}. Next: klaviyo-etl check {source}{named}".rstrip())
+    source = "" if file is None or len(files) > 1 else f"{shlex.quote(file)} "
+    named = "" if len(files) == 1 and path == Path(files[0]).with_suffix(".toml") else f"-m {shlex.quote(str(path))} "
+    command = f"events {source}{named}--check" if proposal.event else f"check {source}{named}".rstrip()
+    out(f"\nWritten: {path}. Next: klaviyo-etl {command}")
 
 
 def _rule(file: str | None, sheet: str | None, url: str | None, query: str | None) -> SourceRule:

@@ -33,6 +33,8 @@ def summary(proposal: Proposal) -> str:
     lines = []
     if proposal.preset is not None:
         lines.append(f"{proposal.preset.name}: {100 * proposal.preset_share:.0f} % of the columns are known.\n")
+    if proposal.export:
+        lines.append(f"{proposal.export}\n")
     lines.append(_fitting([_HEADINGS, *_rows(proposal)], width()))
     left = [column for column in proposal.columns if column.rule is None]
     if left:

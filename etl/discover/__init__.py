@@ -3,7 +3,15 @@
 from etl.discover.drafts import Ask, Probes, Question
 from etl.discover.presets import Preset, load_presets, recognise
 from etl.discover.profiling import ColumnFacts, Profiler
-from etl.discover.proposal import Advice, ColumnProposal, NobodyFoundError, Proposal, propose
+from etl.discover.proposal import (
+    Advice,
+    ColumnProposal,
+    NobodyFoundError,
+    Proposal,
+    identifies,
+    propose,
+    propose_events,
+)
 from etl.discover.writing import mapping_text
 
 __all__ = [
@@ -17,8 +25,10 @@ __all__ = [
     "Profiler",
     "Proposal",
     "Question",
+    "identifies",
     "load_presets",
     "mapping_text",
     "propose",
+    "propose_events",
     "recognise",
 ]

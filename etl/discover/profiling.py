@@ -83,6 +83,11 @@ class Profiler:
         """Rows seen."""
         return self._rows
 
+    @property
+    def beginning(self) -> pd.DataFrame:
+        """The first rows, whole: headers as columns, at most a thousand of them."""
+        return pd.concat(self._first) if self._first else pd.DataFrame(columns=list(self._headers), dtype="str")
+
     def facts(self) -> list[ColumnFacts]:
         """Return what was learnt, column by column."""
         parts = [*self._first, *([self._spread] if self._spread is not None else [])]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from etl.config import (
     CONSENT_DATES,
@@ -22,9 +22,14 @@ from etl.discover import permissions, postal
 from etl.discover.countries import CountryFinding, find_country, gather, local_numbers
 from etl.discover.drafts import Ask, Draft, Probes, Question
 from etl.discover.headers import target_of
+from etl.discover.orders import orders_in
 from etl.discover.presets import Preset
 from etl.discover.profiling import ColumnFacts
-from etl.discover.types import Guess, infer, share
+from etl.discover.readings import two_readings
+from etl.discover.types import infer, share
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _GOOD: Final = 0.9
 _USUAL: Final = 0.5
@@ -61,7 +66,7 @@ class Advice:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A whole mapping to be."""
+    """A whole mapping to be; ``event``, where it is one of events: its keys. ``export``: what kind of export it is."""
 
     columns: tuple[ColumnProposal, ...]
     preset: Preset | None
@@ -73,6 +78,8 @@ class Proposal:
     advice: tuple[Advice, ...] = ()
     computed: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     every_row: str | None = None
+    event: Mapping[str, Any] = field(default_factory=dict)
+    export: str = ""
 
 
 class NobodyFoundError(ValueError):
@@ -127,6 +134,42 @@ def propose(
         computed=permissions.kept_dates(drafts, probes),
         every_row=_of_every_row(name, drafts, answer),
     )
+
+
+def propose_events(facts: Sequence[ColumnFacts], sample: pd.DataFrame, probes: Probes, ask: Ask) -> Proposal | None:
+    """Propose a mapping of events for an orders export, ``None`` for any other source. ``sample``: the first rows."""
+    advice: list[Advice] = []
+
+    def answer(question: Question) -> str:
+        chosen = ask(question)
+        if chosen == question.safe and question.about != "orders":
+            advice.append(Advice(question.about, f"{question.text} Taken: {question.choices[chosen]}."))
+        return chosen
+
+    found = orders_in(facts, sample, probes, answer)
+    if found is None:
+        return None
+    for draft in found.drafts:
+        _judge(draft, probes, None, by_row=False)
+    return Proposal(
+        columns=tuple(ColumnProposal(draft.facts, draft.rule, draft.why, draft.valid) for draft in found.drafts),
+        preset=None,
+        preset_share=0.0,
+        country=None,
+        country_column=None,
+        profile={},
+        rows=facts[0].rows if facts else 0,
+        advice=(*(Advice(*each) for each in found.said), *advice),
+        event=found.event,
+        export=found.name,
+    )
+
+
+def identifies(facts: Sequence[ColumnFacts], preset: Preset | None, probes: Probes) -> int:
+    """Return how well the columns say who somebody is: 2 with an e-mail or a phone, 1 with an id, else 0."""
+    drafts = [_draft(column, preset, probes) for column in facts]
+    there = {draft.rule["to"] for draft in drafts if draft.rule is not None}
+    return 2 if there & {"email", "phone_number"} else int("external_id" in there)
 
 
 def _draft(facts: ColumnFacts, preset: Preset | None, probes: Probes) -> Draft:
@@ -245,13 +288,6 @@ def _some_cells(drafts: Sequence[Draft]) -> dict[str, str]:
     return {draft.facts.header: ", ".join(list(dict.fromkeys(draft.facts.cells))[:_SHOWN_CELLS]) for draft in drafts}
 
 
-def _telling(rules: Sequence[Mapping[str, Any]], cells: Sequence[str], probes: Probes) -> list[str]:
-    """Return some cells that these rules read in different ways."""
-    some = list(dict.fromkeys(cells))[:_MOST_LOOKED_AT]
-    different = [cell for cell in some if len({probes.made(dict(rule), cell) for rule in rules}) > 1]
-    return (different or some)[:_SHOWN_CELLS]
-
-
 def _ask_who_agreed(drafts: Sequence[Draft], ask: Ask) -> None:
     """Decide about columns that say who agreed; with a consent goes its date, where a column has one."""
     there = {draft.rule["to"] for draft in drafts if draft.rule is not None}
@@ -348,7 +384,7 @@ def _type(draft: Draft, probes: Probes, ask: Ask) -> None:
     if guess.others:
         choices = {str(place): _spoken(other) for place, other in enumerate(guess.others, 1)}
         choices["text"] = "leave it as text"
-        chosen = ask(_two_readings(draft, guess, choices, {"type": "text"}, probes))
+        chosen = ask(two_readings(draft, guess, choices, {"type": "text"}, probes))
         if chosen != "text":
             rule |= guess.others[int(chosen) - 1]
     if rule.get("type") == "date":
@@ -361,24 +397,9 @@ def _type_amount(draft: Draft, rule: dict[str, Any], probes: Probes, ask: Ask) -
     if guess.others:
         choices = {str(place): _spoken({**other, "type": "money"}) for place, other in enumerate(guess.others, 1)}
         choices["open"] = "leave out the amounts that can be read in two ways"
-        chosen = ask(_two_readings(draft, guess, choices, {"type": "money"}, probes))
+        chosen = ask(two_readings(draft, guess, choices, {"type": "money"}, probes))
         if chosen != "open":
             rule["decimal"] = guess.others[int(chosen) - 1]["decimal"]
-
-
-def _two_readings(
-    draft: Draft, guess: Guess, choices: Mapping[str, str], otherwise: dict[str, Any], probes: Probes
-) -> Question:
-    """Return the question which of several readings is meant; the last of ``choices`` is the safe one."""
-    *_, safe = choices
-    read = [*guess.others, otherwise]
-    telling = _telling(guess.others, draft.facts.cells, probes)
-    cells = {
-        choice: ", ".join(f"{cell} → {probes.made(rule, cell)}" for cell in telling)
-        for choice, rule in zip(choices, read, strict=True)
-    }
-    text = f"{draft.facts.header!r}: {guess.evidence}."
-    return Question(draft.facts.header, text, choices, safe, cells=cells)
 
 
 def _judge(draft: Draft, probes: Probes, country: str | None, *, by_row: bool) -> None:

@@ -17,6 +17,8 @@ _WIDTH: Final = 110
 def mapping_text(proposal: Proposal, *, source: Mapping[str, Any], name: str) -> str:
     """Return the file. ``source``: keys of [source]; ``name``: what people call the source."""
     parts = [_head(proposal, name), _section("source", source)]
+    if proposal.event:
+        parts.append(_section("event", proposal.event) + _EVENT)
     defaults = {"country": proposal.country, "country_column": proposal.country_column}
     if any(defaults.values()):
         parts.append(_section("defaults", {key: value for key, value in defaults.items() if value}))
@@ -27,15 +29,20 @@ def mapping_text(proposal: Proposal, *, source: Mapping[str, Any], name: str) ->
         parts.append(_section("consent", {"every_row": proposal.every_row}))
     if proposal.profile:
         parts.append(_section("profile", proposal.profile))
-    parts.append(_LOAD)
+    parts.append(_GUARDS if proposal.event else _LOAD + "\n" + _GUARDS)
     return "\n".join(parts)
 
 
+_EVENT: Final = """\
+# items_as = "Ordered Product"   # and one more event for each item
+# currency = "EUR"               # of amounts whose row names none
+"""
 _LOAD: Final = """\
 [load]
 # list = "Newsletter"        # every row is added to this list; without one, profiles only
 # only_changed = true        # for a nightly run: rows that equal the last confirmed import are not sent
-
+"""
+_GUARDS: Final = """\
 [guards]
 # max_rejected_percent = 5   # stops a bad export before anything is sent
 # min_rows = 100
@@ -50,6 +57,9 @@ def _head(proposal: Proposal, name: str) -> str:
         lines.append(
             f"Recognised: {proposal.preset.name} ({100 * proposal.preset_share:.0f} % of the columns are known)."
         )
+    if proposal.event:
+        known = f"Recognised: {proposal.export}. " if proposal.export else ""
+        lines.append(f"{known}A mapping of events: klaviyo-etl events FILE takes it, see docs/events.md.")
     lines.append("Every line says how full its column is, and which share of its cells the import would take.")
     lines += [f"{'Taken' if advice.sure else 'Not sure'}: {_one_line(advice.text)}" for advice in proposal.advice]
     return "".join(f"# {part}\n" for line in lines for part in textwrap.wrap(line, _WIDTH))

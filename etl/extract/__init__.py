@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from etl.extract.private import PrivateFileSource, deleted_on_error
     from etl.extract.remote import file_name, is_remote, masked
     from etl.extract.shapes import HEADER_DOUBTFUL, HEADER_ROW
+    from etl.extract.sheet_names import shown_sheets
     from etl.extract.spreadsheet import SHEET_TYPES
     from etl.extract.sql import SqlSource, open_query, query_key
     from etl.extract.sql_engine import server_of
@@ -44,6 +45,7 @@ __all__ = [
     "open_source",
     "query_key",
     "server_of",
+    "shown_sheets",
     "text_frame",
     "variable",
 ]
@@ -59,6 +61,7 @@ __getattr__ = exports(
         "private": ("PrivateFileSource", "deleted_on_error"),
         "remote": ("file_name", "is_remote", "masked"),
         "shapes": ("HEADER_DOUBTFUL", "HEADER_ROW"),
+        "sheet_names": ("shown_sheets",),
         "spreadsheet": ("SHEET_TYPES",),
         "sql": ("SqlSource", "open_query", "query_key"),
         "sql_engine": ("server_of",),

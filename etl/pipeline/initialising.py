@@ -10,25 +10,24 @@ from typing import Any
 
 import pyarrow as pa
 
-from etl.config import ColumnRule, Mapping, SourceRule, parse_mapping
+from etl.config import ColumnRule, SourceRule, parse_event_mapping, parse_mapping
 from etl.discover import (
-    Advice,
     Ask,
     NobodyFoundError,
     Preset,
     Probes,
-    Profiler,
     Proposal,
     load_presets,
     mapping_text,
     propose,
+    propose_events,
     recognise,
 )
-from etl.errors import ConfigError, InterruptedRunError, SourceError, UsageError
+from etl.errors import ConfigError, SourceError, UsageError
 from etl.extract import Source, is_remote, names_in, open_query, server_of
-from etl.model import Progress
 from etl.pipeline.context import Context
 from etl.pipeline.files import SourceLike, given_files, open_found, variables_for
+from etl.pipeline.looking import Looked, look, sheet_of
 from etl.pipeline.readings import show_words
 from etl.transform import Converted, converter
 from etl.validate import can_be_texted, country_name, good_emails, good_phones, read_phone, resolve_country, zip_digits
@@ -57,36 +56,38 @@ def init(
     rule = rule or SourceRule()
     chosen = _preset(preset)
     rule = rule.model_copy(update={"variables": rule.named_variables})
-    opened, rule = _opened(source, rule, context)
-    with opened:
-        show_words(context, opened.info)
-        profiler = Profiler(opened.info.columns)
-        for chunk in opened.chunks():
-            if context.should_stop():
-                raise InterruptedRunError("interrupted", "Stopped while reading: nothing was written", "Run it again.")
-            profiler.add(chunk.frame)
-            context.progress(Progress("look", chunk.position, opened.info.size, "B", f"{profiler.rows:,} rows"))
-        name = opened.info.name
-        columns = opened.info.columns
-        said = tuple(Advice(name, note, sure=True) for note in opened.info.notes)
+    probes = _probes(context.clock.now())
+    paths = [] if source is None else _paths(source)
+    if (sheet := sheet_of(paths, rule, probes, ask, context)) is not None:
+        name, looked = sheet
+        rule = rule.model_copy(update={"sheet": name})
+    else:
+        opened, rule = _opened(source, rule, context)
+        with opened:
+            show_words(context, opened.info)
+            looked = look(opened, context)
+    proposal = _proposed(looked, chosen, probes, ask, named=len(paths) == 1, several=rule.columns == "any")
+    text = mapping_text(proposal, source=_source_keys(source, rule, beside), name=looked.info.name)
+    _must_run(text, looked.info.columns, events=bool(proposal.event))
+    return replace(proposal, advice=(*proposal.advice, *looked.said)), text
+
+
+def _proposed(
+    looked: Looked, chosen: Preset | None, probes: Probes, ask: Ask, *, named: bool, several: bool
+) -> Proposal:
+    """Return the proposal: events for an orders export, profiles for all else or where a preset was ``chosen``."""
+    columns = looked.info.columns
+    preset = chosen or recognise(columns)
+    if preset is None and (events := propose_events(looked.facts, looked.beginning, probes, ask)) is not None:
+        return events
     try:
-        proposal = propose(
-            profiler.facts(),
-            chosen or recognise(columns),
-            _probes(context.clock.now()),
-            ask,
-            name=name if isinstance(source, Path | str) or len(source or ()) == 1 else "",
-            several=rule.columns == "any",
-        )
+        return propose(looked.facts, preset, probes, ask, name=looked.info.name if named else "", several=several)
     except NobodyFoundError:
         raise ConfigError(
             "nobody-identified",
-            f"{name}: no column holds an e-mail, a phone or an id, and Klaviyo needs one of them",
+            f"{looked.info.name}: no column holds an e-mail, a phone or an id, and Klaviyo needs one of them",
             f"Columns there: {', '.join(map(repr, columns[:30]))}. Export one of them too.",
         ) from None
-    text = mapping_text(proposal, source=_source_keys(source, rule, beside), name=name)
-    _must_run(text, columns)
-    return replace(proposal, advice=(*proposal.advice, *said)), text
 
 
 def _preset(key: str | None) -> Preset | None:
@@ -170,12 +171,13 @@ def _share(verdicts: Sequence[bool]) -> float:
     return sum(verdicts) / len(verdicts) if len(verdicts) else 0.0
 
 
-def _must_run(text: str, columns: Sequence[str]) -> Mapping:
+def _must_run(text: str, columns: Sequence[str], *, events: bool) -> None:
     """Read back what was written: a mapping that init wrote is one that run takes."""
     import tomllib  # noqa: PLC0415 - only init writes TOML, and reads it back here
 
-    mapping = parse_mapping(tomllib.loads(text), where="the proposed mapping")
+    where = "the proposed mapping"
+    document = tomllib.loads(text)
+    mapping = parse_event_mapping(document, where=where).compiled if events else parse_mapping(document, where=where)
     missing = mapping.missing_columns(tuple(columns))
     if missing:
         raise ConfigError("column-missing", f"The proposed mapping names {missing[0]!r}", "Please report this bug.")
-    return mapping
