@@ -8,7 +8,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from etl.config import (
-    CONSENT_DATES,
     CONSENT_PREFIX,
     CONSENT_STATES,
     FIXED_TARGETS,
@@ -25,8 +24,8 @@ from etl.discover.headers import target_of
 from etl.discover.orders import orders_in
 from etl.discover.presets import Preset
 from etl.discover.profiling import ColumnFacts
-from etl.discover.readings import two_readings
-from etl.discover.types import infer, share
+from etl.discover.typed import add_type
+from etl.discover.types import share
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -114,7 +113,7 @@ def propose(
     country_column = _country_column(drafts)
     country = _country(finding, probes, answer, advice.append) if country_column is None else None
     for draft in drafts:
-        _type(draft, probes, answer)
+        add_type(draft, probes, answer)
         _judge(draft, probes, country, by_row=country_column is not None)
     if (said := postal.give_zeros_back(drafts, probes, country)) is not None:
         advice.append(Advice(postal.ZIP, said, sure=True))
@@ -364,44 +363,6 @@ def _country_said(probes: Probes, text: str) -> str | None:
     return _NO_COUNTRY if text.strip().casefold() in _NONE else probes.country_of(text)
 
 
-def _type(draft: Draft, probes: Probes, ask: Ask) -> None:
-    """Add a type to a custom property or an amount that has none."""
-    rule = draft.rule
-    if rule is None or "type" in rule:
-        return
-    if rule["to"] in CONSENT_DATES:
-        rule["type"] = "datetime"
-        return
-    if rule["to"] == VALUE_TARGET:
-        _type_amount(draft, rule, probes, ask)
-        return
-    if not rule["to"].startswith(PROPERTY_PREFIX) or draft.rank < 10.0:  # noqa: PLR2004 - of a preset
-        return
-    guess = infer(draft.facts.header, draft.facts.cells, probes.converts)
-    rule |= guess.rule
-    if guess.evidence:
-        draft.why = f"{draft.why}; {guess.evidence}"
-    if guess.others:
-        choices = {str(place): _spoken(other) for place, other in enumerate(guess.others, 1)}
-        choices["text"] = "leave it as text"
-        chosen = ask(two_readings(draft, guess, choices, {"type": "text"}, probes))
-        if chosen != "text":
-            rule |= guess.others[int(chosen) - 1]
-    if rule.get("type") == "date":
-        draft.why = f'{draft.why}; midnight UTC to Klaviyo, add time = "noon" for flows on this day'
-
-
-def _type_amount(draft: Draft, rule: dict[str, Any], probes: Probes, ask: Ask) -> None:
-    guess = infer("total", draft.facts.cells, probes.converts)
-    rule |= {"type": "money"} | {name: value for name, value in guess.rule.items() if name == "decimal"}
-    if guess.others:
-        choices = {str(place): _spoken({**other, "type": "money"}) for place, other in enumerate(guess.others, 1)}
-        choices["open"] = "leave out the amounts that can be read in two ways"
-        chosen = ask(two_readings(draft, guess, choices, {"type": "money"}, probes))
-        if chosen != "open":
-            rule["decimal"] = guess.others[int(chosen) - 1]["decimal"]
-
-
 def _judge(draft: Draft, probes: Probes, country: str | None, *, by_row: bool) -> None:
     """Say which share of the cells the import would take."""
     rule, cells = draft.rule, draft.facts.cells[:_MOST_LOOKED_AT]
@@ -446,16 +407,6 @@ def _profile(preset: Preset | None, columns: Sequence[ColumnProposal], *, severa
     if "key" in profile and not set(profile["key"]) & there:
         del profile["key"]
     return profile
-
-
-def _spoken(rule: Mapping[str, Any]) -> str:
-    century = {"past": "years behind today", "future": "years ahead", None: ""}[rule.get("pivot")]
-    if "format" in rule:
-        said = f"{rule['type']}, {'day' if rule['format'].startswith('%d') else 'month'} first ({rule['format']})"
-        return f"{said}, {century}" if century else said
-    if century:
-        return f"{rule['type']}, {century}"
-    return f"{rule['type']}, decimal {'point' if rule.get('decimal') == '.' else 'comma'}"
 
 
 def _percent(share_: float) -> str:
