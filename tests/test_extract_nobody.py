@@ -50,6 +50,9 @@ HEADERLESS = {
     "names, one of them twice": "Ann,Lee,Bonn\nBob,May,Ulm\nCy,Poe,Bonn\n",
     "names and addresses in brackets": "Ann <ann@x.de>,Bonn\nBob <bob@x.de>,Ulm\n",
     "a single person": "Ann,+4915112345678\n",
+    "nothing in common": "1990-01-01,\n,12.50\n",
+    "sparse, and nothing tells": "Lyon,\nUlm,Yann\nParis,Lea\n",
+    "flags": "c-1;no;Ann\nd-22;yes;Bob\n",
     "sheet: addresses": [["ann@x.de", "Ann"], ["bob@x.de", "Bob"]],
     "sheet: numbers": [[1001, "Ann", 5], [1002, "Bob", 7]],
     "sheet: dates": [["Ann", dt.date(2001, 2, 3)], ["Bob", dt.date(1999, 12, 31)]],
@@ -167,6 +170,14 @@ def test_rows_that_are_nobody_are_counted_and_said(name: str, kind: str, path: P
     assert aside == {kind: count for kind, count in expected.items() if count}
     assert any("header is repeated" in note for note in notes) == bool(headers)
     assert any("sums of the table" in note for note in notes) == bool(sums)
+
+
+def test_sums_in_json_are_nobody(path: Path) -> None:
+    rows = '{"Id":"1","Email":"a@x.de","Spent":3}\n{"Id":"2","Email":null,"Spent":3}\n{"Id":"Total","Spent":6}\n'
+    _, people, aside, notes = read(written(path.with_suffix(".jsonl"), rows))
+    assert [row[0] for row in people] == ["1", "2"]
+    assert aside == {"total rows and footers": 1}
+    assert any("line 3" in note for note in notes)
 
 
 def test_a_phone_is_a_person_even_beside_the_word_total(path: Path) -> None:

@@ -16,6 +16,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
+from etl.column_names import column_name
 from etl.extract.cell_kinds import Kind, is_blank_row, kind_of, shape_of
 from schemas.words import fold
 
@@ -29,65 +30,13 @@ _TYPICAL: Final = 0.75
 _OUTWEIGHS: Final = 3
 _ALIKE: Final = {Kind.PHONE: Kind.NUMBER}
 """Phones are written with and without marks, and so look like numbers."""
+_NO_NAMES: Final = frozenset((Kind.NUMBER, Kind.DATE, Kind.URL))
+"""Kinds of cells that are names of columns only where others speak for it."""
 
-_MORE_NAMES: Final = frozenset(
-    (
-        *(
-            "created",
-            "created at",
-            "updated",
-            "updated at",
-            "date",
-            "datum",
-            "status",
-            "tags",
-            "notes",
-            "note",
-            "type",
-            "spent",
-        ),
-        *(
-            "orders",
-            "total",
-            "amount",
-            "value",
-            "url",
-            "website",
-            "source",
-            "birthday",
-            "gender",
-            "age",
-            "points",
-            "plan",
-        ),
-        *(
-            "newsletter",
-            "consent",
-            "opt in",
-            "vip",
-            "group",
-            "list",
-            "sku",
-            "price",
-            "quantity",
-            "full name",
-            "code",
-            "key",
-        ),
-        *(
-            "no",
-            "nr",
-            "number",
-            "comment",
-            "comments",
-            "street",
-            "address",
-            "anrede",
-            "salutation",
-            "registered",
-            "active",
-        ),
-    )
+_MORE_NAMES: Final = (
+    "created|created at|updated|updated at|date|datum|status|tags|notes|note|type|spent|orders|total|amount|value|url"
+    "|website|source|birthday|gender|age|points|plan|newsletter|consent|opt in|vip|group|list|sku|price|quantity"
+    "|full name|code|key|nr|number|comment|comments|street|address|anrede|salutation|registered|active"
 )
 
 
@@ -142,13 +91,14 @@ def find_header(rows: Sequence[Sequence[Any]], expected: Collection[str] = ()) -
     typical = counts[int(_TYPICAL * (len(counts) - 1) + 0.5)]
     width = _width(rows, filled, typical)
     for place, row in enumerate(rows[:LOOKED_THROUGH]):
-        if expected and set(expected) <= {str(cell).strip() for cell in row if cell is not None}:
+        if expected and set(expected) <= {column_name(str(cell)).strip() for cell in row if cell is not None}:
             return Verdict(place, width)
     chosen, rivals = _chosen(rows, filled, typical)
     if chosen is None or not chosen.may_be_header:
         return Verdict(None, width)
-    is_told = chosen.score > 0 or chosen.place == len(rows) - 1
-    return Verdict(chosen.place, width, tuple(one.place for one in rivals), certain=is_told)
+    if not chosen.score and any(filled[: chosen.place]):
+        return Verdict(None, width)  # nothing tells it, and whoever stands above it would be lost
+    return Verdict(chosen.place, width, tuple(one.place for one in rivals), certain=chosen.score > 0)
 
 
 def _chosen(
@@ -244,11 +194,11 @@ def _evidence(rows: Sequence[Sequence[Any]], place: int, filled: int, begin: int
             continue
         if kind in {Kind.ADDRESS, Kind.PHONE}:
             is_person = True
-        known += is_known_name(cell)
+        known += kind is not Kind.FLAG and is_known_name(cell)
         below = [other[column] for other in body if column < len(other)]
         kinds = Counter(_ALIKE.get(found, found) for one in below if (found := kind_of(one)) is not Kind.BLANK)
         if not kinds:
-            alike += kind is Kind.NUMBER and not body
+            alike += kind in _NO_NAMES and not _is_year(cell)
             continue
         usual, count = kinds.most_common(1)[0]
         if usual is Kind.WORD or count < _NEARLY_ALL * kinds.total():
@@ -277,7 +227,7 @@ def _width(rows: Sequence[Sequence[Any]], filled: Sequence[int], typical: int) -
 @cache
 def _names() -> frozenset[str]:
     folder = files("schemas").joinpath("presets")
-    found = set(_MORE_NAMES)
+    found = set(_MORE_NAMES.split("|"))
     for file in folder.iterdir():
         if file.name.endswith(".toml"):
             document = tomllib.loads(file.read_text(encoding="utf-8"))

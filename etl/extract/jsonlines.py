@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -17,6 +18,7 @@ from etl.extract.cells import text_frame, text_of
 from etl.extract.digest import digest_of
 from etl.extract.json_table import UTF16, elements, find_table
 from etl.extract.private import no_room, private_source
+from etl.extract.sifting import Sieve
 from etl.model import Chunk, Issue, RaggedRow, SourceInfo, Stage
 
 _BLOCK: Final = 1 << 20
@@ -69,7 +71,8 @@ class JsonSource:
             )
         self.sha256 = digest_of(path)
         size = path.stat().st_size
-        self.info = SourceInfo(
+        self._sieve = Sieve()
+        self._info = SourceInfo(
             name=path.name,
             kind="jsonlines" if self._table.lines else "json",
             columns=tuple(names),
@@ -78,21 +81,38 @@ class JsonSource:
             unit="B",
         )
 
+    @property
+    def info(self) -> SourceInfo:
+        """What is known of the file so far; what is no record is said once it was read."""
+        notes = (*self._info.notes, *self._sieve.notes)
+        return replace(self._info, notes=notes, set_aside=dict(self._sieve.counts))
+
     def chunks(self) -> Iterator[Chunk]:
         """Yield the rows; a line that is no object is ragged. Absent and null are missing cells."""
         rows = self._rows()
         position = 0
         while batch := list(itertools.islice(rows, self._chunk_rows)):
-            lines = [line for line, row, _ in batch if row is not None]
-            good = [row for _, row, _ in batch if row is not None]
+            aside = [*self._set_aside(batch)]
+            left_out = {issue.line for issue in aside}
+            lines = [line for line, row, _ in batch if row is not None and line not in left_out]
+            good = [row for line, row, _ in batch if row is not None and line not in left_out]
             bad = [(line, text) for line, row, text in batch if row is None]
             position += sum(len(text) for _, _, text in batch)
             yield Chunk(
-                text_frame(lines, {name: [row.get(name) for row in good] for name in self.info.columns}),
+                text_frame(lines, {name: [row.get(name) for row in good] for name in self._info.columns}),
                 tuple(RaggedRow(line, (text.decode("utf-8", "replace"),)) for line, text in bad),
-                tuple(Issue(line, Stage.EXTRACT, "row-not-json") for line, _ in bad),
+                (*aside, *(Issue(line, Stage.EXTRACT, "row-not-json") for line, _ in bad)),
                 position,
             )
+
+    def _set_aside(self, batch: Sequence[tuple[int, dict[str, str | None] | None, bytes]]) -> Iterator[Issue]:
+        """Yield what is said of rows that sum up: tables of programs for sheets end with them here too."""
+        for line, row, text in batch:
+            if row is None or b"@" in text:
+                continue
+            cells = list(row.values())
+            if self._sieve.is_suspect(cells) and (kind := self._sieve.kind_of(line, cells, is_first=False)):
+                yield self._sieve.set_aside(line, kind)
 
     def _rows(self) -> Iterator[tuple[int, dict[str, str | None] | None, bytes]]:
         texts = self._lines() if self._table.lines else elements(self._path, self._table)
