@@ -49,7 +49,7 @@ def open_file(
 
     Raise :class:`SourceError`.
     """
-    told = any(getattr(rule, name, None) is not None for name in _OF_THE_FILE)
+    told = any(getattr(rule, name) != SourceRule.model_fields[name].default for name in _OF_THE_FILE)
     if told and is_once(path):
         return _held(path, rule, environ or {}, expected)
     if (ours := _as_written(path, rule)) is not None:
