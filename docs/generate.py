@@ -8,6 +8,7 @@ from pathlib import Path
 
 import orjson
 
+from docs.init_examples import init_examples
 from etl.codes import CODES
 from etl.config import mapping_schema
 from etl.errors import ExitCode
@@ -35,7 +36,8 @@ def documents() -> dict[Path, str]:
     schema = orjson.dumps(mapping_schema(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
     texts[ROOT / "schemas" / "mapping.schema.json"] = schema
     readme = ROOT / "README.md"
-    texts[readme] = BLOCK.sub(_filled, readme.read_text(encoding="utf-8"))
+    for page in (readme, ROOT / "docs" / "init.md"):
+        texts[page] = BLOCK.sub(_filled, page.read_text(encoding="utf-8"))
     return texts
 
 
@@ -69,6 +71,8 @@ def _block(kind: str, argument: str | None) -> str:
         case "exits":
             rows = [f"| `{int(code)}` | {meaning} |" for code, meaning in EXITS.items()]
             return "\n".join(["| code | meaning |", "|---|---|", *rows])
+        case "init-examples":
+            return f"\n{init_examples()}\n"
     raise ValueError(kind)
 
 
