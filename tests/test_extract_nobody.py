@@ -12,6 +12,7 @@ import pytest
 
 from desk import Desk
 from etl import pipeline
+from etl.config import SourceRule
 from etl.errors import SourceError
 from etl.extract import open_source
 
@@ -231,6 +232,18 @@ def test_of_two_rows_of_names_one_is_proposed_and_the_other_said(name: str, path
     assert read(path, expected=expected)[0] == tuple(expected)
 
 
+@pytest.mark.parametrize("first", ["Ann,+4915112345678", "Ann <ann@x.de>,Bonn", "mailto:ann@x.de,"])
+def test_whoever_names_a_person_as_the_header_is_told(first: str, path: Path) -> None:
+    rows = [first.split(","), ["Bob", "x"]]
+    for file in (written(path, f"{first}\nBob,x\n"), written(path, [[cell or None for cell in row] for row in rows])):
+        with pytest.raises(SourceError, match="There is no header") as raised:
+            open_source(file, header_row=1)
+        assert "Ann" not in str(raised.value)
+        assert "ann@" not in str(raised.value)
+        columns, people, _, _ = read(file, header_row=0)
+        assert (columns, len(people)) == (("column_1", "column_2"), 2)
+
+
 def test_rows_at_the_top_and_the_end_are_left_out(path: Path) -> None:
     rows = [["Email,Name"], ["Email", "Name"], ["a@x.de", "A"], ["b@x.de", "B"], ["c@x.de", "C"], ["Checked by", "Zoe"]]
     text = "Email,Name\n" + "".join(",".join(row) + "\n" for row in rows[1:]) + "\n,\n"
@@ -254,6 +267,26 @@ def test_a_person_in_the_place_of_the_header_stands_in_no_file(tmp_path: Path) -
     assert (report.tally.read, report.tally.loaded) == (2, 2)
     for file in desk.folder.rglob("manifest.json"):
         assert b"Ann" not in file.read_bytes()
+
+
+def test_another_header_leaves_nothing_behind(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    head = "Id,Email,Name\n1,ann@mapleshop.com,Ann\n"
+    desk.source.write_text(f"{head}Email,Id,Name\nbob@mapleshop.com,2,Bob\n", encoding="utf-8")
+    with pytest.raises(SourceError, match="another header"):
+        desk.run()
+    assert not desk.writes
+    desk.source.write_text(head, encoding="utf-8")
+    assert desk.run().tally.loaded == 1
+
+
+def test_init_is_told_where_the_header_is(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.source.write_text(RIVALS["names and their labels"], encoding="utf-8")
+    for row, name in ((None, "fname"), (1, "fname"), (2, "Vorname des Kunden")):
+        _, text = pipeline.init(desk.source, rule=SourceRule(header_row=row), context=desk.context)
+        assert name in text
+        assert ("header_row" in text) == (row is not None)
 
 
 def test_all_verbs_say_the_same_of_rows_that_are_nobody(tmp_path: Path) -> None:

@@ -35,6 +35,12 @@ if TYPE_CHECKING:
 )
 @click.option("--preset", metavar="NAME", help="Take the columns of this export: shopify, hubspot ... Default: told.")
 @click.option("--sheet", metavar="NAME|NUMBER", help="Sheet of a spreadsheet.")
+@click.option(
+    "--header-row",
+    type=click.IntRange(0),
+    metavar="NUMBER",
+    help="Line or row with the column names; 0: there is none. Default: found.",
+)
 @click.option("--url", metavar="URL", help="A database instead of a file; ${NAME} comes from the environment.")
 @click.option("--query", metavar="SQL", help="One SELECT with an ORDER BY, with --url.")
 @click.option("--overwrite", is_flag=True, help="Write over a mapping that is there.")
@@ -45,6 +51,7 @@ def init(
     to: Path | None,
     preset: str | None,
     sheet: str | None,
+    header_row: int | None,
     url: str | None,
     query: str | None,
     overwrite: bool,
@@ -64,7 +71,7 @@ def init(
         --query 'select * from customers order by id' --to customers.toml
     """
     file = files[0] if files else None
-    rule = _rule(file, sheet, url, query)
+    rule = _rule(file, url, query, sheet=sheet, header_row=header_row)
     path = _target(file, to, overwrite=overwrite)
     with session(common) as at:
         proposal, text = pipeline.init(
@@ -83,10 +90,13 @@ def init(
     out(f"\nWritten: {path}. Next: klaviyo-etl {command}")
 
 
-def _rule(file: str | None, sheet: str | None, url: str | None, query: str | None) -> SourceRule:
+def _rule(
+    file: str | None, url: str | None, query: str | None, *, sheet: str | None, header_row: int | None
+) -> SourceRule:
     if (file is None) == (url is None):
         raise UsageError("source-missing", "Name either a FILE or --url", "klaviyo-etl init --help")
     keys = {"sheet": int(sheet) if sheet and sheet.isdigit() else sheet, "url": url, "query": query}
+    keys["header_row"] = header_row
     given = {name: value for name, value in keys.items() if value is not None}
     return config.parse_mapping({"source": given, "columns": {"x": "email"}}, where="the options").source
 

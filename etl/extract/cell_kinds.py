@@ -68,6 +68,12 @@ def kind_of(cell: Any) -> Kind:
     return Kind.WORD
 
 
+def is_personal(cell: Any) -> bool:
+    """Whether a cell can only be a person's: an e-mail address, or a phone with its plus."""
+    kind = kind_of(cell)
+    return kind is Kind.ADDRESS or (kind is Kind.PHONE and str(cell).strip().startswith("+"))
+
+
 def is_blank_row(cells: Sequence[Any]) -> bool:
     """Whether nothing stands in any of these cells."""
     return all(cell is None or (isinstance(cell, str) and not cell.strip()) for cell in cells)

@@ -12,11 +12,12 @@ from typing import Final, Self
 
 from etl.errors import SourceError
 from etl.extract.blocks import holds_rows, plain_block, read_block
+from etl.extract.cell_kinds import is_personal
 from etl.extract.dialect import Dialect, separator_line
 from etl.extract.encoding import Encoding, detect, given
 from etl.extract.header_judge import Verdict, find_header
 from etl.extract.headers import no_header, unique_headers
-from etl.extract.layout import address_columns, is_address, layout_of
+from etl.extract.layout import address_columns, layout_of
 from etl.extract.marks import find_marks, plain_text
 from etl.extract.nulls import Nulls
 from etl.extract.pieces import Piece, from_records, printable, regrouped
@@ -242,7 +243,7 @@ class DelimitedSource:
                 f"{self._path.name}: the header cannot be read",
                 "The first line must hold the column names; check its quotes, or name its line with header_row.",
             )
-        if any(map(is_address, first[1])):
+        if any(map(is_personal, first[1])):
             raise no_header(f"line {first[0]} of {self._path.name}")
         if self._verdict is not None:
             rivals = [self._sample[place][0] for place in self._verdict.rivals]

@@ -36,8 +36,8 @@ def no_header(place: str) -> SourceError:
     """Return what is said of a row of a person in the place of the header."""
     return SourceError(
         "header-missing",
-        f"There is no header: {place} holds an e-mail address",
-        "Write the column names into the first row, or name their row with header_row in [source].",
+        f"There is no header: {place} holds an e-mail address or a phone",
+        "Write the column names into the first row, or name their row with header_row in [source]; 0: there is none.",
     )
 
 

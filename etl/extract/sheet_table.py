@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from etl.errors import SourceError
-from etl.extract.cell_kinds import Kind, is_blank_row, kind_of
+from etl.extract.cell_kinds import Kind, is_blank_row, is_personal, kind_of
 from etl.extract.header_judge import Verdict, find_header, table_width
 from etl.extract.headers import no_header
-from etl.extract.layout import is_address
 from etl.extract.shapes import NO_HEADER, TableShape, judged_notes
 from etl.extract.sheet_cells import sheet_text
 
@@ -49,7 +48,7 @@ def find_table(rows: Sequence[Sequence[Any]], shape: TableShape, sheet: str) -> 
     else:
         begin = place + 1
         cells = rows[place]
-        if any(is_address(cell) for cell in cells if isinstance(cell, str)):
+        if any(map(is_personal, cells)):
             raise no_header(f"row {place + 1} of sheet {sheet!r}")
         last = max((at for at, cell in enumerate(cells, 1) if cell != ""), default=0)
         body = rows[begin : begin + _SAMPLE]
