@@ -113,6 +113,9 @@ def test_a_preset_can_be_named_and_must_exist(context: Context, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("header", "target"),
     [
+        ("address.city", "location.city"),
+        ("E-Mail (private)", "email"),
+        ("Contact: Phone", "phone_number"),
         ("Prénom", "first_name"),
         ("PRENOM", "first_name"),
         ("Nachname", "last_name"),
@@ -248,6 +251,22 @@ def test_addresses_are_found_whatever_their_column_is_called(context: Context, t
     path = written(tmp_path, ["Kontakt"], [[mail] for mail in rows(5)])
     mapping, _ = proposed(context, path)
     assert mapping["columns"] == {"Kontakt": "email"}
+
+
+def test_phones_are_found_in_a_file_without_a_header(context: Context, tmp_path: Path) -> None:
+    path = tmp_path / "people.csv"
+    path.write_text("Smith,+442079460123,London\nJones,+442079460124,Leeds\n", encoding="utf-8")
+    mapping, _ = proposed(context, path)
+    assert mapping["columns"]["column_2"] == "phone_number"
+
+
+def test_nobody_to_be_identified_is_said_with_what_the_file_lacks(context: Context, tmp_path: Path) -> None:
+    path = tmp_path / "people.csv"
+    path.write_text("Smith,4.5,London\nJones,7.1,Leeds\nLee,8.0,York\n", encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        proposed(context, path)
+    assert caught.value.code == "nobody-identified"
+    assert "there is no header" in caught.value.hint
 
 
 def test_a_column_that_only_sounds_like_one_is_not_taken_for_it(context: Context, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from functools import cache
 from importlib.resources import files
@@ -10,6 +11,7 @@ from typing import Final, Literal
 from schemas.words import fold
 
 _CAMEL_LEAST: Final = 2
+_PLACEHOLDER: Final = re.compile(r"column_\d+")
 
 
 @cache
@@ -29,10 +31,10 @@ def target_of(header: str) -> tuple[str, int] | None:
     table = _synonyms()
     if name in table:
         return table[name]
-    # "E-Mail (primary)", "Contact: Email": a known name with one word more.
+    # "E-Mail (primary)", "Contact: Email": a known name with one word more. Of "address.city" the last word is meant.
     words = name.split()
     if len(words) >= _CAMEL_LEAST:
-        for part in (" ".join(words[:-1]), " ".join(words[1:])):
+        for part in (" ".join(words[1:]), " ".join(words[:-1])):
             if part in table and part not in _TOO_SHORT:
                 target, place = table[part]
                 return target, place + 1_000
@@ -41,6 +43,11 @@ def target_of(header: str) -> tuple[str, int] | None:
 
 _TOO_SHORT: Final = frozenset({"id", "name", "title", "state", "land", "via", "cap", "tel", "mail", "code", "total"})
 """Names that mean something else as soon as a word stands beside them."""
+
+
+def is_placeholder(header: str) -> bool:
+    """Whether a column has no name of its own: the file has no header, or an empty cell there."""
+    return _PLACEHOLDER.fullmatch(header) is not None
 
 
 def looks_like_flag(header: str) -> bool:

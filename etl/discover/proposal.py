@@ -20,7 +20,7 @@ from etl.config import (
 from etl.discover import permissions, postal
 from etl.discover.countries import CountryFinding, find_country, gather, local_numbers
 from etl.discover.drafts import Ask, Draft, Probes, Question
-from etl.discover.headers import target_of
+from etl.discover.headers import is_placeholder, target_of
 from etl.discover.orders import orders_in
 from etl.discover.presets import Preset
 from etl.discover.profiling import ColumnFacts
@@ -202,6 +202,8 @@ def _drafted(facts: ColumnFacts, preset: Preset | None, probes: Probes) -> Draft
     cells = facts.cells[:_MOST_LOOKED_AT]
     if probes.emails(cells) >= _GOOD:
         return Draft(facts, {"to": "email"}, "its cells are e-mail addresses", 5_000.0)
+    if is_placeholder(header) and probes.phones(cells, None) >= _GOOD:
+        return Draft(facts, {"to": "phone_number"}, "its cells are phone numbers", 5_500.0)
     return Draft(facts, {"to": PROPERTY_PREFIX + header}, "custom property", 9_000.0)
 
 

@@ -86,7 +86,12 @@ def _proposed(
         raise ConfigError(
             "nobody-identified",
             f"{looked.info.name}: no column holds an e-mail, a phone or an id, and Klaviyo needs one of them",
-            f"Columns there: {', '.join(map(repr, columns[:30]))}. Export one of them too.",
+            " ".join(
+                (
+                    f"Columns there: {', '.join(map(repr, columns[:30]))}. Export one of them too.",
+                    *(f"Of the file: {note}." for note in looked.info.notes),
+                )
+            ),
         ) from None
 
 
