@@ -46,6 +46,7 @@ HOMES = {
     "dotenv": {"config"},
     "chardet": {"extract"},
     "python_calamine": {"extract"},
+    "ftfy": {"validate"},
     "xlsxwriter": {"report"},
     "fsspec": {"extract"},
     "aiohttp": {"extract"},

@@ -16,7 +16,7 @@ import pandas as pd
 from etl.config import Mapping, parse_mapping
 from etl.model import Transformed, Validated
 from etl.transform import Transformer
-from etl.validate import Validator
+from etl.validate import DamageJudge, Validator
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "values.md"
 HEADER = "| Options | Cell | Sent | Code |"
@@ -70,7 +70,8 @@ def frame(rows: dict[str, list[str]], first: int = 2) -> pd.DataFrame:
 
 def both(mapping: Mapping, source: pd.DataFrame) -> tuple[Validated, Transformed]:
     """Validate and transform, as staging does."""
-    validated = Validator(mapping, tuple(source.columns)).validate(source)
+    whole, damage = DamageJudge(mapping).judge(source)
+    validated = Validator(mapping, tuple(source.columns)).validate(whole, damage)
     return validated, Transformer(mapping, NOW).transform(validated.frame)
 
 

@@ -114,6 +114,48 @@ CODES: Final = (
         'Say which it is: apostrophe = "drop" or "keep" in the column\'s mapping.',
     ),
     Code(
+        "text-mojibake",
+        Stage.VALIDATE,
+        "Letters were read in a wrong encoding before us (JosÃ©)",
+        "The cell was left out. repair = true takes the suggestion, repair = false sends what stands there.",
+    ),
+    Code(
+        "text-entities",
+        Stage.VALIDATE,
+        "Text holds HTML entities (&amp;, &uuml;)",
+        "The cell was left out. repair = true takes the suggestion, repair = false sends what stands there.",
+    ),
+    Code(
+        "text-escaped",
+        Stage.VALIDATE,
+        "Text is escaped for a URL, a mail, a workbook or a program (Jos%C3%A9)",
+        "The cell was left out. repair = true takes the suggestion, repair = false sends what stands there.",
+    ),
+    Code(
+        "text-control",
+        Stage.VALIDATE,
+        "Text holds control characters",
+        "The cell was left out. repair = true takes them off, repair = false sends them.",
+    ),
+    Code(
+        "text-lost",
+        Stage.VALIDATE,
+        "Letters of this text are lost",
+        "The cell was left out: nothing brings back what became \ufffd or ?. Export it again as UTF-8.",
+    ),
+    Code(
+        "text-repaired",
+        Stage.VALIDATE,
+        "Damaged text was mended, as repair asks",
+        "The detail says what it was. Look through some of them; without repair such cells are left out.",
+    ),
+    Code(
+        "null-word",
+        Stage.VALIDATE,
+        "NULL or another word for nothing",
+        "Nothing was sent. repair = true says that it is an empty cell, repair = false that somebody is called so.",
+    ),
+    Code(
         "text-too-long",
         Stage.VALIDATE,
         "Text longer than the mapping allows",

@@ -78,6 +78,10 @@ class ColumnRule(Model):
     )
     unique: bool = Field(default=False, description="No two people of the source may share this value")
     not_in_future: bool = Field(default=False, description="A date or moment that has not come yet is bad")
+    repair: bool | None = Field(
+        None,
+        description="Damaged text (JosÃ©, &amp;, NULL) is left out and said; true mends it and says so, false sends it",
+    )
     transform: Steps = Field((), description="How cells are changed before they are judged, step by step")
     apostrophe: Literal["drop", "keep"] | None = Field(
         None,

@@ -54,13 +54,8 @@ _CONSENT_NEEDS: Final = {
 
 # Options that came later: mappings without them keep the hash they had.
 _LATER: Final = {
-    "quoted": False,
-    "escape": None,
-    "time": None,
-    "inverted": False,
-    "every_row": False,
-    "pivot": None,
-    "apostrophe": None,
+    **dict.fromkeys(("quoted", "inverted", "every_row"), False),
+    **dict.fromkeys(("escape", "time", "pivot", "repair", "apostrophe")),
 }
 
 
@@ -180,6 +175,8 @@ class Mapping(UsesCode):
                     del column[option]
         if self.computed:
             shape["computed"] = self.model_dump(mode="json", include={"computed"})["computed"]
+        if self.source.repair is not None:
+            shape["repair"] = self.source.repair
         if self.asks_consent:
             shape["consent"] = self.consent.model_dump(mode="json", exclude={"ignore"})
             if self.consent.every_row is None:

@@ -46,6 +46,7 @@ class SourceRule(Model):
     null_values: tuple[str, ...] | None = Field(
         None, description="Cells of a text file that are empty; default: \\N, as databases write NULL"
     )
+    repair: bool | None = Field(None, description="What repair is for columns that do not say it themselves")
     sheet: str | Annotated[int, Field(ge=1)] | None = Field(
         None, description="Sheet of a spreadsheet, by name or number; default: the first that is filled and not hidden"
     )

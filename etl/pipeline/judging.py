@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 import pyarrow as pa
 
+from etl.config import IDENTIFIERS
 from etl.config import Mapping as ColumnMapping
 from etl.model import Chunk, ConsentAsk, Severity, Transformed, Validated
 from etl.pipeline.consents import with_consents
@@ -21,7 +22,7 @@ from etl.pipeline.gathering import OptOutGatherer
 from etl.pipeline.uniqueness import hashed_columns
 from etl.state import PackedChunk, Said, pack_chunk
 from etl.transform import ConsentReader, Reshaper, RowRules, Transformer
-from etl.validate import Validator, country_name, resolve_country
+from etl.validate import DamageJudge, Validator, country_name, resolve_country
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,9 @@ class ChunkJudge:
     def __init__(self, mapping: ColumnMapping, headers: tuple[str, ...], now: float) -> None:
         """Compile the mapping. ``now``: epoch seconds. Raise :class:`etl.errors.ConfigError` for what does not fit."""
         self._given = (mapping, headers, now)
+        self._damage = DamageJudge(mapping)
+        people = {header for target, (header, _) in mapping.by_target.items() if target in IDENTIFIERS}
+        self._mended = self._damage.mends(people)
         self._unique = tuple(target for target, (_, rule) in mapping.by_target.items() if rule.unique)
         self._reshaper = Reshaper(mapping, (resolve_country, country_name))
         self._validator = Validator(mapping, (*headers, *self._reshaper.headers))
@@ -65,15 +69,21 @@ class ChunkJudge:
 
     def opt_outs(self, chunk: Chunk) -> Mapping[Said, bytes]:
         """Return who opts out on any line of a chunk."""
-        return self._gatherer.gather(chunk) if self._gatherer is not None else {}
+        if self._gatherer is None:
+            return {}
+        if self._mended:
+            # Whoever is mended is the person who is sent.
+            chunk = replace(chunk, frame=self._damage.judge(chunk.frame)[0])
+        return self._gatherer.gather(chunk)
 
     def judge(self, frame: pd.DataFrame) -> tuple[Validated, Transformed, Sequence[ConsentAsk]]:
         """Return what became of the rows, and what they ask for. ``frame``: the source's cells, index ``line``."""
         return self._judge(frame)[1:]
 
     def _judge(self, frame: pd.DataFrame) -> tuple[pd.DataFrame, Validated, Transformed, Sequence[ConsentAsk]]:
+        frame, damage = self._damage.judge(frame)
         shaped, odd = self._reshaper.reshape(frame)
-        validated = self._validator.validate(shaped)
+        validated = self._validator.validate(shaped, damage)
         kept = validated.frame
         odd_lines = {issue.line for issue in odd if issue.severity is Severity.ERROR}
         refused = frozenset(odd_lines & set(kept.index.tolist())) if odd_lines else frozenset()

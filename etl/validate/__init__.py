@@ -2,14 +2,18 @@
 
 from etl.validate.cells import trimmed
 from etl.validate.countries import country_name, resolve_country
+from etl.validate.damaged_columns import Damage, DamageJudge, damage_of
 from etl.validate.shares import can_be_texted, good_emails, good_phones, read_phone
 from etl.validate.validator import Validator
 from etl.validate.zips import zip_digits
 
 __all__ = [
+    "Damage",
+    "DamageJudge",
     "Validator",
     "can_be_texted",
     "country_name",
+    "damage_of",
     "good_emails",
     "good_phones",
     "read_phone",

@@ -14,12 +14,15 @@ import numpy as np
 import pandas as pd
 import pandera.pandas as pandera
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from etl.codes import CODES
 from etl.config import CONSENT_PREFIX, IDENTIFIERS, Mapping, voices_of
 from etl.errors import ConfigError
 from etl.model import Issue, Severity, Stage, Validated
 from etl.validate.cells import Finding, as_trimmed
 from etl.validate.countries import resolve_country
+from etl.validate.damaged_columns import Damage
 from etl.validate.emails import judge_emails
 from etl.validate.ids import EVENT_IDS, NAMING, doubtful_marks, lost_digits, without_mark
 from etl.validate.interpret import Failure, Mask, demand_fit, failures
@@ -96,12 +99,17 @@ class Validator:
     def __reduce__(self) -> tuple[type[Validator], tuple[Mapping, tuple[str, ...]]]:
         return Validator, (self._mapping, self._headers)
 
-    def validate(self, frame: pd.DataFrame) -> Validated:
-        """Judge source cells. ``frame``: headers as columns, ``str`` dtype, index ``line``, each line once."""
+    def validate(self, frame: pd.DataFrame, damage: Damage | None = None) -> Validated:
+        """Judge source cells. ``frame``: headers as columns, ``str`` dtype, index ``line``, each line once.
+
+        ``damage``: what was found in the same rows before; cells that it holds back are refused.
+        """
         cells = {target: as_trimmed(texts(frame[header])) for target, header in self._targets.items()}
         cells |= {target: without_mark(cells[target]) for target in self._unmarked}
         refused = {target: np.zeros(len(frame), dtype=bool) for target in cells}
         faults: list[_Fault] = []
+        if damage is not None:
+            faults += self._damaged(damage, cells, refused)
         if _EMAIL in cells:
             emails = judge_emails(cells[_EMAIL])
             cells[_EMAIL] = emails.normal
@@ -146,6 +154,22 @@ class Validator:
         """Return what the rows say of their country, in the column for phones or in the profile's own."""
         column = self._mapping.defaults.country_column or self._targets.get("location.country")
         return as_trimmed(texts(frame[column])) if column else None
+
+    def _damaged(self, damage: Damage, cells: dict[str, pa.Array], refused: dict[str, Mask]) -> Iterator[_Fault]:
+        """Empty the cells that are held back, and tell what is wrong with them."""
+        for target, header in self._targets.items():
+            if (held := damage.held.get(header)) is not None:
+                refused[target] |= held
+                cells[target] = pc.if_else(pa.array(held), "", cells[target])
+            if header in damage.findings:
+                yield from self._found(target, damage.findings[header], refused)
+        mapped = set(self._targets.values())
+        for header, findings in damage.findings.items():
+            if header not in mapped:  # of a column that others are computed from
+                for finding in findings:
+                    yield _Fault(
+                        finding.position, finding.code, "", header, finding.detail, finding.suggestion, fatal=False
+                    )
 
     def _found(self, target: str, findings: Iterable[Finding], refused: dict[str, Mask]) -> Iterator[_Fault]:
         header = self._targets[target]
@@ -226,7 +250,7 @@ class Validator:
         issues = [
             Issue(
                 lines[fault.position],
-                Stage.VALIDATE,
+                CODES[fault.code].stage,
                 fault.code,
                 fault.header,
                 fault.detail,
