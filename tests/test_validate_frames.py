@@ -70,6 +70,8 @@ CASES = [
 OTHERS = {
     "identifier-missing", "required-missing", "phone-no-country", "phone-plus-lost", "country-unknown",
     "phone-leading-zero-lost", "zip-leading-zero-lost", "schema-failed", "schema-broken", "phone-not-mobile",
+    # Of damaged text, which is told before: tests/test_damaged_text.py.
+    "text-mojibake", "text-entities", "text-escaped", "text-control", "text-lost", "text-repaired", "null-word",
 }  # fmt: skip
 
 
