@@ -91,8 +91,9 @@ Time
   verify       3.0 s     5     1.7
 
   note: rows are added to Newsletter: this gives no consent
-  next: Fix the 2 rejected rows: klaviyo-etl rejects RUN-ID writes
-        the file with the reasons; correct it and run it.
+  next: Fix the 2 rejected rows: rejects.csv in this run's folder holds them
+        with the reasons (klaviyo-etl rejects RUN-ID writes it
+        elsewhere); correct it and run it.
   next: Look at the 1 failed row; Klaviyo's reasons are in the rejects file.
         What was Klaviyo's trouble and not the row's can be sent again:
         klaviyo-etl retry RUN-ID

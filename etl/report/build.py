@@ -256,8 +256,8 @@ def _next_steps(run: Run, tally: Tally, issues: Sequence[IssueGroup], left_out: 
         steps.append(f"Finish this run: klaviyo-etl resume {run.id}")
     if tally.rejected:
         steps.append(
-            f"Fix the {_rows(tally.rejected, 'rejected')}: klaviyo-etl rejects {run.id} writes the file with the "
-            "reasons; correct it and run it."
+            f"Fix the {_rows(tally.rejected, 'rejected')}: rejects.csv in this run's folder holds them with the "
+            f"reasons (klaviyo-etl rejects {run.id} writes it elsewhere); correct it and run it."
         )
     if tally.failed:
         steps.append(
@@ -284,9 +284,9 @@ def _to_mend(run: Run, left_out: Mapping[str, int]) -> Iterator[str]:
         total = sum(left_out.values())
         verb = "would be" if run.command == "check" else ("was" if total == 1 else "were")
         yield (
-            f"{cells(total)} {verb} left out ({_by_column(left_out)}): klaviyo-etl rejects {run.id} --warnings writes "
-            f"the rows with each value and what is proposed for it; correct {'it' if total == 1 else 'them'} and run "
-            "that file."
+            f"{cells(total)} {verb} left out ({_by_column(left_out)}): warnings.csv in this run's folder holds the "
+            f"rows with each value and what is proposed for it (klaviyo-etl rejects {run.id} --warnings writes it "
+            f"elsewhere); correct {'it' if total == 1 else 'them'} and run that file."
         )
 
 
