@@ -113,6 +113,22 @@ def test_what_is_open_is_asked_and_nothing_is_guessed(tmp_path: Path) -> None:
     assert tomllib.loads(made)["columns"]["Order ID"] == "properties.Order ID"
 
 
+def test_years_of_two_digits_lie_behind_and_a_check_names_the_command_for_events(tmp_path: Path) -> None:
+    path = tmp_path / "orders.csv"
+    head = "Order ID,Order date,Email,Total\n"
+    path.write_text(f"{head}O1,13.03.26,ann@mapleshop.com,30.00\nO2,04.03.26,bob@mapleshop.com,20.00\n")
+    desk = Desk(tmp_path)
+    _, made = pipeline.init(path, context=desk.context)
+    (tmp_path / "orders.toml").write_text(made, encoding="utf-8")
+    checked = pipeline.events(path, tmp_path / "orders.toml", context=desk.context, check=True)
+    assert checked.next_steps == ("Nothing stands in the way: klaviyo-etl events sends these rows.",)
+    assert pipeline.events(path, tmp_path / "orders.toml", context=desk.context).tally.loaded == 2
+    assert sorted(event["time"][:10] for event in events_of(desk.sandbox)) == ["2026-03-04", "2026-03-13"]
+    path.write_text(f"{head}O1,05.03.26,ann@mapleshop.com,30.00\nO2,04.03.26,bob@mapleshop.com,20.00\n")
+    _, made = pipeline.init(path, context=desk.context, ask=lambda q: "1" if "1" in q.choices else q.safe)
+    assert tomllib.loads(made)["columns"]["Order date"]["format"] == "%d.%m.%y"
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -152,21 +152,30 @@ def _international(column: ColumnFacts | None) -> bool:
 
 def _time(draft: Draft, probes: Probes, ask: Ask, said: list[tuple[str, str, bool]]) -> None:
     guess = infer(draft.facts.header, draft.facts.cells, probes.converts)
-    rule = {"to": "time", **{name: value for name, value in guess.rule.items() if name == "format"}}
-    if guess.others:
-        others = tuple({"type": "datetime", "format": other["format"]} for other in guess.others)
+    rule = {"to": "time", **_read_as(guess.rule)}
+    # What was ordered lies behind us, so of two centuries it is the past one.
+    others = tuple({"type": "datetime", **_read_as(other)} for other in guess.others if _may_be_past(other))
+    if others and "format" not in rule:
         choices = {str(place): _order_of(other["format"]) for place, other in enumerate(others, 1)}
         choices["open"] = "rows whose date can be read in two ways are refused"
         guess = Guess(guess.rule, guess.evidence, others)
         chosen = ask(two_readings(draft, guess, choices, {"type": "datetime"}, probes))
         if chosen != "open":
-            rule["format"] = others[int(chosen) - 1]["format"]
+            rule |= _read_as(others[int(chosen) - 1])
     if guess.evidence:
         draft.why = f"{draft.why}; {guess.evidence}"
     draft.rule = rule
     if not all(_OFFSET.search(cell) for cell in draft.facts.cells):
         header = draft.facts.header
         said.append(("time", f"{header!r} names no time zone: UTC is taken. Set timezone in [defaults].", False))
+
+
+def _read_as(rule: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in rule.items() if name in {"format", "pivot"}}
+
+
+def _may_be_past(rule: Mapping[str, Any]) -> bool:
+    return "format" in rule and rule.get("pivot") in {None, "past"}
 
 
 def _order_of(form: str) -> str:

@@ -294,11 +294,12 @@ def _way_ahead(run: Run, left_out: Mapping[str, int]) -> Iterator[str]:
     """Yield what may follow a look at which no row was refused."""
     if any(str(note).startswith("guard: ") for note in run.details.get("notes", ())):
         return
+    verb = "events" if "event" in run.mapping else "run"
     if left_out:
         those = "that cell" if sum(left_out.values()) == 1 else "those cells"
-        yield f"klaviyo-etl run sends these rows without {those}."
+        yield f"klaviyo-etl {verb} sends these rows without {those}."
     else:
-        yield "Nothing stands in the way: klaviyo-etl run sends these rows."
+        yield f"Nothing stands in the way: klaviyo-etl {verb} sends these rows."
 
 
 def _by_column(left_out: Mapping[str, int]) -> str:
