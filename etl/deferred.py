@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-__all__ = ["exports", "np", "npt", "pa", "pc", "pd"]
+__all__ = ["Library", "exports", "np", "npt", "pa", "pc", "pd"]
 
 
 def exports(package: str, homes: Mapping[str, Sequence[str]]) -> Callable[[str], Any]:
@@ -45,7 +45,7 @@ def exports(package: str, homes: Mapping[str, Sequence[str]]) -> Callable[[str],
     return __getattr__
 
 
-class _Library:
+class Library:
     """A library that is imported when the first of its names is used; from then on it is as fast as the library."""
 
     def __init__(self, name: str) -> None:
@@ -58,8 +58,8 @@ class _Library:
 
 
 if not TYPE_CHECKING:
-    np = _Library("numpy")
-    npt = _Library("numpy.typing")
-    pa = _Library("pyarrow")
-    pc = _Library("pyarrow.compute")
-    pd = _Library("pandas")
+    np = Library("numpy")
+    npt = Library("numpy.typing")
+    pa = Library("pyarrow")
+    pc = Library("pyarrow.compute")
+    pd = Library("pandas")

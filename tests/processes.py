@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+# pandera imports hypothesis, and httpx rich, wherever they are: half a second a process, which users do not pay.
+ABSENT = ROOT / "tests" / "absent"
 
 
 def start(folder: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
@@ -23,7 +25,7 @@ def python(folder: Path, *arguments: str, **environment: str) -> subprocess.Pope
     return subprocess.Popen(
         [sys.executable, *arguments],
         cwd=folder,
-        env={**clean, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}", **environment},
+        env={**clean, "PYTHONPATH": os.pathsep.join(map(str, (ABSENT, ROOT, ROOT / "tests"))), **environment},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -11,7 +11,9 @@ from pathlib import Path
 import click
 import pytest
 
+from command_line import told
 from etl.cli.commands import COMMANDS
+from processes import python
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -73,6 +75,28 @@ def test_version_help_and_completion_import_nothing_heavy() -> None:
     assert done.returncode == 0, done.stderr
     told = [line for line in done.stderr.splitlines() if line.endswith("]")]
     assert told == [f"{name} []" for name in COMMANDS]
+
+
+RUN = f"""
+import contextlib, io, sys
+from etl.cli import _main
+for arguments in (["runs"], ["report"], ["report", "--format", "json"], ["check", "people.csv"]):
+    with contextlib.redirect_stdout(io.StringIO()):
+        assert _main(arguments) == 0, arguments
+    print(arguments[0], *sorted(set({sorted(HEAVY)}) & set(sys.modules)))
+"""
+
+
+def test_a_command_imports_what_it_uses(tmp_path: Path) -> None:
+    """What looks back needs state alone; what judges a file connects to nothing and writes no workbook."""
+    (tmp_path / "people.csv").write_text("Email\nann@mapleshop.com\n", encoding="utf-8")
+    (tmp_path / "people.toml").write_text('[columns]\nEmail = "email"\n', encoding="utf-8")
+    assert told(tmp_path, "check", "people.csv")[0] == 0
+    out, err = python(tmp_path, "-c", RUN).communicate(timeout=60)
+    *looked, checked = [line.split() for line in out.splitlines()]
+    assert looked == [["runs", "sqlalchemy"], ["report", "sqlalchemy"], ["report", "sqlalchemy"]], err
+    assert {"pandas", "pandera"} < set(checked)
+    assert not {"httpx", "xlsxwriter", "starlette", "uvicorn", "prometheus_client", "tqdm", "fsspec"} & set(checked)
 
 
 def test_the_table_of_commands_says_what_the_commands_say() -> None:

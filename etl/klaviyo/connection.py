@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import quote, urlsplit
 
-import httpx
 import orjson
 
 from etl.errors import AuthError, KlaviyoError, RequestRefusedError, UnavailableError
@@ -20,6 +19,9 @@ from etl.klaviyo.reply import Reply, ReplyKind
 from etl.klaviyo.revisions import Feature, check_features
 from etl.klaviyo.transport import ExchangeHook, Transport
 from etl.model import Clock
+
+if TYPE_CHECKING:
+    import httpx
 
 MOST_IDS_PER_LOOKUP: Final = 100
 """The page size; how many values ``any(...)`` takes is not published (reference 3.2)."""

@@ -6,20 +6,23 @@ import logging
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
-from typing import Final
+from functools import cache, partial
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-import httpx
-
 from etl.config.base_url import check_encrypted
+from etl.deferred import Library
 from etl.errors import AuthError
 from etl.klaviyo.bounded import BoundedCaller, GivenUpError
 from etl.klaviyo.reply import Reply, ReplyKind, classify, http_date
 from etl.model import Clock
 
+if TYPE_CHECKING:
+    import httpx
+else:
+    httpx = Library("httpx")  # what only reads and judges connects to nothing
+
 MEDIA_TYPE: Final = "application/vnd.api+json"
-_TIMEOUT: Final = httpx.Timeout(connect=10.0, read=60.0, write=60.0, pool=10.0)
 LONGEST_EXCHANGE: Final = 180.0
 """Seconds that one exchange may take from the first byte to the last, however it drips."""
 _GRACE: Final = 5.0
@@ -29,18 +32,25 @@ _MOST_BYTES: Final = 64_000_000
 _ENCODINGS: Final = frozenset({"", "identity", "gzip"})
 """Content encodings that are unpacked piece by piece, so that a bomb is seen before it fills the memory."""
 
+
 # Raised before a byte of the request can have left.
-NOT_SENT: Final = (
-    httpx.ConnectError,
-    httpx.ConnectTimeout,
-    httpx.PoolTimeout,
-    httpx.UnsupportedProtocol,
-    httpx.InvalidURL,
-    httpx.LocalProtocolError,
-    httpx.ProxyError,
-)
+@cache
+def _not_sent() -> tuple[type[Exception], ...]:
+    return (
+        httpx.ConnectError,
+        httpx.ConnectTimeout,
+        httpx.PoolTimeout,
+        httpx.UnsupportedProtocol,
+        httpx.InvalidURL,
+        httpx.LocalProtocolError,
+        httpx.ProxyError,
+    )
+
+
 # Everything else that can go wrong: the request, or a part of it, may have arrived.
-IN_DOUBT: Final = (httpx.HTTPError, httpx.StreamError, httpx.CookieConflict)
+@cache
+def _in_doubt() -> tuple[type[Exception], ...]:
+    return (httpx.HTTPError, httpx.StreamError, httpx.CookieConflict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +149,7 @@ class Transport:
                 "X-Klaviyo-Revision-Fall-Forward-Opt-Out": "1",
                 "User-Agent": f"klaviyo-etl/{version}",
             },
-            timeout=_TIMEOUT,
+            timeout=httpx.Timeout(connect=10.0, read=60.0, write=60.0, pool=10.0),
             follow_redirects=False,
             transport=transport,
             # A proxy gets a tunnel for what is encrypted; what is not goes to this machine, and past every proxy.
@@ -158,9 +168,9 @@ class Transport:
             if theirs is not None:
                 self.clock_skew = theirs - self._clock.now()
             reply = classify(status, answered, content, self._clock.now() if theirs is None else theirs)
-        except NOT_SENT as error:
+        except _not_sent() as error:
             reply = Reply(ReplyKind.NOT_SENT, note=_plain(error))
-        except IN_DOUBT as error:
+        except _in_doubt() as error:
             reply = Reply(ReplyKind.IN_DOUBT, note=_plain(error))
         except OversizedError:
             reply = Reply(ReplyKind.MALFORMED, note="the answer is too large")

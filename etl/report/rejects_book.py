@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import xlsxwriter
-from xlsxwriter.exceptions import XlsxWriterException
-
+from etl.deferred import Library
 from etl.model import Issue, Places, Severity
 from etl.report.rejects import REJECT_COLUMNS, SINGLE, extra_columns, in_order, reasons, values_of
+
+if TYPE_CHECKING:
+    import xlsxwriter
+else:
+    xlsxwriter = Library("xlsxwriter")  # few runs leave a workbook
 
 SHEETS: Final = ("Rejects", "Warnings")
 """The sheet's name, for rows that were refused and for others; by it a reader knows that no cell was guarded."""
@@ -77,7 +80,7 @@ def write_rejects_book(
     sheet.autofilter(0, 0, max(count, 1), len(columns) - 1)
     try:
         book.close()
-    except XlsxWriterException as error:
+    except xlsxwriter.exceptions.XlsxWriterException as error:
         raise OSError(str(error)) from error
     return count
 

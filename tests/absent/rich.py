@@ -1,0 +1,3 @@
+"""First on the path of processes that tests start: users have no rich, which libraries take where it is."""
+
+raise ImportError(__doc__)
