@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import tomllib
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,20 @@ def book(path: Path, **sheets: Sequence[Sequence[Any]]) -> Path:
         sheet.sheet_state = "hidden" if name.startswith("Hidden") else "visible"
     workbook.save(path)
     return path
+
+
+def test_a_packed_workbook_is_looked_through_like_any_other(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    path = book(tmp_path / "people.xlsx", Cover=COVER, People=PEOPLE)
+    with zipfile.ZipFile(tmp_path / "people.zip", "w") as archive:
+        archive.write(path, "people.xlsx")
+    (tmp_path / "people.xlsx.gz").write_bytes(gzip.compress(path.read_bytes()))
+    for name in ("people.zip", "people.xlsx.gz"):
+        _, text = pipeline.init(tmp_path / name, context=desk.context)
+        mapping = tomllib.loads(text)
+        assert mapping["source"]["sheet"] == "People"
+        assert "Sheet 'People' is read: it alone says who somebody is" in text
+        assert pipeline.check(tmp_path / name, mapping, context=desk.context).tally.read == 2
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,11 @@ class PrivateFileSource:
         return replace(info, name=self._name, notes=(self._note, *info.notes))
 
     @property
+    def path(self) -> Path:
+        """The temporary file; it is there until this is closed."""
+        return self._temporary
+
+    @property
     def sha256(self) -> str | None:
         """Of the bytes that were read."""
         return self._source.sha256

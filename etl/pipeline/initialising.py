@@ -67,9 +67,13 @@ def init(
             show_words(context, opened.info)
             looked = look(opened, context)
     proposal = _proposed(looked, chosen, probes, ask, named=len(paths) == 1, several=rule.columns == "any")
+    about_sheets = tuple(advice for advice in looked.said if advice.about == "sheet")
+    proposal = replace(proposal, advice=(*proposal.advice, *about_sheets))
     text = mapping_text(proposal, source=_source_keys(source, rule, beside), name=looked.info.name)
     _must_run(text, looked.info.columns, events=bool(proposal.event))
-    return replace(proposal, advice=(*proposal.advice, *looked.said)), text
+    return replace(
+        proposal, advice=(*proposal.advice, *(each for each in looked.said if each not in about_sheets))
+    ), text
 
 
 def _proposed(

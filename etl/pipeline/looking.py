@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +13,14 @@ import pandas as pd
 from etl.config import SourceRule
 from etl.discover import Advice, Ask, ColumnFacts, Probes, Profiler, Question, identifies, recognise
 from etl.errors import ConfigError, InterruptedRunError, SourceError
-from etl.extract import Source, is_once, shown_sheets
+from etl.extract import PrivateFileSource, Source, is_once, shown_sheets
 from etl.model import Progress, SourceInfo
 from etl.pipeline.context import Context
 from etl.pipeline.readings import show_words
 from etl.pipeline.repaired import open_file
 
 _MOST_SHEETS: Final = 30
+_PACKED: Final = re.compile(r"\.(?:zip|(?:xlsx|xlsm|xlsb|xls|ods)\.(?:gz|xz|zst))$")
 _NAMED_COLUMNS: Final = 6
 
 
@@ -54,7 +56,7 @@ def sheet_of(
     """
     if len(paths) != 1 or rule.sheet is not None or is_once(paths[0]):
         return None
-    names = shown_sheets(Path(paths[0]))[:_MOST_SHEETS]
+    names = _sheets(Path(paths[0]), rule)[:_MOST_SHEETS]
     if len(names) < 2:  # noqa: PLR2004 - several
         return None
     found: dict[str, Looked] = {}
@@ -82,6 +84,18 @@ def sheet_of(
         kept.insert(0, Advice("sheet", f"Several sheets, {taken}", sure=False))
     show_words(context, seen.info)
     return chosen, Looked(seen.info, seen.facts, seen.beginning, tuple(kept))
+
+
+def _sheets(path: Path, rule: SourceRule) -> tuple[str, ...]:
+    """Return the sheets of a workbook, also of one that is packed."""
+    names = shown_sheets(path)
+    if names or not _PACKED.search(path.name.lower()):
+        return names
+    try:
+        with open_file(path, rule) as opened:
+            return shown_sheets(opened.path) if isinstance(opened, PrivateFileSource) else ()
+    except SourceError:
+        return ()  # said where it is opened in earnest
 
 
 def _which(names: Sequence[str], found: dict[str, Looked]) -> Question:
