@@ -50,6 +50,7 @@ class Sieve:
         """``header``: names as they stand in the source, none where there is none; ``addresses``: places of e-mails."""
         self._header = [name.strip() for name in header]
         self._names = {name for name in self._header if name}
+        self._folded = {name.casefold() for name in self._names}
         self._first = next((place for place, name in enumerate(self._header) if name), None)
         self._phones = frozenset(place for place, name in enumerate(header) if _PHONES.search(name))
         self._address = min(addresses, default=None)
@@ -106,8 +107,9 @@ class Sieve:
         ``is_first``: no person stands above it, so that other names explain the header and do not replace it.
         """
         filled = [(place, cell.strip()) for place, cell in enumerate(cells) if cell is not None and cell.strip()]
-        if self._names and filled and filled[0][1] in self._names:
-            same = sum(place < len(self._header) and self._header[place] == cell for place, cell in filled)
+        if self._names and filled and filled[0][1].casefold() in self._folded:
+            header = self._header
+            same = sum(place < len(header) and header[place].casefold() == cell.casefold() for place, cell in filled)
             if same == len(filled) and same >= min(_LEAST_NAMES, len(self._names)):
                 return HEADERS
         if self._is_another_header(filled):
@@ -119,7 +121,7 @@ class Sieve:
     def is_suspect(self, cells: Sequence[str | None]) -> bool:
         """Whether :meth:`kind_of` has to look at a record."""
         first = next((cell.strip() for cell in cells if cell is not None and cell.strip()), "")
-        if first in self._names or may_sum_up(first):
+        if first.casefold() in self._folded or may_sum_up(first):
             return True
         if self._address is None or self._address >= len(cells):
             return False
@@ -188,7 +190,8 @@ class Sieve:
         return sorted(found.union(rows.tolist()))
 
     def _spelt(self) -> set[str]:
-        return {*self._names, *(f" {name}" for name in self._names), *(f"{name} " for name in self._names)}
+        names = {how(name) for name in self._names for how in (str, str.lower, str.upper, str.title)}
+        return {*names, *(f" {name}" for name in names), *(f"{name} " for name in names)}
 
 
 def without(piece: Piece, places: npt.NDArray[np.intp]) -> Piece:

@@ -75,6 +75,9 @@ _FOOTER: Final = re.compile(
     r"\W*(?:"
     r"(?:(?:this |the )?(?:report|file|list|export|data) (?:was )?)?(?:exported|generated|created|printed|downloaded"
     r"|produced|extracted|run)\s+(?:on|at|by|from|for|with|using)\b.*"
+    r"|(?:date |report |data |last )?(?:exported|generated|created|printed|downloaded|updated|export date|report date)"
+    r"(?: date)?\s*:?\s*\d{1,4}[-./]\d{1,2}[-./]\d{1,4}\b.*|(?:data |stand |status )?as of\b.*|applied filters?\b.*"
+    r"|filters?\s*:.*|filtered by\b.*|powered by\b.*|sources?\s*:\s.*|quelle\s*:\s.*"
     r"|(?:exportiert|erstellt|gedruckt|generiert|erzeugt|ausgedruckt)\s+(?:am|von|um|mit|durch|aus)\b.*"
     r"|(?:report|export|bericht|liste|druck|stand)(?:\s+(?:vom|date|datum|am|generated|run|created|erstellt))?\s*:?\s+"
     r"\d{1,4}[-./]\d{1,2}[-./]\d{1,4}\b.*"
@@ -87,6 +90,10 @@ _FOOTER: Final = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _RULE: Final = re.compile(r"[-=_+*~─━|]{3,}")
+_UNIT: Final = re.compile(
+    r"\s*\(.*$|\s+(?:in\s+)?(?:eur|usd|gbp|chf|sek|nok|dkk|pln|czk|huf|ron|jpy|cny|cad|aud|nzd|brl|mxn|inr|[$€£¥])$"
+)
+"""What may stand behind a label: ``Total (EUR)``, ``Total USD``."""
 _MARKS: Final = " \t\u00a0:*#=.-\u2013\u2014()[]<>\"'"
 _AMOUNTS: Final = frozenset((Kind.NUMBER, Kind.DATE))
 _LONGEST: Final = 300
@@ -107,8 +114,8 @@ def is_summary(cells: Sequence[str | None], phones: frozenset[int] = frozenset()
         return False
     for place, cell in others:
         if kind_of(cell) not in _AMOUNTS:
-            # "Exported on", "2026-01-02" or "Total", "3 rows": told in two cells.
-            if not (len(others) == 1 and (_COUNT.fullmatch(cell) or _COUNT.fullmatch(f"{first} {cell}"))):
+            # "Total", "3 rows": told in two cells.
+            if not (_COUNT.fullmatch(cell) or (len(others) == 1 and _COUNT.fullmatch(f"{first} {cell}"))):
                 return False
         elif place in phones and sum(letter.isdigit() for letter in cell) >= _LEAST_DIGITS:
             return False
@@ -125,7 +132,8 @@ def may_sum_up(cell: str) -> bool:
 
 
 def _label(cell: str) -> str:
-    return " ".join(cell.casefold().strip(_MARKS).split())
+    bare = _UNIT.sub("", cell.casefold().strip(_MARKS))
+    return " ".join(bare.strip(_MARKS).split())
 
 
 _HINT: Final = re.compile(
@@ -133,7 +141,8 @@ _HINT: Final = re.compile(
     r"|total|sum|count|gesamt|ergebnis|insgesamt|anzahl|aver|avg|mean|durchschnitt|mittelwert|somm|moyenne|nombre|totaal"
     r"|^\W*(?:" + "|".join(sorted(map(re.escape, TOTAL_WORDS), key=len, reverse=True)) + r")\W*$"
     r"|export|esport|generat|generiert|gegenereerd|erstellt|erzeugt|druck|print|creat|cread|criado|download|produced"
-    r"|extracted|^\W*run\b|report|bericht|liste|stand|généré|créé|imprimé|gerado|generado|page|seite|end|eof|confidential"
+    r"|extracted|filter|powered|as of|^\W*sources?\W|"
+    r"^\W*quelle\W|updated|^\W*run\b|report|bericht|liste|stand|généré|créé|imprimé|gerado|generado|page|seite|end|eof|confidential"
     r"|vertraulich|copyright|©|\(c\)|^[-=_+*~─━|]{3,}$",
     re.IGNORECASE,
 )
