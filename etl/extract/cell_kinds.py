@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import date, time, timedelta
 from decimal import Decimal
 from enum import Enum
+from functools import lru_cache
 from typing import Any, Final
 
 
@@ -84,6 +85,7 @@ def shape_of(text: str) -> str:
     return re.sub(r"[^\W\d_]+", "a", re.sub(r"\d+", "9", text.strip()))
 
 
+@lru_cache(maxsize=65_536)
 def _kind_of_text(text: str) -> Kind:
     if not text or text.casefold() in _NOTHING:
         return Kind.BLANK
