@@ -200,7 +200,8 @@ class Mapping(UsesCode):
             wanted.append(self.defaults.country_column)
         if self.profile.newest_by:
             wanted.append(self.profile.newest_by)
-        return [name for name in dict.fromkeys(wanted) if name not in headers]
+        there = frozenset(headers)
+        return [name for name in dict.fromkeys(wanted) if name not in there]
 
 
 def read_mapping(path: Path) -> bytes:

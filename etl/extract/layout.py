@@ -83,7 +83,7 @@ def is_blank(cells: Sequence[str]) -> bool:
 
 def is_address(cell: str) -> bool:
     """Whether a cell is an e-mail address and nothing else."""
-    return _ADDRESS.fullmatch(cell) is not None
+    return "@" in cell and _ADDRESS.fullmatch(cell) is not None
 
 
 def _left_out(header: Sequence[str], short: Sequence[Sequence[str]], padded: Layout) -> bool:
