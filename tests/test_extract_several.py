@@ -20,7 +20,7 @@ import pytest
 from desk import Desk
 from etl import pipeline
 from etl.cli import _main
-from etl.cli.session import mapping_of
+from etl.cli.session import Common, mapping_of
 from etl.errors import ConfigError, SourceError, UsageError
 from etl.extract import Source, find_files, open_files, open_source
 from etl.model import Chunk, Part, Places, Progress
@@ -410,8 +410,8 @@ def test_a_single_file_has_its_mapping_beside_it_or_here(
     monkeypatch.chdir(tmp_path)
     write(tmp_path, **{"people[1]__csv": HEADER})
     (tmp_path / mapping).write_text("", encoding="utf-8")
-    assert mapping_of([file], None) == Path(mapping)
+    assert mapping_of([file], None, Common()) == Path(mapping)
     (tmp_path / mapping).unlink()
     with pytest.raises(ConfigError) as refused:
-        mapping_of([file], None)
+        mapping_of([file], None, Common())
     assert "Signature" not in str(refused.value)
