@@ -29,7 +29,7 @@ from etl.cli.session import Common, Session
 from etl.config import parse_mapping
 from etl.errors import ExitCode
 from etl.extract.headers import unique_headers
-from etl.extract.sheet_xml import oddities_of
+from etl.extract.sheet_oddities import oddities_of
 from etl.model import RunStatus
 from etl.pipeline.beginning import begin, sweep
 from etl.sandbox import SANDBOX_KEY, SandboxServer, SandboxSettings
