@@ -29,7 +29,17 @@ def transform(mapping: Mapping, frame: pd.DataFrame) -> tuple[list[Record], set[
             value, code, detail, lost = _value(mapping, target, row[target])
             if code:
                 severity = Severity.ERROR if rule.required and lost else Severity.WARNING
-                issues.add(Issue(line, Stage.TRANSFORM, code, header, detail, severity))
+                issues.add(
+                    Issue(
+                        line,
+                        Stage.TRANSFORM,
+                        code,
+                        header,
+                        detail,
+                        severity,
+                        left_out=lost and severity is Severity.WARNING,
+                    )
+                )
                 if severity is Severity.ERROR:
                     rejected.add(line)
             if value is OMIT:

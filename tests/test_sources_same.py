@@ -105,7 +105,7 @@ def customers(count: int) -> list[Customer]:
             country=dice.choice(("DE", "US", "JP")),
             spent=maybe(Decimal(dice.randrange(10_000_000)) / 100),
             points=dice.choice((0, -5, 12, 2**40)),
-            rating=maybe(dice.choice((0.1, 4.5, 3.0, 1e-7, 1 / 3))),
+            rating=maybe(dice.choice((0.1, 4.5, 3.0, 1e-7, 0.333333333333333))),
             vip=maybe(dice.random() < 0.3),
             born=maybe(date(1950, 1, 1) + timedelta(days=dice.randrange(20_000))),
             # Every fortieth at midnight, which a workbook does not tell from the date.
