@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import itertools
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, TextIO
 
 from etl.codes import CODES
@@ -96,12 +96,13 @@ def write_rejects(
     writer.writerow(
         [*(guard(name) for name in headers), *REJECT_COLUMNS, *extra_columns(places, overflow=overflow, values=values)]
     )
+    at: dict[str | None, int] = {name: place for place, name in enumerate(headers)}
     count = 0
     for line, cells, issues in rows:
         row = [guard(cell) for cell in cells[: len(headers)]]
         row += [""] * (len(headers) - len(row))
         file, line_there = places.of(line)
-        beside = [guard(values_of(headers, cells, issues))] if values else []
+        beside = [guard(values_of(at, cells, issues))] if values else []
         beside += [guard(file)] if places else []
         beside += [guard("\t".join(cells[len(headers) :]))] if overflow else []
         writer.writerow([*row, *reasons(line_there, issues), *beside])
@@ -120,10 +121,13 @@ def about_cells(issues: Iterable[Issue]) -> tuple[Issue, ...]:
     return tuple(issue for issue in issues if issue.column is not None or issue.suggestion or issue.left_out)
 
 
-def values_of(headers: Sequence[str], cells: Sequence[str], issues: Iterable[Issue]) -> str:
-    """Return what stands in the cells that the issues speak of, in the order of their columns beside."""
-    named = dict.fromkeys(issue.column for issue in in_order(issues) if issue.column in headers)
-    found = {name: cells[headers.index(name)] for name in named if headers.index(name) < len(cells)}
+def values_of(at: Mapping[str | None, int], cells: Sequence[str], issues: Iterable[Issue]) -> str:
+    """Return what stands in the cells that the issues speak of, in the order of their columns beside.
+
+    ``at``: place of each column.
+    """
+    named = dict.fromkeys(issue.column for issue in in_order(issues))
+    found = {name: cells[at[name]] for name in named if name in at and at[name] < len(cells)}
     return SEPARATOR.join(found.values() if len(found) == 1 else (f"{name}: {cell}" for name, cell in found.items()))
 
 
@@ -137,8 +141,11 @@ def reasons(line: int, issues: Sequence[Issue], *, guarded: bool = True) -> list
 
     Suggestions for several columns say which each is for.
     """
-    told = in_order(issues)
     safe = guard if guarded else str
+    if len(issues) == 1:
+        (only,) = issues
+        return [str(line), safe(only.column or ""), only.code, safe(_reason(only)), safe(only.suggestion)]
+    told = in_order(issues)
     suggested = dict.fromkeys((issue.column, issue.suggestion) for issue in told if issue.suggestion)
     several = len({column for column, _ in suggested}) > 1
 

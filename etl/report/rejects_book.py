@@ -59,7 +59,7 @@ def write_rejects_book(
     for place, name in enumerate(columns):
         sheet.set_column(place, place, min(max(len(name) + 2, _NARROWEST), _WIDEST))
         sheet.write_string(0, place, name[:_LONGEST_CELL], head)
-    at = {name: place for place, name in enumerate(headers)}
+    at: dict[str | None, int] = {name: place for place, name in enumerate(headers)}
     count = 0
     for line, cells, issues in rows:
         count += 1
@@ -71,7 +71,7 @@ def write_rejects_book(
             _write(sheet, (count, place), cell, (kind, looks.get(place, "")), forms)
         file, line_there = places.of(line)
         beside = reasons(line_there, issues, guarded=False)
-        beside += [values_of(headers, cells, issues)] if values else []
+        beside += [values_of(at, cells, issues)] if values else []
         beside += [file] if places else []
         beside += ["\t".join(cells[len(headers) :])] if overflow else []
         for place, text in enumerate(beside, start=len(headers)):
