@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import threading
 from collections.abc import Iterator
 from types import FrameType
 from typing import Final
@@ -12,6 +13,7 @@ from etl.console import Console
 from etl.errors import ExitCode
 
 _EXIT_CODES: Final = {signal.SIGINT: ExitCode.SIGINT, signal.SIGTERM: ExitCode.SIGTERM}
+_HEARD_WITHIN: Final = 0.5
 
 
 class Signals:
@@ -46,7 +48,8 @@ class Signals:
         """Let a signal end a question at once: nothing is in hand that could be finished first."""
         self._questioning = True
         try:
-            yield
+            with _interrupted_reads():
+                yield
         finally:
             self._questioning = False
 
@@ -57,3 +60,23 @@ class Signals:
         if self._questioning:
             raise KeyboardInterrupt
         self._console.say("Stopping: what is in hand is finished first (once more to stop at once).")
+
+
+@contextlib.contextmanager
+def _interrupted_reads() -> Iterator[None]:
+    """Interrupt a read of the terminal twice a second.
+
+    Python calls the handler of a signal between two of its own steps. One that comes after the last step and before the
+    system call that waits for a key would be heard with that key, which nobody presses who has pressed Ctrl-C.
+    """
+    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handler = signal.signal(signal.SIGALRM, lambda _number, _frame: None)
+    timer = signal.setitimer(signal.ITIMER_REAL, _HEARD_WITHIN, _HEARD_WITHIN)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, handler)
+        signal.setitimer(signal.ITIMER_REAL, *timer)
