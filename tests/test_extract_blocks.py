@@ -17,9 +17,10 @@ from etl.extract import texts as texts_module
 from etl.extract.blocks import plain_block
 from etl.extract.delimited import DelimitedSource
 from etl.extract.dialect import Dialect
+from etl.extract.fitting import from_records
 from etl.extract.layout import layout_of
 from etl.extract.nulls import Nulls
-from etl.extract.pieces import from_records, printable
+from etl.extract.pieces import printable
 from etl.extract.records import BadRecord, read_records
 from etl.extract.shapes import TableShape
 from etl.extract.sifting import Sieve

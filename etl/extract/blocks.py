@@ -20,8 +20,9 @@ import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
 from etl.extract.dialect import Dialect
+from etl.extract.fitting import wrong_width
 from etl.extract.layout import Layout
-from etl.extract.pieces import TEXT, Lines, Piece, columns_of, wrong_width
+from etl.extract.pieces import TEXT, Lines, Piece, columns_of
 
 _FEED: Final = ord("\n")
 _RETURN: Final = ord("\r")

@@ -15,12 +15,13 @@ from etl.extract.blocks import holds_rows, plain_block, read_block
 from etl.extract.cell_kinds import is_personal
 from etl.extract.dialect import Dialect, separator_line
 from etl.extract.encoding import Encoding, detect, given
+from etl.extract.fitting import from_records
 from etl.extract.header_judge import Verdict, find_header
 from etl.extract.headers import no_header, unique_headers
 from etl.extract.layout import address_columns, layout_of
 from etl.extract.marks import find_marks, plain_text
 from etl.extract.nulls import Nulls
-from etl.extract.pieces import Piece, from_records, printable, regrouped
+from etl.extract.pieces import Piece, printable, regrouped
 from etl.extract.records import BadRecord, read_records
 from etl.extract.shapes import AS_FOUND, HEADER_DOUBTFUL, HEADER_ROW, NO_HEADER, TableShape, judged_notes
 from etl.extract.sifting import Sieve
