@@ -82,7 +82,7 @@ def help_text(command: str | None) -> str:
     import click  # noqa: PLC0415 - reads the width when it is imported
 
     from etl.cli import cli  # noqa: PLC0415
-    from etl.cli.commands import COMMANDS  # noqa: PLC0415
+    from etl.cli.registry import COMMANDS  # noqa: PLC0415
 
     shown: click.Command = COMMANDS[command].load() if command else cli
     name = f"klaviyo-etl {command}" if command else "klaviyo-etl"

@@ -24,14 +24,14 @@ __all__ = ["Library", "exports", "np", "npt", "pa", "pc", "pd"]
 def exports(package: str, homes: Mapping[str, Sequence[str]]) -> Callable[[str], Any]:
     """Return the ``__getattr__`` of a package that imports what it exports when it is first asked for (PEP 562).
 
-    ``homes``: for each module of the package, or whole name of one elsewhere, the names that come from there;
+    ``homes``: for each module below the package, or whole name of one elsewhere, the names that come from there;
     ``a as b`` exports a name as another.
     """
     found = {}
     for module, names in homes.items():
         for name in names:
             there, _, here = name.partition(" as ")
-            found[here or there] = (module if "." in module else f"{package}.{module}", there)
+            found[here or there] = (module if module.startswith("etl.") else f"{package}.{module}", there)
 
     def __getattr__(name: str) -> Any:  # noqa: N807 - it becomes the package's
         if name not in found:

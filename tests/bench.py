@@ -233,7 +233,7 @@ def floor(folder: Path, rows: int) -> int:
 def reading(folder: Path, rows: int) -> int:
     """Read chunks with their lines, and forget them."""
     from etl.extract import open_source  # noqa: PLC0415
-    from etl.pipeline.judging import lean_memory  # noqa: PLC0415
+    from etl.pipeline.staging.process import lean_memory  # noqa: PLC0415
 
     with lean_memory(), open_source(folder / "people.csv") as source:
         assert sum(chunk.records for chunk in source.chunks()) == rows
@@ -244,7 +244,7 @@ def validating(folder: Path, rows: int) -> int:
     """Read and validate."""
     from etl.config import load_mapping  # noqa: PLC0415
     from etl.extract import open_source  # noqa: PLC0415
-    from etl.pipeline.judging import lean_memory  # noqa: PLC0415
+    from etl.pipeline.staging.process import lean_memory  # noqa: PLC0415
     from etl.validate import Validator  # noqa: PLC0415
 
     mapping = load_mapping(folder / "people.toml")
@@ -259,7 +259,7 @@ def converting(folder: Path, rows: int) -> int:
     """Read, validate, transform and pack: all that a worker does, and the reading."""
     from etl.config import load_mapping  # noqa: PLC0415
     from etl.extract import open_source  # noqa: PLC0415
-    from etl.pipeline.judging import ChunkJudge, lean_memory  # noqa: PLC0415
+    from etl.pipeline.staging.process import ChunkJudge, lean_memory  # noqa: PLC0415
 
     mapping = load_mapping(folder / "people.toml")
     with lean_memory(), open_source(folder / "people.csv") as source:
@@ -436,7 +436,7 @@ def plan(context: Any, source: Path, mapping: Path) -> None:
     """Stage a run that is to be loaded, as ``run`` does before it loads."""
     from etl.config import load_mapping  # noqa: PLC0415
     from etl.extract import open_source  # noqa: PLC0415
-    from etl.pipeline.beginning import begin, stage_source  # noqa: PLC0415
+    from etl.pipeline.lifecycle.create import begin, stage_source  # noqa: PLC0415
 
     rules = load_mapping(mapping)
     with open_source(source) as opened, context.open_store() as store:

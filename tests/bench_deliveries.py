@@ -20,7 +20,7 @@ from email.utils import formatdate
 from pathlib import Path
 
 from etl.pipeline.context import SystemClock
-from etl.server.signature import sign
+from etl.server.webhooks.signature import sign
 from etl.state import Store
 from tests.bench import ROOT
 

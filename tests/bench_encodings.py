@@ -14,7 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 from encoding_pairs import PAIRS, SIZES, export
-from etl.extract.encoding import detect
+from etl.extract.delimited.encoding import detect
 
 Detector = Callable[[bytes], str | None]
 

@@ -14,7 +14,7 @@ from sqlalchemy.exc import OperationalError
 
 from desk import Desk
 from etl.state import Store
-from etl.state.engine import open_engine
+from etl.state.db.engine import open_engine
 from state_backends import POSTGRES, OpenStore, TurnedClock
 
 

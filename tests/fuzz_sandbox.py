@@ -31,7 +31,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from etl.sandbox import SANDBOX_KEY, SandboxServer, SandboxSettings
-from etl.sandbox.routes import ROUTES, Route
+from etl.sandbox.routing.routes import ROUTES, Route
 
 BESIDE = Path(__file__).resolve().parent.parent.parent / "shared" / "reference" / "openapi-2026-07-15.json"
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]

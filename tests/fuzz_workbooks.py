@@ -24,7 +24,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from etl.errors import SourceError
-from etl.extract import open_source, sheet_reader
+from etl.extract import open_source
+from etl.extract.spreadsheet.source import reader
 from test_sheet_cells import formatted
 from test_workbooks import HERE, by_hand, by_odfpy, by_openpyxl, by_xlsxwriter, by_xlwt
 from xlsb import write_xlsb
@@ -95,8 +96,8 @@ def main(count: int, seed: int, seconds: int) -> int:
     chance = random.Random(seed)
     outcomes: collections.Counter[str] = collections.Counter()
     took: list[float] = []
-    sheet_reader._MOST_CPU = seconds  # type: ignore[misc]
-    sheet_reader._MOST_SILENCE = seconds * 2.0  # type: ignore[misc]
+    reader._MOST_CPU = seconds  # type: ignore[misc]
+    reader._MOST_SILENCE = seconds * 2.0  # type: ignore[misc]
     signal.signal(signal.SIGALRM, too_slow)
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made) / "samples"

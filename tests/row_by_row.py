@@ -9,8 +9,8 @@ import pandas as pd
 
 from etl.config import LIST_TARGET, LOCATION_PREFIX, PROPERTY_PREFIX, VALUE_TARGET, ColumnRule, Mapping
 from etl.model import Issue, Record, Severity, Stage
-from etl.transform.body import MAX_PROFILE_BYTES, make_record, size
-from etl.transform.values import converter
+from etl.transform.cells.converters import converter
+from etl.transform.record import MAX_PROFILE_BYTES, make_record, size
 
 OMIT = object()
 

@@ -14,7 +14,7 @@ import uvicorn
 from etl import pipeline
 from etl.pipeline import Context
 from etl.server import ServerOptions, create_app
-from etl.server.signature import sign
+from etl.server.webhooks.signature import sign
 
 SECRET = "a-secret-of-32-characters-or-so!"
 TOKEN = "a-token-of-thirty-two-characters"

@@ -54,10 +54,10 @@ HOMES = {
 
 # The clock, chance and the outside world are injected into these.
 PURE = {
-    "etl/load/plan.py",
-    "etl/load/body.py",
-    "etl/load/machine.py",
-    "etl/load/proof.py",
+    "etl/load/batching.py",
+    "etl/load/request.py",
+    "etl/load/steps/transitions.py",
+    "etl/load/profiles/proof.py",
     "etl/identity.py",
     "etl/model.py",
     "etl/errors.py",

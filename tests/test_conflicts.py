@@ -20,7 +20,7 @@ from etl import pipeline
 from etl.errors import ExitCode
 from etl.klaviyo import ApiError, Profile, Reply, ReplyKind
 from etl.load import find_owners
-from etl.load.machine import Step, after_reply
+from etl.load.steps.transitions import Step, after_reply
 from etl.model import BatchKind
 from shop import Said, Shop
 
@@ -200,7 +200,9 @@ def test_a_conflict_that_no_look_showed_is_refused_by_klaviyo_with_the_profile_n
     """As where a profile is not visible yet: the 409 fails its row, the other one goes on, and nothing is stopped."""
     shop.profile(email=ANN)
     other = shop.profile(phone_number=PHONE)
-    monkeypatch.setattr("etl.pipeline.conflicts.find_owners", lambda _client, people: {line: {} for line in people})
+    monkeypatch.setattr(
+        "etl.pipeline.loading.conflicts.find_owners", lambda _client, people: {line: {} for line in people}
+    )
     customers(shop, "drop_phone")
     report = json.loads(shop.run("run", "c.csv", "--yes", "--format", "json").out)
     assert (report["tally"]["failed"], report["tally"]["loaded"]) == (1, 1)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from etl.config import parse_mapping
 from etl.errors import ConfigError
 from etl.model import Channel, ConsentAsk, Wish
-from etl.pipeline.judging import ChunkJudge
+from etl.pipeline.staging.process import ChunkJudge
 from etl.transform import ConsentReader
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC).timestamp()

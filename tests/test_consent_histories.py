@@ -189,28 +189,28 @@ def test_nobody_who_said_no_is_ever_subscribed(steps: list[Step]) -> None:
 
 
 RULES: dict[str, tuple[list[Step], str, Any]] = {
-    "a rejected line": ([("import", [YES, REFUSED_NO])], "etl.pipeline.gathering.OptOutGatherer.gather", {}),
+    "a rejected line": ([("import", [YES, REFUSED_NO])], "etl.pipeline.staging.issue_filter.OptOutGatherer.gather", {}),
     "a word nobody understands": (
         [("import", [YES, Said(0, "hmm", refused=True)])],
-        "etl.pipeline.gathering.OptOutGatherer.gather",
+        "etl.pipeline.staging.issue_filter.OptOutGatherer.gather",
         {},
     ),
     "a contested phone": (
         [("import", [YES, Said(1, "", "unsubscribed", shares_phone=True)])],
-        "etl.pipeline.gathering.OptOutGatherer.gather",
+        "etl.pipeline.staging.issue_filter.OptOutGatherer.gather",
         {},
     ),
-    "another file": ([("files", [YES, REFUSED_NO])], "etl.pipeline.gathering.OptOutGatherer.gather", {}),
-    "beyond a pilot": ([("pilot", [YES, NO])], "etl.pipeline.staging.Reading.rest", ()),
-    "a duplicate": ([("import", [YES, NO])], "etl.pipeline.staging.merge_consents", None),
-    "another spelling": ([("webhook", (0, 1)), ("import", [YES])], "etl.state.notices.opt_out_key", "as it is"),
+    "another file": ([("files", [YES, REFUSED_NO])], "etl.pipeline.staging.issue_filter.OptOutGatherer.gather", {}),
+    "beyond a pilot": ([("pilot", [YES, NO])], "etl.pipeline.staging.stage.Reading.rest", ()),
+    "a duplicate": ([("import", [YES, NO])], "etl.pipeline.staging.stage.merge_consents", None),
+    "another spelling": ([("webhook", (0, 1)), ("import", [YES])], "etl.state.serving.notices.opt_out_key", "as it is"),
     "a profile lost": (
         [NEVER, ("webhook", (0, 0)), ("lost", 0), ("import", [YES])],
-        "etl.load.evidence.Witness._told",
+        "etl.load.consent.evidence.Witness._told",
         {},
     ),
-    "silence": ([("silent import", [YES])], "etl.load.gate._permission", Decision(Gate.SEND)),
-    "a form": ([("webhook", (0, 0)), ("form", 0)], "etl.pipeline.people.may_subscribe", Decision(Gate.SEND)),
+    "silence": ([("silent import", [YES])], "etl.load.consent.policy._permission", Decision(Gate.SEND)),
+    "a form": ([("webhook", (0, 0)), ("form", 0)], "etl.pipeline.single.profiles.may_subscribe", Decision(Gate.SEND)),
 }
 
 
@@ -225,6 +225,6 @@ def test_without_the_rule_the_promise_breaks(rule: str, monkeypatch: pytest.Monk
     if rule == "a duplicate":
         # Two rules hold this one, and each alone is enough.
         lived(steps)
-        monkeypatch.setattr("etl.pipeline.gathering.OptOutGatherer.gather", lambda *_: {})
+        monkeypatch.setattr("etl.pipeline.staging.issue_filter.OptOutGatherer.gather", lambda *_: {})
     with pytest.raises(AssertionError, match="was subscribed"):
         lived(steps)

@@ -16,7 +16,7 @@ import pytest
 from crash_points import FULL, walk
 from crash_world import NOW, Result, World, revived
 from etl.klaviyo import Reply
-from etl.load import settlement, settling
+from etl.load.steps import imports, settle
 from etl.model import Batch
 from etl.report import Report
 from etl.state import Store
@@ -145,14 +145,14 @@ def test_the_matrix_notices_a_mark_written_after_the_request(matrix: Matrix, mon
         pass
 
     mark = Store.mark_sending
-    answered = settlement.Settlement._answered
+    answered = imports.Settlement._answered
 
-    def after(self: settlement.Settlement, batch: Batch, reply: Reply, failures: int) -> settling.Next:
+    def after(self: imports.Settlement, batch: Batch, reply: Reply, failures: int) -> settle.Next:
         mark(self._store, batch.id)
         return answered(self, self._store.batch(batch.id), reply, failures)
 
     monkeypatch.setattr(Store, "mark_sending", late)
-    monkeypatch.setattr(settlement.Settlement, "_answered", after)
+    monkeypatch.setattr(imports.Settlement, "_answered", after)
     world = matrix.world()
     calm = Points()
     world.process(points=calm)

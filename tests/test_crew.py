@@ -20,11 +20,11 @@ from etl.config import Mapping, load_settings, parse_mapping
 from etl.errors import ConfigError, EtlError, InternalError, InterruptedRunError, SourceError, StoppedError
 from etl.extract import open_source
 from etl.model import Chunk, RaggedRow, RunStatus
-from etl.pipeline import crew as crew_module
-from etl.pipeline.crew import Crew, usual_workers
-from etl.pipeline.judging import ChunkJudge
-from etl.pipeline.messages import pack, portable, unpack
-from etl.pipeline.staging import stage
+from etl.pipeline.staging.pool import Crew, usual_workers
+from etl.pipeline.staging.process import ChunkJudge
+from etl.pipeline.staging.stage import pool as crew_module
+from etl.pipeline.staging.stage import stage
+from etl.pipeline.staging.wire import pack, portable, unpack
 from state_backends import begin
 
 MAPPING: dict[str, Any] = {

@@ -13,11 +13,11 @@ import pytest
 from desk import Desk
 from etl.config import parse_mapping
 from etl.model import Severity
-from etl.pipeline.judging import ChunkJudge
+from etl.pipeline.staging.process import ChunkJudge
 from etl.validate.cells import trim
-from etl.validate.damage import mended
-from etl.validate.damaged_columns import DamageJudge, damage_of
-from etl.validate.mojibake import restored
+from etl.validate.damage.columns import DamageJudge, damage_of
+from etl.validate.damage.mojibake import restored
+from etl.validate.damage.words import mended
 
 # ruff: noqa: RUF001  letters stand as they were read
 

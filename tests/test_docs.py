@@ -59,7 +59,7 @@ def test_python_in_examples_compiles_and_knows_our_names(page: Path) -> None:
 
 def test_every_commanded_hint_is_a_command() -> None:
     """What a message tells people to type exists."""
-    from etl.cli.commands import COMMANDS  # noqa: PLC0415
+    from etl.cli.registry import COMMANDS  # noqa: PLC0415
 
     sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "etl").rglob("*.py"))
     named = set(re.findall(r"klaviyo-etl (\w+)", sources + (ROOT / "README.md").read_text(encoding="utf-8")))

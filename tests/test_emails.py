@@ -6,8 +6,8 @@ import pyarrow as pa
 import pytest
 
 from etl.codes import CODES
-from etl.validate.email_advice import correct_domain
-from etl.validate.emails import judge_emails
+from etl.validate.emails.advice import correct_domain
+from etl.validate.emails.judge import judge_emails
 
 REAL_DOMAINS = """
 gmail.com googlemail.com yahoo.com yahoo.co.uk ymail.com rocketmail.com hotmail.com hotmail.co.uk hotmail.fr

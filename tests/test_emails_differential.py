@@ -17,8 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etl.validate.cells import Finding, trim
-from etl.validate.email_advice import advise, repair
-from etl.validate.emails import judge_emails
+from etl.validate.emails.advice import advise, repair
+from etl.validate.emails.judge import judge_emails
 
 CASES = int(os.environ.get("CASES", "20000"))
 COLUMN = 20_000

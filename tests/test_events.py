@@ -24,7 +24,7 @@ from etl.config import parse_event_mapping
 from etl.errors import ConfigError, ExitCode, GuardError
 from etl.report import render_html, render_text
 from etl.transform import merge_order, requests_of
-from etl.transform.events import STANDARD, event_record, near_miss
+from etl.transform.events.transformer import STANDARD, event_record, near_miss
 from event_world import COLUMNS, GROUPED, HEADER, ORDERS, codes, imported, order, outcomes, requests, stored
 from sql_servers import opened
 
@@ -384,14 +384,14 @@ def test_an_order_is_the_same_whatever_the_order_of_its_rows(group: Sequence[tup
 def test_the_sum_ties_however_the_file_is_cut(rows: Sequence[tuple[int, str]], size: int) -> None:
     import tempfile  # noqa: PLC0415 - only here
 
-    from etl.pipeline import files  # noqa: PLC0415
+    from etl.pipeline.staging.stage import sources  # noqa: PLC0415
 
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patched:
         desk = Desk(Path(folder))
         with desk.source.open("w", newline="") as out:
             lines = [(*order(number, amount), "A", "1") for number, amount in rows]
             csv.writer(out).writerows([(*HEADER, "SKU", "Quantity"), *lines])
-        whole = files.open_file
+        whole = sources.open_file
 
         def cut(*arguments: Any) -> Any:
             source = whole(*arguments)
@@ -407,7 +407,7 @@ def test_the_sum_ties_however_the_file_is_cut(rows: Sequence[tuple[int, str]], s
             source.chunks = smaller  # type: ignore[method-assign]
             return source
 
-        patched.setattr(files, "open_file", cut)
+        patched.setattr(sources, "open_file", cut)
         report = imported(desk, GROUPED)
     assert report.tally.read == len(rows)
     assert report.tally.loaded == len({number for number, _ in rows})

@@ -10,7 +10,7 @@ import pytest
 from desk import Desk
 from etl import pipeline
 from etl.errors import ConfigError
-from etl.pipeline.people import InvalidPersonError
+from etl.pipeline.single.profiles import InvalidPersonError
 from event_world import codes, imported, order, outcomes, stored
 
 HEADER = ("Order", "Email", "Date", "Total", "Currency", "Shop")

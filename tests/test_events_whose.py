@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from desk import Desk
 from etl.transform import same_people
-from etl.transform.events import event_record
+from etl.transform.events.transformer import event_record
 from event_world import codes, imported, outcomes, requests, stored
 
 NOON = "2024-05-02T18:00:00+00:00"

@@ -13,17 +13,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etl.extract import open_source
-from etl.extract import texts as texts_module
-from etl.extract.blocks import plain_block
-from etl.extract.delimited import DelimitedSource
-from etl.extract.dialect import Dialect
-from etl.extract.fitting import from_records
-from etl.extract.layout import layout_of
-from etl.extract.nulls import Nulls
-from etl.extract.pieces import printable
-from etl.extract.records import BadRecord, read_records
-from etl.extract.shapes import TableShape
-from etl.extract.sifting import Sieve
+from etl.extract.delimited.columns import plain_block
+from etl.extract.delimited.dialect import Dialect
+from etl.extract.delimited.fit import from_records
+from etl.extract.delimited.nulls import Nulls
+from etl.extract.delimited.source import DelimitedSource
+from etl.extract.delimited.source import buffer as texts_module
+from etl.extract.delimited.strict import BadRecord, read_records
+from etl.extract.table.layout import layout_of
+from etl.extract.table.shape import TableShape
+from etl.extract.table.sieve import Sieve
+from etl.extract.table.text_table import printable
 from etl.model import Issue, RaggedRow
 
 Found = tuple[list[tuple[int, ...]], list[RaggedRow], set[Issue]]
@@ -163,7 +163,7 @@ def test_a_plain_file_never_sees_the_slow_reader(path: Path, monkeypatch: pytest
     """Quotes, line breaks in cells, blank lines and ragged rows are all within what a block can say."""
     data = 'a,b\n1,"x\ny"\n\n"say ""hi""",2\nshort\nx,y,z\n'
     path.write_text(data * 1, encoding="utf-8")
-    monkeypatch.setattr("etl.extract.delimited.from_records", None)
+    monkeypatch.setattr("etl.extract.delimited.source.from_records", None)
     with open_source(path) as source:
         (chunk,) = source.chunks()
     assert chunk.frame.index.tolist() == [2, 5]

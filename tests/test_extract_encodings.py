@@ -8,7 +8,7 @@ import pytest
 
 from encoding_pairs import PAIRS, SIZES, export
 from etl.extract import open_source
-from etl.extract.alphabets import plausibility, well_formed
+from etl.extract.delimited.alphabets import plausibility, well_formed
 from etl.model import Chunk
 
 

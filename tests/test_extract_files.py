@@ -22,7 +22,8 @@ import pytest
 
 from desk import Desk
 from etl.errors import SourceError
-from etl.extract import open_source, packed
+from etl.extract import open_source
+from etl.extract.files import archive
 from etl.model import Chunk
 
 PLAIN = "Email,Name\nann@mapleshop.com,José\nbob@mapleshop.com,\n"
@@ -106,7 +107,7 @@ def test_a_cut_off_archive_is_refused_and_leaves_nothing_behind(
 def test_a_bomb_is_refused_before_it_fills_the_disk(
     name: str, tmp_path: Path, no_leftovers: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(packed, "_HARMLESS", 1_000_000)
+    monkeypatch.setattr(archive, "_HARMLESS", 1_000_000)
     bomb = b"a" * 20_000_000
     pack = {".gz": gzip.compress, ".zst": zstd, ".zip": lambda data: zipped(data, "bomb.csv")}[Path(name).suffix]
     (tmp_path / name).write_bytes(pack(bomb))

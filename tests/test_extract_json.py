@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from etl.errors import SourceError
 from etl.extract import open_source
-from etl.extract.json_scan import JsonReader
+from etl.extract.json.scan import JsonReader
 
 PEOPLE = [
     {"email": "ann@mapleshop.com", "address": {"city": "Köln", "zip": "01040"}, "tags": ["a", "]"], "vip": True},

@@ -22,7 +22,8 @@ from desk import Desk
 from etl import pipeline
 from etl.config import parse_mapping
 from etl.errors import ConfigError, EtlError, SourceError
-from etl.extract import find_files, masked, open_files, open_source, private, remote
+from etl.extract import find_files, masked, open_files, open_source
+from etl.extract.files import remote, scratch
 from etl.model import Places
 from web_files import LOGIN, WebFiles, web_files
 
@@ -134,7 +135,7 @@ def test_memory_does_not_hold_the_file(server: WebFiles) -> None:
         tracemalloc.stop()
     assert path.stat().st_size == size > 20_000_000
     assert path.parent.stat().st_mode & 0o077 == 0
-    private.discard(path)
+    scratch.discard(path)
     assert peak < size / 2
 
 

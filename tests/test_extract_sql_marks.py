@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from etl.errors import ConfigError, SourceError
-from etl.extract.sql_cells import as_text
-from etl.extract.sql_marks import MarkKeeper, held, later, since, value_of
+from etl.extract.sql.cells import as_text
+from etl.extract.sql.watermark import MarkKeeper, held, later, since, value_of
 from etl.model import Watermark
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)

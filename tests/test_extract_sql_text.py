@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from etl.config import parse_mapping
 from etl.errors import ConfigError, SourceError
-from etl.extract.sql_text import read_query
+from etl.extract.sql.query import read_query
 
 
 @pytest.mark.parametrize(

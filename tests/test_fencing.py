@@ -14,8 +14,8 @@ from desk import Desk
 from etl import pipeline
 from etl.errors import ExitCode, LockedError
 from etl.klaviyo import LONGEST_EXCHANGE
-from etl.state import lock, schema
-from etl.state.engine import open_engine, parse_url
+from etl.state.db import lock, schema
+from etl.state.db.engine import open_engine, parse_url
 from rehearsal import CrashError, Points
 from state_backends import OpenStore, begin
 

@@ -9,7 +9,7 @@ import pytest
 from desk import Desk
 from etl import pipeline
 from etl.errors import EtlError
-from etl.sandbox.settings import SANDBOX_KEY, SCOPES
+from etl.sandbox.protocol.settings import SANDBOX_KEY, SCOPES
 from event_world import HEADER as ORDER_HEADER
 from event_world import ORDERS, order, stored
 from test_consent_run import codes, outcomes

@@ -19,10 +19,10 @@ from etl.config import Settings
 from etl.klaviyo import Backoff
 from etl.pipeline import Context
 from etl.sandbox import SANDBOX_KEY, SandboxServer, SandboxSettings, parse_faults
-from etl.server.carrying import Carrier, identifiers, keys_of
-from etl.server.courier import Courier
-from etl.server.health import Health
-from etl.server.metrics import Metrics
+from etl.server.http.health import Health
+from etl.server.http.metrics import Metrics
+from etl.server.outbox.delivery import Carrier, identifiers, keys_of
+from etl.server.outbox.worker import Courier
 from processes import wait_until
 from rehearsal import CrashError, Points, Weather
 from serving import AUTH, QuickClock, Serving, event, tell

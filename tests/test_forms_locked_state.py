@@ -15,8 +15,9 @@ import pytest
 from etl.config import Settings
 from etl.pipeline import Context
 from etl.sandbox import SANDBOX_KEY, SandboxServer, SandboxSettings, parse_faults
-from etl.server import app, courier
-from etl.server.carrying import Carrier
+from etl.server import app
+from etl.server.outbox import worker as courier
+from etl.server.outbox.delivery import Carrier
 from etl.state import Store
 from processes import wait_until
 from serving import AUTH, QuickClock, Serving, event, tell

@@ -18,9 +18,9 @@ from etl.config import load_mapping, parse_mapping
 from etl.errors import ConfigError, EtlError, SourceError
 from etl.extract import open_source
 from etl.klaviyo import ReplyKind, job_of, profile_of
-from etl.klaviyo.reply import classify, retry_after
 from etl.klaviyo.resources import account_of, job_error_of, list_of
-from etl.load.proof import count_job
+from etl.klaviyo.transport.reply import classify, retry_after
+from etl.load.profiles.proof import count_job
 from etl.report import build_report
 
 QUIET = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from etl.identity import EMAIL, PHONE, email_key, identity_key, opt_out_key, phone_key
-from etl.transform.body import identities, identity
+from etl.transform.record import identities, identity
 
 ONE_MAILBOX = [
     ("Ann@MapleShop.com", "ann@mapleshop.com"),

@@ -18,14 +18,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etl import pipeline
-from etl.cli.init import init as command
+from etl.cli.commands.init import init as command
 from etl.config import SourceRule, load_mapping, parse_mapping
-from etl.config.settings import Settings
+from etl.config.settings.model import Settings
 from etl.discover import Question, load_presets, recognise
 from etl.discover.headers import target_of
 from etl.discover.profiling import Profiler, mask
 from etl.errors import ConfigError, UsageError
-from etl.extract.cell_kinds import Kind, kind_of
+from etl.extract.table.cell_kinds import Kind, kind_of
 from etl.pipeline import Context
 from truth import EXPORTS, SAMPLES, came_out
 
@@ -433,7 +433,7 @@ def test_on_a_terminal_it_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.chdir(tmp_path)
     path = written(tmp_path, ["Email", "Joined"], [[mail, "03/04/2025"] for mail in rows(4)])
     monkeypatch.setattr("etl.console.Console.interactive", property(lambda _self: True))
-    monkeypatch.setattr(sys.modules["etl.cli.init"], "on_terminal", lambda: True)
+    monkeypatch.setattr(sys.modules["etl.cli.commands.init"], "on_terminal", lambda: True)
     run = CliRunner().invoke(command, [path.name], input="1\n")
     assert run.exit_code == 0, run.output
     assert "day first" in run.output

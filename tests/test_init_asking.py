@@ -17,8 +17,8 @@ import pytest
 from click.testing import CliRunner
 
 from etl.cli.answers import agreed, confirm
-from etl.cli.init import _answer
-from etl.cli.init import init as command
+from etl.cli.commands.init import _answer
+from etl.cli.commands.init import init as command
 from etl.cli.signals import Signals
 from etl.config import load_mapping
 from etl.console import Console
@@ -33,7 +33,7 @@ TABLE = "Email,Newsletter,Joined,Umsatz\n" + "".join(
 
 def on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("etl.console.Console.interactive", property(lambda _self: True))
-    monkeypatch.setattr(sys.modules["etl.cli.init"], "on_terminal", lambda: True)
+    monkeypatch.setattr(sys.modules["etl.cli.commands.init"], "on_terminal", lambda: True)
 
 
 @pytest.mark.parametrize("word", ["y", "Y", "yes", "j", "Ja", "o", "OUI", "s", "sí", " sim ", "tak", "да", "はい"])

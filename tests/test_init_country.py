@@ -13,7 +13,7 @@ import pytest
 from phonenumbers import PhoneNumberFormat, PhoneNumberType
 
 from etl import pipeline
-from etl.cli.init import _answer
+from etl.cli.commands.init import _answer
 from etl.config import Settings
 from etl.discover import Proposal, Question
 from etl.pipeline import Context

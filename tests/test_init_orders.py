@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from desk import Desk
 from etl import pipeline
-from etl.cli.init import init as command
+from etl.cli.commands.init import init as command
 from etl.discover import Question
 from etl.sandbox import Sandbox
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from etl.errors import AuthError, KlaviyoError, RequestRefusedError, UnavailableError
 from etl.klaviyo import ApiError, Reply, ReplyKind, refusal
-from etl.klaviyo.reply import classify, retry_after
+from etl.klaviyo.transport.reply import classify, retry_after
 from wire import Wire, ok, problem
 
 NOW = 1_800_000_000.0  # Fri, 15 Jan 2027 08:00:00 GMT

@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from etl.config import load_settings
-from etl.config.base_url import check_encrypted
+from etl.config.settings.base_url import check_encrypted
 from etl.errors import AuthError, ConfigError, EtlError, RequestRefusedError
 from etl.klaviyo import Exchange, KlaviyoClient, ReplyKind, check_key
 from wire import BASE_URL, KEY, Wire, ok, problem

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from etl.errors import KlaviyoError, UnavailableError
 from etl.klaviyo import Backoff, KlaviyoClient
-from etl.klaviyo.limits import LIMITS, Limit, Windows
+from etl.klaviyo.transport.rate_limits import LIMITS, Limit, Windows
 from wire import Wire, ok, problem
 
 JOBS = "/api/profile-bulk-import-jobs"

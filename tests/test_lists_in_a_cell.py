@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from desk import Desk
 from etl import pipeline
 from etl.errors import ConfigError
-from etl.transform.lists import ListError, split_items
+from etl.transform.cells.lists import ListError, split_items
 
 ITEMS = st.lists(st.text('aé ,;|"\\\\', min_size=1, max_size=6).map(str.strip).filter(bool), max_size=5)
 SIGNS = st.sampled_from([",", ";", "|", ", ", "::"])

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 from phonenumbers import PhoneNumberFormat
 
-from etl.validate.phone_cell import judge_phone
-from etl.validate.phones import judge_phones
+from etl.validate.phones.judge import judge_phones
+from etl.validate.phones.reference import judge_phone
 from test_phones_differential import EXAMPLES, REGIONS, spelt
 
 

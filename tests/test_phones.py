@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from etl.codes import CODES
-from etl.validate.phones import judge_phones
+from etl.validate.phones.judge import judge_phones
 
 EXCEL = "Excel turned this phone into a number; export the column as text"
 

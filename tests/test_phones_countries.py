@@ -5,8 +5,8 @@ from __future__ import annotations
 import phonenumbers
 import pytest
 
-from etl.validate.countries import resolve_country
-from etl.validate.country_names import NAMES
+from etl.validate.geo.countries import resolve_country
+from etl.validate.geo.country_names import NAMES
 
 
 @pytest.mark.parametrize(

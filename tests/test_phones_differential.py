@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from phonenumbers import NumberParseException, PhoneNumber, PhoneNumberFormat, PhoneNumberType
 
 from etl.validate.cells import Finding, trim
-from etl.validate.phone_cell import judge_phone
-from etl.validate.phones import judge_phones
+from etl.validate.phones.judge import judge_phones
+from etl.validate.phones.reference import judge_phone
 
 CASES = int(os.environ.get("CASES", "40000"))
 COLUMN = 15_000  # cells of one column; a handful of regions in each, so that the columns' rules are used at all

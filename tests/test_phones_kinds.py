@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from phonenumbers import PhoneNumberFormat, PhoneNumberType
 
-from etl.validate.phones import judge_phones
+from etl.validate.phones.judge import judge_phones
 
 REGIONS = sorted(phonenumbers.SUPPORTED_REGIONS)
 MAY_TEXT = {

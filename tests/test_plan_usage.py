@@ -10,7 +10,7 @@ import pytest
 
 from etl.errors import ExitCode
 from etl.sandbox import SANDBOX_KEY
-from etl.sandbox.settings import SCOPES, AccountSettings
+from etl.sandbox.protocol.settings import SCOPES, AccountSettings
 from shop import Shop
 
 MAPPING = '[columns]\n"Email" = "email"\n[load]\nsmall_run = 0\n'

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from etl.load.probing import WITNESSES, Move, after_refusal, divide, gist, speak_for_all
+from etl.load.steps.probing import WITNESSES, Move, after_refusal, divide, gist, speak_for_all
 
 
 @dataclass

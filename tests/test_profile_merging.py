@@ -18,9 +18,9 @@ from desk import Desk
 from etl import pipeline
 from etl.errors import ExitCode, GuardError, StoppedError, UnavailableError, UsageError
 from etl.klaviyo import Profile
-from etl.load.merge_gate import objection
+from etl.load.merges.policy import objection
 from etl.model import RunStatus
-from etl.sandbox.switches import Switches
+from etl.sandbox.protocol.switches import Switches
 from rehearsal import CrashError, Points
 from shop import Shop
 

@@ -13,7 +13,8 @@ import pytest
 
 from etl.cli import _main
 from etl.errors import ExitCode, SourceError
-from etl.extract import open_source, sheet_reader
+from etl.extract import open_source
+from etl.extract.spreadsheet.source import reader
 from sheet_parts import people, row, sheet, text, write
 
 MAPPING = '[columns]\n"Email" = "email"\n"First Name" = "first_name"\n'
@@ -113,7 +114,7 @@ def test_a_reader_that_dies_takes_nobody_with_it(
 ) -> None:
     """Negative control of the process: another program in its place, which dies while the rows are read."""
     write(tmp_path / "a.xlsx", WHOLE)
-    real = Path(sheet_reader.__file__).with_name("sheet_process.py").read_text(encoding="utf-8")
+    real = Path(reader.__file__).with_name("process.py").read_text(encoding="utf-8")
     dying = {
         "abort": "import os; os.abort()",
         "panic": "raise BaseException('mapleshop')",
@@ -123,7 +124,7 @@ def test_a_reader_that_dies_takes_nobody_with_it(
     assert real.count("    before = [") == 1
     program = tmp_path / "dying.py"
     program.write_text(real.replace("    before = [", f"    {dying}\n    before = ["), encoding="utf-8")
-    monkeypatch.setattr(sheet_reader, "_PROGRAM", str(program))
+    monkeypatch.setattr(reader, "_PROGRAM", str(program))
     assert checked(tmp_path, "a.xlsx", monkeypatch) == ExitCode.NOT_STARTED
     said = capsys.readouterr().err
     assert "error [source-damaged]: Sheet 'People' of a.xlsx is damaged" in said
@@ -136,7 +137,7 @@ def test_a_reader_that_takes_too_much_is_given_up(
     tmp_path: Path, limit: str, most: float, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Busy for ever, silent for ever, or greedy; while it opens the workbook, or while it reads the sheet."""
-    real = Path(sheet_reader.__file__).with_name("sheet_process.py").read_text(encoding="utf-8")
+    real = Path(reader.__file__).with_name("process.py").read_text(encoding="utf-8")
     doing = {
         "_MOST_CPU": "while True: pass",
         "_MOST_SILENCE": "import time; time.sleep(600)",
@@ -146,8 +147,8 @@ def test_a_reader_that_takes_too_much_is_given_up(
     assert real.count(begin) == 1
     program = tmp_path / "busy.py"
     program.write_text(real.replace(begin, f"    {doing}\n{begin}"), encoding="utf-8")
-    monkeypatch.setattr(sheet_reader, "_PROGRAM", str(program))
-    monkeypatch.setattr(sheet_reader, limit, most)
+    monkeypatch.setattr(reader, "_PROGRAM", str(program))
+    monkeypatch.setattr(reader, limit, most)
     with pytest.raises(SourceError) as caught:
         open_source(write(tmp_path / "a.xlsx", WHOLE))
     damaged = "source-binary" if command == "sheets" else "source-damaged"
@@ -162,7 +163,7 @@ def test_the_reader_is_told_no_secret(tmp_path: Path, monkeypatch: pytest.Monkey
     program.write_text(
         f"import os, pathlib; pathlib.Path({str(tmp_path / 'told')!r}).write_text(repr(dict(os.environ)))"
     )
-    monkeypatch.setattr(sheet_reader, "_PROGRAM", str(program))
+    monkeypatch.setattr(reader, "_PROGRAM", str(program))
     with pytest.raises(SourceError):
         open_source(write(tmp_path / "a.xlsx", WHOLE))
     assert "pk_secret" not in (tmp_path / "told").read_text()

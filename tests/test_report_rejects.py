@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from desk import Desk
 from etl import pipeline
 from etl.model import Issue, Severity, Stage
-from etl.pipeline.folder import write_rejects_file
+from etl.pipeline.lifecycle.artifacts import write_rejects_file
 from etl.report.rejects import (
     OVERFLOW_COLUMN,
     REJECT_COLUMNS,

@@ -18,7 +18,7 @@ from etl import pipeline
 from etl.config import parse_mapping
 from etl.errors import ConfigError
 from etl.model import Chunk
-from etl.pipeline.judging import ChunkJudge, OnceOnly
+from etl.pipeline.staging.process import ChunkJudge, OnceOnly
 
 PAGE = (Path(__file__).resolve().parent.parent / "docs" / "mapping.md").read_text(encoding="utf-8")
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC).timestamp()
@@ -272,7 +272,7 @@ def test_a_value_is_unique_among_people(tmp_path: Path) -> None:
 
 @given(st.lists(st.sampled_from(["", "a", "b", "c"]), min_size=1, max_size=12), st.integers(1, 5))
 def test_uniqueness_does_not_depend_on_chunks(cards: list[str], size: int) -> None:
-    from etl.pipeline.uniqueness import Uniqueness, hashed_columns  # noqa: PLC0415 - only here
+    from etl.pipeline.staging.unique import Uniqueness, hashed_columns  # noqa: PLC0415 - only here
 
     mapping = parse_mapping({"columns": {"E": "email", "C": {"to": "properties.c", "unique": True}}})
     watch = Uniqueness(mapping)

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from etl.sandbox import SANDBOX_KEY, Request, Response
-from etl.sandbox.routes import ROUTES
+from etl.sandbox.routing.routes import ROUTES
 from sandbox_caller import Caller, bulk_event, by_email, event
 
 TOPIC = "event:klaviyo.unsubscribed_from_email_marketing"

@@ -10,10 +10,10 @@ import orjson
 import pytest
 
 from etl.sandbox import Sandbox, Switches, parse_faults
-from etl.sandbox.control import ACTS
-from etl.sandbox.dumps import DUMPS
-from etl.sandbox.faults import FaultKind
-from etl.sandbox.messages import Kind
+from etl.sandbox.account.dumps import DUMPS
+from etl.sandbox.account.sent_messages import Kind
+from etl.sandbox.protocol.faults import FaultKind
+from etl.sandbox.resources.simulated_people import ACTS
 
 PAGE = (Path(__file__).resolve().parent.parent / "docs" / "sandbox.md").read_text(encoding="utf-8")
 

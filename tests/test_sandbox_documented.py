@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from etl.sandbox import Switches
-from etl.sandbox.queries import FIELDS
-from etl.sandbox.routes import ROUTES
+from etl.sandbox.protocol.queries import FIELDS
+from etl.sandbox.routing.routes import ROUTES
 from sandbox_caller import Answer, Caller, by_email, event
 
 ANN = "ann@mapleshop.com"

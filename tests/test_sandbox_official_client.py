@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from etl.sandbox import SANDBOX_KEY, SandboxServer, SandboxSettings
-from etl.sandbox.routes import ROUTES
+from etl.sandbox.routing.routes import ROUTES
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # the client's generated models shadow names of pydantic

@@ -9,7 +9,7 @@ import orjson
 import pytest
 from click.testing import CliRunner
 
-from etl.cli.tools import sandbox as sandbox_command
+from etl.cli.commands.doctor import sandbox as sandbox_command
 from etl.errors import ConfigError
 from etl.sandbox import UNKIND, Switches, parse_switches, switches_of
 from sandbox_caller import Answer, Caller, bulk_event, by_email, event

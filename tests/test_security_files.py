@@ -29,9 +29,9 @@ from etl.cli.session import Common, Session
 from etl.config import parse_mapping
 from etl.errors import ExitCode
 from etl.extract.headers import unique_headers
-from etl.extract.sheet_oddities import oddities_of
+from etl.extract.spreadsheet.formats.quirks import oddities_of
 from etl.model import RunStatus
-from etl.pipeline.beginning import begin, sweep
+from etl.pipeline.lifecycle.create import begin, sweep
 from etl.sandbox import SANDBOX_KEY, SandboxServer, SandboxSettings
 from etl.state import Store
 from processes import start, wait_until

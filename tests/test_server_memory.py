@@ -15,7 +15,7 @@ import pytest
 
 from etl.config import Settings
 from etl.pipeline import Context
-from etl.server.bodies import BodyLimits
+from etl.server.http.bodies import BodyLimits
 from processes import start, wait_until
 from serving import AUTH, SECRET, TOKEN, Serving, event, tell
 

@@ -17,8 +17,8 @@ from odf.text import P
 
 from desk import Desk
 from etl.extract import open_source
-from etl.extract.compound_file import stream_of
-from etl.extract.number_format import identifier_format, is_identifier
+from etl.extract.spreadsheet.formats.compound_file import stream_of
+from etl.extract.spreadsheet.formats.number_format import identifier_format, is_identifier
 from sheet_parts import row, sheet, text, write
 from xlsb import write_xlsb
 

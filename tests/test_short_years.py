@@ -17,9 +17,9 @@ from etl import pipeline
 from etl.config import parse_mapping
 from etl.discover import Question
 from etl.discover.headers import century_of, looks_like_moment
-from etl.transform.centuries import Centuries, CenturyError
-from etl.transform.dates import DateError, parse_date, parse_datetime
-from etl.transform.month_names import _LANGUAGES, months
+from etl.transform.cells.centuries import Centuries, CenturyError
+from etl.transform.cells.dates import DateError, parse_date, parse_datetime
+from etl.transform.cells.month_names import _LANGUAGES, months
 
 TODAY = date(2026, 11, 28)
 

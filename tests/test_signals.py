@@ -16,7 +16,8 @@ from etl import pipeline
 from etl.errors import ExitCode, InterruptedRunError, StateError
 from etl.model import RunStatus
 from etl.sandbox import SANDBOX_KEY, SandboxServer, SandboxSettings, parse_faults
-from etl.state import Store, engine
+from etl.state import Store
+from etl.state.db import engine
 from processes import start, wait_until
 from state_backends import TurnedClock
 

@@ -23,7 +23,8 @@ import sqlalchemy as sa
 
 from etl.cli import _main
 from etl.errors import ExitCode
-from etl.extract import open_query, open_source, texts
+from etl.extract import open_query, open_source
+from etl.extract.delimited.source import buffer
 from etl.sandbox import SANDBOX_KEY, SandboxServer, SandboxSettings
 from etl.state import PackedChunk, Store
 from sql_servers import SERVERS, opened
@@ -96,10 +97,12 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, klaviyo: SandboxServe
     monkeypatch.setenv("KLAVIYO_PRIVATE_KEY", SANDBOX_KEY)
     monkeypatch.setenv("KLAVIYO_BASE_URL", klaviyo.url)
     monkeypatch.setenv("DB_PASSWORD", SECRET)
-    monkeypatch.setattr("etl.extract.remote.READ_SECONDS", 0.3)
+    monkeypatch.setattr("etl.extract.files.remote.READ_SECONDS", 0.3)
     # Small chunks: what breaks in the middle shall break behind rows that are already in state.
-    monkeypatch.setattr("etl.pipeline.staging.open_query", functools.partial(open_query, chunk_rows=1_000))
-    monkeypatch.setattr("etl.pipeline.repaired.open_source", functools.partial(open_source, chunk_rows=1_000))
+    monkeypatch.setattr("etl.pipeline.staging.stage.open_query", functools.partial(open_query, chunk_rows=1_000))
+    monkeypatch.setattr(
+        "etl.pipeline.staging.rejects_source.open_source", functools.partial(open_source, chunk_rows=1_000)
+    )
     (folder / "crm.toml").write_text(COLUMNS, encoding="utf-8")
     at = World(folder, web, monkeypatch)
     with at.stack:
@@ -160,15 +163,15 @@ def unreadable(world: World) -> list[str]:
 def disk_breaks(world: World) -> list[str]:
     """Let reading fail behind the first blocks, as a network drive that goes away does."""
     arguments = world.write("drive.csv", MANY * 4)
-    real = texts.Bytes.readinto
+    real = buffer.Bytes.readinto
 
     def failing(self: Any, buffer: Any) -> int:
         if self.position > 1_000_000:
             raise OSError(errno.EIO, "Input/output error")
         return real(self, buffer)
 
-    world.patch.setattr(texts, "BLOCK", 1 << 18)
-    world.patch.setattr(texts.Bytes, "readinto", failing)
+    world.patch.setattr(buffer, "BLOCK", 1 << 18)
+    world.patch.setattr(buffer.Bytes, "readinto", failing)
     return arguments
 
 
@@ -178,7 +181,7 @@ def no_room(world: World) -> list[str]:
     def full(*_: Any, **__: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    world.patch.setattr("etl.extract.packed._copy", full)
+    world.patch.setattr("etl.extract.files.archive._copy", full)
     return world.write("a.csv.gz", gzipped())
 
 

@@ -19,7 +19,7 @@ import pytest
 
 from etl import pipeline
 from etl.model import Outcome
-from etl.state.records import read_records
+from etl.state.records.read import read_records
 from sql_servers import Database, opened
 
 COUNT = 5_000

@@ -12,7 +12,7 @@ from desk import Desk
 from etl import pipeline
 from etl.config import parse_mapping
 from etl.extract import open_source
-from etl.extract import texts as texts_module
+from etl.extract.delimited.source import buffer as texts_module
 from etl.validate.validator import Validator
 
 

@@ -12,7 +12,7 @@ import click
 import pytest
 
 from command_line import told
-from etl.cli.commands import COMMANDS
+from etl.cli.registry import COMMANDS
 from processes import python
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -48,7 +48,7 @@ HEAVY = frozenset(
 LIGHT = f"""
 import contextlib, io, os, sys
 from etl.cli import _main
-from etl.cli.commands import COMMANDS
+from etl.cli.registry import COMMANDS
 said = io.TextIOWrapper(io.BytesIO(), write_through=True)
 with contextlib.redirect_stdout(said):
     for arguments in (["--version"], ["--help"], ["no-such-command"]):
@@ -131,7 +131,7 @@ def test_a_package_exports_what_a_type_checker_sees(path: Path) -> None:
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call)
     ]
     found = {
-        (module if "." in module else f"{package}.{module}", there, here or there)
+        (module if module.startswith("etl.") else f"{package}.{module}", there, here or there)
         for module, names in table.items()
         for there, _, here in (name.partition(" as ") for name in names)
     }
@@ -141,6 +141,7 @@ def test_a_package_exports_what_a_type_checker_sees(path: Path) -> None:
     for place, there, here in found:
         assert getattr(module, here) is getattr(importlib.import_module(place), there)
         # The import system would set the module over the export, or the export would hide the module.
-        assert not path.with_name(f"{here}.py").exists(), f"{package}.{here} is a module too"
+        beside = (path.with_name(f"{here}.py"), path.with_name(here))
+        assert not any(other.exists() for other in beside), f"{package}.{here} is a module too"
     with pytest.raises(AttributeError, match="no attribute 'no_such_name'"):
         _ = module.no_such_name

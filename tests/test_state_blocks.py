@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from etl.errors import StateError
 from etl.model import BatchKind, DedupeResolution, Outcome, PlannedBatch, Record, RowResult
 from etl.records import Records
-from etl.state import Store, matching, packing
+from etl.state import Store
 from etl.state.migrations import LATEST
+from etl.state.records.read import blocks, digests
 from state_backends import OpenStore, begin, record, stage
 
 ACCOUNT = "AbC123"
@@ -24,10 +25,10 @@ ACCOUNT = "AbC123"
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let every test cross the edges of blocks and of ranges."""
-    monkeypatch.setattr(packing, "BLOCK", 3)
-    monkeypatch.setattr("etl.state.records.BLOCK", 3)
-    monkeypatch.setattr(matching, "_RANGE", 4)
-    monkeypatch.setattr("etl.state.candidates._COMPARED", 4)
+    monkeypatch.setattr(blocks, "BLOCK", 3)
+    monkeypatch.setattr("etl.state.records.read.BLOCK", 3)
+    monkeypatch.setattr(digests, "_RANGE", 4)
+    monkeypatch.setattr("etl.state.staging.duplicates._COMPARED", 4)
 
 
 def people(count: int, first: int = 2) -> list[Record]:
@@ -61,7 +62,7 @@ def test_bodies_come_back_in_the_order_asked_for(store: Store) -> None:
 
 
 def test_rows_that_wait_know_their_size_lists_and_clears(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("etl.state.batches._PAGE", 4)
+    monkeypatch.setattr("etl.state.loading.batches._PAGE", 4)
     found = people(20)
     run = begin(store)
     stage(store, run, found)
@@ -147,7 +148,7 @@ def test_candidates_come_in_lists_that_share_nothing(
     store: Store, monkeypatch: pytest.MonkeyPatch, together: int
 ) -> None:
     """Whoever is tied to another one, over however many others, stands in the same list; nobody stands in two."""
-    monkeypatch.setattr("etl.state.candidates._TOGETHER", together)
+    monkeypatch.setattr("etl.state.staging.duplicates._TOGETHER", together)
     run = begin(store)
     phones = [f"+1415555{n:04d}" for n in range(40)]
     # A chain: each shares its phone with the one before and its id with the one after.
@@ -209,7 +210,7 @@ def test_a_damaged_block_is_refused(store: Store) -> None:
 
 def test_equal_hashes_of_different_values_only_make_candidates(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """A hash that says nothing hands everybody out, each with the values that decide."""
-    monkeypatch.setattr(packing.pd.util, "hash_array", lambda values, **_: np.zeros(len(values), np.uint64))
+    monkeypatch.setattr(blocks.pd.util, "hash_array", lambda values, **_: np.zeros(len(values), np.uint64))
     run = begin(store)
     stage(store, run, [record(2), record(3)])
     ((first, second),) = store.duplicate_candidates(run)
@@ -223,27 +224,27 @@ DIGESTS = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), max_size=12)
 def test_among_is_what_a_set_says(ours: list[tuple[int, int]], others: list[tuple[int, int]]) -> None:
     """Digests that agree in their first half are told apart, and duplicates do no harm."""
     one, other = (np.array(digests, np.uint64).reshape(-1, 2) for digests in (ours, others))
-    assert matching.DigestSet(other).has(one).tolist() == [digest in set(others) for digest in ours]
+    assert digests.DigestSet(other).has(one).tolist() == [digest in set(others) for digest in ours]
 
 
 @given(st.lists(st.booleans()))
 def test_spans_cover_what_is_chosen(chosen: list[bool]) -> None:
-    covered = [place for first, last in matching.spans(np.array(chosen, bool)) for place in range(first, last + 1)]
+    covered = [place for first, last in digests.spans(np.array(chosen, bool)) for place in range(first, last + 1)]
     assert covered == [place for place, one in enumerate(chosen) if one]
 
 
 @pytest.mark.parametrize("count", [0, 1, 5, 100, 10_000])
 def test_ranges_cut_all_digests_once(count: int) -> None:
     digests = np.frombuffer(random.Random(1).randbytes(16 * 500), np.uint64).reshape(-1, 2)
-    masks = [part.mask(digests) for part in matching.ranges(count)]
+    masks = [part.mask(digests) for part in digests.ranges(count)]
     assert sum(mask.astype(int) for mask in masks).tolist() == [1] * 500  # type: ignore[union-attr]
     assert len(masks) <= 256
 
 
 def test_a_slice_of_records_is_packed_without_its_neighbours() -> None:
     found = Records.of(people(10))
-    (block,) = packing.pack_records(Records(found.batch.slice(4, 3)))
-    back = packing.Block(block, {}, np.array([2, 10, 11, 14, 99]))
+    (block,) = blocks.pack_records(Records(found.batch.slice(4, 3)))
+    back = blocks.Block(block, {}, np.array([2, 10, 11, 14, 99]))
     assert back.lines.tolist() == found.lines[4:7]
     assert back.bodies(np.arange(3)) == {each.line: each.body for each in found[4:7]}
     assert back.lines[back.chosen].tolist() == [10, 14]

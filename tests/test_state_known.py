@@ -155,8 +155,8 @@ def test_ids_that_were_looked_up_are_kept(store: Store) -> None:
 def test_many_pages_of_unchanged_rows_are_one_transaction(
     open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("etl.state.packing.BLOCK", 3)
-    monkeypatch.setattr("etl.state.matching._RANGE", 5)
+    monkeypatch.setattr("etl.state.records.blocks.BLOCK", 3)
+    monkeypatch.setattr("etl.state.records.digests._RANGE", 5)
     seen: list[str] = []
     store = open_store(on_commit=seen.append)
     people = [record(line) for line in range(2, 12)]

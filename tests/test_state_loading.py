@@ -52,7 +52,7 @@ def test_rows_wait_in_line_order_until_they_are_in_a_batch(store: Store) -> None
 
 def test_pending_rows_are_read_in_pages_while_others_are_written(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory does not grow with the rows, and planning may write while it reads."""
-    monkeypatch.setattr("etl.state.batches._PAGE", 2)
+    monkeypatch.setattr("etl.state.loading.batches._PAGE", 2)
     run = staged(store, range(2, 7))
     seen = []
     for row in store.pending(run, "import"):

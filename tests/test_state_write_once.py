@@ -7,8 +7,9 @@ import sqlalchemy as sa
 
 from etl.errors import StateError
 from etl.model import BatchKind, BatchStatus, Outcome, PlannedBatch, RowResult, RunStatus
-from etl.state import Store, schema
-from etl.state.triggers import TRANSITIONS
+from etl.state import Store
+from etl.state.db import schema
+from etl.state.db.triggers import TRANSITIONS
 from state_backends import begin, record, stage
 
 

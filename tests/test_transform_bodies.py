@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from etl.config import Mapping, parse_mapping
 from etl.model import Record, Severity, Stage
 from etl.transform import Transformer
-from etl.transform.body import MAX_PROFILE_BYTES
-from etl.transform.numbers import parse_money, to_json
+from etl.transform.cells.numbers import parse_money, to_json
+from etl.transform.record import MAX_PROFILE_BYTES
 from values_table import both, frame
 
 

@@ -23,7 +23,7 @@ from etl.model import Chunk, DedupeResolution, Merge, Record, Severity
 from etl.report import render_html, render_text
 from etl.state import Store
 from etl.transform import Transformer, resolve_duplicates
-from etl.transform.merging import merged_value, total
+from etl.transform.duplicates.merging import merged_value, total
 from etl.validate import Validator
 from state_backends import TurnedClock, begin
 from values_table import both, frame

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etl.config import ColumnRule
-from etl.transform import values
+from etl.transform.cells import converters
 
 DIGITS = st.from_regex(r"-?[0-9]{0,13}(?:[.,][0-9]{0,3})?", fullmatch=True)
 
@@ -18,10 +18,10 @@ DIGITS = st.from_regex(r"-?[0-9]{0,13}(?:[.,][0-9]{0,3})?", fullmatch=True)
 @given(text=DIGITS)
 def test_a_plain_number_means_what_every_number_means(kind: str, sign: str | None, text: str) -> None:
     rule = ColumnRule.model_validate({"to": "properties.x", "type": kind, "decimal": sign})
-    short = values._plain(text, rule)
+    short = converters._plain(text, rule)
     # A range that allows everything sends the text the long way.
     ranged = ColumnRule.model_validate({"to": "properties.x", "type": kind, "decimal": sign, "min": -1e300})
-    convert = values.converter(ranged, None)
+    convert = converters.converter(ranged, None)
     assert convert is not None
     if short is not None:
         long = convert(text)

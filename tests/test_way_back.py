@@ -24,8 +24,8 @@ from desk import Desk
 from etl import pipeline
 from etl.config import EventMapping, Mapping, SourceRule, parse_mapping
 from etl.errors import ConfigError
-from etl.pipeline.origins import mapping_of_rows, run_named
-from etl.pipeline.repaired import REJECTS_FACT, open_file
+from etl.pipeline.lifecycle.origins import mapping_of_rows, run_named
+from etl.pipeline.staging.rejects_source import REJECTS_FACT, open_file
 from etl.report import Report, render_html, render_text, report_document
 from etl.report.rejects import REJECT_COLUMNS, VALUE_COLUMN, added_columns
 from test_report_html import Page

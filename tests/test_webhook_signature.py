@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etl.server.deliveries import MalformedDeliveryError, read_delivery
-from etl.server.signature import MOST_SECONDS, Refusal, SignatureForm, sign, verify
+from etl.server.webhooks.payload import MalformedDeliveryError, read_delivery
+from etl.server.webhooks.signature import MOST_SECONDS, Refusal, SignatureForm, sign, verify
 
 SECRET = "a-secret-of-32-characters-or-so!"
 NOW = 1_776_120_612.0

@@ -13,8 +13,9 @@ from etl.cli import _main
 from etl.config import Settings
 from etl.model import Channel
 from etl.pipeline import Context
-from etl.state import Notice, NoticeKind, schema
-from etl.state.engine import open_engine, parse_url
+from etl.state import Notice, NoticeKind
+from etl.state.db import schema
+from etl.state.db.engine import open_engine, parse_url
 from serving import ACCOUNT, Serving, event, tell
 
 OUT, BACK = "unsubscribed_from_email_marketing", "subscribed_to_email_marketing"

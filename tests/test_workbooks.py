@@ -24,8 +24,8 @@ from desk import Desk
 from etl import pipeline
 from etl.errors import ExitCode, SourceError
 from etl.extract import open_source
-from etl.extract.sheet_oddities import oddities_of
-from etl.extract.sheet_xml import pieces
+from etl.extract.spreadsheet.formats.quirks import oddities_of
+from etl.extract.spreadsheet.formats.xlsx import pieces
 from etl.report.rejects_book import _typed
 from xlsb import write_xlsb
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from crash_points import examples, walk
 from crash_world import Result, World, revived
 from etl import pipeline
-from etl.load.looking import Looker
+from etl.load.profiles.preflight import Looker
 from etl.model import Batch
 from rehearsal import Points, Weather, context
 

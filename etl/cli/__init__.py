@@ -10,7 +10,7 @@ from typing import Final, NoReturn
 
 import click
 
-from etl.cli.commands import LazyGroup
+from etl.cli.registry import LazyGroup
 from etl.console import Console
 from etl.errors import EtlError, ExitCode
 from etl.version import VERSION

@@ -15,7 +15,7 @@ import click
 from etl import config, extract, pipeline, sandbox, state
 from etl.cli.answers import confirm as confirmed
 from etl.cli.answers import interrupted
-from etl.cli.foretold import plan_text
+from etl.cli.plan_text import plan_text
 from etl.cli.signals import Signals
 from etl.console import Console
 from etl.errors import ConfigError

@@ -10,18 +10,24 @@ from typing import TYPE_CHECKING
 from etl.deferred import exports
 
 if TYPE_CHECKING:
-    from etl.config.columns import LIST_PATCHES, Column, ColumnRule, ValueType, WriteRule
-    from etl.config.consents import Voice, opt_out_target, reaches, voices_of
-    from etl.config.events import EventMapping, EventRule, load_event_mapping, parse_event_mapping
-    from etl.config.mapping import Mapping, computed_header, load_mapping, mapping_schema, parse_mapping
-    from etl.config.mapping import Mapping as ConfigMapping
-    from etl.config.merging import MergeRule
-    from etl.config.row_rules import RowRule, field_name
-    from etl.config.rules import ConsentRule, Defaults, DuplicateRule, Guards, Identifier, LoadRule, ProfileRule
-    from etl.config.settings import DEFAULT_BASE_URL, DEFAULT_REVISION, Settings, environment, load_settings
-    from etl.config.source import SourceRule
-    from etl.config.steps import Computed, Step
-    from etl.config.targets import (
+    from etl.config.mapping.columns import LIST_PATCHES, Column, ColumnRule, ValueType, WriteRule
+    from etl.config.mapping.consents import Voice, opt_out_target, reaches, voices_of
+    from etl.config.mapping.events import EventMapping, EventRule, load_event_mapping, parse_event_mapping
+    from etl.config.mapping.merge_rules import MergeRule
+    from etl.config.mapping.model import Mapping, computed_header, load_mapping, mapping_schema, parse_mapping
+    from etl.config.mapping.model import Mapping as ConfigMapping
+    from etl.config.mapping.row_rules import RowRule, field_name
+    from etl.config.mapping.sections import (
+        ConsentRule,
+        Defaults,
+        DuplicateRule,
+        Guards,
+        Identifier,
+        LoadRule,
+        ProfileRule,
+    )
+    from etl.config.mapping.source import SourceRule
+    from etl.config.mapping.targets import (
         ATTRIBUTES,
         CONSENT_DATES,
         CONSENT_PREFIX,
@@ -41,8 +47,10 @@ if TYPE_CHECKING:
         VALUE_TARGET,
         consent_needs,
     )
-    from etl.config.user_settings import UserSettings, load_user_settings, user_folder
-    from etl.config.writes import field_of, fields_if_blank, patches_lists
+    from etl.config.mapping.transforms import Computed, Step
+    from etl.config.mapping.write_rules import field_of, fields_if_blank, patches_lists
+    from etl.config.settings.model import DEFAULT_BASE_URL, DEFAULT_REVISION, Settings, environment, load_settings
+    from etl.config.settings.user import UserSettings, load_user_settings, user_folder
 
 __all__ = [
     "ATTRIBUTES",
@@ -111,10 +119,10 @@ __all__ = [
 __getattr__ = exports(
     __name__,
     {
-        "columns": ("LIST_PATCHES", "Column", "ColumnRule", "ValueType", "WriteRule"),
-        "consents": ("Voice", "opt_out_target", "reaches", "voices_of"),
-        "events": ("EventMapping", "EventRule", "load_event_mapping", "parse_event_mapping"),
-        "mapping": (
+        "mapping.columns": ("LIST_PATCHES", "Column", "ColumnRule", "ValueType", "WriteRule"),
+        "mapping.consents": ("Voice", "opt_out_target", "reaches", "voices_of"),
+        "mapping.events": ("EventMapping", "EventRule", "load_event_mapping", "parse_event_mapping"),
+        "mapping.model": (
             "Mapping",
             "computed_header",
             "load_mapping",
@@ -122,13 +130,21 @@ __getattr__ = exports(
             "parse_mapping",
             "Mapping as ConfigMapping",
         ),
-        "merging": ("MergeRule",),
-        "row_rules": ("RowRule", "field_name"),
-        "rules": ("ConsentRule", "Defaults", "DuplicateRule", "Guards", "Identifier", "LoadRule", "ProfileRule"),
-        "settings": ("DEFAULT_BASE_URL", "DEFAULT_REVISION", "Settings", "environment", "load_settings"),
-        "source": ("SourceRule",),
-        "steps": ("Computed", "Step"),
-        "targets": (
+        "mapping.merge_rules": ("MergeRule",),
+        "mapping.row_rules": ("RowRule", "field_name"),
+        "mapping.sections": (
+            "ConsentRule",
+            "Defaults",
+            "DuplicateRule",
+            "Guards",
+            "Identifier",
+            "LoadRule",
+            "ProfileRule",
+        ),
+        "settings.model": ("DEFAULT_BASE_URL", "DEFAULT_REVISION", "Settings", "environment", "load_settings"),
+        "mapping.source": ("SourceRule",),
+        "mapping.transforms": ("Computed", "Step"),
+        "mapping.targets": (
             "ATTRIBUTES",
             "CONSENT_DATES",
             "CONSENT_PREFIX",
@@ -148,7 +164,7 @@ __getattr__ = exports(
             "VALUE_TARGET",
             "consent_needs",
         ),
-        "user_settings": ("UserSettings", "load_user_settings", "user_folder"),
-        "writes": ("field_of", "fields_if_blank", "patches_lists"),
+        "settings.user": ("UserSettings", "load_user_settings", "user_folder"),
+        "mapping.write_rules": ("field_of", "fields_if_blank", "patches_lists"),
     },
 )

@@ -17,14 +17,14 @@ from etl.config import (
     VALUE_TARGET,
     reaches,
 )
-from etl.discover import permissions, postal
-from etl.discover.countries import CountryFinding, find_country, gather, local_numbers
 from etl.discover.drafts import Ask, Draft, Probes, Question
 from etl.discover.headers import is_placeholder, target_of
-from etl.discover.orders import orders_in
 from etl.discover.presets import Preset
 from etl.discover.profiling import ColumnFacts
-from etl.discover.typed import add_type
+from etl.discover.recognisers import permissions, postal
+from etl.discover.recognisers.countries import CountryFinding, find_country, gather, local_numbers
+from etl.discover.recognisers.orders import orders_in
+from etl.discover.recognisers.typed import add_type
 from etl.discover.types import share
 
 if TYPE_CHECKING:

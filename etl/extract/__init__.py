@@ -9,17 +9,17 @@ from etl.deferred import exports
 if TYPE_CHECKING:
     from etl.extract.base import Source, TakesMarksOff
     from etl.extract.cells import text_frame
-    from etl.extract.dialect import delimiter_named
-    from etl.extract.finding import Files, find_files
-    from etl.extract.opening import is_once, local, open_files, open_source
-    from etl.extract.private import PrivateFileSource, deleted_on_error
-    from etl.extract.remote import file_name, is_remote, masked
-    from etl.extract.shapes import HEADER_DOUBTFUL, HEADER_ROW
-    from etl.extract.sheet_names import shown_sheets
-    from etl.extract.spreadsheet import SHEET_TYPES
-    from etl.extract.sql import SqlSource, open_query, query_key
-    from etl.extract.sql_engine import server_of
-    from etl.extract.variables import SourceVariables, names_in, variable
+    from etl.extract.delimited.dialect import delimiter_named
+    from etl.extract.files.remote import file_name, is_remote, masked
+    from etl.extract.files.scratch import PrivateFileSource, deleted_on_error
+    from etl.extract.locate import Files, find_files
+    from etl.extract.open import is_once, local, open_files, open_source
+    from etl.extract.spreadsheet.names import shown_sheets
+    from etl.extract.spreadsheet.source import SHEET_TYPES
+    from etl.extract.sql.connection import server_of
+    from etl.extract.sql.source import SqlSource, open_query, query_key
+    from etl.extract.table.shape import HEADER_DOUBTFUL, HEADER_ROW
+    from etl.extract.url_variables import SourceVariables, names_in, variable
 
 __all__ = [
     "HEADER_DOUBTFUL",
@@ -55,16 +55,16 @@ __getattr__ = exports(
     {
         "base": ("Source", "TakesMarksOff"),
         "cells": ("text_frame",),
-        "dialect": ("delimiter_named",),
-        "finding": ("Files", "find_files"),
-        "opening": ("is_once", "local", "open_files", "open_source"),
-        "private": ("PrivateFileSource", "deleted_on_error"),
-        "remote": ("file_name", "is_remote", "masked"),
-        "shapes": ("HEADER_DOUBTFUL", "HEADER_ROW"),
-        "sheet_names": ("shown_sheets",),
-        "spreadsheet": ("SHEET_TYPES",),
-        "sql": ("SqlSource", "open_query", "query_key"),
-        "sql_engine": ("server_of",),
-        "variables": ("SourceVariables", "names_in", "variable"),
+        "delimited.dialect": ("delimiter_named",),
+        "locate": ("Files", "find_files"),
+        "open": ("is_once", "local", "open_files", "open_source"),
+        "files.scratch": ("PrivateFileSource", "deleted_on_error"),
+        "files.remote": ("file_name", "is_remote", "masked"),
+        "table.shape": ("HEADER_DOUBTFUL", "HEADER_ROW"),
+        "spreadsheet.names": ("shown_sheets",),
+        "spreadsheet.source": ("SHEET_TYPES",),
+        "sql.source": ("SqlSource", "open_query", "query_key"),
+        "sql.connection": ("server_of",),
+        "url_variables": ("SourceVariables", "names_in", "variable"),
     },
 )

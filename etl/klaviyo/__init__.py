@@ -7,12 +7,9 @@ from typing import TYPE_CHECKING
 from etl.deferred import exports
 
 if TYPE_CHECKING:
-    from etl.klaviyo.backoff import LONGEST_WAIT, WORTH_SAYING, Backoff, say_wait
     from etl.klaviyo.client import MOST_IDS_PER_LIST_CALL, KlaviyoClient
-    from etl.klaviyo.connection import MOST_IDS_PER_LOOKUP, refusal
-    from etl.klaviyo.consents import MOST_PER_SUBSCRIBE, MOST_PER_SUPPRESSION, MOST_PER_UNSUBSCRIBE
-    from etl.klaviyo.events import MOST_EVENTS
-    from etl.klaviyo.reply import ApiError, Reply, ReplyKind, impersonal
+    from etl.klaviyo.endpoints.consents import MOST_PER_SUBSCRIBE, MOST_PER_SUPPRESSION, MOST_PER_UNSUBSCRIBE
+    from etl.klaviyo.endpoints.events import MOST_EVENTS
     from etl.klaviyo.resources import (
         Account,
         Consent,
@@ -28,8 +25,11 @@ if TYPE_CHECKING:
         job_of,
         profile_of,
     )
-    from etl.klaviyo.revisions import EVERY_REQUEST, Age, Feature, Standing, check_features, standing
-    from etl.klaviyo.transport import LONGEST_EXCHANGE, Exchange, ExchangeHook, check_key
+    from etl.klaviyo.transport.backoff import LONGEST_WAIT, WORTH_SAYING, Backoff, say_wait
+    from etl.klaviyo.transport.exchange import LONGEST_EXCHANGE, Exchange, ExchangeHook, check_key
+    from etl.klaviyo.transport.reply import ApiError, Reply, ReplyKind, impersonal
+    from etl.klaviyo.transport.revisions import EVERY_REQUEST, Age, Feature, Standing, check_features, standing
+    from etl.klaviyo.transport.session import MOST_IDS_PER_LOOKUP, refusal
 
 __all__ = [
     "EVERY_REQUEST",
@@ -76,12 +76,12 @@ __all__ = [
 __getattr__ = exports(
     __name__,
     {
-        "backoff": ("LONGEST_WAIT", "WORTH_SAYING", "Backoff", "say_wait"),
+        "transport.backoff": ("LONGEST_WAIT", "WORTH_SAYING", "Backoff", "say_wait"),
         "client": ("MOST_IDS_PER_LIST_CALL", "KlaviyoClient"),
-        "connection": ("MOST_IDS_PER_LOOKUP", "refusal"),
-        "consents": ("MOST_PER_SUBSCRIBE", "MOST_PER_SUPPRESSION", "MOST_PER_UNSUBSCRIBE"),
-        "events": ("MOST_EVENTS",),
-        "reply": ("ApiError", "Reply", "ReplyKind", "impersonal"),
+        "transport.session": ("MOST_IDS_PER_LOOKUP", "refusal"),
+        "endpoints.consents": ("MOST_PER_SUBSCRIBE", "MOST_PER_SUPPRESSION", "MOST_PER_UNSUBSCRIBE"),
+        "endpoints.events": ("MOST_EVENTS",),
+        "transport.reply": ("ApiError", "Reply", "ReplyKind", "impersonal"),
         "resources": (
             "Account",
             "Consent",
@@ -97,7 +97,7 @@ __getattr__ = exports(
             "job_of",
             "profile_of",
         ),
-        "revisions": ("EVERY_REQUEST", "Age", "Feature", "Standing", "check_features", "standing"),
-        "transport": ("LONGEST_EXCHANGE", "Exchange", "ExchangeHook", "check_key"),
+        "transport.revisions": ("EVERY_REQUEST", "Age", "Feature", "Standing", "check_features", "standing"),
+        "transport.exchange": ("LONGEST_EXCHANGE", "Exchange", "ExchangeHook", "check_key"),
     },
 )

@@ -13,16 +13,16 @@ import orjson
 
 from etl.errors import RequestRefusedError
 from etl.klaviyo import resources
-from etl.klaviyo.billing import BillingEndpoints
-from etl.klaviyo.connection import any_of, batches, item_of, items_of, segment
-from etl.klaviyo.consents import ConsentEndpoints
-from etl.klaviyo.events import EventEndpoints
-from etl.klaviyo.limits import JOBS
-from etl.klaviyo.merging import MergeEndpoints
-from etl.klaviyo.reply import Reply
+from etl.klaviyo.endpoints.billing import BillingEndpoints
+from etl.klaviyo.endpoints.consents import ConsentEndpoints
+from etl.klaviyo.endpoints.events import EventEndpoints
+from etl.klaviyo.endpoints.merging import MergeEndpoints
+from etl.klaviyo.endpoints.webhooks import WebhookEndpoints
 from etl.klaviyo.resources import Account, ImportJob, JobError, KlaviyoList, Profile
-from etl.klaviyo.revisions import Feature
-from etl.klaviyo.webhooks import WebhookEndpoints
+from etl.klaviyo.transport.rate_limits import JOBS
+from etl.klaviyo.transport.reply import Reply
+from etl.klaviyo.transport.revisions import Feature
+from etl.klaviyo.transport.session import any_of, batches, item_of, items_of, segment
 
 MOST_IDS_PER_LIST_CALL: Final = 1_000
 

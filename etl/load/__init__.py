@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING
 from etl.deferred import exports
 
 if TYPE_CHECKING:
-    from etl.load.conflicts import CODE as CONFLICT
-    from etl.load.conflicts import Conflict, Fate, conflict_of
-    from etl.load.consent_body import consent_body as consent_request
-    from etl.load.event_loading import EventOptions, load_events
-    from etl.load.event_metrics import Metrics, twin_note
-    from etl.load.event_verifying import verify_events
-    from etl.load.evidence import Sought, Witness
-    from etl.load.foreseeing import Foresight, foresee
-    from etl.load.gate import Decision, Gate, decide
-    from etl.load.lookup import find_profiles
-    from etl.load.merge_planning import settle_merges
+    from etl.load.consent.evidence import Sought, Witness
+    from etl.load.consent.policy import Decision, Gate, decide
+    from etl.load.consent.request import consent_body as consent_request
+    from etl.load.events.load import EventOptions, load_events
+    from etl.load.events.metrics import Metrics, twin_note
+    from etl.load.events.verify import verify_events
+    from etl.load.forecast.profiles import Foresight, foresee
+    from etl.load.merges.conflicts import CODE as CONFLICT
+    from etl.load.merges.conflicts import Conflict, Fate, conflict_of
+    from etl.load.merges.owners import find_owners
+    from etl.load.merges.planning import settle_merges
     from etl.load.options import ConsentOptions, LoadOptions, LoadSummary, Pace
-    from etl.load.owners import find_owners
+    from etl.load.profiles.lookup import find_profiles
+    from etl.load.profiles.verify import verify_rows
     from etl.load.runner import run_load
     from etl.load.task import LoadTask
-    from etl.load.verifying import verify_rows
 
 __all__ = [
     "CONFLICT",
@@ -57,20 +57,20 @@ __all__ = [
 __getattr__ = exports(
     __name__,
     {
-        "conflicts": ("CODE as CONFLICT", "Conflict", "Fate", "conflict_of"),
-        "consent_body": ("consent_body as consent_request",),
-        "event_loading": ("EventOptions", "load_events"),
-        "event_metrics": ("Metrics", "twin_note"),
-        "event_verifying": ("verify_events",),
-        "evidence": ("Sought", "Witness"),
-        "foreseeing": ("Foresight", "foresee"),
-        "gate": ("Decision", "Gate", "decide"),
-        "lookup": ("find_profiles",),
-        "merge_planning": ("settle_merges",),
+        "merges.conflicts": ("CODE as CONFLICT", "Conflict", "Fate", "conflict_of"),
+        "consent.request": ("consent_body as consent_request",),
+        "events.load": ("EventOptions", "load_events"),
+        "events.metrics": ("Metrics", "twin_note"),
+        "events.verify": ("verify_events",),
+        "consent.evidence": ("Sought", "Witness"),
+        "forecast.profiles": ("Foresight", "foresee"),
+        "consent.policy": ("Decision", "Gate", "decide"),
+        "profiles.lookup": ("find_profiles",),
+        "merges.planning": ("settle_merges",),
         "options": ("ConsentOptions", "LoadOptions", "LoadSummary", "Pace"),
-        "owners": ("find_owners",),
+        "merges.owners": ("find_owners",),
         "runner": ("run_load",),
         "task": ("LoadTask",),
-        "verifying": ("verify_rows",),
+        "profiles.verify": ("verify_rows",),
     },
 )

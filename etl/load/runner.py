@@ -10,13 +10,13 @@ from typing import Final
 
 from etl.errors import StoppedError, UnavailableError
 from etl.klaviyo import ImportJob
-from etl.load.consenting import ConsentSettlement
-from etl.load.machine import Watch
+from etl.load.batching import has_list_calls, imported_by_job, plan_consents, plan_imports, plan_lists
 from etl.load.options import LoadOptions, LoadSummary
-from etl.load.plan import has_list_calls, imported_by_job, plan_consents, plan_imports, plan_lists
-from etl.load.profile_merging import ProfileMerger
-from etl.load.seeking import Seeker
-from etl.load.settling import Next
+from etl.load.profiles.seeking import Seeker
+from etl.load.steps.consents import ConsentSettlement
+from etl.load.steps.merges import ProfileMerger
+from etl.load.steps.settle import Next
+from etl.load.steps.transitions import Watch
 from etl.load.task import NAP, LoadTask, carry_out
 from etl.model import Batch, BatchKind, BatchStatus, Outcome, Progress
 from etl.state import PendingRow

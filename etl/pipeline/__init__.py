@@ -11,20 +11,15 @@ from etl.deferred import exports
 
 if TYPE_CHECKING:
     from etl.discover import Ask, Proposal
-    from etl.pipeline.beginning import MappingLike
+    from etl.pipeline.account.opt_outs import opt_outs
     from etl.pipeline.context import Context, SteadyClock, SystemClock
-    from etl.pipeline.event_running import events
-    from etl.pipeline.folder import row_files
-    from etl.pipeline.foretold import Plan
-    from etl.pipeline.initialising import init
-    from etl.pipeline.lists import all_lists, create_list, list_members, show_list
-    from etl.pipeline.opt_out_log import opt_outs
-    from etl.pipeline.origins import mapping_of_rows
-    from etl.pipeline.planning import plan
-    from etl.pipeline.readiness import Finding, doctor
-    from etl.pipeline.results import get_report, rejects, runs
-    from etl.pipeline.running import VerifyMode, check, resume, retry, run, verify
-    from etl.pipeline.single import (
+    from etl.pipeline.lifecycle.artifacts import row_files
+    from etl.pipeline.lifecycle.create import MappingLike
+    from etl.pipeline.lifecycle.origins import mapping_of_rows
+    from etl.pipeline.lifecycle.trust import distrust, trust_mapping
+    from etl.pipeline.loading.forecast import plan
+    from etl.pipeline.loading.load_events import events
+    from etl.pipeline.single.verbs import (
         allow_profile,
         create_webhook,
         delete_profile,
@@ -35,8 +30,13 @@ if TYPE_CHECKING:
         upsert_profile,
         webhooks,
     )
-    from etl.pipeline.suppressing import suppress
-    from etl.pipeline.trusting import distrust, trust_mapping
+    from etl.pipeline.verbs.doctor import Finding, doctor
+    from etl.pipeline.verbs.init import init
+    from etl.pipeline.verbs.lists import all_lists, create_list, list_members, show_list
+    from etl.pipeline.verbs.results import get_report, rejects, runs
+    from etl.pipeline.verbs.run import VerifyMode, check, resume, retry, run, verify
+    from etl.pipeline.verbs.suppress import suppress
+    from etl.report.plan_model import Plan
 
 __all__ = [
     "Ask",
@@ -85,20 +85,20 @@ __getattr__ = exports(
     __name__,
     {
         "etl.discover": ("Ask", "Proposal"),
-        "initialising": ("init",),
-        "beginning": ("MappingLike",),
+        "verbs.init": ("init",),
+        "lifecycle.create": ("MappingLike",),
         "context": ("Context", "SteadyClock", "SystemClock"),
-        "readiness": ("Finding", "doctor"),
-        "event_running": ("events",),
-        "folder": ("row_files",),
-        "foretold": ("Plan",),
-        "lists": ("all_lists", "create_list", "list_members", "show_list"),
-        "opt_out_log": ("opt_outs",),
-        "origins": ("mapping_of_rows",),
-        "planning": ("plan",),
-        "results": ("get_report", "rejects", "runs"),
-        "running": ("VerifyMode", "check", "resume", "retry", "run", "verify"),
-        "single": (
+        "verbs.doctor": ("Finding", "doctor"),
+        "loading.load_events": ("events",),
+        "lifecycle.artifacts": ("row_files",),
+        "etl.report.plan_model": ("Plan",),
+        "verbs.lists": ("all_lists", "create_list", "list_members", "show_list"),
+        "account.opt_outs": ("opt_outs",),
+        "lifecycle.origins": ("mapping_of_rows",),
+        "loading.forecast": ("plan",),
+        "verbs.results": ("get_report", "rejects", "runs"),
+        "verbs.run": ("VerifyMode", "check", "resume", "retry", "run", "verify"),
+        "single.verbs": (
             "allow_profile",
             "create_webhook",
             "delete_profile",
@@ -109,7 +109,7 @@ __getattr__ = exports(
             "upsert_profile",
             "webhooks",
         ),
-        "suppressing": ("suppress",),
-        "trusting": ("distrust", "trust_mapping"),
+        "verbs.suppress": ("suppress",),
+        "lifecycle.trust": ("distrust", "trust_mapping"),
     },
 )

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 from etl import klaviyo, load, state
 from etl.config import DEFAULT_BASE_URL, Settings, load_settings
-from etl.config.base_url import host_of
+from etl.config.settings.base_url import host_of
 from etl.model import Clock, Progress, ProgressHook
 from etl.version import VERSION
 
 if TYPE_CHECKING:
     from etl.klaviyo import Backoff, ExchangeHook, KlaviyoClient
     from etl.load import LoadTask, Pace
-    from etl.pipeline.foretold import Plan
+    from etl.report.plan_model import Plan
     from etl.state import Store
 
 

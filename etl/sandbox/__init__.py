@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 from etl.deferred import exports
 
 if TYPE_CHECKING:
-    from etl.sandbox.core import Sandbox
-    from etl.sandbox.damage import BrokenConnection, Delayed, Result
-    from etl.sandbox.faults import Fault, FaultFile, load_faults, parse_faults
-    from etl.sandbox.jsonapi import ProblemError, Request, Response
-    from etl.sandbox.server import SandboxServer, serve
-    from etl.sandbox.settings import SANDBOX_KEY, SCOPES, AccountSettings, SandboxSettings
-    from etl.sandbox.store import forget
-    from etl.sandbox.switches import UNKIND, Switches, parse_switches, switches_of
+    from etl.sandbox.account.store import forget
+    from etl.sandbox.protocol.broken_answers import BrokenConnection, Delayed, Result
+    from etl.sandbox.protocol.faults import Fault, FaultFile, load_faults, parse_faults
+    from etl.sandbox.protocol.jsonapi import ProblemError, Request, Response
+    from etl.sandbox.protocol.settings import SANDBOX_KEY, SCOPES, AccountSettings, SandboxSettings
+    from etl.sandbox.protocol.switches import UNKIND, Switches, parse_switches, switches_of
+    from etl.sandbox.sandbox import Sandbox
+    from etl.sandbox.serving.server import SandboxServer, serve
 
 __all__ = [
     "SANDBOX_KEY",
@@ -47,13 +47,13 @@ __all__ = [
 __getattr__ = exports(
     __name__,
     {
-        "core": ("Sandbox",),
-        "damage": ("BrokenConnection", "Delayed", "Result"),
-        "faults": ("Fault", "FaultFile", "load_faults", "parse_faults"),
-        "jsonapi": ("ProblemError", "Request", "Response"),
-        "server": ("SandboxServer", "serve"),
-        "settings": ("SANDBOX_KEY", "SCOPES", "AccountSettings", "SandboxSettings"),
-        "store": ("forget",),
-        "switches": ("UNKIND", "Switches", "parse_switches", "switches_of"),
+        "sandbox": ("Sandbox",),
+        "protocol.broken_answers": ("BrokenConnection", "Delayed", "Result"),
+        "protocol.faults": ("Fault", "FaultFile", "load_faults", "parse_faults"),
+        "protocol.jsonapi": ("ProblemError", "Request", "Response"),
+        "serving.server": ("SandboxServer", "serve"),
+        "protocol.settings": ("SANDBOX_KEY", "SCOPES", "AccountSettings", "SandboxSettings"),
+        "account.store": ("forget",),
+        "protocol.switches": ("UNKIND", "Switches", "parse_switches", "switches_of"),
     },
 )

@@ -9,7 +9,7 @@ from etl.deferred import exports
 if TYPE_CHECKING:
     from etl.server.app import ServerOptions, create_app
     from etl.server.serving import serve
-    from etl.server.signature import SignatureForm
+    from etl.server.webhooks.signature import SignatureForm
 
 __all__ = ["ServerOptions", "SignatureForm", "create_app", "serve"]
 
@@ -18,6 +18,6 @@ __getattr__ = exports(
     {
         "app": ("ServerOptions", "create_app"),
         "serving": ("serve",),
-        "signature": ("SignatureForm",),
+        "webhooks.signature": ("SignatureForm",),
     },
 )

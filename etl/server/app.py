@@ -16,17 +16,17 @@ from starlette.routing import Route
 
 from etl.errors import EtlError
 from etl.pipeline import Context
-from etl.server.answers import answer_json
-from etl.server.bodies import Bodies, BodyLimits
-from etl.server.courier import PART as COURIER
-from etl.server.courier import STATE_PATIENCE, Courier
-from etl.server.forms import openapi
-from etl.server.health import Health
-from etl.server.ledger import Ledger
-from etl.server.metrics import CONTENT_TYPE, Metrics
-from etl.server.reception import Reception
-from etl.server.signature import SignatureForm
-from etl.server.webhook import Webhook
+from etl.server.forms.endpoint import Reception
+from etl.server.forms.payload import openapi
+from etl.server.http.answers import answer_json
+from etl.server.http.bodies import Bodies, BodyLimits
+from etl.server.http.health import Health
+from etl.server.http.metrics import CONTENT_TYPE, Metrics
+from etl.server.outbox.worker import PART as COURIER
+from etl.server.outbox.worker import STATE_PATIENCE, Courier
+from etl.server.webhooks.endpoint import Webhook
+from etl.server.webhooks.opt_out_writer import Ledger
+from etl.server.webhooks.signature import SignatureForm
 from etl.state import Store
 from etl.version import VERSION
 

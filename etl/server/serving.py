@@ -11,7 +11,7 @@ from etl.errors import ConfigError
 from etl.listening import bind
 from etl.pipeline import Context
 from etl.server.app import ServerOptions, create_app
-from etl.server.signature import LEAST_SECRET
+from etl.server.webhooks.signature import LEAST_SECRET
 
 
 def serve(context: Context, options: ServerOptions, *, host: str, port: int, ready: Callable[[str], None]) -> None:

@@ -7,23 +7,23 @@ from typing import TYPE_CHECKING
 from etl.deferred import exports
 
 if TYPE_CHECKING:
-    from etl.state.base import slices
-    from etl.state.batches import CONSENT_CHANNELS, PendingRow, Precedents
-    from etl.state.chunks import PackedChunk, pack_chunk
-    from etl.state.consents import ConsentCount
-    from etl.state.engine import shown
-    from etl.state.merges import MergeSummary
-    from etl.state.notices import EARLIEST, Notice, NoticeKind, Standing
-    from etl.state.observing import ObservationSummary
-    from etl.state.opt_outs import Said, SourceOptOuts, opt_out_hashes
-    from etl.state.outbox import LONGEST_WAIT, Parcel, parcel_key
-    from etl.state.people import People, hashes_of_people
-    from etl.state.profile_merges import MergeStatus, ProfileMerge
-    from etl.state.reading import BatchSummary, IssueSummary
-    from etl.state.runs import Run
-    from etl.state.source_rows import SourceRow
+    from etl.state.db.database import slices
+    from etl.state.db.engine import shown
+    from etl.state.db.errors import is_trouble
+    from etl.state.loading.batches import CONSENT_CHANNELS, PendingRow, Precedents
+    from etl.state.loading.membership import People, hashes_of_people
+    from etl.state.loading.observations import ObservationSummary
+    from etl.state.loading.profile_merges import MergeStatus, ProfileMerge
+    from etl.state.records.chunks import PackedChunk, pack_chunk
+    from etl.state.runs.queries import BatchSummary, IssueSummary
+    from etl.state.runs.runs import Run
+    from etl.state.runs.source_rows import SourceRow
+    from etl.state.serving.notices import EARLIEST, Notice, NoticeKind, Standing
+    from etl.state.serving.opt_outs import Said, SourceOptOuts, opt_out_hashes
+    from etl.state.serving.outbox import LONGEST_WAIT, Parcel, parcel_key
+    from etl.state.staging.consents import ConsentCount
+    from etl.state.staging.merges import MergeSummary
     from etl.state.store import Store
-    from etl.state.translate import is_trouble
 
 __all__ = [
     "CONSENT_CHANNELS",
@@ -61,22 +61,22 @@ __all__ = [
 __getattr__ = exports(
     __name__,
     {
-        "base": ("slices",),
-        "batches": ("CONSENT_CHANNELS", "PendingRow", "Precedents"),
-        "chunks": ("PackedChunk", "pack_chunk"),
-        "consents": ("ConsentCount",),
-        "engine": ("shown",),
-        "merges": ("MergeSummary",),
-        "notices": ("EARLIEST", "Notice", "NoticeKind", "Standing"),
-        "observing": ("ObservationSummary",),
-        "opt_outs": ("Said", "SourceOptOuts", "opt_out_hashes"),
-        "outbox": ("LONGEST_WAIT", "Parcel", "parcel_key"),
-        "people": ("People", "hashes_of_people"),
-        "profile_merges": ("MergeStatus", "ProfileMerge"),
-        "reading": ("BatchSummary", "IssueSummary"),
-        "runs": ("Run",),
-        "source_rows": ("SourceRow",),
+        "db.database": ("slices",),
+        "loading.batches": ("CONSENT_CHANNELS", "PendingRow", "Precedents"),
+        "records.chunks": ("PackedChunk", "pack_chunk"),
+        "staging.consents": ("ConsentCount",),
+        "db.engine": ("shown",),
+        "staging.merges": ("MergeSummary",),
+        "serving.notices": ("EARLIEST", "Notice", "NoticeKind", "Standing"),
+        "loading.observations": ("ObservationSummary",),
+        "serving.opt_outs": ("Said", "SourceOptOuts", "opt_out_hashes"),
+        "serving.outbox": ("LONGEST_WAIT", "Parcel", "parcel_key"),
+        "loading.membership": ("People", "hashes_of_people"),
+        "loading.profile_merges": ("MergeStatus", "ProfileMerge"),
+        "runs.queries": ("BatchSummary", "IssueSummary"),
+        "runs.runs": ("Run",),
+        "runs.source_rows": ("SourceRow",),
         "store": ("Store",),
-        "translate": ("is_trouble",),
+        "db.errors": ("is_trouble",),
     },
 )

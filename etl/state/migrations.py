@@ -9,11 +9,11 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from etl.errors import StateError
-from etl.state import schema
-from etl.state.engine import transaction
-from etl.state.notices import rekey
-from etl.state.records import pack_single_records
-from etl.state.triggers import renewed_trigger, trigger_statements
+from etl.state.db import schema
+from etl.state.db.engine import transaction
+from etl.state.db.triggers import renewed_trigger, trigger_statements
+from etl.state.records.read import pack_single_records
+from etl.state.serving.notices import rekey
 
 
 def _first(connection: Connection) -> None:

@@ -10,30 +10,30 @@ from typing import Self
 from sqlalchemy.engine import Engine
 
 from etl.model import Clock
-from etl.state.alike import AlikeTable
-from etl.state.batches import BatchTable
-from etl.state.candidates import CandidateTable
-from etl.state.conflicts import ConflictTable
-from etl.state.consents import ConsentTable
-from etl.state.engine import CommitHook, open_engine, parse_url, shown
-from etl.state.forgotten import ForgottenTable
-from etl.state.kept import KeptTable
-from etl.state.known import KnownTable
-from etl.state.lock import Lock
-from etl.state.merges import MergeTable
+from etl.state.db.engine import CommitHook, open_engine, parse_url, shown
+from etl.state.db.lock import Lock
+from etl.state.loading.batches import BatchTable
+from etl.state.loading.confirmed import KnownTable
+from etl.state.loading.membership import PeopleTable
+from etl.state.loading.observations import ObservationTable
+from etl.state.loading.profile_merges import ProfileMergeTable
+from etl.state.loading.settle import SettlingTable
+from etl.state.loading.skipped_fields import KeptTable
+from etl.state.loading.unchanged import AlikeTable
 from etl.state.migrations import migrate
-from etl.state.notices import NoticeTable
-from etl.state.observing import ObservationTable
-from etl.state.opt_outs import OptOutTable
-from etl.state.outbox import OutboxTable
-from etl.state.people import PeopleTable
-from etl.state.profile_merges import ProfileMergeTable
-from etl.state.reading import Reading
-from etl.state.runs import RunTable
-from etl.state.settling import SettlingTable
-from etl.state.source_rows import SourceRowTable
-from etl.state.staging import StagingTable
-from etl.state.watermarks import WatermarkTable
+from etl.state.runs.queries import Reading
+from etl.state.runs.runs import RunTable
+from etl.state.runs.source_rows import SourceRowTable
+from etl.state.runs.watermarks import WatermarkTable
+from etl.state.serving.forgotten import ForgottenTable
+from etl.state.serving.notices import NoticeTable
+from etl.state.serving.opt_outs import OptOutTable
+from etl.state.serving.outbox import OutboxTable
+from etl.state.staging.conflicts import ConflictTable
+from etl.state.staging.consents import ConsentTable
+from etl.state.staging.duplicates import CandidateTable
+from etl.state.staging.merges import MergeTable
+from etl.state.staging.stage import StagingTable
 
 
 class Store(

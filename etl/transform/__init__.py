@@ -1,17 +1,17 @@
 """Transform: strings become typed values, rows become records, lines of one person become one."""
 
-from etl.transform.body import fingerprint, make_record
+from etl.transform.cells.converters import Converted, converter
+from etl.transform.computed import Reshaper
 from etl.transform.consent import ConsentReader, by_line, consent_print, strictest
-from etl.transform.dedupe import resolve_duplicates
-from etl.transform.event_identity import former_record, same_people
-from etl.transform.event_merging import merge_order
-from etl.transform.events import EventBuilder, requests_of
-from etl.transform.events import add as add_amount
-from etl.transform.order_lines import OrderLines
-from etl.transform.reshaping import Reshaper
+from etl.transform.duplicates.resolve import resolve_duplicates
+from etl.transform.events.identity import former_record, same_people
+from etl.transform.events.merging import merge_order
+from etl.transform.events.order_lines import OrderLines
+from etl.transform.events.transformer import EventBuilder, requests_of
+from etl.transform.events.transformer import add as add_amount
+from etl.transform.record import fingerprint, make_record
 from etl.transform.row_rules import RowRules
 from etl.transform.transformer import Transformer
-from etl.transform.values import Converted, converter
 
 __all__ = [
     "ConsentReader",

@@ -16,8 +16,8 @@ import pandas as pd
 from etl.config import ColumnRule, Voice, voices_of
 from etl.config import Mapping as ColumnMapping
 from etl.model import Channel, ConsentAsk, Issue, Severity, Stage, Wish
-from etl.transform.centuries import Centuries
-from etl.transform.dates import DateError, parse_date, parse_datetime
+from etl.transform.cells.centuries import Centuries
+from etl.transform.cells.dates import DateError, parse_date, parse_datetime
 from schemas.opt_outs import Said
 
 _STRENGTH: Final = {Wish.SUPPRESS: 4, Wish.UNSUBSCRIBE: 3, Wish.WITHHOLD: 2, Wish.SUBSCRIBE: 1, Wish.UNSUPPRESS: 0}

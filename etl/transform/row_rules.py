@@ -9,7 +9,7 @@ import pandas as pd
 
 from etl.config import ConfigMapping, RowRule, field_name
 from etl.model import Issue, Severity, Stage
-from etl.transform.values import converter
+from etl.transform.cells.converters import converter
 
 _NUMBERS: Final = frozenset({"integer", "decimal", "money"})
 

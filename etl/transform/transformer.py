@@ -24,10 +24,10 @@ from etl.config import (
 )
 from etl.model import Issue, Severity, Stage, Transformed
 from etl.records import Records
-from etl.transform import fragments
-from etl.transform.body import MAX_PROFILE_BYTES, fingerprints, identities, sizes
-from etl.transform.patches import Patches, simple_items
-from etl.transform.values import Converted, converter
+from etl.transform import json_columns
+from etl.transform.cells.converters import Converted, converter
+from etl.transform.list_patches import Patches, simple_items
+from etl.transform.record import MAX_PROFILE_BYTES, fingerprints, identities, sizes
 
 _COORDINATES: Final = frozenset({"location.latitude", "location.longitude"})
 _IDENTIFIERS: Final = ("email", "phone_number", "external_id")
@@ -52,7 +52,7 @@ class _Found:
         self.issues: list[Issue] = []
         self.rejected = np.zeros(len(lines), dtype=bool)
         self.clears = np.zeros(len(lines), dtype=bool)
-        self.lists: Any = pa.nulls(len(lines), pa.list_(fragments.TEXT))
+        self.lists: Any = pa.nulls(len(lines), pa.list_(json_columns.TEXT))
         self.members: list[tuple[_Column, Any]] = []
         self.patches = Patches()
         self.identifiers: dict[str, Any] = {}
@@ -77,9 +77,9 @@ class Transformer:
         """
         found = _Found(frame.index.to_numpy(dtype=np.int64))
         for column in self._columns:
-            texts = fragments.column_of(frame[column.target])
+            texts = json_columns.column_of(frame[column.target])
             if column.target in _IDENTIFIERS:
-                found.identifiers[column.target] = pc.if_else(pc.not_equal(texts, ""), texts, fragments.NULL)
+                found.identifiers[column.target] = pc.if_else(pc.not_equal(texts, ""), texts, json_columns.NULL)
             if column.target == LIST_TARGET:
                 found.lists = self._routes(column, texts, found)
             else:
@@ -100,16 +100,16 @@ class Transformer:
         if convert is None:
             filled = pc.not_equal(texts, "")
             if column.rule.write == "always":
-                return fragments.text_members(column.name, texts)
-            written = fragments.text_members(column.name, pc.if_else(filled, texts, fragments.NULL))
+                return json_columns.text_members(column.name, texts)
+            written = json_columns.text_members(column.name, pc.if_else(filled, texts, json_columns.NULL))
             if not clears:
                 return written
             emptied = pc.fill_null(pc.equal(texts, ""), fill_value=False)
             found.clears |= _mask(emptied)
-            return pc.if_else(emptied, fragments.members(column.name, pa.scalar("null", fragments.TEXT)), written)
+            return pc.if_else(emptied, json_columns.members(column.name, pa.scalar("null", json_columns.TEXT)), written)
         settled = _settled(column.rule, texts)
         # Columns of dates, flags and amounts repeat themselves: each text is judged once per chunk.
-        left = texts if settled is None else pc.if_else(pc.is_valid(settled), fragments.NULL, texts)
+        left = texts if settled is None else pc.if_else(pc.is_valid(settled), json_columns.NULL, texts)
         blank = _blank(column.rule)
         become: dict[str, str | None] = {"": blank}
         for text, result in self._converted(column, convert, left, found).items():
@@ -118,22 +118,22 @@ class Transformer:
             else:
                 # "null", "[]" and "; ;" say no more than an empty cell does, and must not erase more.
                 empty = result.value is None or result.value == []
-                become[text] = blank if empty else fragments.encode(result.value)
-        encoded = fragments.by_value(left, become)
+                become[text] = blank if empty else json_columns.encode(result.value)
+        encoded = json_columns.by_value(left, become)
         if clears:
             found.clears |= _mask(pc.fill_null(pc.equal(encoded, "null"), fill_value=False))
         if settled is not None:
             encoded = pc.coalesce(settled, encoded)
-        return fragments.members(column.name, encoded)
+        return json_columns.members(column.name, encoded)
 
     def _converted(
         self, column: _Column, convert: Callable[[str], Converted], texts: Any, found: _Found
     ) -> dict[str, Converted]:
         """Convert each different text once, and tell every line whose cell was not right."""
-        results = {text: convert(text) for text in fragments.distinct(texts)}
+        results = {text: convert(text) for text in json_columns.distinct(texts)}
         coded = [text for text, result in results.items() if result.code]
         if coded:
-            odd = np.flatnonzero(_mask(pc.is_in(texts, value_set=pa.array(coded, fragments.TEXT))))
+            odd = np.flatnonzero(_mask(pc.is_in(texts, value_set=pa.array(coded, json_columns.TEXT))))
             for position, text in zip(odd.tolist(), texts.take(pa.array(odd)).to_pylist(), strict=True):
                 result = results[text]
                 costs_row = column.rule.required and not result.keep
@@ -150,14 +150,14 @@ class Transformer:
         convert = _converter(column, self._mapping.defaults.timezone, self._now)
         become: dict[str | None, list[str] | None] = {"": None, None: None}
         if convert is None:
-            become.update({text: [text] for text in fragments.distinct(texts)})
+            become.update({text: [text] for text in json_columns.distinct(texts)})
         else:
             for text, result in self._converted(column, convert, texts, found).items():
                 refused = bool(result.code) and not result.keep
                 become[text] = None if refused else _names(result.value)
         encoded = texts.dictionary_encode()
         names = [become[text] for text in encoded.dictionary.to_pylist()]
-        return pa.array(names, pa.list_(fragments.TEXT)).take(encoded.indices)
+        return pa.array(names, pa.list_(json_columns.TEXT)).take(encoded.indices)
 
     def _refuse_large(self, bodies: Any, found: _Found) -> None:
         measured = sizes(bodies)
@@ -168,7 +168,7 @@ class Transformer:
             found.issues.append(Issue(line, Stage.TRANSFORM, "profile-too-large", detail=detail))
 
     def _records(self, bodies: Any, found: _Found) -> Records:
-        absent = pa.nulls(len(bodies), fragments.TEXT)
+        absent = pa.nulls(len(bodies), json_columns.TEXT)
         columns = {
             "line": pa.array(found.lines),
             "body": bodies,
@@ -189,11 +189,13 @@ def _bodies(members: Sequence[tuple[_Column, Any]], count: int, meta: Any | None
     top = [(column.name, encoded) for column, encoded in members if column.section is None]
     for section in dict.fromkeys(column.section for column, _ in members if column.section):
         inner = [encoded for column, encoded in members if column.section == section]
-        top.append((str(section), fragments.section(str(section), fragments.objects(inner, count))))
-    attributes = fragments.objects([encoded for _, encoded in sorted(top, key=lambda each: each[0])], count)
+        top.append((str(section), json_columns.section(str(section), json_columns.objects(inner, count))))
+    attributes = json_columns.objects([encoded for _, encoded in sorted(top, key=lambda each: each[0])], count)
     if meta is None:
-        return fragments.joined('{"attributes":{', attributes, "}}").cast(pa.large_binary())
-    return fragments.joined('{"attributes":{', fragments.beside(attributes, "}", meta), "}").cast(pa.large_binary())
+        return json_columns.joined('{"attributes":{', attributes, "}}").cast(pa.large_binary())
+    return json_columns.joined('{"attributes":{', json_columns.beside(attributes, "}", meta), "}").cast(
+        pa.large_binary()
+    )
 
 
 def _settled(rule: ColumnRule, texts: Any) -> Any | None:
@@ -204,9 +206,9 @@ def _settled(rule: ColumnRule, texts: Any) -> Any | None:
     if rule.min is not None or rule.max is not None:
         return None
     if rule.type == "integer":
-        return fragments.whole_numbers(texts)
+        return json_columns.whole_numbers(texts)
     if rule.type in {"decimal", "money"} and rule.decimal != ",":
-        return fragments.amounts(texts)
+        return json_columns.amounts(texts)
     return None
 
 

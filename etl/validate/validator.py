@@ -21,17 +21,17 @@ from etl.config import CONSENT_PREFIX, IDENTIFIERS, Mapping, voices_of
 from etl.errors import ConfigError
 from etl.model import Issue, Severity, Stage, Validated
 from etl.validate.cells import Finding, as_trimmed
-from etl.validate.countries import resolve_country
-from etl.validate.damaged_columns import Damage
-from etl.validate.emails import judge_emails
+from etl.validate.column_rules import details, rule_schema
+from etl.validate.damage.columns import Damage
+from etl.validate.emails.judge import judge_emails
+from etl.validate.failures import Failure, Mask, demand_fit, failures
+from etl.validate.geo.countries import resolve_country
+from etl.validate.geo.locales import canonical_locales
+from etl.validate.geo.postal_codes import lost_zeros
 from etl.validate.ids import EVENT_IDS, NAMING, doubtful_marks, lost_digits, without_mark
-from etl.validate.interpret import Failure, Mask, demand_fit, failures
-from etl.validate.locales import canonical_locales
-from etl.validate.phones import judge_phones
-from etl.validate.rules import details, rule_schema
+from etl.validate.phones.judge import judge_phones
 from etl.validate.schema import DEFAULT_SCHEMA, adapt, load_schema
-from etl.validate.suggest import suggest
-from etl.validate.zips import lost_zeros
+from etl.validate.suggestions import suggest
 from schemas.columns import texts
 from schemas.consent import consent_schema
 from schemas.opt_outs import Said

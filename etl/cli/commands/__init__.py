@@ -1,0 +1,1 @@
+"""The commands, one module a family; ``etl/cli/registry.py`` lists them."""

@@ -1,0 +1,1 @@
+"""The mapping file, one module a section; ``model.py`` is the whole."""

@@ -1,0 +1,1 @@
+"""SQL queries of the user's own databases."""

@@ -1,0 +1,262 @@
+"""Records that are nobody: blank rows, a header repeated in the middle, rows that sum up. Each is counted and said."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, deque
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from etl.errors import SourceError
+from etl.extract.table.cell_kinds import Kind, kind_of
+from etl.extract.table.header import is_known_name
+from etl.extract.table.layout import is_blank
+from etl.extract.table.summaries import HINT_PATTERN, is_summary, may_sum_up
+from etl.extract.table.text_table import Piece
+from etl.model import Issue, Severity, Stage
+
+BLANK: Final = "blank rows"
+HEADERS: Final = "repeated headers"
+SUMMARIES: Final = "total rows and footers"
+SKIPPED: Final = "rows left out by skip_footer"
+
+_CODES: Final = {HEADERS: "header-repeated", SUMMARIES: "row-summary"}
+_NOTES: Final = {
+    BLANK: "{count:,} blank rows (nothing but delimiters) are no records",
+    HEADERS: "the header is repeated ({count:,}), and is no record there: line {lines}",
+    SUMMARIES: "sums of the table or words of its export ({count:,}) are no records: line {lines}",
+    SKIPPED: "{count:,} rows at the end are left out (skip_footer)",
+}
+_WIDTH_CODES: Final = ("row-too-short", "row-too-long")
+_PHONES: Final = re.compile(
+    r"phone|tel|mobil|handy|cell|gsm|sms|whats|fax|rufnummer|móvil|celular|携帯|電話", re.IGNORECASE
+)
+_FEW: Final = 256
+_SHOWN: Final = 5
+_LEAST_NAMES: Final = 2
+_WORDS: Final = frozenset((Kind.WORD, Kind.CODE))
+
+
+class Sieve:
+    """Takes pieces apart into people and what is none, and keeps count."""
+
+    def __init__(self, header: Sequence[str] = (), addresses: Collection[int] = ()) -> None:
+        """``header``: names as they stand in the source, none where there is none; ``addresses``: places of e-mails."""
+        self._header = [name.strip() for name in header]
+        self._names = {name for name in self._header if name}
+        self._folded = {name.casefold() for name in self._names}
+        self._first = next((place for place, name in enumerate(self._header) if name), None)
+        self._phones = frozenset(place for place, name in enumerate(header) if _PHONES.search(name))
+        self._address = min(addresses, default=None)
+        self._people = 0
+        self._counts = Counter[str]()
+        self._lines: dict[str, list[int]] = {}
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """What was set aside so far, by kind."""
+        return {kind: self._counts[kind] for kind in _NOTES if self._counts[kind]}
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What to say of the rows that were left out."""
+        return tuple(_NOTES[kind].format(count=count, lines=self._shown(kind)) for kind, count in self.counts.items())
+
+    def sifted(self, piece: Piece) -> Piece:
+        """Return a piece without its blank rows."""
+        odd = _odd(piece)
+        empty = {row.line for row in piece.ragged if row.line in odd and is_blank(row.cells)}
+        piece = _without_ragged(piece, empty)
+        blank = _blank(piece.columns)
+        self._counts[BLANK] += len(empty) + len(blank)
+        return without(piece, blank) if len(blank) else piece
+
+    def people(self, piece: Piece) -> Piece:
+        """Return a piece without rows that are nobody: each is told. Raise :class:`SourceError` for another header."""
+        told: dict[int, Issue] = {}
+        odd = _odd(piece)
+        for row in piece.ragged:
+            is_first = not self._people and (not len(piece.lines) or row.line < piece.lines[0])
+            if row.line in odd and (kind := self.kind_of(row.line, row.cells, is_first=is_first)):
+                told[row.line] = self.set_aside(row.line, kind)
+        piece = _without_ragged(piece, told)
+        places: list[int] = []
+        for place in self._suspects(piece):
+            line = int(piece.lines[place])
+            is_first = not self._people and place == len(places)
+            if kind := self.kind_of(line, [column[place].as_py() for column in piece.columns], is_first=is_first):
+                places.append(place)
+                told[line] = self.set_aside(line, kind)
+        if places:
+            piece = without(piece, np.array(places, np.intp))
+        if told:
+            issues = sorted((*piece.issues, *told.values()), key=lambda issue: issue.line)
+            piece = replace(piece, issues=tuple(issues))
+        self._people += piece.records
+        return piece
+
+    def kind_of(self, line: int, cells: Sequence[str | None], *, is_first: bool) -> str:
+        """Return what a record is that is nobody, ``""`` for all others. Raise :class:`SourceError`.
+
+        ``is_first``: no person stands above it, so that other names explain the header and do not replace it.
+        """
+        filled = [(place, cell.strip()) for place, cell in enumerate(cells) if cell is not None and cell.strip()]
+        if self._names and filled and filled[0][1].casefold() in self._folded:
+            header = self._header
+            same = sum(place < len(header) and header[place].casefold() == cell.casefold() for place, cell in filled)
+            if same == len(filled) and same >= min(_LEAST_NAMES, len(self._names)):
+                return HEADERS
+        if self._is_another_header(filled):
+            if is_first:
+                return HEADERS
+            raise _another_header(line)
+        return SUMMARIES if is_summary(cells, self._phones) else ""
+
+    def is_suspect(self, cells: Sequence[str | None]) -> bool:
+        """Whether :meth:`kind_of` has to look at a record."""
+        first = next((cell.strip() for cell in cells if cell is not None and cell.strip()), "")
+        if first.casefold() in self._folded or may_sum_up(first):
+            return True
+        if self._address is None or self._address >= len(cells):
+            return False
+        cell = cells[self._address]
+        return bool(cell) and "@" not in str(cell)
+
+    def _is_another_header(self, filled: Sequence[tuple[int, str]]) -> bool:
+        """Whether our names stand in most cells, or names that are known and one of them where addresses do."""
+        known = sum(cell in self._names for _, cell in filled)
+        if any(place == self._address and is_known_name(cell) for place, cell in filled):
+            known = sum(is_known_name(cell) for _, cell in filled)
+        return known >= _LEAST_NAMES and 2 * known > len(filled) and {kind_of(cell) for _, cell in filled} <= _WORDS
+
+    def set_aside(self, line: int, kind: str) -> Issue:
+        """Count a record that is nobody; return what is said of it."""
+        self._counts[kind] += 1
+        self._lines.setdefault(kind, []).append(line)
+        return Issue(line, Stage.EXTRACT, _CODES[kind], severity=Severity.WARNING)
+
+    def skipped(self, count: int) -> None:
+        """Count records at the end that were left out because somebody said so."""
+        self._counts[SKIPPED] += count
+
+    def without_footer(self, pieces: Iterator[Piece], count: int) -> Iterator[Piece]:
+        """Yield all records but the last so many."""
+        held: deque[Piece] = deque()
+        behind = 0
+        for piece in pieces:
+            held.append(piece)
+            behind += piece.records
+            while held and behind - held[0].records >= count:
+                behind -= held[0].records
+                yield held.popleft()
+        left = max(behind - count, 0)
+        self.skipped(behind - left)
+        lines = sorted(line for piece in held for line in (*piece.lines.tolist(), *(row.line for row in piece.ragged)))
+        last = lines[left - 1] if left else 0
+        for piece in held:
+            yield _until(piece, last)
+
+    def _shown(self, kind: str) -> str:
+        lines = self._lines.get(kind, [])
+        more = len(lines) - _SHOWN
+        return ", ".join(map(str, lines[:_SHOWN])) + (f" and {more:,} more" if more > 0 else "")
+
+    def _suspects(self, piece: Piece) -> list[int]:
+        """Return the places of rows worth a closer look: few, and found without a look at each cell."""
+        if not len(piece.lines):
+            return []
+        found: set[int] = set()
+        if self._first is not None:
+            trimmed = piece.columns[self._first]
+            is_name = pc.is_in(trimmed, value_set=pa.array(sorted(self._spelt()), trimmed.type))
+            found.update(np.flatnonzero(is_name.to_numpy(zero_copy_only=False)).tolist())
+        rows: npt.NDArray[np.intp] | None = None
+        if self._address is not None:
+            # Whoever has an address is a person.
+            has_none = pc.invert(pc.match_substring(piece.columns[self._address], "@"))
+            rows = np.flatnonzero(has_none.to_numpy(zero_copy_only=False))
+            if len(rows) > _FEW:
+                cells = piece.columns[self._address].take(pa.array(rows))
+                is_filled = pc.not_equal(pc.utf8_trim_whitespace(cells), "").to_numpy(zero_copy_only=False)
+                found.update(rows[is_filled][:_FEW].tolist())
+        if rows is None or len(rows) > _FEW:
+            rows = _hinted(piece.columns, rows)
+        return sorted(found.union(rows.tolist()))
+
+    def _spelt(self) -> set[str]:
+        names = {how(name) for name in self._names for how in (str, str.lower, str.upper, str.title)}
+        return {*names, *(f" {name}" for name in names), *(f"{name} " for name in names)}
+
+
+def without(piece: Piece, places: npt.NDArray[np.intp]) -> Piece:
+    """Return a piece without some of its rows."""
+    stays = np.ones(len(piece.lines), dtype=np.bool_)
+    stays[places] = False
+    mask = pa.array(stays)
+    return replace(piece, lines=piece.lines[stays], columns=tuple(column.filter(mask) for column in piece.columns))
+
+
+def _until(piece: Piece, last: int) -> Piece:
+    """Return the records up to a line."""
+    count = int(np.searchsorted(piece.lines, last, side="right"))
+    return Piece(
+        piece.lines[:count],
+        tuple(column.slice(0, count) for column in piece.columns),
+        tuple(row for row in piece.ragged if row.line <= last),
+        tuple(issue for issue in piece.issues if issue.line <= last),
+    )
+
+
+def _odd(piece: Piece) -> set[int]:
+    return {issue.line for issue in piece.issues if issue.code in _WIDTH_CODES}
+
+
+def _without_ragged(piece: Piece, lines: Collection[int]) -> Piece:
+    if not lines:
+        return piece
+    return replace(
+        piece,
+        ragged=tuple(row for row in piece.ragged if row.line not in lines),
+        issues=tuple(issue for issue in piece.issues if issue.line not in lines),
+    )
+
+
+def _another_header(line: int) -> SourceError:
+    return SourceError(
+        "header-changed",
+        f"Line {line:,} is another header, with columns in another order: what follows would stand under wrong names",
+        "Split the file there, and run both files as one source.",
+    )
+
+
+def _blank(columns: tuple[Any, ...]) -> npt.NDArray[np.intp]:
+    """Return the rows in which nothing stands. Most rows are out of the question after their first cell."""
+    left: npt.NDArray[np.intp] | None = None
+    for column in columns:
+        cells = column if left is None else column.take(pa.array(left))
+        empty = pc.equal(pc.utf8_trim_whitespace(cells), "").to_numpy(zero_copy_only=False)
+        left = np.flatnonzero(empty) if left is None else left[empty]
+        if not len(left):
+            break
+    return left if left is not None else np.zeros(0, np.intp)
+
+
+def _hinted(columns: tuple[Any, ...], rows: npt.NDArray[np.intp] | None) -> npt.NDArray[np.intp]:
+    """Return those of the rows whose first filled cell may be a label of a sum."""
+    left = np.arange(len(columns[0])) if rows is None else rows
+    found: list[npt.NDArray[np.intp]] = []
+    for column in columns:
+        cells = column if len(left) == len(column) else column.take(pa.array(left))
+        empty = pc.equal(pc.utf8_trim_whitespace(cells), "").to_numpy(zero_copy_only=False)
+        hinted = pc.match_substring_regex(cells, HINT_PATTERN, ignore_case=True).to_numpy(zero_copy_only=False)
+        found.append(left[hinted])
+        left = left[empty]
+        if not len(left):
+            break
+    return np.sort(np.concatenate(found))

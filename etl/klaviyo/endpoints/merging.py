@@ -1,0 +1,22 @@
+"""Merging profiles: queued, done later, never undone (reference 3.3)."""
+
+from __future__ import annotations
+
+import orjson
+
+from etl.klaviyo.transport.rate_limits import MERGE
+from etl.klaviyo.transport.reply import Reply
+from etl.klaviyo.transport.session import Connection
+
+
+class MergeEndpoints(Connection):
+    """One profile into another."""
+
+    def merge_profiles(self, destination: str, source: str) -> Reply:
+        """POST a merge: the source's data go to the destination, the source is deleted. There is nothing to poll."""
+        data = {
+            "type": "profile-merge",
+            "id": destination,
+            "relationships": {"profiles": {"data": [{"type": "profile", "id": source}]}},
+        }
+        return self._once("POST", MERGE, f"POST {MERGE}", orjson.dumps({"data": data}))

@@ -1,0 +1,1 @@
+"""Consent: whom to subscribe, by what Klaviyo, the log of opt-outs and the row say."""

@@ -1,0 +1,199 @@
+"""Who may be subscribed: the decision that no import may get wrong. Pure.
+
+Before anybody is subscribed, Klaviyo's own word, the log of the webhooks and every line of the source are read (see
+:mod:`etl.load.consent.evidence`). Whoever opted out in one of them is left alone: subscribing lifts suppressions
+(reference 3.7), so a list exported last month would undo what people asked for since.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from etl.klaviyo import Consent, Profile
+from etl.load.consent.evidence import Evidence
+from etl.model import BatchKind, Channel, ConsentResult, Outcome, RowResult, Severity
+from etl.state import CONSENT_CHANNELS
+
+_SUBSCRIBED = "SUBSCRIBED"
+_UNSUBSCRIBED = "UNSUBSCRIBED"
+_NEVER_SUBSCRIBED = "NEVER_SUBSCRIBED"
+_USER_SUPPRESSED = "USER_SUPPRESSED"
+
+SUBSCRIBING: Final = frozenset(
+    {BatchKind.SUBSCRIBE_EMAIL, BatchKind.SUBSCRIBE_SMS, BatchKind.SUBSCRIBE_SMS_TRANSACTIONAL}
+)
+
+
+class Gate(StrEnum):
+    """What is to be done about one wish."""
+
+    SEND = "send"
+    ALREADY = "already"
+    WITHHOLD = "withhold"
+    REVOKE = "revoke"  # subscribed in Klaviyo, and another line of the source takes the consent back
+    ABSENT = "absent"  # the profile cannot be seen: nobody knows what its person wants
+    UNCLEAR = "unclear"  # it can be seen, but not what its person wants
+
+
+# An address can be suppressed before anybody has imported it; there is nothing to lift of one that is not there.
+_WITHOUT_PROFILE = {BatchKind.SUPPRESS: Gate.SEND, BatchKind.UNSUPPRESS: Gate.ALREADY}
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """``reason``: why it is withheld or unclear, without personal data."""
+
+    gate: Gate
+    reason: str = ""
+
+
+def decide(kind: BatchKind, evidence: Evidence, *, list_id: str | None = None) -> Decision:
+    """Return what to do about a wish. ``list_id``: the list that a subscribe request will name.
+
+    Nobody is subscribed on a guess: only where one profile, and no other, says in full that nothing was ever said.
+    """
+    if kind not in SUBSCRIBING:
+        return _not_subscribing(kind, evidence.profiles)
+    if evidence.leaves and any(consent_of(kind, one).state == _SUBSCRIBED for one in evidence.profiles):
+        return Decision(Gate.REVOKE)
+    if evidence.against is not None:
+        return Decision(Gate.WITHHOLD, evidence.against)
+    if not evidence.profiles:
+        return Decision(Gate.ABSENT, "the profile cannot be seen")
+    said = [_permission(consent_of(kind, one), CONSENT_CHANNELS[kind], list_id) for one in evidence.profiles]
+    for gate in (Gate.WITHHOLD, Gate.UNCLEAR):
+        for decision in said:
+            if decision.gate is gate:
+                return decision
+    if len(said) > 1 and any(decision.gate is Gate.SEND for decision in said):
+        return Decision(Gate.WITHHOLD, "Klaviyo has two profiles of this address")
+    return said[0]
+
+
+def _not_subscribing(kind: BatchKind, profiles: Sequence[Profile]) -> Decision:
+    """Return what to do about a wish that nobody is mailed by."""
+    if not profiles:
+        return Decision(_WITHOUT_PROFILE.get(kind, Gate.ABSENT))
+    if not all(shows(kind, one) for one in profiles):
+        return Decision(Gate.SEND)
+    staying = _staying(kind, profiles)
+    return Decision(Gate.WITHHOLD, staying) if staying else Decision(Gate.ALREADY)
+
+
+def _permission(consent: Consent, channel: Channel, list_id: str | None) -> Decision:
+    """Return what one profile says about subscribing its person."""
+    if consent.state == _UNSUBSCRIBED:
+        return Decision(Gate.WITHHOLD, "unsubscribed in Klaviyo")
+    if consent.suppressions:
+        reasons = ", ".join(sorted({reason.lower().replace("_", " ") for reason in consent.suppressions}))
+        return Decision(Gate.WITHHOLD, f"suppressed in Klaviyo: {reasons}")
+    if list_id is not None and list_id in consent.list_suppressions:
+        return Decision(Gate.WITHHOLD, "suppressed in Klaviyo for the list")
+    if not consent.complete:
+        return Decision(Gate.UNCLEAR, "Klaviyo's answer does not say what the person wants")
+    if channel is Channel.EMAIL and not consent.receives:
+        # False means that something suppresses the profile, shown or not (OpenAPI document).
+        return Decision(Gate.WITHHOLD, "Klaviyo says that the profile cannot receive marketing")
+    if consent.state not in {_SUBSCRIBED, _NEVER_SUBSCRIBED}:
+        return Decision(Gate.UNCLEAR, "Klaviyo's answer has a word of consent that nobody knows")
+    return Decision(Gate.ALREADY if consent.state == _SUBSCRIBED else Gate.SEND)
+
+
+REVOKING: Final = {
+    BatchKind.SUBSCRIBE_EMAIL: BatchKind.UNSUBSCRIBE_EMAIL,
+    BatchKind.SUBSCRIBE_SMS: BatchKind.UNSUBSCRIBE_SMS,
+    BatchKind.SUBSCRIBE_SMS_TRANSACTIONAL: BatchKind.UNSUBSCRIBE_SMS_TRANSACTIONAL,
+}
+"""By what a wish to subscribe is turned into its contrary."""
+
+
+def shows(kind: BatchKind, profile: Profile) -> bool:
+    """Whether the profile is as a batch of this kind makes it."""
+    consent = consent_of(kind, profile)
+    if kind is BatchKind.SUPPRESS:
+        # Whoever bounced, complained or left gets no marketing either: the reason does not matter.
+        return bool(consent.suppressions)
+    if kind is BatchKind.UNSUPPRESS:
+        # An answer that says nothing of suppressions does not say that there are none.
+        return consent.complete and _USER_SUPPRESSED not in consent.suppressions
+    return consent.state == (_SUBSCRIBED if kind in SUBSCRIBING else _UNSUBSCRIBED)
+
+
+def _staying(kind: BatchKind, profiles: Sequence[Profile]) -> str:
+    """Return the suppressions that lifting leaves, in words: only what a person set can be lifted (reference 3.8)."""
+    reasons = {reason for one in profiles for reason in consent_of(kind, one).suppressions}
+    if kind is not BatchKind.UNSUPPRESS or not reasons:
+        return ""
+    words = ", ".join(sorted(reason.lower().replace("_", " ") for reason in reasons))
+    return f"still suppressed in Klaviyo: {words}; only what was suppressed by hand can be lifted"
+
+
+def consent_of(kind: BatchKind, profile: Profile) -> Consent:
+    """Return the consent that a batch of this kind is about."""
+    return profile.consent(*CONSENT_CHANNELS[kind].place)
+
+
+def result_of(line: int, decision: Decision, column: str | None) -> RowResult | None:
+    """Return what a decision comes to without a request, ``None`` where one is needed."""
+    match decision.gate:
+        case Gate.ALREADY:
+            return RowResult(line, Outcome.LOADED, consent=ConsentResult.ALREADY)
+        case Gate.WITHHOLD:
+            return withheld(line, decision.reason, column)
+        case Gate.ABSENT | Gate.UNCLEAR:
+            return unproven(line, decision.reason or "the profile cannot be seen", column)
+    return None
+
+
+def withheld(line: int, reason: str, column: str | None) -> RowResult:
+    """Return what becomes of a row whose person is left alone: it is loaded, with a warning."""
+    return RowResult(
+        line,
+        Outcome.LOADED,
+        "consent-withheld",
+        reason,
+        column,
+        severity=Severity.WARNING,
+        consent=ConsentResult.WITHHELD,
+    )
+
+
+def unproven(line: int, detail: str, column: str | None) -> RowResult:
+    """Return what becomes of a row of which nobody can say whether its person is subscribed."""
+    return RowResult(line, Outcome.UNKNOWN, "consent-unproven", detail, column, consent=ConsentResult.UNKNOWN)
+
+
+def judge(
+    kind: BatchKind, sent: Mapping[int, Sequence[Profile]], column: str | None, *, confirms: bool, over: bool
+) -> tuple[dict[int, RowResult], list[int]]:
+    """Judge the rows of a batch that was accepted by their profiles; return results, and lines to look at again.
+
+    ``over``: patience is at its end. ``confirms``: the list asks people to confirm first.
+    """
+    results: dict[int, RowResult] = {}
+    waiting: list[int] = []
+    for line, profiles in sent.items():
+        showing = [profile for profile in profiles if shows(kind, profile)]
+        if len(showing) == len(profiles) > 0:
+            staying = _staying(kind, profiles)
+            confirmed = RowResult(line, Outcome.LOADED, consent=ConsentResult.CONFIRMED)
+            results[line] = withheld(line, staying, column) if staying else confirmed
+        elif not over:
+            waiting.append(line)
+        elif kind in SUBSCRIBING and any(consent_of(kind, one).state == _UNSUBSCRIBED for one in profiles):
+            results[line] = withheld(line, "unsubscribed in Klaviyo", column)
+        elif profiles and kind in SUBSCRIBING and confirms:
+            results[line] = RowResult(
+                line,
+                Outcome.LOADED,
+                "consent-pending",
+                column=column,
+                severity=Severity.WARNING,
+                consent=ConsentResult.PENDING,
+            )
+        else:
+            results[line] = unproven(line, "accepted, but the profile does not show it", column)
+    return results, waiting

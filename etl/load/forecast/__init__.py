@@ -1,0 +1,1 @@
+"""What a load would do, asked of Klaviyo with reads only."""

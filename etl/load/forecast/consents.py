@@ -1,0 +1,85 @@
+"""Foresee what would become of people's consent, through the same gate that loading passes. Writes nothing."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from etl.klaviyo import MOST_IDS_PER_LOOKUP, KlaviyoClient
+from etl.load.batching import CONSENT_KINDS, CONSENT_ROWS
+from etl.load.consent.evidence import Sought, Witness
+from etl.load.consent.policy import Gate, decide
+from etl.load.options import LoadOptions
+from etl.model import BatchKind, Channel, ConsentAsk, Wish
+from etl.state import Store
+
+_FORESEEN: Final = {Gate.ABSENT: Gate.SEND, Gate.UNCLEAR: Gate.WITHHOLD, Gate.REVOKE: Gate.WITHHOLD}
+
+
+@dataclass(frozen=True, slots=True)
+class ForeseenConsent:
+    """Wishes of one kind. ``send``: would be sent; ``already``: so in Klaviyo; ``withheld``: opted out, left alone."""
+
+    channel: Channel
+    wish: Wish
+    send: int
+    already: int
+    withheld: int
+
+
+class ConsentForeseer:
+    """Takes the rows window by window, and says what their wishes come to."""
+
+    def __init__(self, store: Store, client: KlaviyoClient, run_id: str, options: LoadOptions) -> None:
+        self._store = store
+        self._client = client
+        self._run = run_id
+        self._account = options.account
+        self._list = options.consent.list if options.consent is not None else None
+        self._witnesses: dict[Channel, Witness] = {}
+        self._counts: dict[tuple[Channel, Wish], Counter[Gate]] = defaultdict(Counter)
+        self._sent: Counter[tuple[BatchKind, str]] = Counter()
+
+    def look(self, people: Mapping[int, Mapping[str, Any]]) -> None:
+        """Read the consents of a window. ``people``: line → attributes."""
+        groups: dict[Channel, list[ConsentAsk]] = defaultdict(list)
+        for ask in self._store.asks(self._run, list(people)):
+            # A merge of duplicates may have given the address to another line.
+            if people[ask.line].get(ask.channel.address):
+                groups[ask.channel].append(ask)
+        for channel, asks in groups.items():
+            if channel not in self._witnesses:
+                source = self._store.source_opt_outs(self._run, channel)
+                self._witnesses[channel] = Witness(self._client, self._store, self._account, channel, source=source)
+            sought = {ask.line: Sought(people[ask.line]) for ask in asks}
+            look = self._witnesses[channel].look(sought, subscribing=True)
+            for ask in asks:
+                kind = CONSENT_KINDS[channel, ask.wish]
+                gate = decide(kind, look.evidence[ask.line], list_id=self._list).gate
+                # The import makes the profile first. Of one that does not say what is wanted, nobody is subscribed.
+                gate = _FORESEEN.get(gate, gate)
+                self._counts[channel, ask.wish][gate] += 1
+                if gate is Gate.SEND:
+                    self._sent[kind, ask.source] += 1
+
+    def foreseen(self) -> tuple[ForeseenConsent, ...]:
+        """Return what was seen, by channel and wish."""
+        return tuple(
+            ForeseenConsent(channel, wish, gates[Gate.SEND], gates[Gate.ALREADY], gates[Gate.WITHHOLD])
+            for (channel, wish), gates in sorted(self._counts.items())
+        )
+
+    def requests(self) -> Iterator[tuple[BatchKind, int]]:
+        """Yield the least number of requests that each kind takes."""
+        counts: Counter[BatchKind] = Counter()
+        for (kind, _), count in self._sent.items():
+            counts[kind] += math.ceil(count / CONSENT_ROWS[kind])
+        yield from sorted(counts.items())
+
+    def looks(self) -> int:
+        """Return the look-ups: every wish before it is sent, and what was sent once more to see it done."""
+        every = sum(gates.total() for gates in self._counts.values())
+        return math.ceil(every / MOST_IDS_PER_LOOKUP) + math.ceil(self._sent.total() / MOST_IDS_PER_LOOKUP)

@@ -1,0 +1,241 @@
+"""Foresee: what loading would do, by reading Klaviyo. Writes nothing."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from etl.klaviyo import MOST_IDS_PER_LIST_CALL, MOST_IDS_PER_LOOKUP, KlaviyoClient, Profile
+from etl.klaviyo.transport import rate_limits
+from etl.load.batching import imported_by_job, plan_imports
+from etl.load.forecast.consents import ConsentForeseer, ForeseenConsent
+from etl.load.merges.conflicts import PHONE, Conflict, Fate, conflict_of
+from etl.load.merges.owners import find_owners, first_owner
+from etl.load.merges.planning import settle_merges
+from etl.load.options import LoadOptions, later_lists, wanted_lists
+from etl.load.profiles.lookup import can_be_asked_for, members_among
+from etl.load.profiles.proof import differing_fields
+from etl.load.profiles.write_rules import decide, needs_look
+from etl.model import BatchKind, Progress, ProgressHook
+from etl.state import PendingRow, Store
+
+_WINDOW: Final = 1_000
+_IMPORTS: Final = {BatchKind.IMPORT: "bulk import jobs", BatchKind.UPSERT: "profile-import"}
+_CONSENTS: Final = {
+    BatchKind.SUBSCRIBE_EMAIL: "subscribe to e-mail",
+    BatchKind.SUBSCRIBE_SMS: "subscribe to SMS",
+    BatchKind.SUBSCRIBE_SMS_TRANSACTIONAL: "subscribe to transactional SMS",
+    BatchKind.UNSUBSCRIBE_EMAIL: "unsubscribe from e-mail",
+    BatchKind.UNSUBSCRIBE_SMS: "unsubscribe from SMS",
+    BatchKind.UNSUBSCRIBE_SMS_TRANSACTIONAL: "unsubscribe from transactional SMS",
+    BatchKind.SUPPRESS: "suppress",
+    BatchKind.UNSUPPRESS: "unsuppress",
+}
+_TIERS: Final[Mapping[str, rate_limits.Limit]] = {
+    "profile merges": rate_limits.M,
+    "bulk import jobs": rate_limits.M,
+    "profile-import": rate_limits.L,
+    "list additions": rate_limits.M,
+    "list removals": rate_limits.M,
+    "profile look-ups": rate_limits.L,
+    **dict.fromkeys(_CONSENTS.values(), rate_limits.L),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Foresight:
+    """What would happen to the rows that are to be sent.
+
+    ``create``, ``update``, ``same``: profiles that are new, would change, would not. ``fields``: target → profiles of
+    which it would change. ``joining``: list id → profiles not on it yet. ``leaving``: profiles taken off a list.
+    ``consents``: what would become of wishes. ``conflicts``: rows whose identifiers belong to different profiles; those
+    that fail are counted nowhere else. ``requests``: kind → requests. ``seconds``: the least that Klaviyo's limits
+    allow for them.
+    """
+
+    create: int
+    update: int
+    same: int
+    fields: tuple[tuple[str, int], ...]
+    joining: tuple[tuple[str, int], ...]
+    leaving: int
+    consents: tuple[ForeseenConsent, ...]
+    conflicts: tuple[Conflict, ...]
+    requests: tuple[tuple[str, int], ...]
+    seconds: float
+
+
+def foresee(
+    store: Store,
+    client: KlaviyoClient,
+    run_id: str,
+    options: LoadOptions,
+    *,
+    total: int,
+    leaving: int = 0,
+    progress: ProgressHook,
+    should_stop: Callable[[], bool],
+) -> Foresight:
+    """Look up every row that would be sent, in windows. Raise :class:`etl.errors.KlaviyoError`.
+
+    ``leaving``: profiles that are taken off a list besides, known already.
+    """
+    seen = _Foreseer(store, client, run_id, options, leaving)
+    done = 0
+    rows = itertools.chain(store.pending(run_id, "import"), store.pending(run_id, "lists"))
+    while window := list(itertools.islice(rows, _WINDOW)):
+        seen.look(window)
+        done += len(window)
+        progress(Progress("plan", done, total, "rows"))
+        if should_stop():
+            break
+    return seen.foresight()
+
+
+class _Foreseer:
+    """Takes the rows window by window."""
+
+    def __init__(self, store: Store, client: KlaviyoClient, run_id: str, options: LoadOptions, leaving: int) -> None:
+        self._store = store
+        self._client = client
+        self._run = run_id
+        self._options = options
+        self._create = self._update = self._same = 0
+        self._fields: Counter[str] = Counter()
+        self._joining: Counter[str] = Counter()
+        self._leaving = leaving
+        self._removals = math.ceil(leaving / MOST_IDS_PER_LIST_CALL)
+        self._rows = self._late = self._looks = self._merges = 0
+        self._calls: Counter[str] = Counter()
+        self._consents = ConsentForeseer(store, client, run_id, options)
+        self._conflicts: list[Conflict] = []
+        self._merging: list[tuple[Conflict, PendingRow, dict[str, Any], Profile]] = []
+
+    def look(self, window: Sequence[PendingRow]) -> None:
+        """Read what Klaviyo has of these rows."""
+        lines = [row.line for row in window]
+        bodies = self._store.bodies(self._run, lines)
+        documents = {line: orjson.loads(body) for line, body in zip(lines, bodies, strict=True)}
+        people = {line: document["attributes"] for line, document in documents.items()}
+        owners = find_owners(self._client, people)
+        failing = self._settle_conflicts([row for row in window if not row.unchanged], documents, owners)
+        going = [row for row in window if row.line not in failing]
+        found = {line: profile for line, whose in owners.items() if (profile := first_owner(whose)) is not None}
+        for row in going:
+            if not row.unchanged:
+                self._profile(documents[row.line], found.get(row.line))
+        self._lists(going, found)
+        if self._options.consent is not None:
+            self._consents.look({row.line: documents[row.line]["attributes"] for row in going})
+        self._rows += len(going)
+
+    def _settle_conflicts(
+        self,
+        rows: Sequence[PendingRow],
+        documents: Mapping[int, dict[str, Any]],
+        owners: Mapping[int, dict[str, Profile]],
+    ) -> set[int]:
+        """Note the conflicts of rows, take away the phones that would be dropped; return the lines that stay behind."""
+        failing = set()
+        for row in rows:
+            conflict = conflict_of(row.line, owners[row.line], self._options.key, self._options.on_conflict)
+            if conflict is None:
+                continue
+            if conflict.fate is Fate.DROP_PHONE:
+                del documents[row.line]["attributes"][PHONE], owners[row.line][PHONE]
+            else:
+                failing.add(row.line)
+            if conflict.fate is Fate.MERGE:
+                destination = owners[row.line][conflict.owners[0][0]]
+                self._merging.append((conflict, row, documents[row.line], destination))
+            else:
+                self._conflicts.append(conflict)
+        return failing
+
+    def _settle_merges(self) -> None:
+        """Look, once every row was seen, at those whose profiles would be merged; they go on as the destination."""
+        conflicts = [conflict for conflict, *_ in self._merging]
+        settled = settle_merges(self._store, self._client, self._run, self._options.account, conflicts)
+        self._conflicts += settled
+        merged = {conflict.line for conflict in settled if conflict.fate is Fate.MERGE}
+        going = [(row, document, there) for _, row, document, there in self._merging if row.line in merged]
+        for _, document, there in going:
+            self._profile(document, there)
+        self._lists([row for row, *_ in going], {row.line: there for row, _, there in going})
+        if self._options.consent is not None:
+            self._consents.look({row.line: document["attributes"] for row, document, _ in going})
+        self._rows += len(going)
+        self._merges = sum(len(conflict.sources) for conflict in settled if conflict.fate is Fate.MERGE)
+
+    def _profile(self, document: Mapping[str, Any], there: Profile | None) -> None:
+        self._looks += self._options.looks_first and needs_look(document, self._options.only_if_blank)
+        if there is None:
+            self._create += 1
+            return
+        decision = decide(document, there, self._options.only_if_blank)
+        differing = [*differing_fields(decision.document["attributes"], there), *decision.patching]
+        self._fields.update(differing)
+        self._update += bool(differing)
+        self._same += not differing
+
+    def _lists(self, window: Sequence[PendingRow], found: Mapping[int, Profile]) -> None:
+        leaving = self._options.remove_from
+        for row in window:
+            after = later_lists(self._options, row.lists, in_job=imported_by_job(row, self._options))
+            self._calls.update(after)
+            self._late += bool(after) or leaving is not None
+        wanted = {row.line: wanted_lists(self._options, row.lists) for row in window}
+        for list_id in dict.fromkeys(list_id for lists in wanted.values() for list_id in lists):
+            going = [line for line, lists in wanted.items() if list_id in lists]
+            members = members_among(self._client, list_id, [found[line] for line in going if line in found])
+            self._joining[list_id] += sum(
+                line not in found or (can_be_asked_for(found[line]) and found[line].id not in members) for line in going
+            )
+        if leaving is not None:
+            self._leaving += len(members_among(self._client, leaving, list(found.values())))
+
+    def foresight(self) -> Foresight:
+        """Return what was seen."""
+        if self._merging:
+            self._settle_merges()
+        imports = Counter(
+            _IMPORTS[batch.kind] for batch in plan_imports(self._store.pending(self._run, "import"), self._options)
+        )
+        removals = self._removals
+        if self._options.remove_from is not None:
+            removals += math.ceil(self._rows / MOST_IDS_PER_LIST_CALL)
+        looks = math.ceil(self._late / MOST_IDS_PER_LOOKUP) + math.ceil(self._looks / MOST_IDS_PER_LOOKUP)
+        requests = {
+            "profile merges": self._merges,
+            **imports,
+            "list additions": sum(math.ceil(count / MOST_IDS_PER_LIST_CALL) for count in self._calls.values()),
+            "list removals": removals,
+            **{_CONSENTS[kind]: count for kind, count in self._consents.requests()},
+            "profile look-ups": looks + self._consents.looks(),
+        }
+        kept = tuple((kind, count) for kind, count in requests.items() if count)
+        return Foresight(
+            create=self._create,
+            update=self._update,
+            same=self._same,
+            fields=tuple(sorted(self._fields.items())),
+            joining=tuple(self._joining.items()),
+            leaving=self._leaving,
+            consents=self._consents.foreseen(),
+            conflicts=tuple(sorted(self._conflicts, key=lambda conflict: conflict.line)),
+            requests=kept,
+            seconds=_least(kept),
+        )
+
+
+def _least(requests: tuple[tuple[str, int], ...]) -> float:
+    """Return the seconds that the fullest window needs; windows of different endpoints fill side by side."""
+    return max(
+        (60.0 * max(count - _TIERS[kind].burst, 0) / _TIERS[kind].steady for kind, count in requests), default=0.0
+    )

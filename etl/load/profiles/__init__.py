@@ -1,0 +1,1 @@
+"""Profiles before and after a request: looked up, compared, decided, proved."""

@@ -1,0 +1,1 @@
+"""What is asked of the account before anything is sent: permissions, revision, lists, opt-outs."""

@@ -1,0 +1,1 @@
+"""Runs: created, continued, and what each leaves on disk."""

@@ -1,0 +1,171 @@
+"""How every run begins: the mapping, the source, the way cleared of earlier runs, and staging."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Mapping as AbstractMapping
+from pathlib import Path
+from typing import Any
+
+from etl.config import EventMapping, Mapping, load_mapping, parse_mapping
+from etl.errors import EtlError, ExitCode, StateError
+from etl.extract import Files, Source, is_once
+from etl.klaviyo import Account
+from etl.model import RunStatus, SourceInfo
+from etl.pipeline.context import Context
+from etl.pipeline.lifecycle.origins import origins
+from etl.pipeline.lifecycle.trust import trusted
+from etl.pipeline.staging.pool import usual_workers
+from etl.pipeline.staging.rejects_source import REJECTS_FACT
+from etl.pipeline.staging.stage import stage
+from etl.state import Store
+from etl.version import VERSION
+
+MappingLike = Mapping | AbstractMapping[str, Any] | Path | str
+"""A mapping, its data as TOML would give it, or the path of its file."""
+
+ENDED = (RunStatus.FINISHED, RunStatus.ABANDONED)
+UNFINISHED = (RunStatus.STAGED, RunStatus.LOADING)
+LOOKING_COMMANDS = ("check", "plan")
+LOADING_COMMANDS = ("run", "retry", "suppress", "unsuppress", "events")
+
+
+def rules_of(given: MappingLike, context: Context) -> tuple[Mapping, Path | None]:
+    """Return the mapping and the folder its paths start from. Raise :class:`etl.errors.ConfigError`.
+
+    Code that a mapping file names is there only if it is trusted.
+    """
+    if isinstance(given, Mapping):
+        return trusted(context, given), None
+    if isinstance(given, Path | str):
+        return trusted(context, load_mapping(Path(given))), Path(given).parent
+    return parse_mapping(given), None
+
+
+def begin(
+    store: Store,
+    name: str,
+    mapping: Mapping | EventMapping,
+    *,
+    command: str,
+    account: str | None,
+    options: AbstractMapping[str, Any],
+    pilot: bool,
+    parent: str | None = None,
+) -> str:
+    """Record a new run with what it is made of. ``name``: of the source.
+
+    What a process that died left of looks at other sources goes first: it is people's data that nobody asked to keep.
+    """
+    sweep(store)
+    process = {"process": {"id": os.getpid(), "host": socket.gethostname()}} if command in LOOKING_COMMANDS else {}
+    return store.begin_run(
+        source=name,
+        mapping_hash=mapping.hash,
+        mapping=mapping.model_dump(mode="json", by_alias=True),
+        account=account,
+        command=command,
+        tool_version=VERSION,
+        options={**options, **process},
+        pilot=pilot,
+        parent=parent,
+    )
+
+
+def sweep(store: Store) -> None:
+    """Forget looks (``check``, ``plan``) that ended before they were done, with every row of theirs."""
+    for found in store.runs_with([RunStatus.STAGING], LOOKING_COMMANDS):
+        process = found.options.get("process", {})
+        if not is_alive(process.get("id"), process.get("host")):
+            store.discard_run(found.id)
+
+
+def is_alive(process: int | None, host: str | None) -> bool:
+    """Whether a process may still run; one on another machine, or where that cannot be asked, may."""
+    if process is None:
+        return False
+    if host != socket.gethostname() or sys.platform == "win32":
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def parent_of(
+    store: Store, account: Account, info: SourceInfo, files: Files | None, *, kind: str | None = None
+) -> str | None:
+    """Return the run whose rejects file this source is, if it is one. ``kind``: see a run's options."""
+    if REJECTS_FACT not in info.details:
+        return None
+    path = Path(files.paths[0]) if files is not None and not is_once(files.paths[0]) else None
+    runs = origins(store, info, path, kind=kind)
+    return next((run.id for run in runs if run.account in {account.id, None}), None)
+
+
+def part_of_source(info: SourceInfo) -> dict[str, bool]:
+    """Return the option of a run that says its source is a part of another: nobody has vanished from it."""
+    return {"part": True} if REJECTS_FACT in info.details else {}
+
+
+def stage_source(
+    context: Context,
+    store: Store,
+    run_id: str,
+    source: Source,
+    mapping: Mapping,
+    *,
+    limit: int | None,
+    keep: bool = True,
+) -> None:
+    """Stage a source; a run whose source breaks half-way is forgotten. ``keep``: see :func:`stage`."""
+    try:
+        stage(
+            store,
+            run_id,
+            source,
+            mapping,
+            clock=context.clock,
+            progress=context.progress,
+            limit=limit,
+            should_stop=context.should_stop,
+            keep=keep,
+            workers=usual_workers() if context.settings.workers is None else context.settings.workers,
+        )
+    except EtlError:
+        # Half of a source is worth nothing, and nothing of it has left the house.
+        store.discard_run(run_id)
+        raise
+
+
+def clear_the_way(store: Store, account: Account, *, abandon: bool) -> None:
+    """Forget what never left the house; refuse, or give up, what did and is not finished. The lock is held.
+
+    What a run has sent is asked of its attempts, not of its status: one that failed on the way to its first request (a
+    list that was renamed, a key without the scope) left nothing in Klaviyo, and its source is read again now.
+    """
+    while (stale := store.latest_run([RunStatus.STAGING], commands=LOADING_COMMANDS, account=account.id)) is not None:
+        store.discard_run(stale.id)
+    while (open_run := store.latest_run(UNFINISHED, commands=LOADING_COMMANDS, account=account.id)) is not None:
+        children = [one for one in store.children(open_run.id) if one.command not in LOADING_COMMANDS]
+        sent = any(store.has_sent(one.id) for one in (open_run, *children))
+        if sent and not abandon:
+            raise StateError(
+                "run-unfinished",
+                f"Run {open_run.id} into this account is not finished",
+                f"Finish it with klaviyo-etl resume {open_run.id}, or give it up with --abandon.",
+                exit_code=ExitCode.STATE,
+            )
+        for child in children:
+            if child.status is RunStatus.STAGING:
+                store.discard_run(child.id)
+            elif child.status not in ENDED:
+                store.update_run(child.id, status=RunStatus.ABANDONED)
+        unsent = "given up when another run began: nothing of it had been sent"
+        notes = [*open_run.details.get("notes", ()), *([] if sent else [unsent])]
+        store.update_run(open_run.id, status=RunStatus.ABANDONED, details={"notes": notes})

@@ -1,0 +1,1 @@
+"""Loading a run: plan, guards, questions, requests, reconciliation."""

@@ -1,0 +1,1 @@
+"""Profiles that left the source, and taking them off a list."""

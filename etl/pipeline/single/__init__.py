@@ -1,0 +1,1 @@
+"""One profile or one event at a time."""

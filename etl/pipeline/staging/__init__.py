@@ -1,0 +1,1 @@
+"""Staging: chunks judged by one process or several, in order, into state."""

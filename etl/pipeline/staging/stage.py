@@ -1,0 +1,205 @@
+"""Stage: extract → validate → transform → state. Touches nothing outside; a crash here costs nothing."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Callable, Iterator
+from collections.abc import Mapping as AbstractMapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from etl.config import Mapping
+from etl.errors import ConfigError, InterruptedRunError, SourceError
+from etl.extract import Files, Source, SqlSource, open_query, query_key
+from etl.model import Chunk, Clock, Part, Places, Progress, ProgressHook, RunStatus, Watermark
+from etl.pipeline.staging.consents import heed_opt_outs, merge_consents
+from etl.pipeline.staging.pool import Crew
+from etl.pipeline.staging.process import ChunkJudge, OnceOnly, lean_memory
+from etl.pipeline.staging.sources import open_found, variables_for
+from etl.pipeline.staging.unique import Uniqueness
+from etl.state import Store
+from etl.transform import resolve_duplicates
+
+
+def open_mapped(
+    files: Files | None, mapping: Mapping, *, mark: Watermark | None = None, now: datetime | None = None
+) -> Source:
+    """Open the source the mapping speaks of. Raise SourceError, or ConfigError for columns that are not there.
+
+    ``files`` ``None``: the query of the mapping; ``mark``: how far it has come; ``now``: see :func:`open_query`.
+    """
+    source: Source
+    if files is None:
+        source = open_query(mapping.source, environ=variables_for(mapping.source), mark=mark, now=now)
+    else:
+        source = open_found(files, mapping.source, mapping.missing_columns(()))
+    missing = mapping.missing_columns(source.info.columns)
+    if missing:
+        names = ", ".join(repr(name) for name in missing)
+        have = ", ".join(repr(name) for name in source.info.columns[:30])
+        source.close()
+        raise ConfigError(
+            "column-missing",
+            f"{source.info.name} has no column {names}",
+            f"Columns there: {have}. Correct [columns] in the mapping, or export the column.",
+        )
+    return source
+
+
+def stage(
+    store: Store,
+    run_id: str,
+    source: Source,
+    mapping: Mapping,
+    *,
+    clock: Clock,
+    progress: ProgressHook,
+    should_stop: Callable[[], bool],
+    limit: int | None = None,
+    keep: bool = True,
+    workers: int = 0,
+) -> None:
+    """Read, judge and convert the whole source into state, then settle duplicates. The run ends ``staged``.
+
+    ``keep``: whether it does; else it stays ``staging`` and can be forgotten. ``workers``: see :class:`Crew`.
+    Raise :class:`InterruptedRunError` between two chunks when it should stop.
+    """
+    started = clock.monotonic()
+    info = source.info
+    judge = ChunkJudge(mapping, info.columns, clock.now())
+    once, unique = OnceOnly(), Uniqueness(mapping)
+    read = 0
+    parts: dict[Part, int] = {}
+    reading = Reading(source, limit)
+    with lean_memory(), Crew(judge, workers) as crew:
+        for step, judged in crew.judged(reading.first(), info.size):
+            if should_stop():
+                raise InterruptedRunError("interrupted", "Stopped while reading: nothing was sent", "Run it again.")
+            store.stage_consents(run_id, judged.asks)
+            store.stage_opt_outs(run_id, judged.opt_outs)
+            store.stage_packed(run_id, once.filtered(judged.packed))
+            unique.note(judged.hashes)
+            read += step.records
+            if step.part is not None:
+                parts[step.part] = parts.get(step.part, 0) + step.records
+            progress(Progress("stage", step.position, info.size, info.unit, f"{read:,} rows"))
+            # Otherwise this chunk would live on while the next one is read and judged.
+            del judged
+    if mapping.asks_consent and store.run(run_id).command != "check":
+        # A pilot sends few rows, but whoever opts out further down has opted out all the same.
+        for chunk in reading.rest():
+            if should_stop():
+                raise InterruptedRunError("interrupted", "Stopped while reading: nothing was sent", "Run it again.")
+            store.stage_opt_outs(run_id, judge.opt_outs(chunk))
+            progress(Progress("stage", chunk.position, info.size, info.unit, "looking for opt-outs"))
+    places = Places(parts)
+    replaced: set[int] = set()
+    for candidates in store.duplicate_candidates(run_id):
+        newest: dict[int, str] = {}
+        if mapping.profile.newest_by is not None:
+            newest = store.column_cells(run_id, mapping.profile.newest_by, [record.line for record in candidates])
+        resolution = resolve_duplicates(
+            candidates, mapping.profile.duplicates, mapping, newest, now=clock.now(), place=places.text
+        )
+        store.apply_dedupe(run_id, resolution)
+        replaced.update(record.line for record in resolution.replaced)
+    unique.settle(store, run_id, places.text)
+    if mapping.asks_consent:
+        merge_consents(store, run_id, replaced)
+        heed_opt_outs(store, run_id, mapping)
+    details = {
+        **facts_of(source, mapping, parts, read=read, limit=limit),
+        "seconds": {"stage": clock.monotonic() - started},
+    }
+    store.update_run(run_id, status=RunStatus.STAGED if keep else None, details=details)
+
+
+def facts_of(
+    source: Source, mapping: Mapping, parts: AbstractMapping[Part, int], *, read: int, limit: int | None
+) -> dict[str, Any]:
+    """Return what a run's details keep of a source that was read to its end. ``parts``: the rows of each file."""
+    info = source.info
+    facts: dict[str, Any] = {
+        "records_read": read,
+        "headers": list(info.columns),
+        "columns": [[header, list(mapping.uses_of(header))] for header in info.columns],
+        "source_facts": {**info.details, "sha256": source.sha256 or "", "size": str(info.size)},
+        "source_notes": list(info.notes),
+        "set_aside": dict(info.set_aside),
+    }
+    if isinstance(source, SqlSource) and source.mark is not None:
+        # With the status, not after it: a crash in between would lose how far the source went.
+        reached = {"source": query_key(mapping.source), "column": mapping.source.watermark}
+        facts["watermark"] = {**reached, "kind": source.mark.kind, "value": source.mark.value}
+    if parts:
+        facts["files"] = [{**part._asdict(), "rows": rows} for part, rows in parts.items()]
+    if limit is not None and read >= limit:
+        facts["source_notes"].append(f"only the first {limit:,} rows were read (--limit)")
+    return facts
+
+
+class Reading:
+    """The chunks of a source: those of the first ``limit`` rows, and then the others."""
+
+    def __init__(self, source: Source, limit: int | None) -> None:
+        self._name = source.info.name
+        self._chunks = source.chunks()
+        self._limit = limit
+        self._rest: Chunk | None = None
+
+    def first(self) -> Iterator[Chunk]:
+        """Yield the chunks of the first rows, or all where there is no limit.
+
+        A file whose drive goes away while it is read is the source's fault, not ours.
+        """
+        left = self._limit
+        while left is None or left > 0:
+            chunk = self._next()
+            if chunk is None:
+                return
+            if left is not None and chunk.records > left:
+                chunk, self._rest = _cut(chunk, left)
+            if left is not None:
+                left -= chunk.records
+            yield chunk
+
+    def rest(self) -> Iterator[Chunk]:
+        """Yield what :meth:`first` left."""
+        if self._rest is not None:
+            yield self._rest
+        while (chunk := self._next()) is not None:
+            yield chunk
+
+    def _next(self) -> Chunk | None:
+        try:
+            return next(self._chunks, None)
+        except OSError as error:
+            raise SourceError(
+                "source-unreadable",
+                f"{self._name} broke off while it was read: {error.strerror or type(error).__name__}",
+                "Nothing was sent; copy the file to this machine and run it again.",
+            ) from None
+
+
+def chunks_of(source: Source, limit: int | None) -> Iterator[Chunk]:
+    """Yield the chunks of the first ``limit`` rows, or of all; see :class:`Reading`."""
+    yield from Reading(source, limit).first()
+
+
+def _cut(chunk: Chunk, count: int) -> tuple[Chunk, Chunk]:
+    """Return the first records of a chunk, and the others."""
+    lines = sorted(itertools.chain(chunk.frame.index.tolist(), (row.line for row in chunk.ragged)))[:count]
+    last = lines[-1] if lines else 0
+    return _between(chunk, 0, last), _between(chunk, last, sys.maxsize)
+
+
+def _between(chunk: Chunk, after: int, last: int) -> Chunk:
+    index = chunk.frame.index
+    return replace(
+        chunk,
+        frame=chunk.frame[(index > after) & (index <= last)],
+        ragged=tuple(row for row in chunk.ragged if after < row.line <= last),
+        issues=tuple(issue for issue in chunk.issues if after < issue.line <= last or (not after and not issue.line)),
+    )

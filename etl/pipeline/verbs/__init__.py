@@ -1,0 +1,1 @@
+"""The public verbs, each a typed function."""

@@ -1,0 +1,1 @@
+"""What a Klaviyo account holds, and its history."""

@@ -1,0 +1,1 @@
+"""The protocol: JSON:API documents, filters, rate limits, faults on demand."""

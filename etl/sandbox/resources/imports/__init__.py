@@ -1,0 +1,1 @@
+"""Bulk profile import jobs."""

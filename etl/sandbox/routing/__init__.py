@@ -1,0 +1,1 @@
+"""From a request to the endpoint that answers it: the key and its scopes, then the route."""

@@ -1,0 +1,1 @@
+"""Bodies, answers, health and metrics of every endpoint."""

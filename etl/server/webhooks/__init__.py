@@ -1,0 +1,1 @@
+"""Klaviyo's signed webhooks: verified, then parsed, then written down."""

@@ -1,0 +1,1 @@
+"""The database: schema, engine, triggers, lock, and what its errors mean."""

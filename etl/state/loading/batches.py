@@ -1,0 +1,290 @@
+"""Batches: which rows go out together, and what their requests are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from etl.errors import InternalError
+from etl.model import Batch, BatchKind, BatchStatus, Channel, PlannedBatch
+from etl.state.db import schema
+from etl.state.db.database import Database, pack, slices, unpack
+from etl.state.db.engine import bulk
+from etl.state.records.read import read_blocks, read_bodies
+
+LIST_KINDS: Final = frozenset({BatchKind.LIST_ADD, BatchKind.LIST_REMOVE})
+CONSENT_CHANNELS: Final[Mapping[BatchKind, Channel]] = {
+    BatchKind.SUBSCRIBE_EMAIL: Channel.EMAIL,
+    BatchKind.SUBSCRIBE_SMS: Channel.SMS,
+    BatchKind.SUBSCRIBE_SMS_TRANSACTIONAL: Channel.SMS_TRANSACTIONAL,
+    BatchKind.UNSUBSCRIBE_EMAIL: Channel.EMAIL,
+    BatchKind.UNSUBSCRIBE_SMS: Channel.SMS,
+    BatchKind.UNSUBSCRIBE_SMS_TRANSACTIONAL: Channel.SMS_TRANSACTIONAL,
+    BatchKind.SUPPRESS: Channel.EMAIL,
+    BatchKind.UNSUPPRESS: Channel.EMAIL,
+}
+"""The kinds of batches that are about consent, and where it counts."""
+_COUNTED: Final = LIST_KINDS | CONSENT_CHANNELS.keys()
+"""Operations of which a row may have several at a time: they are counted, and the last one ends the step."""
+OPEN: Final = (BatchStatus.PLANNED, BatchStatus.SENDING, BatchStatus.SUBMITTED)
+_PAGE: Final = 20_000
+_SERVER_ERROR: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class PendingRow:
+    """A row that waits to be put into a batch. ``size``: bytes of its body."""
+
+    line: int
+    size: int
+    lists: tuple[str, ...]
+    clears: bool
+    klaviyo_id: str | None
+    unchanged: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Identifiers:
+    """What a row can be found by in Klaviyo."""
+
+    email: str | None
+    phone_number: str | None
+    external_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class JobRows:
+    """Lines that were in a job, among so many."""
+
+    lines: tuple[int, ...]
+    of: int
+
+
+@dataclass(frozen=True, slots=True)
+class Precedents:
+    """What became of requests like one of a run.
+
+    ``beside``: one has passed since the batch that it is a part of was cut up, or, of a row that was planned alone,
+    since that was first sent; ``earlier``: one has passed at all. ``probes``: rows of that batch that were planned
+    alone. ``errors``: attempts of this batch that ended in an error of Klaviyo's own (5xx).
+    """
+
+    beside: bool
+    earlier: bool
+    probes: int
+    errors: int
+
+
+class BatchTable(Database):
+    """Every method that changes something is one transaction."""
+
+    def pending(self, run_id: str, step: str) -> Iterator[PendingRow]:
+        """Yield the rows at ``step`` (``import``, ``lists``, ``consent``) without outcome and batch, in line order."""
+        seq = self._seq(run_id)
+        rows = schema.rows
+        after = -1
+        while True:
+            query = (
+                sa.select(rows.c.line, rows.c.klaviyo_id, rows.c.unchanged)
+                .where(rows.c.run == seq, rows.c.line > after, rows.c.step == step)
+                .where(rows.c.outcome.is_(None), rows.c.batch.is_(None))
+                .order_by(rows.c.line)
+                .limit(_PAGE)
+            )
+            with self._read() as connection:
+                page = {row.line: row for row in connection.execute(query)}
+                blocks = list(read_blocks(connection, seq, ("sizes", "extras"), page))
+            for block in blocks:
+                places = block.chosen
+                for line, size in zip(block.lines[places].tolist(), block.sizes[places].tolist(), strict=True):
+                    row = page[line]
+                    named = block.lists.get(line, ())
+                    yield PendingRow(line, size, named, line in block.clears, row.klaviyo_id, bool(row.unchanged))
+            if len(page) < _PAGE:
+                return
+            after = max(page)
+
+    def add_batches(self, run_id: str, planned: Iterable[PlannedBatch]) -> list[int]:
+        """Record batches as ``planned`` and tie their rows to them; return their ids in order.
+
+        A row that needs several list operations must get all of them in one call: its outcome is written when the last
+        of the operations known by then has settled.
+        """
+        seq = self._seq(run_id)
+        with self._write() as connection:
+            return [insert_batch(connection, seq, batch) for batch in planned]
+
+    def open_batches(self, run_id: str, statuses: Sequence[BatchStatus] | None = None) -> list[Batch]:
+        """Return the batches that are not settled (or those in ``statuses``), oldest first."""
+        query = (
+            sa.select(schema.batches)
+            .where(schema.batches.c.run == self._seq(run_id))
+            .where(schema.batches.c.status.in_([status.value for status in statuses or OPEN]))
+            .order_by(schema.batches.c.id)
+        )
+        with self._read() as connection:
+            return [batch_of(row) for row in connection.execute(query)]
+
+    def batch_ids(self, run_id: str, status: BatchStatus) -> list[int]:
+        """Return the ids of the batches in one status, oldest first: far less to hold than the batches."""
+        columns = schema.batches.c
+        mine = (columns.run == self._seq(run_id)) & (columns.status == status.value)
+        with self._read() as connection:
+            return list(connection.execute(sa.select(columns.id).where(mine).order_by(columns.id)).scalars())
+
+    def jobs_among(self, job_ids: Sequence[str]) -> frozenset[str]:
+        """Return those of Klaviyo's jobs that belong to a batch of any run of this state."""
+        found: set[str] = set()
+        with self._read() as connection:
+            for part in slices(job_ids):
+                query = sa.select(schema.batches.c.job_id).where(schema.batches.c.job_id.in_(part))
+                found.update(connection.execute(query).scalars())
+        return frozenset(found)
+
+    def jobs_of(self, run_id: str, lines: Collection[int]) -> dict[str, JobRows]:
+        """Return Klaviyo's jobs that these lines of a run were in, with what of them was."""
+        wanted = set(lines)
+        columns = schema.batches.c
+        mine = (columns.run == self._seq(run_id)) & columns.job_id.is_not(None)
+        found: dict[str, JobRows] = {}
+        with self._read() as connection:
+            query = sa.select(columns.job_id, columns.members).where(mine, columns.kind == BatchKind.IMPORT.value)
+            for job, members in connection.execute(query.order_by(columns.id)):
+                every = unpack(bytes(members))
+                if here := tuple(line for line in every if line in wanted):
+                    found[job] = JobRows(here, len(every))
+        return found
+
+    def passed_beside(self, batch: Batch) -> Precedents:
+        """Return what requests like this one have come to in its run: of its kind, to its lists."""
+        batches, attempts = schema.batches, schema.attempts
+        with self._read() as connection:
+            mine = connection.execute(sa.select(batches).where(batches.c.id == batch.id)).one()
+            root, parent = batch.id, batch.parent
+            while parent is not None:
+                root = parent
+                query = sa.select(batches.c.parent).where(batches.c.id == root)
+                parent = connection.execute(query).scalar_one()
+            alike = (batches.c.run == mine.run) & (batches.c.kind == mine.kind) & (batches.c.lists == mine.lists)
+            passing = sa.select(attempts.c.batch).join(batches, batches.c.id == attempts.c.batch)
+            # A job that was found later was taken; whether a consent was, nobody knows.
+            taken = ("ok", "adopted") if batch.kind is BatchKind.IMPORT else ("ok",)
+            passing = passing.where(alike, attempts.c.reply.in_(taken))
+            own = attempts.c.batch == batch.id
+            began = sa.select(sa.func.min(attempts.c.started_at)).where(own).scalar_subquery()
+            # What a batch was cut into came after it; a single row is judged by what passed since it was first sent.
+            since = attempts.c.batch > root if batch.parent is not None else attempts.c.ended_at >= began
+            beside = passing.where(since) if batch.parent is not None or len(batch.lines) == 1 else None
+            alone = sa.select(sa.func.count()).where(alike, batches.c.id > root, batches.c.row_count == 1)
+            failed = sa.select(sa.func.count()).where(own, attempts.c.status >= _SERVER_ERROR)
+            return Precedents(
+                beside=beside is not None and connection.execute(beside.limit(1)).first() is not None,
+                earlier=connection.execute(passing.limit(1)).first() is not None,
+                probes=connection.execute(alone).scalar_one() if batch.parent is not None else 0,
+                errors=connection.execute(failed).scalar_one(),
+            )
+
+    def routes(self, run_id: str, lines: Sequence[int]) -> dict[int, tuple[str, ...]]:
+        """Return the names or ids in the list column of these lines; lines without any are left out."""
+        wanted = set(lines)
+        with self._read() as connection:
+            return {
+                line: names
+                for block in read_blocks(connection, self._seq(run_id), ("extras",), wanted)
+                for line, names in block.lists.items()
+                if line in wanted
+            }
+
+    def named_lists(self, run_id: str) -> list[str]:
+        """Return every name or id in the list column of rows that wait to be sent, sorted."""
+        seq = self._seq(run_id)
+        rows = schema.rows
+        found: set[str] = set()
+        with self._read() as connection:
+            for block in read_blocks(connection, seq, ("extras",)):
+                new = {line: names for line, names in block.lists.items() if not found.issuperset(names)}
+                if not new:
+                    continue
+                waiting = sa.select(rows.c.line).where(rows.c.run == seq, rows.c.outcome.is_(None))
+                there = rows.c.line.between(min(new), max(new))
+                for line in connection.execute(waiting.where(there)).scalars():
+                    found.update(new.get(line, ()))
+        return sorted(found)
+
+    def batch(self, batch_id: int) -> Batch:
+        """Return one batch. Raise :class:`InternalError` if there is none of that id."""
+        query = sa.select(schema.batches).where(schema.batches.c.id == batch_id)
+        with self._read() as connection:
+            row = connection.execute(query).one_or_none()
+        if row is None:
+            raise InternalError("batch-unknown", f"There is no batch {batch_id} in this state")
+        return batch_of(row)
+
+    def bodies(self, run_id: str, lines: Sequence[int]) -> list[bytes]:
+        """Return the records' bodies in the order of ``lines``."""
+        with self._read() as connection:
+            found = read_bodies(connection, self._seq(run_id), set(lines))
+        missing = [line for line in lines if line not in found]
+        if missing:
+            raise InternalError("records-missing", f"{len(missing)} rows have no record, line {missing[0]} first")
+        return [found[line] for line in lines]
+
+    def identifiers(self, run_id: str, lines: Sequence[int]) -> dict[int, Identifiers]:
+        """Return what each line can be found by."""
+        result = {}
+        for line, body in zip(lines, self.bodies(run_id, lines), strict=True):
+            attributes = orjson.loads(body)["attributes"]
+            result[line] = Identifiers(
+                attributes.get("email"), attributes.get("phone_number"), attributes.get("external_id")
+            )
+        return result
+
+
+def insert_batch(connection: Connection, seq: int, planned: PlannedBatch, *, again: bool = False) -> int:
+    """Insert a batch and tie its rows to it. ``again``: it replaces another one, its list operations are counted."""
+    statement = schema.batches.insert().values(
+        run=seq,
+        kind=planned.kind.value,
+        status=BatchStatus.PLANNED.value,
+        members=pack(planned.lines),
+        row_count=len(planned.lines),
+        lists=orjson.dumps(planned.lists).decode(),
+        size=planned.size,
+        parent=planned.parent,
+        resent=int(planned.resent),
+    )
+    batch_id = int(connection.execute(statement.returning(schema.batches.c.id)).scalar_one())
+    counted = ", ops = ops + 1" if planned.kind in _COUNTED and not again else ""
+    touched = bulk(
+        connection,
+        f"UPDATE rows SET batch = ?{counted} WHERE run = ? AND line = ? AND outcome IS NULL",  # noqa: S608 - texts of ours
+        [(batch_id, seq, line) for line in planned.lines],
+    )
+    if touched != len(planned.lines) and not again:
+        raise InternalError("batch-of-settled-rows", f"{len(planned.lines) - touched} rows of a new batch are settled")
+    return batch_id
+
+
+def batch_of(row: Row[Any]) -> Batch:
+    """Return the batch of a row of the table."""
+    return Batch(
+        id=row.id,
+        kind=BatchKind(row.kind),
+        status=BatchStatus(row.status),
+        lines=unpack(bytes(row.members)),
+        lists=tuple(orjson.loads(row.lists)),
+        size=row.size,
+        parent=row.parent,
+        job_id=row.job_id,
+        expires_at=row.expires_at,
+        attempts=row.attempts,
+        not_before=row.not_before,
+        sent_at=row.sent_at,
+        resent=bool(row.resent),
+        adopted=bool(row.adopted),
+    )

@@ -1,0 +1,164 @@
+"""What verify saw in Klaviyo, and which rows it shall look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import orjson
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from etl.deferred import np
+from etl.model import Issue, Observation, Outcome, Stage, Verdict
+from etl.state.db import schema
+from etl.state.db.database import Database, slices
+from etl.state.db.engine import bulk, bulk_insert
+from etl.state.db.triggers import SEEN_CODES
+from etl.state.loading.confirmed import forget, forget_membership
+from etl.state.records.blocks import HASHED, Lines
+from etl.state.records.read import read_blocks
+from etl.state.staging.stage import insert_issues
+
+_PAGE = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class ObservationSummary:
+    """All observations of one verdict. ``fields``: name of a differing field → rows; ``lines``: the first few."""
+
+    verdict: Verdict
+    count: int
+    fields: tuple[tuple[str, int], ...]
+    lines: tuple[int, ...]
+
+
+_OUTCOMES: Final = {
+    Verdict.MISSING: (Outcome.FAILED, "verify-missing"),
+    Verdict.UNSEEN: (Outcome.UNKNOWN, "verify-unseen"),
+    Verdict.DIFFERS: (Outcome.DIFFERENT, "verify-differs"),
+}
+_MEMBERSHIP: Final = "list "
+
+
+class ObservationTable(Database):
+    """Observations of a run; a later look replaces an earlier one."""
+
+    def loaded_lines(self, run_id: str, sample: int | None = None, *, unchanged: bool = False) -> list[int]:
+        """Return the lines that were loaded, in order; with ``sample`` about so many, half of them with a phone.
+
+        What an earlier look found otherwise is among them. ``unchanged``: also those that Klaviyo had already.
+
+        A sample is spread evenly over the file, and the same each time. Phones have their own half, because Klaviyo
+        is known to drop them in silence (reference 4.7).
+        """
+        rows = schema.rows
+        ended = [Outcome.LOADED.value, *([Outcome.UNCHANGED.value] if unchanged else [])]
+        seen = rows.c.code.in_(SEEN_CODES) & (sa.true() if unchanged else rows.c.unchanged == 0)
+        mine = (rows.c.run == self._seq(run_id)) & (rows.c.outcome.in_(ended) | seen)
+        if sample is None:
+            with self._read() as connection:
+                return list(connection.execute(sa.select(rows.c.line).where(mine).order_by(rows.c.line)).scalars())
+        phoned: list[Lines] = []
+        others: list[Lines] = []
+        with self._read() as connection:
+            for block in read_blocks(connection, self._seq(run_id), ("hashes",)):
+                first, last = block.lines[[0, -1]].tolist()
+                loaded = sa.select(rows.c.line).where(mine, rows.c.line.between(first, last))
+                there = np.isin(block.lines, np.fromiter(connection.execute(loaded).scalars(), np.int64))
+                has_phone = block.hashes[HASHED.index("phone_number")] != 0
+                phoned.append(block.lines[there & has_phone])
+                others.append(block.lines[there & ~has_phone])
+        most = max(1, sample // 2)
+        return sorted(line for stratum in (phoned, others) for line in _spread(stratum, most))
+
+    def observe(self, run_id: str, seen: Sequence[Observation], *, decides: bool = False) -> None:
+        """Write what was seen, in one transaction.
+
+        ``decides``: what is not as it was sent gets the outcome that says so, and is forgotten where it is known, so
+        that the next run sends it; what is seen as it should be is loaded again. Fields of the form ``list ID`` are
+        memberships that are not there. What was confirmed has to be folded by then (:meth:`fold_known`).
+        """
+        seq, now = self._seq(run_id), self._clock.now()
+        values = [(seq, one.line, one.verdict.value, orjson.dumps(one.fields).decode(), now) for one in seen]
+        table = schema.observations
+        with self._write() as connection:
+            if decides:
+                _decide(connection, seq, seen)
+            for part in slices([line for _, line, *_ in values]):
+                connection.execute(table.delete().where(table.c.run == seq, table.c.line.in_(part)))
+            bulk_insert(connection, table, ("run", "line", "verdict", "fields", "observed_at"), values)
+
+    def observations(self, run_id: str) -> Iterator[Observation]:
+        """Yield what was seen, in line order."""
+        table = schema.observations
+        query = sa.select(table).where(table.c.run == self._seq(run_id)).order_by(table.c.line)
+        with self._read() as connection:
+            for row in connection.execute(query):
+                yield Observation(row.line, Verdict(row.verdict), tuple(orjson.loads(row.fields)))
+
+    def observation_summary(self, run_id: str, first: int = 5) -> list[ObservationSummary]:
+        """Return the observations counted by verdict, in the order of the enum; verdicts without any are left out."""
+        counts: dict[Verdict, int] = dict.fromkeys(Verdict, 0)
+        fields: dict[Verdict, dict[str, int]] = {verdict: {} for verdict in Verdict}
+        lines: dict[Verdict, list[int]] = {verdict: [] for verdict in Verdict}
+        for one in self.observations(run_id):
+            counts[one.verdict] += 1
+            if len(lines[one.verdict]) < first:
+                lines[one.verdict].append(one.line)
+            for name in one.fields:
+                fields[one.verdict][name] = fields[one.verdict].get(name, 0) + 1
+        return [
+            ObservationSummary(verdict, counts[verdict], tuple(sorted(fields[verdict].items())), tuple(lines[verdict]))
+            for verdict in Verdict
+            if counts[verdict]
+        ]
+
+
+def _decide(connection: Connection, seq: int, seen: Sequence[Observation]) -> None:
+    """Let what was seen be the outcome of its rows, and of what is known."""
+    seen_before = "coalesce(code, '') IN ('verify-missing', 'verify-unseen', 'verify-differs')"
+    bulk(
+        connection,
+        f"DELETE FROM issues WHERE run = ? AND line = ? AND {seen_before}",  # noqa: S608 - texts of ours
+        [(seq, one.line) for one in seen],
+    )
+    bulk(
+        connection,
+        "UPDATE rows SET outcome = CASE unchanged WHEN 1 THEN 'unchanged' ELSE 'loaded' END, code = NULL "  # noqa: S608
+        f"WHERE run = ? AND line = ? AND {seen_before}",
+        [(seq, one.line) for one in seen if one.verdict not in _OUTCOMES or one.foretold],
+    )
+    wrong = [(one, *_OUTCOMES[one.verdict]) for one in seen if one.verdict in _OUTCOMES and not one.foretold]
+    bulk(
+        connection,
+        "UPDATE rows SET outcome = ?, code = ? WHERE run = ? AND line = ? "  # noqa: S608 - texts of ours
+        f"AND (outcome IN ('loaded', 'unchanged') OR {seen_before})",
+        [(outcome.value, code, seq, one.line) for one, outcome, code in wrong],
+    )
+    issues = [Issue(one.line, Stage.VERIFY, code, None, ", ".join(one.fields[:5])) for one, _, code in wrong]
+    insert_issues(connection, seq, issues)
+    forget(connection, seq, [one.line for one, outcome, _ in wrong if outcome is not Outcome.DIFFERENT])
+    changed = [one.line for one, outcome, _ in wrong if outcome is Outcome.DIFFERENT and not _only_lists(one)]
+    forget(connection, seq, changed, as_sent=True)
+    absent: dict[str, list[int]] = {}
+    for one, *_ in wrong:
+        for name in one.fields:
+            if name.startswith(_MEMBERSHIP):
+                absent.setdefault(name.removeprefix(_MEMBERSHIP), []).append(one.line)
+    for list_id, lines in absent.items():
+        forget_membership(connection, seq, lines, list_id)
+
+
+def _only_lists(one: Observation) -> bool:
+    return all(name.startswith(_MEMBERSHIP) for name in one.fields)
+
+
+def _spread(lines: Sequence[Lines], most: int) -> list[int]:
+    """Return at most so many of the lines, one of each stretch of the file."""
+    together = np.concatenate([np.zeros(0, np.int64), *lines])
+    if len(together) > most:
+        share = np.arange(len(together) + 1) * most // len(together)
+        together = together[share[1:] > share[:-1]]
+    return list(together.tolist())

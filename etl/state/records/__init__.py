@@ -1,0 +1,1 @@
+"""Records in packed blocks: what a row would send."""

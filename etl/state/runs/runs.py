@@ -1,0 +1,205 @@
+"""Runs: one import of one source with one mapping into one account."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import orjson
+import sqlalchemy as sa
+from sqlalchemy.engine import Row
+
+from etl.errors import InternalError
+from etl.model import RunStatus
+from etl.state.db import schema
+from etl.state.db.database import Database
+
+_ALPHABET: Final = "23456789abcdefghjkmnpqrstuvwxyz"
+_ENDED: Final = frozenset({RunStatus.FINISHED, RunStatus.REFUSED, RunStatus.ABANDONED})
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run as state knows it. Times are seconds since the epoch. ``pilot``: it moves no incremental state."""
+
+    id: str
+    status: RunStatus
+    source: str
+    mapping_hash: str
+    mapping: Mapping[str, Any]
+    account: str | None
+    command: str
+    tool_version: str
+    options: Mapping[str, Any]
+    parent: str | None
+    pilot: bool
+    started_at: float
+    staged_at: float | None
+    finished_at: float | None
+    details: Mapping[str, Any]
+
+
+class RunTable(Database):
+    """The history of runs."""
+
+    _rng: random.Random
+
+    def begin_run(
+        self,
+        *,
+        source: str,
+        mapping_hash: str,
+        mapping: Mapping[str, Any],
+        account: str | None,
+        command: str,
+        tool_version: str,
+        options: Mapping[str, Any],
+        parent: str | None = None,
+        pilot: bool = False,
+    ) -> str:
+        """Record a new run in status ``staging``; return its id, which sorts by time.
+
+        ``pilot``: what this run confirms shall not count as known afterwards (``--limit``).
+        """
+        now = self._clock.now()
+        suffix = "".join(self._rng.choice(_ALPHABET) for _ in range(4))
+        run_id = f"{datetime.fromtimestamp(now, UTC):%Y%m%d-%H%M%S}-{suffix}"
+        with self._write() as connection:
+            connection.execute(
+                schema.runs.insert().values(
+                    id=run_id,
+                    status=RunStatus.STAGING.value,
+                    source=source,
+                    mapping_hash=mapping_hash,
+                    mapping=orjson.dumps(mapping).decode(),
+                    account=account,
+                    command=command,
+                    tool_version=tool_version,
+                    options=orjson.dumps(options).decode(),
+                    parent=parent,
+                    pilot=int(pilot),
+                    started_at=now,
+                )
+            )
+        return run_id
+
+    def run(self, run_id: str) -> Run:
+        """Return a run. Raise :class:`etl.errors.UsageError` if there is none of that id."""
+        seq = self._seq(run_id)
+        with self._read() as connection:
+            return _run(connection.execute(sa.select(schema.runs).where(schema.runs.c.seq == seq)).one())
+
+    def runs(self, limit: int = 20) -> list[Run]:
+        """Return the newest runs, newest first."""
+        with self._read() as connection:
+            query = sa.select(schema.runs).order_by(schema.runs.c.seq.desc()).limit(limit)
+            return [_run(row) for row in connection.execute(query)]
+
+    def children(self, run_id: str) -> list[Run]:
+        """Return the runs whose parent a run is, newest first."""
+        with self._read() as connection:
+            query = sa.select(schema.runs).where(schema.runs.c.parent == run_id).order_by(schema.runs.c.seq.desc())
+            return [_run(row) for row in connection.execute(query)]
+
+    def latest_run(
+        self,
+        statuses: Sequence[RunStatus] | None = None,
+        *,
+        commands: Sequence[str] | None = None,
+        source: str | None = None,
+        account: str | None = None,
+    ) -> Run | None:
+        """Return the newest run that fits all conditions given, or ``None``."""
+        query = sa.select(schema.runs).order_by(schema.runs.c.seq.desc()).limit(1)
+        if statuses is not None:
+            query = query.where(schema.runs.c.status.in_([status.value for status in statuses]))
+        if commands is not None:
+            query = query.where(schema.runs.c.command.in_(commands))
+        if source is not None:
+            query = query.where(schema.runs.c.source == source)
+        if account is not None:
+            query = query.where(schema.runs.c.account == account)
+        with self._read() as connection:
+            row = connection.execute(query).one_or_none()
+        return _run(row) if row is not None else None
+
+    def runs_with(self, statuses: Sequence[RunStatus], commands: Sequence[str]) -> list[Run]:
+        """Return the runs of these commands in one of these states, oldest first."""
+        query = (
+            sa.select(schema.runs)
+            .where(schema.runs.c.status.in_([status.value for status in statuses]))
+            .where(schema.runs.c.command.in_(commands))
+            .order_by(schema.runs.c.seq)
+        )
+        with self._read() as connection:
+            return [_run(row) for row in connection.execute(query)]
+
+    def update_run(
+        self,
+        run_id: str,
+        *,
+        status: RunStatus | None = None,
+        account: str | None = None,
+        details: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Change a run; ``details`` are merged into what is there, one level deep."""
+        seq = self._seq(run_id)
+        values: dict[str, Any] = {}
+        if status is not None:
+            values["status"] = status.value
+            if status is RunStatus.STAGED:
+                values["staged_at"] = self._clock.now()
+            if status in _ENDED:
+                values["finished_at"] = self._clock.now()
+        if account is not None:
+            values["account"] = account
+        with self._write() as connection:
+            if details is not None:
+                query = sa.select(schema.runs.c.details).where(schema.runs.c.seq == seq)
+                values["details"] = _merged(connection.execute(query).scalar_one(), details)
+            if values:
+                connection.execute(schema.runs.update().where(schema.runs.c.seq == seq).values(**values))
+
+    def discard_run(self, run_id: str) -> None:
+        """Forget a half-staged run: nothing of it has left the house."""
+        seq = self._seq(run_id)
+        with self._write() as connection:
+            status = connection.execute(sa.select(schema.runs.c.status).where(schema.runs.c.seq == seq)).scalar()
+            if status != RunStatus.STAGING:
+                raise InternalError("run-not-staging", f"Run {run_id} has left staging and is kept")
+            staged = (schema.issues, schema.merges, schema.consents, schema.records, schema.record_blocks)
+            for table in (*staged, schema.source_opt_outs, schema.rows, schema.blocks):
+                connection.execute(table.delete().where(table.c.run == seq))
+            connection.execute(schema.runs.delete().where(schema.runs.c.seq == seq))
+        self._seqs.pop(run_id, None)
+
+
+def _merged(old: str, new: Mapping[str, Any]) -> str:
+    merged = orjson.loads(old)
+    for key, value in new.items():
+        there = merged.get(key)
+        merged[key] = {**there, **value} if isinstance(there, dict) and isinstance(value, Mapping) else value
+    return orjson.dumps(merged).decode()
+
+
+def _run(row: Row[Any]) -> Run:
+    return Run(
+        id=row.id,
+        status=RunStatus(row.status),
+        source=row.source,
+        mapping_hash=row.mapping_hash,
+        mapping=orjson.loads(row.mapping),
+        account=row.account,
+        command=row.command,
+        tool_version=row.tool_version,
+        options=orjson.loads(row.options),
+        parent=row.parent,
+        pilot=bool(row.pilot),
+        started_at=row.started_at,
+        staged_at=row.staged_at,
+        finished_at=row.finished_at,
+        details=orjson.loads(row.details),
+    )

@@ -1,0 +1,1 @@
+"""What the server writes: opt-outs, the outbox, who is forgotten."""

@@ -1,0 +1,219 @@
+"""Requests that were accepted for Klaviyo and wait until it has them.
+
+Several processes may deliver out of one state: a request belongs to the process that claimed it, for a while, and every
+note about it is refused to any other. Requests about one person are claimed in the order in which they were accepted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from etl.errors import LockedError
+from etl.state.db import schema
+from etl.state.db.database import Database
+
+LONGEST_WAIT: Final = 3_600.0
+"""Seconds that a request may be put back for. What waits longer was put back under another clock, and is due."""
+_CLAIM: Final = 150.0
+"""Seconds that a claim holds without a note: longer than any exchange with Klaviyo takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """One accepted request. ``kind``: ``profile`` or ``event``; ``body``: JSON of what to send, as its sender wrote it.
+
+    Times: seconds since the epoch. ``result``: the Klaviyo id of a profile, or the code of why it was refused.
+    ``uid``: its name among all states, empty for one accepted by an earlier version; ``progress``: the steps done.
+    """
+
+    id: int
+    kind: str
+    body: bytes
+    accepted_at: float
+    attempts: int
+    not_before: float
+    done_at: float | None
+    result: str | None
+    uid: str
+    progress: str
+
+
+class OutboxTable(Database):
+    """Every change is one transaction: what was accepted survives a crash of any kind."""
+
+    def accept(self, kind: str, body: bytes, uid: str, keys: Iterable[str] = ()) -> int:
+        """Store a request; return its id. ``keys``: whom it is about, see :func:`parcel_key`."""
+        statement = schema.outbox.insert().values(kind=kind, body=body, uid=uid, accepted_at=self._clock.now())
+        with self._write() as connection:
+            parcel_id = int(connection.execute(statement.returning(schema.outbox.c.id)).scalar_one())
+            _add_keys(connection, parcel_id, keys)
+        return parcel_id
+
+    def parcel(self, parcel_id: int) -> Parcel | None:
+        """Return one request, ``None`` if there is none of this id."""
+        query = sa.select(schema.outbox).where(schema.outbox.c.id == parcel_id)
+        with self._read() as connection:
+            row = connection.execute(query).one_or_none()
+        return _parcel(row) if row is not None else None
+
+    def due_parcels(self, most: int = 100) -> list[int]:
+        """Return the requests that may be sent now, oldest first."""
+        query = sa.select(schema.outbox.c.id).where(*self._claimable(None)).order_by(schema.outbox.c.id).limit(most)
+        with self._read() as connection:
+            return [int(found) for found in connection.execute(query).scalars()]
+
+    def waiting_parcels(self) -> int:
+        """Return how many requests Klaviyo does not have yet."""
+        query = sa.select(sa.func.count()).select_from(schema.outbox).where(schema.outbox.c.done_at.is_(None))
+        with self._read() as connection:
+            return int(connection.execute(query).scalar_one())
+
+    # --- a process at work --------------------------------------------------------------------------------------------
+
+    def claim(self, parcel_id: int, owner: str) -> Parcel | None:
+        """Take a request in hand; ``None`` while another has it, it has to wait, or an earlier one of its person."""
+        statement = (
+            schema.outbox.update()
+            .where(schema.outbox.c.id == parcel_id, *self._claimable(owner))
+            .values(owner=owner, owned_until=self._clock.now() + _CLAIM)
+            .returning(schema.outbox)
+        )
+        with self._write() as connection:
+            row = connection.execute(statement).one_or_none()
+        return _parcel(row) if row is not None else None
+
+    def note_progress(self, parcel_id: int, owner: str, progress: str, keys: Iterable[str] = ()) -> None:
+        """Note which steps are done, and what else the person is known by. Raise :class:`LockedError`."""
+        with self._write() as connection:
+            self._change(connection, parcel_id, owner, progress=progress, owned_until=self._clock.now() + _CLAIM)
+            _add_keys(connection, parcel_id, keys)
+
+    def delivered(self, parcel_id: int, owner: str, result: str) -> None:
+        """Note that a request has come to its end. Its body is forgotten: it holds personal data."""
+        with self._write() as connection:
+            self._change(
+                connection,
+                parcel_id,
+                owner,
+                done_at=self._clock.now(),
+                result=result,
+                body=b"",
+                owner=None,
+                attempts=schema.outbox.c.attempts + 1,
+            )
+            connection.execute(schema.outbox_keys.delete().where(schema.outbox_keys.c.parcel == parcel_id))
+
+    def put_back(self, parcel_id: int, owner: str, not_before: float, *, failed: bool = True) -> None:
+        """Let go of a request that could not be sent, and note when to try again. ``failed``: it counts as a try."""
+        with self._write() as connection:
+            tries = schema.outbox.c.attempts + int(failed)
+            self._change(connection, parcel_id, owner, not_before=not_before, owner=None, attempts=tries)
+
+    def owners(self) -> list[str]:
+        """Return who has requests in hand."""
+        columns = schema.outbox.c
+        query = sa.select(columns.owner).where(columns.done_at.is_(None), columns.owner.is_not(None)).distinct()
+        with self._read() as connection:
+            return [str(owner) for owner in connection.execute(query).scalars()]
+
+    def disown(self, owner: str) -> None:
+        """Let go of what a process had in hand that is no more."""
+        columns = schema.outbox.c
+        with self._write() as connection:
+            connection.execute(
+                schema.outbox.update().where(columns.owner == owner, columns.done_at.is_(None)).values(owner=None)
+            )
+
+    def keyless_parcels(self) -> list[Parcel]:
+        """Return the waiting requests of which nobody noted whom they are about: earlier versions did not."""
+        keyed = sa.exists().where(schema.outbox_keys.c.parcel == schema.outbox.c.id)
+        query = sa.select(schema.outbox).where(schema.outbox.c.done_at.is_(None), ~keyed).order_by(schema.outbox.c.id)
+        with self._read() as connection:
+            return list(map(_parcel, connection.execute(query)))
+
+    def add_parcel_keys(self, parcel_id: int, keys: Iterable[str]) -> None:
+        """Note whom a request is about."""
+        with self._write() as connection:
+            _add_keys(connection, parcel_id, keys)
+
+    def is_first_parcel(self, parcel_id: int) -> bool:
+        """Whether no earlier request waits, of whomever."""
+        columns = schema.outbox.c
+        query = sa.select(columns.id).where(columns.done_at.is_(None), columns.id < parcel_id).limit(1)
+        with self._read() as connection:
+            return connection.execute(query).scalar_one_or_none() is None
+
+    def is_behind(self, parcel_id: int) -> bool:
+        """Whether an earlier request about the same person waits."""
+        with self._read() as connection:
+            return bool(connection.execute(sa.select(_earlier(sa.literal(parcel_id)))).scalar_one())
+
+    def _claimable(self, owner: str | None) -> tuple[sa.ColumnElement[bool], ...]:
+        columns = schema.outbox.c
+        now = self._clock.now()
+        # A time that is far ahead was written under a clock that has been mended since. Not one that is a little ahead:
+        # another process may have written it while this one waited for its turn, after it had looked at its clock.
+        free = columns.owner.is_(None) | (columns.owned_until <= now) | (columns.owned_until > now + 2 * _CLAIM)
+        return (
+            columns.done_at.is_(None),
+            (columns.not_before <= now) | (columns.not_before > now + LONGEST_WAIT + _CLAIM),
+            free if owner is None else free | (columns.owner == owner),
+            ~_earlier(columns.id),
+        )
+
+    def _change(self, connection: Connection, parcel_id: int, by: str, **values: Any) -> None:
+        columns = schema.outbox.c
+        statement = schema.outbox.update().where(
+            columns.id == parcel_id, columns.done_at.is_(None), columns.owner == by
+        )
+        if connection.execute(statement.values(**values)).rowcount != 1:
+            raise LockedError(
+                "parcel-taken", "Another process delivers this request", "This process goes on with the others."
+            )
+
+
+def parcel_key(name: str, value: str) -> str:
+    """Return what stands for an identifier of a person: a hash, since it is kept beside bodies that are forgotten."""
+    return hashlib.blake2b(f"{name}:{value}".encode(), digest_size=16).hexdigest()
+
+
+def _earlier(parcel: sa.ColumnElement[int]) -> sa.Exists:
+    """Whether an earlier request about the same person waits."""
+    mine = schema.outbox_keys.alias("mine")
+    theirs = schema.outbox_keys.alias("theirs")
+    earlier = schema.outbox.alias("earlier")
+    return (
+        sa.exists()
+        .where(mine.c.parcel == parcel, theirs.c.key == mine.c.key, theirs.c.parcel < parcel)
+        .where(earlier.c.id == theirs.c.parcel, earlier.c.done_at.is_(None))
+        .correlate(schema.outbox)
+    )
+
+
+def _add_keys(connection: Connection, parcel_id: int, keys: Iterable[str]) -> None:
+    table = schema.outbox_keys
+    there = set(connection.execute(sa.select(table.c.key).where(table.c.parcel == parcel_id)).scalars())
+    new = [{"parcel": parcel_id, "key": key} for key in dict.fromkeys(keys) if key not in there]
+    if new:
+        connection.execute(table.insert(), new)
+
+
+def _parcel(row: Row[Any]) -> Parcel:
+    return Parcel(
+        id=row.id,
+        kind=row.kind,
+        body=bytes(row.body),
+        accepted_at=row.accepted_at,
+        attempts=row.attempts,
+        not_before=row.not_before,
+        done_at=row.done_at,
+        result=row.result,
+        uid=row.uid or "",
+        progress=row.progress or "",
+    )

@@ -1,0 +1,138 @@
+"""Lines that may be the same person: found by hashes, handed out in groups that share nothing with each other."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Collection, Iterator
+from typing import Final, TypeAlias
+
+import orjson
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from etl.deferred import np, npt
+from etl.identity import email_key
+from etl.model import Record
+from etl.state.db import schema
+from etl.state.db.database import Database, slices
+from etl.state.records.blocks import HASHED, Lines, hashes_of
+from etl.state.records.read import count_records, read_blocks, read_records
+
+_TOGETHER: Final = 20_000
+"""Records handed out at once; more only where that many lines are tied to each other."""
+_COMPARED: Final = 2_000_000
+"""Hashes compared at once, about."""
+
+Hashes: TypeAlias = "npt.NDArray[np.int64]"
+
+
+class CandidateTable(Database):
+    """Finds duplicates across a whole run in bounded memory."""
+
+    def duplicate_candidates(self, run_id: str) -> Iterator[list[Record]]:
+        """Yield the records that share an identifier with another one (or, rarely, a hash), each list in line order.
+
+        Records that share one, directly or over others, are in one list.
+        """
+        seq = self._seq(run_id)
+        with self._read() as connection:
+            shared = _shared(connection, seq)
+        for lines in _together(shared):
+            with self._read() as connection:
+                found = read_records(connection, seq, lines)
+            yield found
+
+    def lines_of_emails(self, run_id: str, emails: Collection[str]) -> list[int]:
+        """Return the lines of pending rows that carry one of these e-mails (given as their ``email_key``), in order."""
+        seq = self._seq(run_id)
+        wanted = set(emails)
+        hashes = hashes_of("email", sorted(wanted))
+        rows = schema.rows
+        found: list[int] = []
+        with self._read() as connection:
+            for block in read_blocks(connection, seq, ("hashes", "sizes", "bodies")):
+                # A hash only makes candidates, and a changed record may carry another e-mail than its line.
+                alike = np.isin(block.hashes[HASHED.index("email")], hashes) | np.isin(block.lines, block.changed)
+                bodies = block.bodies(np.flatnonzero(alike))
+                theirs = [
+                    line
+                    for line, body in bodies.items()
+                    if email_key(str(orjson.loads(body)["attributes"].get("email") or "")) in wanted
+                ]
+                for part in slices(theirs):
+                    query = sa.select(rows.c.line).where(
+                        rows.c.run == seq, rows.c.outcome.is_(None), rows.c.line.in_(part)
+                    )
+                    found += connection.execute(query).scalars()
+        return sorted(found)
+
+
+def _shared(connection: Connection, seq: int) -> list[tuple[Hashes, Lines]]:
+    """Return for each identifier the hashes that several lines have, sorted, and those lines."""
+    passes = max(-(-count_records(connection, seq) // _COMPARED), 1)
+    found: list[list[tuple[Hashes, Lines]]] = [[] for _ in HASHED]
+    for part in range(passes):
+        pieces: list[list[tuple[Hashes, Lines]]] = [[] for _ in HASHED]
+        for block in read_blocks(connection, seq, ("hashes",)):
+            for hashes, mine in zip(block.hashes, pieces, strict=True):
+                there = hashes != 0
+                if passes > 1:
+                    there &= hashes % passes == part
+                mine.append((hashes[there], block.lines[there]))
+        for mine, all_ in zip(pieces, found, strict=True):
+            all_.append(_repeated(*_concatenated(mine)))
+    return [_concatenated(each) for each in found]
+
+
+def _repeated(hashes: Hashes, lines: Lines) -> tuple[Hashes, Lines]:
+    order = np.argsort(hashes)
+    hashes, lines = hashes[order], lines[order]
+    same = hashes[1:] == hashes[:-1]
+    several = np.concatenate((same, [False]))[: len(hashes)] | np.concatenate(([False], same))[: len(hashes)]
+    return hashes[several], lines[several]
+
+
+def _concatenated(pieces: list[tuple[Hashes, Lines]]) -> tuple[Hashes, Lines]:
+    nothing = np.zeros(0, np.int64)
+    return (
+        np.concatenate([nothing, *(hashes for hashes, _ in pieces)]),
+        np.concatenate([nothing, *(lines for _, lines in pieces)]),
+    )
+
+
+def _together(shared: list[tuple[Hashes, Lines]]) -> Iterator[list[int]]:
+    """Yield lines in lists, so that lines that share a hash are in one list."""
+    lines = np.unique(np.concatenate([lines for _, lines in shared]))
+    ties = [
+        (np.searchsorted(lines, one[:-1][tied]), np.searchsorted(lines, one[1:][tied]))
+        for hashes, one in shared
+        for tied in [hashes[1:] == hashes[:-1]]
+    ]
+    first = np.concatenate([one for one, _ in ties])
+    second = np.concatenate([other for _, other in ties])
+    label = _labels(len(lines), first, second)
+    order = np.argsort(label, kind="stable")
+    starts = np.flatnonzero(np.diff(label[order], prepend=-1))
+    held: list[int] = []
+    for start, stop in itertools.pairwise([*starts.tolist(), len(lines)]):
+        if held and len(held) + stop - start > _TOGETHER:
+            yield held
+            held = []
+        held += lines[order[start:stop]].tolist()
+    if held:
+        yield held
+
+
+def _labels(count: int, first: npt.NDArray[np.intp], second: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+    """Return for each of ``count`` items the smallest that pairs tie it to, over however many others."""
+    label = np.arange(count)
+    while True:
+        least = np.minimum(label[first], label[second])
+        lower = label.copy()
+        np.minimum.at(lower, label[first], least)
+        np.minimum.at(lower, label[second], least)
+        while (shorter := lower[lower] != lower).any():
+            lower[shorter] = lower[lower[shorter]]
+        if np.array_equal(lower, label):
+            return label
+        label = lower

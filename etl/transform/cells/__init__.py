@@ -1,0 +1,1 @@
+"""Cells → values of a type."""

@@ -1,0 +1,1 @@
+"""Lines that are one person: found, ordered by age, merged."""

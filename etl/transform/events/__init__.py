@@ -1,0 +1,1 @@
+"""Rows → events: identity, order lines, merging rows of one order."""

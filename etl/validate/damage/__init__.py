@@ -1,0 +1,1 @@
+"""Text that was damaged on its way: mojibake, error values, words for nothing."""

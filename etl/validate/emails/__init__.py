@@ -1,0 +1,1 @@
+"""E-mail addresses: the verdict, and the advice that goes with it."""

@@ -1,0 +1,64 @@
+"""Countries as people write them → ISO 3166 alpha-2."""
+
+from __future__ import annotations
+
+import unicodedata
+from functools import lru_cache
+from typing import Final
+
+from etl.validate.geo.country_names import NAMES
+
+_UNKNOWN_ALPHA3: Final = "---"
+
+
+def _fold(text: str) -> str:
+    """Fold case, accents and punctuation away, so that ``Côte-d'Ivoire`` and ``COTE D IVOIRE`` agree."""
+    decomposed = unicodedata.normalize("NFKD", text.casefold().replace("&", " and "))
+    kept = "".join(letter if letter.isalnum() else " " for letter in decomposed if not unicodedata.combining(letter))
+    words = kept.split()
+    if len(words) > 1 and words[0] == "the":
+        del words[0]
+    return " ".join(words)
+
+
+@lru_cache(maxsize=1)
+def _table() -> dict[str, str]:
+    """Folded code or name → alpha-2."""
+    table: dict[str, str] = {}
+    for line in NAMES.splitlines():
+        alpha2, alpha3, names = line.split(" ", 2)
+        table[_fold(alpha2)] = alpha2
+        if alpha3 != _UNKNOWN_ALPHA3:
+            table[_fold(alpha3)] = alpha2
+    for line in NAMES.splitlines():
+        alpha2, _, names = line.split(" ", 2)
+        for name in names.split("|"):
+            table.setdefault(_fold(name), alpha2)
+    # "U.S.A." folds to single letters; so do other abbreviations written with full stops.
+    table.update({" ".join(key): alpha2 for key, alpha2 in list(table.items()) if len(key) <= len("usa")})
+    return table
+
+
+@lru_cache(maxsize=4096)
+def resolve_country(text: str) -> str | None:
+    """ISO 3166 alpha-2 of a country written as code or name, ``None`` where it is not recognised.
+
+    Knows alpha-2, alpha-3, English names and common variants (UK, Holland), and names in the country's own languages.
+    """
+    return _table().get(_fold(text))
+
+
+@lru_cache(maxsize=1)
+def _names() -> dict[str, str]:
+    """Alpha-2 → the name that stands first, English."""
+    table = {}
+    for line in NAMES.splitlines():
+        alpha2, _, names = line.split(" ", 2)
+        table[alpha2] = names.split("|")[0]
+    return table
+
+
+def country_name(text: str) -> str | None:
+    """Return the English name of a country written as code or name, ``None`` where it is not recognised."""
+    code = resolve_country(text)
+    return _names()[code] if code is not None else None

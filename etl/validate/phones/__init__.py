@@ -1,0 +1,1 @@
+"""Phone numbers: the reference, the columnar fast path that equals it, and advice."""
