@@ -25,7 +25,7 @@ test: lint ## lint, types, and every test
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 matrix: $(STAMP) ## die at every point of an import instead of a sample of them; an hour
-	ETL_MATRIX=full $(BIN)/python -m pytest -n 2 --dist worksteal --timeout 3600 $$(grep -l crash_points tests/test_*.py)
+	ETL_MATRIX=full $(BIN)/python -m pytest -n 2 --dist worksteal --timeout 3600 $$(grep -rl --include="test_*.py" crash_points tests)
 
 lint: $(STAMP) ## ruff and mypy
 	$(BIN)/ruff check .
@@ -40,7 +40,7 @@ bench: $(STAMP) ## measure ratios in one run; ROWS=200000 scales it
 	$(BIN)/python -m tests.bench --rows $(ROWS)
 
 fuzz-sandbox: $(STAMP) ## throw Klaviyo's OpenAPI document at the sandbox; OPENAPI=file names the document
-	$(BIN)/python -m tests.fuzz_sandbox $(if $(OPENAPI),--openapi $(OPENAPI)) --examples $(EXAMPLES)
+	$(BIN)/python -m tests.bench.fuzz_sandbox $(if $(OPENAPI),--openapi $(OPENAPI)) --examples $(EXAMPLES)
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) demo runs .pytest_cache .mypy_cache .ruff_cache

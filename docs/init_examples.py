@@ -15,7 +15,7 @@ from etl.discover import Question
 from etl.errors import EtlError
 
 ROOT = Path(__file__).resolve().parent.parent
-CASES = ROOT / "tests" / "cases"
+CASES = ROOT / "tests" / "support" / "files" / "cases"
 SAMPLES = ("hubspot_contacts", "mailchimp_audience", "salesforce_contacts", "shopify_customers")
 NOW = 1_795_824_000.0  # 28 November 2026: the page is the same every day
 _WIDTH = 150
@@ -38,7 +38,7 @@ class FixedClock:
 
 
 def init_examples() -> str:
-    """Return the section: a block for each of the samples, and for each file of ``tests/cases``."""
+    """Return the section: a block for each of the samples, and for each file of ``tests/support/files/cases``."""
     files = [*(ROOT / "sample_data" / f"{name}.csv" for name in SAMPLES), *sorted(CASES.iterdir())]
     return "\n\n".join(f"### `{path.name}`\n\n```text\n{example(path)}\n```" for path in files)
 

@@ -12,22 +12,22 @@ HEADER = [*_NAMES.split(), "Note", ""]
 UNSENT = (
     "schema-failed",  # needs a schema of the user's own
     "schema-broken",
-    "row-not-json",  # of JSON Lines: tests/test_extract_files.py
-    "quote-holds-rows",  # of stray quotes: tests/test_extract_dialects.py
-    "klaviyo-duplicate",  # needs two profiles in Klaviyo from before, as these do: tests/test_conflicts.py
+    "row-not-json",  # of JSON Lines: tests/unit/extract/test_extract_files.py
+    "quote-holds-rows",  # of stray quotes: tests/unit/extract/test_extract_dialects.py
+    "klaviyo-duplicate",  # needs two profiles in Klaviyo from before, as these do: tests/imports/test_conflicts.py
     "phone-left-out",
-    "merge-withheld",  # tests/test_profile_merging.py
+    "merge-withheld",  # tests/imports/test_profile_merging.py
     "merge-refused",
     "merge-unproven",
-    "forgotten",  # of people deleted before: tests/test_forgotten.py
-    "klaviyo-error",  # of a row that Klaviyo fails over: tests/test_poison_rows.py
-    "verify-missing",  # what is seen afterwards: tests/test_read_back_acts.py
+    "forgotten",  # of people deleted before: tests/imports/test_forgotten.py
+    "klaviyo-error",  # of a row that Klaviyo fails over: tests/imports/test_poison_rows.py
+    "verify-missing",  # what is seen afterwards: tests/imports/test_read_back_acts.py
     "verify-differs",
     "verify-unseen",
-    "consent-contradicted",  # of opt-outs on other lines: tests/test_consent_every_line.py
-    "order-currencies-differ",  # of events: tests/test_events_whose.py
+    "consent-contradicted",  # of opt-outs on other lines: tests/consent/test_consent_every_line.py
+    "order-currencies-differ",  # of events: tests/events/test_events_whose.py
     "klaviyo-too-large",  # Klaviyo's word against ours
-    "job-cancelled",  # faults of Klaviyo: tests/test_faults.py
+    "job-cancelled",  # faults of Klaviyo: tests/imports/test_faults.py
     "job-expired",
     "result-unproven",
     "gave-up",
@@ -37,10 +37,10 @@ UNSENT = (
     "phone-not-mobile",  # asked only where text messages are wanted
     "header-duplicate",  # of the file, not of a line: see the run's issues on line 0
     "header-empty",
-    "header-repeated",  # of files that were joined, and of sums: tests/test_extract_nobody.py
+    "header-repeated",  # of files that were joined, and of sums: tests/unit/extract/test_extract_nobody.py
     "row-summary",
     "duplicate-dropped",  # needs duplicates = "first" or "last": shopify_customers, salesforce_contacts
-    "consent-word-unknown",  # of consents: tests/test_consent_reading.py and tests/test_consent_run.py
+    "consent-word-unknown",  # of consents: tests/consent/test_consent_reading.py and tests/consent/test_consent_run.py
     "consent-no-address",
     "consent-date-missing",
     "consent-date-future",
@@ -50,7 +50,7 @@ UNSENT = (
     "consent-refused",
     "consent-unproven",
     "email-bounced",
-    "metric-invalid",  # of events: tests/test_events.py
+    "metric-invalid",  # of events: tests/events/test_events.py
     "metric-near-miss",
     "event-time-missing",
     "event-time-out-of-range",
@@ -61,10 +61,10 @@ UNSENT = (
     "event-conflict",
     "order-values-differ",
     "event-unproven",
-    "cell-error",  # of workbooks: tests/test_workbooks.py
-    "apostrophe-doubtful",  # of columns marked in part: tests/test_spreadsheet_marks.py
-    "formula-uncalculated",  # of workbooks: tests/test_sheet_cells.py
-    "text-mojibake",  # of damaged text: tests/test_damaged_text.py
+    "cell-error",  # of workbooks: tests/unit/extract/test_workbooks.py
+    "apostrophe-doubtful",  # of columns marked in part: tests/unit/extract/test_spreadsheet_marks.py
+    "formula-uncalculated",  # of workbooks: tests/unit/extract/test_sheet_cells.py
+    "text-mojibake",  # of damaged text: tests/unit/validate/test_damaged_text.py
     "text-entities",
     "text-escaped",
     "text-control",
@@ -75,15 +75,15 @@ UNSENT = (
     "time-skipped",
     "time-twice",
     "zip-leading-zero-lost",
-    "date-in-future",  # needs keys of its own in the mapping: tests/test_rules.py
+    "date-in-future",  # needs keys of its own in the mapping: tests/unit/config/test_rules.py
     "transform-failed",
     "row-rule-failed",
     "row-rule-broken",
     "value-not-unique",
     "duplicate-rejected",  # needs duplicates = "reject": mailchimp_audience
-    "newest-unreadable",  # needs newest_by or merge = "sum": tests/test_transform_merging.py
+    "newest-unreadable",  # needs newest_by or merge = "sum": tests/unit/transform/test_transform_merging.py
     "sum-inexact",
-    "property-not-list",  # needs a profile in Klaviyo from before: tests/test_writes.py
+    "property-not-list",  # needs a profile in Klaviyo from before: tests/imports/test_writes.py
 )
 """Codes that no line of this file can have, each with its reason."""
 

@@ -12,10 +12,10 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
 
-from desk import Desk
 from etl.state import Store
 from etl.state.db.engine import open_engine
-from state_backends import POSTGRES, OpenStore, TurnedClock
+from tests.support.importer import Desk
+from tests.support.state_backends import POSTGRES, OpenStore, TurnedClock
 
 
 @pytest.fixture(autouse=True, scope="session")
