@@ -73,17 +73,17 @@ class RaggedRow:
     cells: tuple[str, ...]
 
 
-class Part(NamedTuple):
+class SourceFile(NamedTuple):
     """A file of a source that has several. ``offset``: what its own lines are added to, to make them the source's."""
 
     name: str
     offset: int
 
 
-class Places:
+class LineLocator:
     """Where the lines of a source with several files stand; with no files, a line stands where it says."""
 
-    def __init__(self, parts: Iterable[Part]) -> None:
+    def __init__(self, parts: Iterable[SourceFile]) -> None:
         """``parts``: the files, in any order."""
         self._parts = sorted(parts, key=lambda part: part.offset)
         self._offsets = [part.offset for part in self._parts]
@@ -99,10 +99,10 @@ class Places:
 
     def text(self, line: int) -> str:
         """Return ``orders-2.csv:17``, or the line alone where there are not several files."""
-        return place_text(*self.of(line))
+        return format_location(*self.of(line))
 
 
-def place_text(file: str, line: int) -> str:
+def format_location(file: str, line: int) -> str:
     """Return a place as people read it: ``orders-2.csv:17``."""
     return f"{file}:{line}" if file and line else file or str(line)
 
@@ -122,7 +122,7 @@ class Chunk:
     ragged: tuple[RaggedRow, ...] = ()
     issues: tuple[Issue, ...] = ()
     position: int = 0
-    part: Part | None = None
+    part: SourceFile | None = None
 
     @property
     def records(self) -> int:

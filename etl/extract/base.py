@@ -36,8 +36,8 @@ class Source(Protocol):
 
 
 @runtime_checkable
-class TakesMarksOff(Protocol):
+class StripsMarkers(Protocol):
     """A source that takes the marks of spreadsheets off its cells."""
 
-    def keep_marks(self) -> None:
+    def keep_markers(self) -> None:
         """Hand cells on as they stand; before the first row is read."""

@@ -51,7 +51,7 @@ def text_frame(lines: Sequence[int], columns: Mapping[str, Sequence[str | None]]
     return pd.DataFrame(cells, index=index)
 
 
-def dirt_in(cells: Sequence[str | None]) -> str:
+def unprintable_in(cells: Sequence[str | None]) -> str:
     """Return the code of what no row may hold, a NUL or half a character; ``""`` where there is none."""
     text = "".join(cell for cell in cells if cell is not None)
     if "\0" in text:

@@ -20,7 +20,7 @@ _MOST_NAMED: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Files:
+class SourceFiles:
     """The files of a source, in the order they are read.
 
     ``name``: as people gave them, without secrets; what state and reports call the source. ``names``: of each file,
@@ -33,7 +33,7 @@ class Files:
     variables: tuple[str, ...] = ()
 
 
-def find_files(given: Sequence[Path | str], environ: Mapping[str, str]) -> Files:
+def resolve_sources(given: Sequence[Path | str], environ: Mapping[str, str]) -> SourceFiles:
     """Return the files that names, URLs and patterns stand for. Raise :class:`SourceError`, UsageError.
 
     The files of a pattern come in natural order (``a-2`` before ``a-10``), the rest as given; each file once. A name
@@ -49,7 +49,9 @@ def find_files(given: Sequence[Path | str], environ: Mapping[str, str]) -> Files
     shown = [printable(remote.masked(one)) for one in given]
     more = len(shown) - _MOST_NAMED
     name = ", ".join(shown[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
-    return Files(name, tuple(path for path, _ in found.values()), tuple(_short([label for _, label in found.values()])))
+    return SourceFiles(
+        name, tuple(path for path, _ in found.values()), tuple(_short([label for _, label in found.values()]))
+    )
 
 
 def _key(path: Path | str) -> str:
@@ -57,7 +59,7 @@ def _key(path: Path | str) -> str:
     return str(path) if remote.is_remote(path) or str(path) == STANDARD_INPUT else str(Path(path).resolve())
 
 
-def natural(text: str) -> list[tuple[int, str]]:
+def natural_key(text: str) -> list[tuple[int, str]]:
     """Return a key that sorts numbers inside names by their value."""
     return [(int(part), "") if part.isdigit() else (0, part) for part in _DIGITS.split(text)]
 
@@ -69,11 +71,11 @@ def _expanded(one: Path | str, environ: Mapping[str, str]) -> Sequence[tuple[Pat
     if remote.is_remote(one):
         if not remote.is_pattern(text):
             return [(one, remote.masked(one))]
-        found = sorted(remote.listing(text, environ), key=lambda one: natural(one[0]))
+        found = sorted(remote.listing(text, environ), key=lambda one: natural_key(one[0]))
         return found or _nothing(text)
     if not _MAGIC.search(text) or text == STANDARD_INPUT or Path(text).exists():
         return [(one, text)]
-    matches = sorted(glob.glob(text, recursive=True), key=natural)  # noqa: PTH207 - pathlib cannot glob from a root
+    matches = sorted(glob.glob(text, recursive=True), key=natural_key)  # noqa: PTH207 - pathlib cannot glob from a root
     return [(Path(match), match) for match in matches if not Path(match).is_dir()] or _nothing(text)
 
 

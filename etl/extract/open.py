@@ -15,8 +15,8 @@ from etl.extract.delimited.source import DelimitedSource
 from etl.extract.files import remote
 from etl.extract.files.archive import INPUT, copied, spooled, unpack
 from etl.extract.files.foreign import BEGINNING, refuse_foreign
-from etl.extract.files.multi_file import Member, SeveralSource
-from etl.extract.files.scratch import PrivateFileSource, deleted_on_error, discard
+from etl.extract.files.multi_file import Member, MultiFileSource
+from etl.extract.files.scratch import ScratchSource, deleted_on_error, remove_scratch
 from etl.extract.json.elements import SUFFIXES, looks_like_json
 from etl.extract.json.source import JsonSource, in_utf8
 from etl.extract.parquet import MAGIC, ParquetSource
@@ -72,8 +72,8 @@ def open_source(
     if remote.is_remote(path):
         fetched = remote.fetch(_address(path), environ or {})
         with deleted_on_error(fetched):
-            return PrivateFileSource(plain(fetched), fetched, remote.masked(path), _fetched_note(fetched))
-    if is_once(path):
+            return ScratchSource(plain(fetched), fetched, remote.masked(path), _fetched_note(fetched))
+    if is_single_use(path):
         with _stream(path) as stream:
             return spooled(stream, plain, name=INPUT if str(path) == STANDARD_INPUT else str(path))
     path = Path(path)
@@ -112,10 +112,10 @@ def open_files(
 ) -> Source:
     """Open several files as one source. ``open_one``: opens each. Raise :class:`SourceError`."""
     members = [_member(path, shown, open_one, environ) for path, shown in zip(paths, names, strict=True)]
-    return SeveralSource(name, members, any_columns=any_columns)
+    return MultiFileSource(name, members, any_columns=any_columns)
 
 
-def is_once(path: Path | str) -> bool:
+def is_single_use(path: Path | str) -> bool:
     """Whether opening it twice costs twice, or gives nothing the second time: a URL, standard input, a pipe."""
     return str(path) == STANDARD_INPUT or remote.is_remote(path) or is_stream(Path(path))
 
@@ -128,8 +128,8 @@ def is_stream(path: Path) -> bool:
         return False
 
 
-def local(path: Path | str, environ: Mapping[str, str]) -> Path:
-    """Copy what can be read once into a file of our own, see :func:`etl.extract.files.scratch.private_path`.
+def localise(path: Path | str, environ: Mapping[str, str]) -> Path:
+    """Copy what can be read once into a file of our own, see :func:`etl.extract.files.scratch.make_scratch`.
 
     Raise :class:`SourceError`.
     """
@@ -158,12 +158,12 @@ def _member(
     def fetched() -> Source:
         # Once: it is opened twice, on the way it may change, and a pipe gives what it has only once.
         if not held:
-            held.append(local(path, environ))
+            held.append(localise(path, environ))
         return open_one(held[0])
 
     def release() -> None:
         while held:
-            discard(held.pop())
+            remove_scratch(held.pop())
 
     return Member(name, lambda: held[0].stat().st_size, fetched, release)
 

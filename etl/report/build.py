@@ -11,13 +11,14 @@ import orjson
 
 from etl.codes import CODES
 from etl.errors import InternalError
-from etl.model import Outcome, Part, Places, RunStatus
+from etl.model import LineLocator, Outcome, RunStatus, SourceFile
 from etl.report.model import (
     MOST_LISTED,
     MOST_MERGES,
     BatchTotals,
     ColumnUse,
     ConsentTotals,
+    FileRows,
     IssueGroup,
     ListedIssue,
     Merges,
@@ -25,7 +26,6 @@ from etl.report.model import (
     Phase,
     Report,
     Revenue,
-    SourceFile,
     Tally,
     cells,
 )
@@ -64,7 +64,7 @@ def build_report(store: Store, run_id: str, *, listing: bool = True) -> Report:
             f"Run {run_id}: {tally.read} rows were read, but the outcomes add up to {sum(n for _, n in tally.parts)}",
             "Please report this with the run's manifest.json.",
         )
-    places = places_of(run)
+    places = locator_of(run)
     issues = _issues(store, run_id, places)
     left_out = store.cells_left_out(run_id)
     details = run.details
@@ -99,7 +99,7 @@ def build_report(store: Store, run_id: str, *, listing: bool = True) -> Report:
         revenue=_revenue(store, run),
         objection=str(details.get("objection", "")),
         set_aside=tuple((str(kind), int(count)) for kind, count in details.get("set_aside", {}).items()),
-        files=tuple(SourceFile(str(file["name"]), int(file["rows"])) for file in details.get("files", ())),
+        files=tuple(FileRows(str(file["name"]), int(file["rows"])) for file in details.get("files", ())),
         columns=tuple(
             ColumnUse(str(header), tuple(targets), left_out.get(header, 0))
             for header, targets in details.get("columns", ())
@@ -111,12 +111,12 @@ def build_report(store: Store, run_id: str, *, listing: bool = True) -> Report:
     )
 
 
-def places_of(run: Run) -> Places:
+def locator_of(run: Run) -> LineLocator:
     """Return where the lines of a run stand."""
-    return Places(Part(str(file["name"]), int(file["offset"])) for file in run.details.get("files", ()))
+    return LineLocator(SourceFile(str(file["name"]), int(file["offset"])) for file in run.details.get("files", ()))
 
 
-def _located(places: Places, lines: Sequence[int]) -> tuple[tuple[int, ...], tuple[str, ...]]:
+def _located(places: LineLocator, lines: Sequence[int]) -> tuple[tuple[int, ...], tuple[str, ...]]:
     """Return the lines in their files, and the files."""
     found = [places.of(line) for line in lines]
     return tuple(line for _, line in found), tuple(file for file, _ in found) if places else ()
@@ -138,7 +138,7 @@ def _tally(run: Run, counts: Mapping[Outcome | None, int]) -> Tally:
     )
 
 
-def _issues(store: Store, run_id: str, places: Places) -> tuple[IssueGroup, ...]:
+def _issues(store: Store, run_id: str, places: LineLocator) -> tuple[IssueGroup, ...]:
     groups = []
     for found in store.issue_groups(run_id):
         code = CODES.get(found.code)
@@ -160,7 +160,7 @@ def _issues(store: Store, run_id: str, places: Places) -> tuple[IssueGroup, ...]
     return tuple(groups)
 
 
-def _listed(store: Store, run_id: str, places: Places) -> tuple[ListedIssue, ...]:
+def _listed(store: Store, run_id: str, places: LineLocator) -> tuple[ListedIssue, ...]:
     return tuple(
         ListedIssue(places.text(issue.line), issue.code, issue.column, issue.detail, issue.severity, issue.left_out)
         for issue in store.first_issues(run_id, MOST_LISTED)

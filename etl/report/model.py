@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Final
 
 from etl.errors import ExitCode
-from etl.model import Merge, RunStatus, Severity, Stage, Verdict, place_text
+from etl.model import Merge, RunStatus, Severity, Stage, Verdict, format_location
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,11 +144,11 @@ class Observed:
 
 
 def _places(lines: tuple[int, ...], files: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(map(place_text, files or ("",) * len(lines), lines))
+    return tuple(map(format_location, files or ("",) * len(lines), lines))
 
 
 @dataclass(frozen=True, slots=True)
-class SourceFile:
+class FileRows:
     """One file of a source that has several, and the rows read from it."""
 
     name: str
@@ -266,7 +266,7 @@ class Report:
     next_steps: tuple[str, ...]
     merges: Merges = Merges()
     consents: tuple[ConsentTotals, ...] = ()
-    files: tuple[SourceFile, ...] = ()
+    files: tuple[FileRows, ...] = ()
     revenue: tuple[Revenue, ...] = ()
     objection: str = ""
     set_aside: tuple[tuple[str, int], ...] = ()

@@ -13,11 +13,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, TextIO
 
 from etl.codes import CODES
-from etl.model import Issue, Places, Severity
+from etl.model import Issue, LineLocator, Severity
 
 REJECT_COLUMNS: Final = ("_line", "_column", "_code", "_reason", "_suggestion")
 SEPARATOR: Final = " | "
-SINGLE: Final = Places(())
+SINGLE: Final = LineLocator(())
 """Of a source that is one file."""
 _RENAMED: Final = re.compile(r" \(\d+\)$")
 OVERFLOW_COLUMN: Final = "_overflow"
@@ -83,7 +83,7 @@ def write_rejects(
     rows: Iterable[tuple[int, Sequence[str], Sequence[Issue]]],
     *,
     overflow: bool = False,
-    places: Places = SINGLE,
+    places: LineLocator = SINGLE,
     delimiter: str = ",",
     values: bool = False,
 ) -> int:
@@ -110,7 +110,7 @@ def write_rejects(
     return count
 
 
-def extra_columns(places: Places, *, overflow: bool, values: bool) -> tuple[str, ...]:
+def extra_columns(places: LineLocator, *, overflow: bool, values: bool) -> tuple[str, ...]:
     """Return the columns that follow :data:`REJECT_COLUMNS`."""
     present = {VALUE_COLUMN: values, FILE_COLUMN: bool(places), OVERFLOW_COLUMN: overflow}
     return tuple(name for name in _EXTRA if present[name])

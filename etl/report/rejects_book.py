@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from etl.deferred import Library
-from etl.model import Issue, Places, Severity
+from etl.model import Issue, LineLocator, Severity
 from etl.report.rejects import REJECT_COLUMNS, SINGLE, extra_columns, in_order, reasons, values_of
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def write_rejects_book(
     *,
     types: Sequence[str] = (),
     overflow: bool = False,
-    places: Places = SINGLE,
+    places: LineLocator = SINGLE,
     values: bool = False,
     run: str = "",
 ) -> int:

@@ -27,7 +27,7 @@ from etl.cli.session import Common, Session
 from etl.config import parse_mapping
 from etl.errors import ExitCode
 from etl.extract.headers import unique_headers
-from etl.extract.spreadsheet.formats.quirks import oddities_of
+from etl.extract.spreadsheet.formats.quirks import quirks_of
 from etl.model import RunStatus
 from etl.pipeline.lifecycle.create import begin, sweep
 from etl.sandbox import SANDBOX_KEY, SandboxServer, SandboxSettings
@@ -342,9 +342,9 @@ def test_no_sheet_hangs_the_search(tmp_path: Path, piece: bytes) -> None:
     """A 2 kB file that unpacks to megabytes of tags that never end: each was searched to the end of the file."""
     path = tmp_path / "x.xlsx"
     workbook(path, HEAD + TABLE + piece * (3_000_000 // len(piece)) + TAIL)
-    oddities_of(path, "Sheet")
+    quirks_of(path, "Sheet")
     workbook(path, HEAD + TABLE + TAIL, relations=b"<Relationship " * 200_000)
-    oddities_of(path, "Sheet")
+    quirks_of(path, "Sheet")
 
 
 @pytest.mark.timeout(120)

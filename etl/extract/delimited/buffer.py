@@ -76,10 +76,10 @@ def is_by_byte(codec: str) -> bool:
     return len(every) == len(_ASCII) * 2 and every.startswith(_ASCII.decode("ascii"))
 
 
-class Mended:
+class MixedEncodingReader:
     """Bytes of a file of two encodings as UTF-8: each line that is none is read by the other one."""
 
-    def __init__(self, raw: Bytes, fallback: str) -> None:
+    def __init__(self, raw: HashingReader, fallback: str) -> None:
         self._raw = raw
         self._fallback = fallback
         self._cut = b""
@@ -122,7 +122,7 @@ def _unmarked(lines: bytes, codec: str) -> bytes:
     return lines
 
 
-class Bytes(io.RawIOBase):
+class HashingReader(io.RawIOBase):
     """Bytes of a file, counted and hashed on their way."""
 
     def __init__(self, path: Path) -> None:
@@ -153,17 +153,17 @@ class Bytes(io.RawIOBase):
         super().close()
 
 
-class Text:
+class LineBuffer:
     """Physical lines (with their ends) of bytes that can be cut before they are decoded.
 
     What nobody has read yet can be taken as bytes instead. Bytes that are no text become lone surrogates, so that their
     row can be refused and nothing else.
     """
 
-    def __init__(self, raw: Bytes, codec: str, fallback: str = "") -> None:
+    def __init__(self, raw: HashingReader, codec: str, fallback: str = "") -> None:
         """``fallback``: what lines are in that are not UTF-8, in a file of two encodings."""
         self._raw = raw
-        self._source: Bytes | Mended = Mended(raw, fallback) if fallback else raw
+        self._source: HashingReader | MixedEncodingReader = MixedEncodingReader(raw, fallback) if fallback else raw
         self.codec = "utf-8" if codec == "utf-8-sig" else codec
         self._lines = io.StringIO(newline="")
         self._left = 0
@@ -171,7 +171,7 @@ class Text:
         self.line = 1
         """The number of the next line."""
         self.is_whole = False
-        """Whether all bytes of the file were read, by somebody or by :meth:`take`."""
+        """Whether all bytes of the file were read, by somebody or by :meth:`read`."""
 
     def __iter__(self) -> Iterator[str]:
         return self
@@ -187,11 +187,11 @@ class Text:
         return line
 
     @property
-    def is_idle(self) -> bool:
+    def is_drained(self) -> bool:
         """Whether what was last given back has been read to its end."""
         return not self._left
 
-    def take(self) -> bytes:
+    def read(self) -> bytes:
         """Return the bytes from the next line on, a block at least; none at the end of the file."""
         taken = self._lines.read().encode(self.codec, "surrogateescape") + self._bytes
         self._bytes, self._left = b"", 0
@@ -199,8 +199,8 @@ class Text:
             taken += self._more()
         return _unmarked(taken, self.codec)
 
-    def give_back(self, rest: bytes, lines: int = 0) -> None:
-        """Return what is left of :meth:`take` after so many lines of it were read."""
+    def unread(self, rest: bytes, lines: int = 0) -> None:
+        """Return what is left of :meth:`read` after so many lines of it were read."""
         self._bytes = rest
         self.line += lines
 
@@ -208,7 +208,7 @@ class Text:
         """Make lines of what was given back, all of it: until they are read, the text is not idle."""
         self._load(max(len(self._bytes), 1))
 
-    def rewind(self, head: Sequence[str]) -> None:
+    def restart(self, head: Sequence[str]) -> None:
         """Begin again. ``head``: all lines that were read."""
         read = "".join((*head, self._lines.read()))
         self._bytes = read.encode(self.codec, "surrogateescape") + self._bytes

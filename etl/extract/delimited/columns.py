@@ -22,30 +22,30 @@ from pyarrow import csv as arrow_csv
 from etl.extract.delimited.dialect import Dialect
 from etl.extract.delimited.fit import wrong_width
 from etl.extract.table.layout import Layout
-from etl.extract.table.text_table import TEXT, Lines, Piece, columns_of
+from etl.extract.table.text_table import TEXT, Lines, TextTable, columns_of
 
 _FEED: Final = ord("\n")
 _RETURN: Final = ord("\r")
 
-Places = npt.NDArray[np.intp]
+Positions = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True)
-class PlainBlock:
+class CsvBlock:
     """Whole records. ``starts``, ``stops``: where each begins, and where the next one does; blank ones are left out.
 
     ``lines``: the line of each, counted from 0 within the block; ``line_count``: lines in the block.
     """
 
     data: memoryview
-    starts: Places
-    stops: Places
+    starts: Positions
+    stops: Positions
     lines: Lines
     line_count: int
     has_long_cells: bool
 
 
-def plain_block(data: bytes, dialect: Dialect, *, last: bool) -> PlainBlock | None:
+def csv_block(data: bytes, dialect: Dialect, *, last: bool) -> CsvBlock | None:
     """Return the whole records at the beginning of these bytes (UTF-8), ``None`` where their shape is in doubt.
 
     ``last``: the file ends here. ``data`` begins with a record.
@@ -79,12 +79,12 @@ def plain_block(data: bytes, dialect: Dialect, *, last: bool) -> PlainBlock | No
         starts, stops = starts[:-1], stops[:-1]
     lines = np.searchsorted(feeds, starts)
     blank = (letters[starts] == _FEED) | ((letters[starts] == _RETURN) & (stops - starts == len("\r\n")))
-    return PlainBlock(
+    return CsvBlock(
         memoryview(data)[:size], starts[~blank], stops[~blank], lines[~blank], len(feeds), len(ends) < len(feeds)
     )
 
 
-def holds_rows(block: PlainBlock, dialect: Dialect, width: int) -> bool:
+def holds_rows(block: CsvBlock, dialect: Dialect, width: int) -> bool:
     """Whether some record of several lines is rows that a stray quote has made one. ``width``: of the header."""
     if not block.has_long_cells:
         return False
@@ -100,11 +100,11 @@ def holds_rows(block: PlainBlock, dialect: Dialect, width: int) -> bool:
     return any(dialect.holds_rows(text, width) for text in texts)
 
 
-def read_block(block: PlainBlock, dialect: Dialect, layout: Layout, first_line: int) -> Piece | None:
+def read_block(block: CsvBlock, dialect: Dialect, layout: Layout, first_line: int) -> TextTable | None:
     """Return the records of a block of UTF-8 as columns, ``None`` if Arrow cannot. ``first_line``: of the block."""
     lines = block.lines + first_line
     if not len(lines):
-        return Piece(lines, tuple(pa.array([], TEXT) for _ in range(layout.width)))
+        return TextTable(lines, tuple(pa.array([], TEXT) for _ in range(layout.width)))
     odd: list[int] = []
 
     def note(row: Any) -> str:
@@ -145,10 +145,10 @@ def read_block(block: PlainBlock, dialect: Dialect, layout: Layout, first_line: 
         (int(lines[place]), str(block.data[block.starts[place] : block.stops[place]], "utf-8"))
         for place in sorted(set(odd))
     ]
-    return _with_odd(Piece(lines[kept], columns), texts, dialect, layout)
+    return _with_odd(TextTable(lines[kept], columns), texts, dialect, layout)
 
 
-def _with_odd(piece: Piece, odd: Sequence[tuple[int, str]], dialect: Dialect, layout: Layout) -> Piece:
+def _with_odd(piece: TextTable, odd: Sequence[tuple[int, str]], dialect: Dialect, layout: Layout) -> TextTable:
     """Return a piece with the records of another width: rows where the layout says how, else each told."""
     ragged = []
     issues = []
@@ -172,10 +172,10 @@ def _with_odd(piece: Piece, odd: Sequence[tuple[int, str]], dialect: Dialect, la
         kept = np.sort(kept)
         added = columns_of(fitted, layout.width)
         columns = tuple(pa.concat_arrays(both).take(order) for both in zip(columns, added, strict=True))
-    return Piece(kept, columns, tuple(ragged), tuple(issues))
+    return TextTable(kept, columns, tuple(ragged), tuple(issues))
 
 
-def _well_quoted(letters: npt.NDArray[np.uint8], quotes: Places, size: int, delimiter: str) -> bool:
+def _well_quoted(letters: npt.NDArray[np.uint8], quotes: Positions, size: int, delimiter: str) -> bool:
     """Whether every quote of whole records opens a cell, closes one, or is doubled inside one."""
     if len(quotes) % 2:
         return False

@@ -131,7 +131,7 @@ def detect(path: Path) -> Encoding:
                 block += file.readline()
                 lines.add(block)
         if shifted and not lines.bad:
-            return _told("iso2022_jp", head.decode("iso2022_jp", "replace"), doubtful=False)
+            return _describe("iso2022_jp", head.decode("iso2022_jp", "replace"), doubtful=False)
     if not lines.bad:
         return Encoding("utf-8", "")
     if lines.good > lines.bad:
@@ -186,12 +186,12 @@ def _guess(sample: bytes) -> Encoding:
         readings.append((weight, codec, text))
     readings.sort(key=lambda reading: -reading[0])
     if not readings:
-        return _told("cp1252", sample.decode("cp1252", "replace"), doubtful=True)
+        return _describe("cp1252", sample.decode("cp1252", "replace"), doubtful=True)
     weight, _, text = readings[0]
     # Of code pages in which these letters lie in the same place, the commonest is named.
     codec = min((codec for _, codec, read in readings if read == text), key=_CANDIDATES.index)
     rival = next((other for other, _, read in readings if read != text), 0.0)
-    return _told(codec, text, doubtful=rival > _CLOSE * weight)
+    return _describe(codec, text, doubtful=rival > _CLOSE * weight)
 
 
 def _likeliness(text: str) -> float:
@@ -199,7 +199,7 @@ def _likeliness(text: str) -> float:
     return plausibility(looked_at) ** 4 * well_formed(looked_at)
 
 
-def _told(codec: str, text: str, *, doubtful: bool) -> Encoding:
+def _describe(codec: str, text: str, *, doubtful: bool) -> Encoding:
     name = _NAMES.get(codec, codec)
     how = "detected, but another encoding is about as likely" if doubtful else "detected"
     note = f"read as {name} ({how}; set [source] encoding if letters look wrong)"

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow.compute as pc
 
-from etl.extract.cells import dirt_in
+from etl.extract.cells import unprintable_in
 from etl.extract.delimited.strict import BadRecord
 from etl.extract.table.layout import Layout
-from etl.extract.table.text_table import Piece, columns_of, printable
+from etl.extract.table.text_table import TextTable, columns_of, printable
 from etl.model import Issue, RaggedRow, Stage
 
 
-def from_records(batch: Sequence[tuple[int, list[str]] | BadRecord], layout: Layout) -> Piece:
+def from_records(batch: Sequence[tuple[int, list[str]] | BadRecord], layout: Layout) -> TextTable:
     """Return a piece of records that were read one by one; cells that cannot be stored make their row ragged."""
     width = layout.width
     lines: list[int] = []
@@ -41,7 +41,7 @@ def from_records(batch: Sequence[tuple[int, list[str]] | BadRecord], layout: Lay
         kept_lines: list[int] = []
         kept_rows: list[list[str]] = []
         for line, cells in zip(lines, rows, strict=True):
-            code = dirt_in(cells)
+            code = unprintable_in(cells)
             if code:
                 ragged.append(RaggedRow(line, tuple(map(printable, cells))))
                 issues.append(Issue(line, Stage.EXTRACT, code))
@@ -50,7 +50,7 @@ def from_records(batch: Sequence[tuple[int, list[str]] | BadRecord], layout: Lay
                 kept_rows.append(cells)
         lines, columns = kept_lines, columns_of(kept_rows, width)
     ragged.sort(key=lambda row: row.line)
-    return Piece(np.array(lines, dtype=np.int64), columns, tuple(ragged), tuple(issues))
+    return TextTable(np.array(lines, dtype=np.int64), columns, tuple(ragged), tuple(issues))
 
 
 def wrong_width(line: int, cells: Sequence[str], width: int) -> tuple[RaggedRow, Issue]:

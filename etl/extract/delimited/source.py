@@ -11,22 +11,22 @@ from types import TracebackType
 from typing import Final, Self
 
 from etl.errors import SourceError
-from etl.extract.delimited.buffer import HALVES, Bytes, Text, is_by_byte
-from etl.extract.delimited.columns import holds_rows, plain_block, read_block
+from etl.extract.delimited.buffer import HALVES, HashingReader, LineBuffer, is_by_byte
+from etl.extract.delimited.columns import csv_block, holds_rows, read_block
 from etl.extract.delimited.dialect import Dialect, separator_line
 from etl.extract.delimited.encoding import Encoding, detect, given
 from etl.extract.delimited.fit import from_records
-from etl.extract.delimited.marks import find_marks, plain_text
-from etl.extract.delimited.nulls import Nulls
+from etl.extract.delimited.null_values import NullValues
 from etl.extract.delimited.sniff import sniff
 from etl.extract.delimited.strict import BadRecord, read_records
+from etl.extract.delimited.text_markers import detect_markers, plain_text
 from etl.extract.headers import no_header, unique_headers
 from etl.extract.table.cell_kinds import is_personal
 from etl.extract.table.header import Verdict, find_header
 from etl.extract.table.layout import address_columns, layout_of
+from etl.extract.table.row_filter import RowFilter
 from etl.extract.table.shape import AS_FOUND, HEADER_DOUBTFUL, HEADER_ROW, NO_HEADER, TableShape, judged_notes
-from etl.extract.table.sieve import Sieve
-from etl.extract.table.text_table import Piece, printable, regrouped
+from etl.extract.table.text_table import TextTable, printable, regrouped
 from etl.model import Chunk, SourceInfo
 
 _SNIFFED_LINES: Final = 200
@@ -54,10 +54,10 @@ class DelimitedSource:
         self._path = path
         self._chunk_rows = chunk_rows
         self._encoding = given(encoding, path) if encoding else detect(path)
-        self._raw = Bytes(path)
+        self._raw = HashingReader(path)
         by_byte = is_by_byte(self._encoding.codec)
         self._text = (
-            Text(self._raw, self._encoding.codec, self._encoding.fallback)
+            LineBuffer(self._raw, self._encoding.codec, self._encoding.fallback)
             if by_byte
             else _decoded(self._raw, self._encoding)
         )
@@ -72,12 +72,12 @@ class DelimitedSource:
         below = [row for line, row in self._sample if line > header_line]
         self.layout, told = layout_of(header, below)
         addresses = {place for place in address_columns(header, below) or () if place < len(header)}
-        self._sieve = Sieve(names if header_line else (), addresses)
+        self._row_filter = RowFilter(names if header_line else (), addresses)
         # The first piece waits for its turn: by it each column is judged, once for all its cells.
-        self._nulls = Nulls(null_values)
-        self._waiting = map(self._nulls.emptied, self._pieces())
+        self._nulls = NullValues(null_values)
+        self._waiting = map(self._nulls.replace_nulls, self._tables())
         self._first = next(self._waiting, None)
-        self._marks = find_marks(self._columns, self._first)
+        self._markers = detect_markers(self._columns, self._first)
         unusual = self.dialect.notes(quote=quote, escape=escape)
         notes = (*filter(None, (self._encoding.note,)), *unusual, *self._header_notes, *told)
         self._info = SourceInfo(
@@ -101,15 +101,15 @@ class DelimitedSource:
             words=self._encoding.words,
         )
 
-    def keep_marks(self) -> None:
+    def keep_markers(self) -> None:
         """Hand cells on as they stand: a file of ours guards its formulas by an apostrophe of its own."""
-        self._marks.keep()
+        self._markers.keep()
 
     @property
     def info(self) -> SourceInfo:
         """What is known of the file so far; what is no record is said once it was read."""
-        notes = (*self._info.notes, *self._nulls.notes, *self._marks.notes, *self._sieve.notes)
-        return replace(self._info, notes=notes, set_aside=dict(self._sieve.counts))
+        notes = (*self._info.notes, *self._nulls.notes, *self._markers.notes, *self._row_filter.notes)
+        return replace(self._info, notes=notes, set_aside=dict(self._row_filter.counts))
 
     @property
     def sha256(self) -> str | None:
@@ -119,48 +119,50 @@ class DelimitedSource:
     def chunks(self) -> Iterator[Chunk]:
         """Yield the rows; a record with another number of cells than the header is ragged."""
         issues = self._header_issues
-        pieces: Iterator[Piece] = map(self._sieve.sifted, map(self._marks.taken_off, self._all_pieces()))
+        tables: Iterator[TextTable] = map(
+            self._row_filter.without_blank_rows, map(self._markers.stripped, self._all_tables())
+        )
         if self._shape.skip_footer:
-            pieces = self._sieve.without_footer(pieces, self._shape.skip_footer)
-        for piece in regrouped(map(self._sieve.people, pieces), self._chunk_rows):
-            yield Chunk(piece.frame(self._columns), piece.ragged, (*issues, *piece.issues), self._raw.position)
+            tables = self._row_filter.without_footer(tables, self._shape.skip_footer)
+        for table in regrouped(map(self._row_filter.filtered, tables), self._chunk_rows):
+            yield Chunk(table.frame(self._columns), table.ragged, (*issues, *table.issues), self._raw.position)
             issues = ()
         if issues:
             yield Chunk(from_records((), self.layout).frame(self._columns), (), issues, self._raw.position)
 
-    def _all_pieces(self) -> Iterator[Piece]:
+    def _all_tables(self) -> Iterator[TextTable]:
         first, self._first = self._first, None
         if first is not None:
             yield first
         del first  # nobody holds it while the others are read
         yield from self._waiting
 
-    def _pieces(self) -> Iterator[Piece]:
-        if not isinstance(self._text, Text):
+    def _tables(self) -> Iterator[TextTable]:
+        if not isinstance(self._text, LineBuffer):
             yield from self._one_by_one(self._records)
             return
         text = self._text
-        while data := text.take():
+        while data := text.read():
             read = self._read_plain(data)
             if read is not None:
-                piece, rest, lines = read
-                text.give_back(rest, lines)
-                yield piece
+                table, rest, lines = read
+                text.unread(rest, lines)
+                yield table
             else:
-                text.give_back(data)
+                text.unread(data)
                 text.load()
                 records = read_records(
-                    text, self.dialect, text.line, enough=lambda: text.is_idle, holds_rows=self._holds_rows
+                    text, self.dialect, text.line, enough=lambda: text.is_drained, holds_rows=self._holds_rows
                 )
                 yield from self._one_by_one(records)
 
-    def _one_by_one(self, records: Iterator[tuple[int, list[str]] | BadRecord]) -> Iterator[Piece]:
+    def _one_by_one(self, records: Iterator[tuple[int, list[str]] | BadRecord]) -> Iterator[TextTable]:
         while batch := list(itertools.islice(records, self._chunk_rows)):
             yield from_records(batch, self.layout)
 
-    def _read_plain(self, data: bytes) -> tuple[Piece, bytes, int] | None:
+    def _read_plain(self, data: bytes) -> tuple[TextTable, bytes, int] | None:
         """Read a block as columns: its records, the bytes that are left, the lines read; ``None`` if in any doubt."""
-        assert isinstance(self._text, Text)  # noqa: S101 - only such are read in blocks
+        assert isinstance(self._text, LineBuffer)  # noqa: S101 - only such are read in blocks
         width = len(self._columns)
         codec = self._text.codec
         if not (self.dialect.delimiter + self.dialect.quote).isascii() or (width == 1 and b'""' in data):
@@ -168,7 +170,7 @@ class DelimitedSource:
         is_utf8 = codec == "utf-8" or data.isascii()
         try:
             converted = data if is_utf8 else data.decode(codec).encode()
-            block = plain_block(converted, self.dialect, last=self._text.is_whole)
+            block = csv_block(converted, self.dialect, last=self._text.is_whole)
             if block is None:
                 return None
             if is_utf8:
@@ -177,11 +179,11 @@ class DelimitedSource:
                 return None
         except UnicodeError:
             return None
-        piece = read_block(block, self.dialect, self.layout, self._text.line)
-        if piece is None:
+        table = read_block(block, self.dialect, self.layout, self._text.line)
+        if table is None:
             return None
         rest = converted[len(block.data) :]
-        return piece, rest if is_utf8 else rest.decode().encode(codec), block.line_count
+        return table, rest if is_utf8 else rest.decode().encode(codec), block.line_count
 
     def _holds_rows(self, text: str) -> bool:
         return self.dialect.holds_rows(text, len(self._columns))
@@ -192,13 +194,15 @@ class DelimitedSource:
         """Return the dialect, the line where the table begins, and the lines from there on."""
         above = max(self._shape.skip_rows, (self._shape.header_row or 1) - 1)
         # A byte order mark is none of the text: not one that the codec knows nothing of, nor a second one.
-        unmarked = iter(self._text) if isinstance(self._text, Text) else (line.lstrip("\ufeff") for line in self._text)
+        unmarked = (
+            iter(self._text) if isinstance(self._text, LineBuffer) else (line.lstrip("\ufeff") for line in self._text)
+        )
         head = list(itertools.islice(unmarked, above + _SNIFFED_LINES))
         if not any(line.strip() for line in head):
             raise SourceError("source-empty", f"{self._path.name} is empty", "Export it again; there is no header.")
         lines: Iterator[str] = unmarked
-        if isinstance(self._text, Text):
-            self._text.rewind(head)
+        if isinstance(self._text, LineBuffer):
+            self._text.restart(head)
         else:
             lines = itertools.chain(head, lines)
         separator = separator_line(head[0])
@@ -264,7 +268,7 @@ class DelimitedSource:
         self.close()
 
 
-def _decoded(raw: Bytes, encoding: Encoding) -> io.TextIOWrapper:
+def _decoded(raw: HashingReader, encoding: Encoding) -> io.TextIOWrapper:
     # newline="" keeps line ends as they are, which the reader needs to see inside quoted cells.
     return io.TextIOWrapper(io.BufferedReader(raw, 1 << 20), encoding=encoding.codec, errors=HALVES, newline="")
 

@@ -15,8 +15,8 @@ import pyarrow as pa
 
 from etl.errors import SourceError
 from etl.extract.base import Source
-from etl.extract.files.multi_file import Member, SeveralSource
-from etl.extract.files.scratch import MOST_BYTES, deleted_on_error, no_room, private_path, private_source, too_large
+from etl.extract.files.multi_file import Member, MultiFileSource
+from etl.extract.files.scratch import MOST_BYTES, deleted_on_error, disk_full, make_scratch, scratch_source, too_large
 
 GZIP: Final = b"\x1f\x8b"
 ZIP: Final = b"PK\x03\x04"
@@ -60,12 +60,12 @@ def unpack(path: Path, head: bytes, open_plain: Callable[[Path], Source], *, is_
 
 def spooled(stream: Readable, open_plain: Callable[[Path], Source], *, name: str = INPUT) -> Source:
     """Return the source in a stream that can be read once, such as standard input."""
-    return private_source(name, f"read from {name}", name, lambda target: _spool(stream, target, name), open_plain)
+    return scratch_source(name, f"read from {name}", name, lambda target: _spool(stream, target, name), open_plain)
 
 
 def copied(stream: Readable) -> Path:
-    """Copy a stream into a file of our own, see :func:`etl.extract.files.scratch.private_path`."""
-    target = private_path(INPUT)
+    """Copy a stream into a file of our own, see :func:`etl.extract.files.scratch.make_scratch`."""
+    target = make_scratch(INPUT)
     with deleted_on_error(target):
         _spool(stream, target, INPUT)
     return target
@@ -76,7 +76,7 @@ def _spool(stream: Readable, target: Path, name: str) -> None:
         _copy(stream, target, 0, name)
     except OSError as error:
         broken = SourceError("source-lost", f"{name} broke off", "Nothing was sent; run it again.")
-        raise no_room(error) or broken from None
+        raise disk_full(error) or broken from None
 
 
 def _unzipped(path: Path, open_plain: Callable[[Path], Source]) -> Source:
@@ -100,7 +100,7 @@ def _unzipped(path: Path, open_plain: Callable[[Path], Source]) -> Source:
 
     parts = [Member(member.filename, sizer(member), opener(member)) for member in members]
     try:
-        return SeveralSource(path.name, parts)
+        return MultiFileSource(path.name, parts)
     except SourceError as error:
         if error.code != "columns-differ":
             raise
@@ -143,9 +143,9 @@ def _unpacked(
             NotImplementedError,
             pa.ArrowException,
         ) as error:
-            raise no_room(error) or _broken(path) from None
+            raise disk_full(error) or _broken(path) from None
 
-    return private_source(path.name, note, inner, fill, open_plain)
+    return scratch_source(path.name, note, inner, fill, open_plain)
 
 
 def _copy(stream: Readable, target: Path, packed: int, name: str) -> None:

@@ -21,7 +21,7 @@ from etl.errors import SourceError
 from etl.extract.base import Source
 from etl.extract.cells import text_frame
 from etl.extract.table.shape import HEADER_DOUBTFUL
-from etl.model import Chunk, Part, RaggedRow, SourceInfo
+from etl.model import Chunk, RaggedRow, SourceFile, SourceInfo
 
 _FIRST: Final = 1
 _MOST_NOTES: Final = 10
@@ -39,7 +39,7 @@ class Member:
     release: Callable[[], None] = lambda: None
 
 
-class SeveralSource:
+class MultiFileSource:
     """Files with the same columns, in any order, one after another. Is a :class:`etl.extract.base.Source`.
 
     Each is opened twice: all of them first, so that one that does not fit is told before the first row. No two are
@@ -165,7 +165,7 @@ class SeveralSource:
             ),
             issues=tuple(replace(issue, line=issue.line + offset) for issue in chunk.issues),
             position=position,
-            part=Part(name, offset + within),
+            part=SourceFile(name, offset + within),
         )
 
 

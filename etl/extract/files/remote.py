@@ -15,7 +15,7 @@ from typing import Any, Final
 from urllib.parse import quote, urljoin, urlsplit
 
 from etl.errors import EtlError, SourceError
-from etl.extract.files.scratch import MOST_BYTES, deleted_on_error, no_room, private_path, too_large
+from etl.extract.files.scratch import MOST_BYTES, deleted_on_error, disk_full, make_scratch, too_large
 from etl.extract.url_variables import VARIABLE, names_in, variable
 
 CONNECT_SECONDS: Final = 10
@@ -100,13 +100,13 @@ def listing(template: str, environ: Mapping[str, str]) -> list[tuple[FoundUrl, s
 
 
 def fetch(template: str, environ: Mapping[str, str]) -> Path:
-    """Copy a file into one of our own, see :func:`etl.extract.files.scratch.private_path`. Raise :class:`SourceError`.
+    """Copy a file into one of our own, see :func:`etl.extract.files.scratch.make_scratch`. Raise :class:`SourceError`.
 
     ``${NAME}`` is filled in from ``environ``. Memory is bounded by a block.
     """
     shown = masked(template)
     system, path = _opened(template, environ)
-    target = private_path(file_name(str(path)))
+    target = make_scratch(file_name(str(path)))
     with deleted_on_error(target):
         with _translated(shown, "source-lost"):
             options = next((one for store, one in _ONE_PART.items() if store in system.protocol), {})
@@ -222,7 +222,7 @@ def _translated(shown: str, broken: str) -> Iterator[None]:
     except EtlError:
         raise
     except Exception as error:  # noqa: BLE001 - each store has exceptions of its own
-        raise no_room(error) or _translate(error, shown, broken) from None
+        raise disk_full(error) or _translate(error, shown, broken) from None
 
 
 def _translate(error: Exception, shown: str, broken: str) -> SourceError:

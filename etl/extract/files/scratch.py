@@ -13,17 +13,17 @@ from types import TracebackType
 from typing import Final, Self
 
 from etl.errors import SourceError
-from etl.extract.base import Source, TakesMarksOff
+from etl.extract.base import Source, StripsMarkers
 from etl.model import Chunk, SourceInfo
 
 MOST_BYTES: Final = 50 * 10**9
 
 
-class PrivateFileSource:
+class ScratchSource:
     """A source whose file is a temporary one. Is a :class:`etl.extract.base.Source` under the name people know."""
 
     def __init__(self, source: Source, temporary: Path, name: str, note: str) -> None:
-        """``temporary``: of :func:`private_path`."""
+        """``temporary``: of :func:`make_scratch`."""
         self._source = source
         self._temporary = temporary
         self._name = name
@@ -45,10 +45,10 @@ class PrivateFileSource:
         """Of the bytes that were read."""
         return self._source.sha256
 
-    def keep_marks(self) -> None:
+    def keep_markers(self) -> None:
         """Hand cells on as they stand."""
-        if isinstance(self._source, TakesMarksOff):
-            self._source.keep_marks()
+        if isinstance(self._source, StripsMarkers):
+            self._source.keep_markers()
 
     def chunks(self) -> Iterator[Chunk]:
         """Yield the rows."""
@@ -57,7 +57,7 @@ class PrivateFileSource:
     def close(self) -> None:
         """Close and delete the temporary file."""
         self._source.close()
-        discard(self._temporary)
+        remove_scratch(self._temporary)
 
     def __enter__(self) -> Self:
         return self
@@ -68,26 +68,26 @@ class PrivateFileSource:
         self.close()
 
 
-def private_source(
+def scratch_source(
     name: str, note: str, inner: str, fill: Callable[[Path], None], open_plain: Callable[[Path], Source]
 ) -> Source:
     """Return the source in a file that ``fill`` writes; it is gone when the source is closed, or cannot be opened.
 
     ``name``: as people know the source. ``inner``: what its file would be called; messages name it so.
     """
-    temporary = private_path(inner)
+    temporary = make_scratch(inner)
     with deleted_on_error(temporary):
         fill(temporary)
-        return PrivateFileSource(open_plain(temporary), temporary, name, note)
+        return ScratchSource(open_plain(temporary), temporary, name, note)
 
 
-def private_path(name: str) -> Path:
+def make_scratch(name: str) -> Path:
     """Return a path for a file of that name in a folder of mode 0700: it holds the customers' data in the clear."""
     return Path(tempfile.mkdtemp(prefix="klaviyo-etl-")) / (PurePath(name).name or "source")
 
 
-def discard(path: Path) -> None:
-    """Delete what :func:`private_path` made, and what was written there."""
+def remove_scratch(path: Path) -> None:
+    """Delete what :func:`make_scratch` made, and what was written there."""
     shutil.rmtree(path.parent, ignore_errors=True)
 
 
@@ -97,11 +97,11 @@ def deleted_on_error(path: Path) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        discard(path)
+        remove_scratch(path)
         raise
 
 
-def no_room(error: BaseException) -> SourceError | None:
+def disk_full(error: BaseException) -> SourceError | None:
     """Return the error for a full disk, ``None`` for any other."""
     if not isinstance(error, OSError) or error.errno not in {errno.ENOSPC, errno.EDQUOT}:
         return None

@@ -16,9 +16,9 @@ from etl.errors import SourceError
 from etl.extract.base import Source
 from etl.extract.cells import text_frame, text_of
 from etl.extract.files.digest import digest_of
-from etl.extract.files.scratch import no_room, private_source
+from etl.extract.files.scratch import disk_full, scratch_source
 from etl.extract.json.elements import UTF16, elements, find_table
-from etl.extract.table.sieve import Sieve
+from etl.extract.table.row_filter import RowFilter
 from etl.model import Chunk, Issue, RaggedRow, SourceInfo, Stage
 
 _BLOCK: Final = 1 << 20
@@ -43,9 +43,9 @@ def in_utf8(path: Path, head: bytes, open_plain: Callable[[Path], Source]) -> So
                 "source-damaged", f"{path.name} is damaged JSON: it is no valid UTF-16", "Copy or export it again."
             ) from None
         except OSError as error:
-            raise no_room(error) or error from None
+            raise disk_full(error) or error from None
 
-    return private_source(path.name, "read as UTF-16", path.name, fill, open_plain)
+    return scratch_source(path.name, "read as UTF-16", path.name, fill, open_plain)
 
 
 class JsonSource:
@@ -71,7 +71,7 @@ class JsonSource:
             )
         self.sha256 = digest_of(path)
         size = path.stat().st_size
-        self._sieve = Sieve()
+        self._row_filter = RowFilter()
         self._info = SourceInfo(
             name=path.name,
             kind="jsonlines" if self._table.lines else "json",
@@ -84,8 +84,8 @@ class JsonSource:
     @property
     def info(self) -> SourceInfo:
         """What is known of the file so far; what is no record is said once it was read."""
-        notes = (*self._info.notes, *self._sieve.notes)
-        return replace(self._info, notes=notes, set_aside=dict(self._sieve.counts))
+        notes = (*self._info.notes, *self._row_filter.notes)
+        return replace(self._info, notes=notes, set_aside=dict(self._row_filter.counts))
 
     def chunks(self) -> Iterator[Chunk]:
         """Yield the rows; a line that is no object is ragged. Absent and null are missing cells."""
@@ -111,8 +111,8 @@ class JsonSource:
             if row is None or b"@" in text:
                 continue
             cells = list(row.values())
-            if self._sieve.is_suspect(cells) and (kind := self._sieve.kind_of(line, cells, is_first=False)):
-                yield self._sieve.set_aside(line, kind)
+            if self._row_filter.is_suspect(cells) and (kind := self._row_filter.kind_of(line, cells, is_first=False)):
+                yield self._row_filter.record_skipped(line, kind)
 
     def _rows(self) -> Iterator[tuple[int, dict[str, str | None] | None, bytes]]:
         texts = self._lines() if self._table.lines else elements(self._path, self._table)

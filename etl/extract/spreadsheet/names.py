@@ -10,7 +10,7 @@ from etl.extract.spreadsheet.reader import ReaderError, SheetReader
 _BEGINNING = 64
 
 
-def shown_sheets(path: Path) -> tuple[str, ...]:
+def visible_sheets(path: Path) -> tuple[str, ...]:
     """Return the names of the sheets that are not hidden; none where the file is no workbook that can be read."""
     try:
         with path.open("rb") as file:

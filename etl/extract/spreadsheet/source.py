@@ -13,18 +13,18 @@ from typing import Any, Final, Self
 from etl.errors import SourceError
 from etl.extract.cells import text_frame
 from etl.extract.files.digest import digest_of
-from etl.extract.files.scratch import discard, private_path
+from etl.extract.files.scratch import make_scratch, remove_scratch
 from etl.extract.headers import unique_headers
 from etl.extract.spreadsheet.cells import SHORTENED, kept_whole, sheet_text
 from etl.extract.spreadsheet.extent import check_archive, within_reason
 from etl.extract.spreadsheet.formats.number_format import NumberFormat
-from etl.extract.spreadsheet.formats.quirks import oddities_of
+from etl.extract.spreadsheet.formats.quirks import quirks_of
 from etl.extract.spreadsheet.formats.rewrite import with_known_errors
-from etl.extract.spreadsheet.formats.xlsx import Oddities, Place
+from etl.extract.spreadsheet.formats.xlsx import Place, SheetQuirks
 from etl.extract.spreadsheet.reader import ReaderError, SheetReader
 from etl.extract.spreadsheet.table import find_table
+from etl.extract.table.row_filter import RowFilter
 from etl.extract.table.shape import AS_FOUND, HEADER_DOUBTFUL, HEADER_ROW, TableShape
-from etl.extract.table.sieve import Sieve
 from etl.model import Chunk, Issue, Severity, SourceInfo, Stage
 
 MAGICS: Final = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
@@ -47,17 +47,17 @@ class SpreadsheetSource:
         self._begin = table.begin
         width = len(table.header)
         self._columns, self._issues = unique_headers(table.header, table.begin)
-        self._sieve = Sieve(table.header if table.has_header else (), table.addresses)
+        self._row_filter = RowFilter(table.header if table.has_header else (), table.addresses)
         self._end = table.end
         self._people = 0
-        self._sieve.skipped(table.skipped)
-        oddities = oddities_of(path, name)
+        self._row_filter.skipped(table.skipped)
+        quirks = quirks_of(path, name)
         self._odd = {
             code: {place for place in places if place[0] > self._begin and place[1] <= width}
-            for code, places in (("cell-error", oddities.errors), ("formula-uncalculated", oddities.uncalculated))
+            for code, places in (("cell-error", quirks.errors), ("formula-uncalculated", quirks.uncalculated))
         }
-        notes += _told(oddities, self._begin)
-        notes += self._as_shown(oddities)
+        notes += _describe(quirks, self._begin)
+        notes += self._as_shown(quirks)
         notes += table.notes
         self.sha256 = digest_of(path)
         types = _types(self._rows[self._begin : self._end], width)
@@ -79,7 +79,7 @@ class SpreadsheetSource:
     @property
     def info(self) -> SourceInfo:
         """What is known of the sheet so far; what is no record is said once it was read."""
-        aside = self._sieve
+        aside = self._row_filter
         return replace(self._info, notes=(*self._info.notes, *aside.notes), set_aside=dict(aside.counts))
 
     def chunks(self) -> Iterator[Chunk]:
@@ -105,9 +105,11 @@ class SpreadsheetSource:
             issues = ()
 
     def _is_record(self, number: int, row: list[str | None], aside: list[Issue]) -> bool:
-        kind = self._sieve.kind_of(number, row, is_first=not self._people) if self._sieve.is_suspect(row) else ""
+        kind = (
+            self._row_filter.kind_of(number, row, is_first=not self._people) if self._row_filter.is_suspect(row) else ""
+        )
         if kind:
-            aside.append(self._sieve.set_aside(number, kind))
+            aside.append(self._row_filter.record_skipped(number, kind))
             return False
         self._people += 1
         return True
@@ -119,14 +121,14 @@ class SpreadsheetSource:
                 row[place] = f"{row[place].isoformat()} 00:00:00"
         return row
 
-    def _as_shown(self, oddities: Oddities) -> list[str]:
+    def _as_shown(self, quirks: SheetQuirks) -> list[str]:
         """Make cells what the sheet shows, below the header; return what to say of it."""
         for row, column in self._odd["formula-uncalculated"]:
             _put(self._rows, (row, column), "")  # a 0 that nobody computed
         long = [kept_whole(self._rows[self._begin :], place) for place in range(len(self._columns))]
         shown = [0] * len(self._columns)
         formats: dict[int, set[str]] = {}
-        for (row, column), how in oddities.shown.items():
+        for (row, column), how in quirks.shown.items():
             if row > self._begin and column <= len(shown) and _shown(self._rows, (row, column), how):
                 shown[column - 1] += 1
                 if not isinstance(how, str):
@@ -214,29 +216,29 @@ def _types(rows: Sequence[Sequence[Any]], width: int) -> list[str]:
     return found
 
 
-def _told(oddities: Oddities, header: int) -> list[str]:
+def _describe(quirks: SheetQuirks, header: int) -> list[str]:
     notes = []
-    if oddities.hidden_rows:
-        notes.append(f"{oddities.hidden_rows:,} hidden rows are read like the others")
-    if oddities.hidden_columns:
-        notes.append(f"{oddities.hidden_columns:,} hidden columns are read like the others")
-    if merged := sum(last > header for _, last in oddities.merged):
+    if quirks.hidden_rows:
+        notes.append(f"{quirks.hidden_rows:,} hidden rows are read like the others")
+    if quirks.hidden_columns:
+        notes.append(f"{quirks.hidden_columns:,} hidden columns are read like the others")
+    if merged := sum(last > header for _, last in quirks.merged):
         notes.append(f"{merged:,} merged areas among the rows: only the first cell of each holds its value")
     return notes
 
 
 def _read(path: Path, wanted: str | int | None) -> tuple[str, list[str], list[list[Any]]]:
     """Return the sheet's name, what to say of it, and its rows: blank ones, however many, take no room."""
-    mended = private_path(path.name)
+    mended = make_scratch(path.name)
     try:
         with SheetReader() as reader:
             names, shown, readable = _sheets(reader, path, mended)
             for name in _candidates(names, shown, wanted, path):
                 rows, notes = _rows(reader, path, readable, name)
                 if rows or wanted is not None:
-                    return name, _told_of_sheets(name, names, shown) + notes, rows
+                    return name, _describe_sheets(name, names, shown) + notes, rows
     finally:
-        discard(mended)
+        remove_scratch(mended)
     raise SourceError(
         "source-empty", f"{path.name} has no filled sheet", "Export it again; not even a header is there."
     )
@@ -289,7 +291,7 @@ def _candidates(names: list[str], shown: list[str], wanted: str | int | None, pa
     raise SourceError("sheet-missing", f"{path.name} has no sheet {wanted!r}", f"Sheets there: {known}.")
 
 
-def _told_of_sheets(chosen: str, names: list[str], shown: list[str]) -> list[str]:
+def _describe_sheets(chosen: str, names: list[str], shown: list[str]) -> list[str]:
     others = [name for name in names if name != chosen]
     hidden = [name for name in names if name not in shown]
     notes = [f"read from sheet {chosen!r}; not read: {', '.join(map(repr, others))}"] if others else []
@@ -298,7 +300,7 @@ def _told_of_sheets(chosen: str, names: list[str], shown: list[str]) -> list[str
 
 def _rows(reader: SheetReader, path: Path, readable: Path, name: str) -> tuple[list[list[Any]], list[str]]:
     """Return the rows of a sheet, and what to say of them. Raise :class:`SourceError`."""
-    nearer, known = private_path(path.name), private_path(path.name)
+    nearer, known = make_scratch(path.name), make_scratch(path.name)
     try:
         used = within_reason(path, name, nearer)
         notes = [] if used is path else ["blank cells, and cells far to the right of the table, are left out"]
@@ -318,8 +320,8 @@ def _rows(reader: SheetReader, path: Path, readable: Path, name: str) -> tuple[l
             "Open it in a spreadsheet program, which may repair it, and save it again, as .xlsx or as CSV (UTF-8).",
         ) from None
     finally:
-        discard(nearer)
-        discard(known)
+        remove_scratch(nearer)
+        remove_scratch(known)
 
 
 def _dense(numbered: Iterator[tuple[int, list[Any]]]) -> list[list[Any]]:

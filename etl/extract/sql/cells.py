@@ -19,7 +19,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from etl.extract.cells import dirt_in
+from etl.extract.cells import unprintable_in
 from etl.model import Chunk, Issue, RaggedRow, Stage
 
 Special = Callable[[Any], str]
@@ -49,7 +49,7 @@ def chunk_of(
     if dirty:
         kept: list[int] = []
         for place, cells in enumerate(zip(*texts, strict=True)):
-            code = dirt_in(cells)
+            code = unprintable_in(cells)
             if not code:
                 kept.append(place)
                 continue

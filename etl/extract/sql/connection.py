@@ -121,7 +121,7 @@ def open_engine(url: URL, at: str) -> Engine:
         )
     options: dict[str, Any] = {}
     if backend in {"sqlite", "duckdb"} and url.database not in _IN_MEMORY:
-        _need_file(url, at)
+        _require_file(url, at)
         if backend == "duckdb":
             options["read_only"] = True
         elif not str(url.database).startswith("file:"):
@@ -221,7 +221,7 @@ def _mysql_special(kind: Any, length: Any) -> Special | None:
     return known.get(kind)
 
 
-def _need_file(url: URL, at: str) -> None:
+def _require_file(url: URL, at: str) -> None:
     database = str(url.database)
     if database.startswith(("file:", "md:", "motherduck:")):
         return

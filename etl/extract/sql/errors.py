@@ -18,13 +18,13 @@ from etl.extract.url_variables import hidden
 
 Phase = Literal["connect", "query", "read"]
 
-_AGAIN: Final = "Nothing was sent; run it again."
+_RETRYABLE: Final = "Nothing was sent; run it again."
 
 # code → (message, hint); {at} is the database without user and password
 _SAID: Final[dict[str, tuple[str, str]]] = {
     "source-login": ("{at} refused the login", "Check user, password and database in [source] url."),
     "source-unreachable": ("{at} cannot be reached", "Check host and port in [source] url, the server, the network."),
-    "source-lost": ("The connection to {at} broke while rows were read", f"{_AGAIN} Nothing of it is kept."),
+    "source-lost": ("The connection to {at} broke while rows were read", f"{_RETRYABLE} Nothing of it is kept."),
     "source-busy": ("{at} is in use by another process that locks it", "Wait for it to end, then run it again."),
     "source-timeout": (
         "{at} took longer than it may",

@@ -59,7 +59,7 @@ def read_query(text: str, dialect: str) -> Query:
             out.append(token if kind == "parameter" else token.replace(":", r"\:"))
     if any(kind == "end" for kind, _ in code[:-1]):
         raise SourceError("query-several", "The query holds more than one statement", "Leave one SELECT.")
-    _need_select(code)
+    _require_select(code)
     if not _ordered(_top_words(code)):
         raise SourceError(
             "query-unordered",
@@ -71,7 +71,7 @@ def read_query(text: str, dialect: str) -> Query:
     return Query("".join(out).strip(), tuple(dict.fromkeys(named)))
 
 
-def _need_select(code: list[tuple[str, str]]) -> None:
+def _require_select(code: list[tuple[str, str]]) -> None:
     first = next((token.upper() for kind, token in code if kind == "word"), "")
     if first not in _BEGINNINGS:
         raise _refused(f"it begins with {first}" if first else "it is empty")

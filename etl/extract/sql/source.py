@@ -24,7 +24,7 @@ from etl.extract.sql import connection as engines
 from etl.extract.sql.cells import Special, as_text, chunk_of, mysql_timestamp
 from etl.extract.sql.errors import Phase, translated
 from etl.extract.sql.query import read_query
-from etl.extract.sql.watermark import MarkKeeper, since
+from etl.extract.sql.watermark import WatermarkTracker, lower_bound
 from etl.model import Chunk, SourceInfo, Watermark
 
 SINCE: Final = "since"
@@ -64,9 +64,9 @@ class SqlSource:
             self._columns = tuple(map(column_name, self._result.keys()))
             cursor: Any = self._result.cursor
             self._specials = engines.specials(connection, cursor.description)
-        _need_names(self._columns)
+        _require_names(self._columns)
         self._info = replace(info, columns=self._columns)
-        self._marks = _keeper(rule.watermark, self._columns, self._specials, now)
+        self._marks = _tracker(rule.watermark, self._columns, self._specials, now)
 
     @property
     def info(self) -> SourceInfo:
@@ -93,7 +93,7 @@ class SqlSource:
             if not rows:
                 return
             if self._marks is not None:
-                self._marks.see(rows)
+                self._marks.observe(rows)
             yield chunk_of(rows, self._columns, self._specials, line)
             line += len(rows)
 
@@ -218,7 +218,7 @@ def _values(rule: SourceRule, named: tuple[str, ...], mark: Watermark | None) ->
                 f"Set {SINCE} to a value before the first row, such as {SINCE} = 1970-01-01T00:00:00Z or 0.",
             )
         if mark is not None:
-            values[SINCE] = since(mark, rule.lookback)
+            values[SINCE] = lower_bound(mark, rule.lookback)
         notes = (f"rows since {rule.watermark} {as_text(values[SINCE])}{_why(mark, rule.lookback)}",)
     for name in named:
         if name not in values:
@@ -241,7 +241,7 @@ def _why(mark: Watermark | None, lookback: str | int | None) -> str:
     return f" (the watermark less {lookback})" if lookback is not None else " (the watermark)"
 
 
-def _need_names(columns: tuple[str, ...]) -> None:
+def _require_names(columns: tuple[str, ...]) -> None:
     """Raise :class:`SourceError` for a column that a mapping could not name."""
     seen: set[str] = set()
     for number, name in enumerate(columns, start=1):
@@ -251,9 +251,9 @@ def _need_names(columns: tuple[str, ...]) -> None:
         seen.add(name)
 
 
-def _keeper(
+def _tracker(
     column: str | None, columns: tuple[str, ...], specials: Sequence[Special | None], now: datetime
-) -> MarkKeeper | None:
+) -> WatermarkTracker | None:
     if column is None:
         return None
     if column not in columns:
@@ -263,4 +263,4 @@ def _keeper(
             f"Columns there: {', '.join(itertools.islice(columns, 30))}.",
         )
     position = columns.index(column)
-    return MarkKeeper(column, position, now, zoned=specials[position] is mysql_timestamp)
+    return WatermarkTracker(column, position, now, zoned=specials[position] is mysql_timestamp)

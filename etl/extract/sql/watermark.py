@@ -25,7 +25,7 @@ _ISO: Final = re.compile(
 _AHEAD: Final = timedelta(days=1)
 
 
-class MarkKeeper:
+class WatermarkTracker:
     """Follows the watermark column through a source.
 
     ``now``: a moment more than a day after it is a mistake in the data, and would hide every row until then if it
@@ -42,7 +42,7 @@ class MarkKeeper:
         self._missing = 0
         self._ahead = 0
 
-    def see(self, rows: Sequence[Sequence[Any]]) -> None:
+    def observe(self, rows: Sequence[Sequence[Any]]) -> None:
         """Take note of rows. Raise :class:`SourceError` if the column cannot be a watermark."""
         values = [row[self._position] for row in rows]
         given = [value for value in values if value is not None]
@@ -86,7 +86,7 @@ class MarkKeeper:
         return tuple(notes)
 
 
-def since(mark: Watermark, lookback: str | int | None) -> Moment:
+def lower_bound(mark: Watermark, lookback: str | int | None) -> Moment:
     """Return what ``:since`` stands for: the mark less the look-back. Raise :class:`ConfigError` if they do not fit."""
     value = value_of(mark.kind, mark.value)
     if lookback is None:
@@ -100,7 +100,7 @@ def since(mark: Watermark, lookback: str | int | None) -> Moment:
     return _less(value, lookback if isinstance(lookback, int) else duration(lookback))
 
 
-def held(mark: Watermark, unconfirmed: Iterable[str]) -> Watermark:
+def clamp_to_confirmed(mark: Watermark, unconfirmed: Iterable[str]) -> Watermark:
     """Return the mark, or one just below the lowest of ``unconfirmed`` (cells of the column, as they were staged)."""
     value = value_of(mark.kind, mark.value)
     cells = [value_of(mark.kind, cell) for cell in unconfirmed]
@@ -111,7 +111,7 @@ def held(mark: Watermark, unconfirmed: Iterable[str]) -> Watermark:
     return Watermark(mark.kind, _text(_less(lowest, smallest)))
 
 
-def later(mark: Watermark, other: Watermark | None) -> Watermark:
+def newest(mark: Watermark, other: Watermark | None) -> Watermark:
     """Return the later of two marks; one of another kind is void, the column has changed its type."""
     if other is None or other.kind != mark.kind:
         return mark

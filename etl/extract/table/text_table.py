@@ -20,7 +20,7 @@ Lines = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class TextTable:
     """Consecutive records: ``lines`` and ``columns`` (Arrow, one per header) of rows, and what is none, each told."""
 
     lines: Lines
@@ -48,13 +48,13 @@ def printable(text: str) -> str:
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace") if not text.isascii() else text
 
 
-def regrouped(pieces: Iterator[Piece], records: int) -> Iterator[Piece]:
+def regrouped(tables: Iterator[TextTable], records: int) -> Iterator[TextTable]:
     """Yield pieces of exactly so many records, the last one excepted."""
-    held: list[Piece] = []
+    held: list[TextTable] = []
     count = 0
-    for piece in pieces:
-        held.append(piece)
-        count += piece.records
+    for table in tables:
+        held.append(table)
+        count += table.records
         while count >= records:
             first, rest = _cut(_joined(held), records)
             yield first
@@ -63,36 +63,36 @@ def regrouped(pieces: Iterator[Piece], records: int) -> Iterator[Piece]:
         yield _joined(held)
 
 
-def _joined(pieces: Sequence[Piece]) -> Piece:
-    if len(pieces) == 1:
-        return pieces[0]
-    return Piece(
-        np.concatenate([piece.lines for piece in pieces]),
-        tuple(pa.concat_arrays(columns) for columns in zip(*(piece.columns for piece in pieces), strict=True)),
-        tuple(row for piece in pieces for row in piece.ragged),
-        tuple(issue for piece in pieces for issue in piece.issues),
+def _joined(tables: Sequence[TextTable]) -> TextTable:
+    if len(tables) == 1:
+        return tables[0]
+    return TextTable(
+        np.concatenate([table.lines for table in tables]),
+        tuple(pa.concat_arrays(columns) for columns in zip(*(table.columns for table in tables), strict=True)),
+        tuple(row for table in tables for row in table.ragged),
+        tuple(issue for table in tables for issue in table.issues),
     )
 
 
-def _cut(piece: Piece, records: int) -> tuple[Piece, Piece]:
+def _cut(table: TextTable, records: int) -> tuple[TextTable, TextTable]:
     """Return the first so many records, by line, and the others."""
-    odd = np.array([row.line for row in piece.ragged], dtype=np.int64)
-    everything = np.sort(np.concatenate((piece.lines, odd)))
+    odd = np.array([row.line for row in table.ragged], dtype=np.int64)
+    everything = np.sort(np.concatenate((table.lines, odd)))
     last = everything[records - 1]
-    rows = int(np.searchsorted(piece.lines, last, side="right"))
+    rows = int(np.searchsorted(table.lines, last, side="right"))
     ragged = int(np.searchsorted(odd, last, side="right"))
     return (
-        Piece(
-            piece.lines[:rows],
-            tuple(column.slice(0, rows) for column in piece.columns),
-            piece.ragged[:ragged],
-            tuple(issue for issue in piece.issues if issue.line <= last),
+        TextTable(
+            table.lines[:rows],
+            tuple(column.slice(0, rows) for column in table.columns),
+            table.ragged[:ragged],
+            tuple(issue for issue in table.issues if issue.line <= last),
         ),
-        Piece(
-            piece.lines[rows:],
-            tuple(column.slice(rows) for column in piece.columns),
-            piece.ragged[ragged:],
-            tuple(issue for issue in piece.issues if issue.line > last),
+        TextTable(
+            table.lines[rows:],
+            tuple(column.slice(rows) for column in table.columns),
+            table.ragged[ragged:],
+            tuple(issue for issue in table.issues if issue.line > last),
         ),
     )
 

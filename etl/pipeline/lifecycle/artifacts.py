@@ -12,7 +12,7 @@ from etl import extract
 from etl import report as reports
 from etl.model import Outcome
 from etl.printable import printable_json
-from etl.report import Report, build_report, places_of
+from etl.report import Report, build_report, locator_of
 from etl.state import Run, Store
 from etl.whole_file import whole_file, write_whole
 
@@ -84,7 +84,7 @@ def write_rejects_file(store: Store, run: Run, path: Path, *, warnings: bool = F
         overflow = any(len(row.cells) > width for row in store.rows_to_fix(run.id, TO_FIX))
         found = store.rows_to_fix(run.id, TO_FIX)
     rows = ((row.line, row.cells, row.issues) for row in found)
-    places = places_of(run)
+    places = locator_of(run)
     with whole_file(path) as at:
         if path.suffix.lower() == ".xlsx":
             types = facts.get(extract.SHEET_TYPES, "").split()

@@ -11,7 +11,7 @@ from typing import Any
 
 from etl.config import EventMapping, Mapping, load_mapping, parse_mapping
 from etl.errors import EtlError, ExitCode, StateError
-from etl.extract import Files, Source, is_once
+from etl.extract import Source, SourceFiles, is_single_use
 from etl.klaviyo import Account
 from etl.model import RunStatus, SourceInfo
 from etl.pipeline.context import Context
@@ -98,12 +98,12 @@ def is_alive(process: int | None, host: str | None) -> bool:
 
 
 def parent_of(
-    store: Store, account: Account, info: SourceInfo, files: Files | None, *, kind: str | None = None
+    store: Store, account: Account, info: SourceInfo, files: SourceFiles | None, *, kind: str | None = None
 ) -> str | None:
     """Return the run whose rejects file this source is, if it is one. ``kind``: see a run's options."""
     if REJECTS_FACT not in info.details:
         return None
-    path = Path(files.paths[0]) if files is not None and not is_once(files.paths[0]) else None
+    path = Path(files.paths[0]) if files is not None and not is_single_use(files.paths[0]) else None
     runs = origins(store, info, path, kind=kind)
     return next((run.id for run in runs if run.account in {account.id, None}), None)
 

@@ -17,7 +17,7 @@ import orjson
 
 from etl.config import EventMapping, Mapping, SourceRule, parse_event_mapping, parse_mapping
 from etl.errors import ConfigError, EtlError, StateError, UsageError
-from etl.extract import is_once
+from etl.extract import is_single_use
 from etl.model import SourceInfo
 from etl.pipeline.context import Context
 from etl.pipeline.staging.rejects_source import REJECTS_FACT, open_file
@@ -94,7 +94,7 @@ def mapping_of_rows(
     """
     found: dict[str, Run] = {}
     for path in paths:
-        if is_once(path) or not Path(path).is_file():
+        if is_single_use(path) or not Path(path).is_file():
             return None
         info = _rejects(Path(path))
         if info is None:

@@ -10,7 +10,7 @@ import orjson
 
 from etl.klaviyo import KlaviyoClient
 from etl.load import CONFLICT, Conflict, Fate, LoadOptions, conflict_of, find_owners, settle_merges
-from etl.model import Issue, Outcome, Places, Progress, Record, RowResult, Severity, Stage
+from etl.model import Issue, LineLocator, Outcome, Progress, Record, RowResult, Severity, Stage
 from etl.pipeline.context import Context
 from etl.pipeline.loading.merging import plan_merges
 from etl.state import Store
@@ -53,7 +53,7 @@ def settle_conflicts(
     return sorted(found, key=lambda conflict: conflict.line)
 
 
-def conflict_notes(conflicts: Sequence[Conflict], places: Places) -> Iterator[str]:
+def conflict_notes(conflicts: Sequence[Conflict], places: LineLocator) -> Iterator[str]:
     """Say what becomes of rows in conflict."""
     for fate, words in (
         (Fate.FAIL, "fail: their identifiers belong to different profiles in Klaviyo"),

@@ -22,7 +22,7 @@ from etl.pipeline.loading.prepare import Prepared, check_account, guard, settle_
 from etl.pipeline.removal.mirror import Mirrored, compare_list
 from etl.pipeline.staging import watermarks
 from etl.pipeline.staging.sources import SourceLike, age_of, files_of
-from etl.report import places_of
+from etl.report import locator_of
 from etl.report.plan_model import Plan, PlannedConflict
 from etl.state import Run, Store
 
@@ -160,7 +160,7 @@ def _no_records(run: Run) -> list[str]:
 def _planned(
     run: Run, headers: AbstractMapping[str, str], conflicts: Sequence[Conflict]
 ) -> tuple[PlannedConflict, ...]:
-    places = places_of(run)
+    places = locator_of(run)
     return tuple(
         PlannedConflict(
             places.text(conflict.line),

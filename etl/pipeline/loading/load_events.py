@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from etl.config import EventMapping, load_event_mapping, parse_event_mapping
 from etl.errors import EtlError, StateError
-from etl.extract import Files, Source
+from etl.extract import Source, SourceFiles
 from etl.klaviyo import Account, Feature, KlaviyoClient, check_features
 from etl.load import EventOptions, Metrics, load_events, twin_note, verify_events
 from etl.model import RunStatus
@@ -162,7 +162,7 @@ def _staged(
     context: Context,
     store: Store,
     source: Source,
-    files: Files | None,
+    files: SourceFiles | None,
     mapping: EventMapping,
     *,
     account: Account | None,

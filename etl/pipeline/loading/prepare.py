@@ -25,7 +25,7 @@ from etl.pipeline.loading.conflicts import conflict_notes, settle_conflicts
 from etl.pipeline.loading.guards import Staged, check_guards, unjudged
 from etl.pipeline.removal.mirror import Mirrored
 from etl.pipeline.removal.missing import is_part, previous_run, vanished
-from etl.report import places_of
+from etl.report import locator_of
 from etl.state import Run, Store
 
 SUPPRESSING: Final = ("suppress", "unsuppress")
@@ -165,7 +165,7 @@ def _without_conflicts(
         store.mark_unchanged(
             run_id, options.account, common_lists=options.common_lists, list_ids=dict(options.list_ids)
         )
-    notes = conflict_notes(conflicts, places_of(store.run(run_id)))
+    notes = conflict_notes(conflicts, locator_of(store.run(run_id)))
     return replace(
         prepared,
         notes=(*prepared.notes, *notes),

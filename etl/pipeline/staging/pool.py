@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Final, NamedTuple, Self
 
 from etl.errors import SourceError
-from etl.model import Chunk, Part
+from etl.model import Chunk, SourceFile
 from etl.pipeline.staging import wire
 from etl.pipeline.staging.process import ChunkJudge, Judged
 
@@ -39,7 +39,7 @@ class Progressed(NamedTuple):
 
     records: int
     position: int
-    part: Part | None
+    part: SourceFile | None
 
 
 class Crew:

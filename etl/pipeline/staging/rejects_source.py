@@ -14,7 +14,16 @@ import pandas as pd
 
 from etl.config import SourceRule
 from etl.errors import SourceError
-from etl.extract import PrivateFileSource, Source, TakesMarksOff, deleted_on_error, is_once, local, masked, open_source
+from etl.extract import (
+    ScratchSource,
+    Source,
+    StripsMarkers,
+    deleted_on_error,
+    is_single_use,
+    localise,
+    masked,
+    open_source,
+)
 from etl.model import Chunk, SourceInfo
 from etl.report.rejects import REJECT_COLUMNS, added_columns, is_rejects_header, source_columns, unguard
 from etl.report.rejects_book import SHEETS
@@ -50,7 +59,7 @@ def open_file(
     Raise :class:`SourceError`.
     """
     told = any(getattr(rule, name) != SourceRule.model_fields[name].default for name in _OF_THE_FILE)
-    if told and is_once(path):
+    if told and is_single_use(path):
         return _held(path, rule, environ or {}, expected)
     if (ours := _as_written(path, rule)) is not None:
         return ours
@@ -80,7 +89,7 @@ def open_file(
 
 def _as_written(path: Path | str, rule: SourceRule) -> Source | None:
     """Open a CSV whose header says that it is a rejects file, with the delimiter that its own columns stand between."""
-    if is_once(path):
+    if is_single_use(path):
         return None
     try:
         with Path(path).open("rb") as file:
@@ -121,18 +130,18 @@ def _decoded(head: bytes, original: str | None) -> tuple[str, str | None]:
 
 def _held(path: Path | str, rule: SourceRule, environ: Mapping[str, str], expected: Collection[str]) -> Source:
     """Open what can be read once by a copy of it: it is looked at twice."""
-    held = local(path, environ)
+    held = localise(path, environ)
     with deleted_on_error(held):
         name = masked(path) if str(path) != "-" else "standard input"
-        return PrivateFileSource(open_file(held, rule, expected=expected), held, name, f"read from {name}")
+        return ScratchSource(open_file(held, rule, expected=expected), held, name, f"read from {name}")
 
 
 class RepairedSource:
     """Wraps a source whose header is that of a rejects file. Is a :class:`etl.extract.Source`."""
 
     def __init__(self, source: Source) -> None:
-        if isinstance(source, TakesMarksOff):
-            source.keep_marks()
+        if isinstance(source, StripsMarkers):
+            source.keep_markers()
         self._source = source
         self._added = list(added_columns(source.info.columns))
         # A workbook of ours holds no guards; a CSV of ours that somebody saved as one does.

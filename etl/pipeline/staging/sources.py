@@ -12,28 +12,28 @@ from typing import Any
 from etl.config import Mapping, SourceRule, environment, load_user_settings
 from etl.errors import ConfigError
 from etl.extract import (
-    Files,
     Source,
+    SourceFiles,
     SourceVariables,
-    find_files,
-    is_once,
     is_remote,
+    is_single_use,
     masked,
     names_in,
     open_files,
+    resolve_sources,
     server_of,
     variable,
 )
 from etl.pipeline.context import Context
 from etl.pipeline.staging.rejects_source import open_file
-from etl.report import places_of
+from etl.report import locator_of
 from etl.state import Run
 
 SourceLike = Path | str | Sequence[Path | str]
 """A file, a pattern or a URL, or several of them."""
 
 
-def files_of(source: SourceLike | None, mapping: Mapping, base: Path | None, context: Context) -> Files | None:
+def files_of(source: SourceLike | None, mapping: Mapping, base: Path | None, context: Context) -> SourceFiles | None:
     """Return the files to read; ``None`` stands for the query of the mapping. What lies elsewhere is said first.
 
     ``base``: the folder that the mapping's own paths start from. Raise SourceError, ConfigError.
@@ -53,15 +53,15 @@ def files_of(source: SourceLike | None, mapping: Mapping, base: Path | None, con
         )
     environ = variables_for(mapping.source)
     _say(paths, environ, context)
-    return find_files(paths, environ)
+    return resolve_sources(paths, environ)
 
 
-def given_files(given: Sequence[Path | str], rule: SourceRule, context: Context) -> Files:
+def given_files(given: Sequence[Path | str], rule: SourceRule, context: Context) -> SourceFiles:
     """Return the files that somebody named to the command or the call, with the variables that they named in them."""
     named = names_in(*(one for one in given if isinstance(one, str)))
     environ = variables_for(rule, named)
     _say(given, environ, context)
-    return replace(find_files(given, environ), variables=named)
+    return replace(resolve_sources(given, environ), variables=named)
 
 
 def variables_for(rule: SourceRule, named: Sequence[str] = ()) -> SourceVariables:
@@ -86,7 +86,7 @@ def _taking(address: str, environ: SourceVariables) -> str:
     return f", with what {', '.join(names)} {'holds' if len(names) == 1 else 'hold'} in its address" if names else ""
 
 
-def open_found(files: Files, rule: SourceRule, expected: Collection[str] = ()) -> Source:
+def open_found(files: SourceFiles, rule: SourceRule, expected: Collection[str] = ()) -> Source:
     """Open the files as one source. ``expected``: columns they must have. Raise :class:`etl.errors.SourceError`."""
     environ = variables_for(rule, files.variables)
     if len(files.paths) == 1:
@@ -103,16 +103,16 @@ def open_found(files: Files, rule: SourceRule, expected: Collection[str] = ()) -
 
 def files_again(run: Run, lines: Sequence[int]) -> list[dict[str, Any]]:
     """Return the files of a run as its details keep them, with the number of these lines in each."""
-    places = places_of(run)
+    places = locator_of(run)
     rows = Counter(places.of(line)[0] for line in lines)
     return [{**file, "rows": rows[file["name"]]} for file in run.details.get("files", ())]
 
 
-def age_of(files: Files | None, context: Context) -> float | None:
+def age_of(files: SourceFiles | None, context: Context) -> float | None:
     """Return the seconds since the newest of the files was written, ``None`` where that is not known."""
     written = []
     for path in files.paths if files is not None else ():
-        if is_once(path):
+        if is_single_use(path):
             continue
         with contextlib.suppress(OSError):
             written.append(Path(path).stat().st_mtime)

@@ -12,8 +12,8 @@ from typing import Any
 
 from etl.config import Mapping
 from etl.errors import ConfigError, InterruptedRunError, SourceError
-from etl.extract import Files, Source, SqlSource, open_query, query_key
-from etl.model import Chunk, Clock, Part, Places, Progress, ProgressHook, RunStatus, Watermark
+from etl.extract import Source, SourceFiles, SqlSource, open_query, query_key
+from etl.model import Chunk, Clock, LineLocator, Progress, ProgressHook, RunStatus, SourceFile, Watermark
 from etl.pipeline.staging.consents import heed_opt_outs, merge_consents
 from etl.pipeline.staging.pool import Crew
 from etl.pipeline.staging.process import ChunkJudge, OnceOnly, lean_memory
@@ -24,7 +24,7 @@ from etl.transform import resolve_duplicates
 
 
 def open_mapped(
-    files: Files | None, mapping: Mapping, *, mark: Watermark | None = None, now: datetime | None = None
+    files: SourceFiles | None, mapping: Mapping, *, mark: Watermark | None = None, now: datetime | None = None
 ) -> Source:
     """Open the source the mapping speaks of. Raise SourceError, or ConfigError for columns that are not there.
 
@@ -71,7 +71,7 @@ def stage(
     judge = ChunkJudge(mapping, info.columns, clock.now())
     once, unique = OnceOnly(), Uniqueness(mapping)
     read = 0
-    parts: dict[Part, int] = {}
+    parts: dict[SourceFile, int] = {}
     reading = Reading(source, limit)
     with lean_memory(), Crew(judge, workers) as crew:
         for step, judged in crew.judged(reading.first(), info.size):
@@ -94,7 +94,7 @@ def stage(
                 raise InterruptedRunError("interrupted", "Stopped while reading: nothing was sent", "Run it again.")
             store.stage_opt_outs(run_id, judge.opt_outs(chunk))
             progress(Progress("stage", chunk.position, info.size, info.unit, "looking for opt-outs"))
-    places = Places(parts)
+    places = LineLocator(parts)
     replaced: set[int] = set()
     for candidates in store.duplicate_candidates(run_id):
         newest: dict[int, str] = {}
@@ -117,7 +117,7 @@ def stage(
 
 
 def facts_of(
-    source: Source, mapping: Mapping, parts: AbstractMapping[Part, int], *, read: int, limit: int | None
+    source: Source, mapping: Mapping, parts: AbstractMapping[SourceFile, int], *, read: int, limit: int | None
 ) -> dict[str, Any]:
     """Return what a run's details keep of a source that was read to its end. ``parts``: the rows of each file."""
     info = source.info

@@ -13,7 +13,7 @@ import pandas as pd
 from etl.config import IDENTIFIERS, EventMapping
 from etl.errors import InterruptedRunError
 from etl.extract import Source
-from etl.model import DedupeResolution, Outcome, Part, Progress, RunStatus, Transformed
+from etl.model import DedupeResolution, Outcome, Progress, RunStatus, SourceFile, Transformed
 from etl.pipeline.account.revision import first_year_of
 from etl.pipeline.context import Context
 from etl.pipeline.staging.process import ChunkJudge, sparing_unused
@@ -45,7 +45,7 @@ def stage_events(
     judge = ChunkJudge(mapping.compiled, info.columns, context.clock.now())
     builder = EventBuilder(mapping, context.clock.now(), first_year=first_year_of(context))
     read = 0
-    parts: dict[Part, int] = {}
+    parts: dict[SourceFile, int] = {}
     revenue: dict[str, Decimal] = {}
     refused: dict[str, Decimal] = {}
     refusals = _Refusals(builder, mapping)

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 from etl.config import Mapping
-from etl.extract import Files, Source, query_key
-from etl.extract.sql.watermark import held, later
+from etl.extract import Source, SourceFiles, query_key
+from etl.extract.sql.watermark import clamp_to_confirmed, newest
 from etl.model import RunStatus, Watermark
 from etl.pipeline.context import Context
 from etl.pipeline.staging.stage import open_mapped
@@ -18,7 +18,7 @@ from etl.state import Store
 @contextlib.contextmanager
 def opened(
     context: Context,
-    files: Files | None,
+    files: SourceFiles | None,
     mapping: Mapping,
     account: Callable[[], str | None],
     *,
@@ -57,7 +57,9 @@ def finish(store: Store, run_id: str) -> None:
     if reached is None or run.pilot:
         store.update_run(run_id, status=RunStatus.FINISHED)
         return
-    mark = held(Watermark(reached["kind"], reached["value"]), store.unconfirmed_cells(run_id, reached["column"]))
+    mark = clamp_to_confirmed(
+        Watermark(reached["kind"], reached["value"]), store.unconfirmed_cells(run_id, reached["column"])
+    )
     stored = store.watermark(run.account, reached["source"])
-    mark = later(mark, stored.watermark if stored is not None else None)
+    mark = newest(mark, stored.watermark if stored is not None else None)
     store.finish_run(run_id, reached["source"], mark)

@@ -13,7 +13,7 @@ import pandas as pd
 from etl.config import SourceRule
 from etl.discover import Advice, Ask, ColumnFacts, Probes, Profiler, Question, identifies, recognise
 from etl.errors import ConfigError, InterruptedRunError, SourceError
-from etl.extract import PrivateFileSource, Source, is_once, shown_sheets
+from etl.extract import ScratchSource, Source, is_single_use, visible_sheets
 from etl.model import Progress, SourceInfo
 from etl.pipeline.context import Context
 from etl.pipeline.lifecycle.readings import show_words
@@ -54,7 +54,7 @@ def sheet_of(
     Where several do, somebody is asked, and the first is the safe choice. ``None``: the source is no workbook of
     several sheets, or its sheet is given. Raise ConfigError where no sheet identifies anybody.
     """
-    if len(paths) != 1 or rule.sheet is not None or is_once(paths[0]):
+    if len(paths) != 1 or rule.sheet is not None or is_single_use(paths[0]):
         return None
     names = _sheets(Path(paths[0]), rule)[:_MOST_SHEETS]
     if len(names) < 2:  # noqa: PLR2004 - several
@@ -88,12 +88,12 @@ def sheet_of(
 
 def _sheets(path: Path, rule: SourceRule) -> tuple[str, ...]:
     """Return the sheets of a workbook, also of one that is packed."""
-    names = shown_sheets(path)
+    names = visible_sheets(path)
     if names or not _PACKED.search(path.name.lower()):
         return names
     try:
         with open_file(path, rule) as opened:
-            return shown_sheets(opened.path) if isinstance(opened, PrivateFileSource) else ()
+            return visible_sheets(opened.path) if isinstance(opened, ScratchSource) else ()
     except SourceError:
         return ()  # said where it is opened in earnest
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from etl.config import Mapping, SourceRule, parse_mapping
 from etl.errors import ConfigError
-from etl.extract import Files
+from etl.extract import SourceFiles
 from etl.model import RunStatus, Wish
 from etl.pipeline.context import Context
 from etl.pipeline.lifecycle.create import begin, clear_the_way, stage_source
@@ -57,7 +57,7 @@ def suppress(
             return load_run(context, store, client, run_id, force=True)
 
 
-def _mapping(files: Files, column: str | None) -> Mapping:
+def _mapping(files: SourceFiles, column: str | None) -> Mapping:
     opened = open_found(files, SourceRule())
     try:
         headers = opened.info.columns

@@ -14,15 +14,15 @@ from hypothesis import strategies as st
 
 from etl.extract import open_source
 from etl.extract.delimited import buffer as texts_module
-from etl.extract.delimited.columns import plain_block
+from etl.extract.delimited.columns import csv_block
 from etl.extract.delimited.dialect import Dialect
 from etl.extract.delimited.fit import from_records
-from etl.extract.delimited.nulls import Nulls
+from etl.extract.delimited.null_values import NullValues
 from etl.extract.delimited.source import DelimitedSource
 from etl.extract.delimited.strict import BadRecord, read_records
 from etl.extract.table.layout import layout_of
+from etl.extract.table.row_filter import RowFilter
 from etl.extract.table.shape import TableShape
-from etl.extract.table.sieve import Sieve
 from etl.extract.table.text_table import printable
 from etl.model import Issue, RaggedRow
 
@@ -64,7 +64,7 @@ def one_by_one(data: bytes, codec: str, dialect: Dialect) -> Found:
     assert not isinstance(header, BadRecord)
     rest = list(records)
     layout, _ = layout_of(header[1], [record[1] for record in rest if not isinstance(record, BadRecord)])
-    piece = Sieve().sifted(Nulls(None).emptied(from_records(rest, layout)))
+    piece = RowFilter().without_blank_rows(NullValues(None).replace_nulls(from_records(rest, layout)))
     names = [f"c{place}" for place in range(len(header[1]))]
     return list(piece.frame(names).itertuples(name=None)), list(piece.ragged), set(piece.issues)
 
@@ -175,11 +175,11 @@ def test_a_plain_file_never_sees_the_slow_reader(path: Path, monkeypatch: pytest
     "data", ['a,5" x\n', '"a"b,c\n', 'a,"b\n', "a,b\rc,d\n", "a,\0\n", "\ufeffa,b\n", "a,b\r", "no end"]
 )
 def test_what_is_in_doubt_is_no_plain_block(data: str) -> None:
-    assert plain_block(data.encode(), Dialect(), last=data != "no end") is None
+    assert csv_block(data.encode(), Dialect(), last=data != "no end") is None
 
 
 @pytest.mark.parametrize("data", ["a,b", "a,b\r\n", '"a\nb",c\n', '"",""\n', '"""",b\n', "\n\r\n\na\n"])
 def test_what_is_not_in_doubt(data: str) -> None:
-    block = plain_block(data.encode(), Dialect(), last=True)
+    block = csv_block(data.encode(), Dialect(), last=True)
     assert block is not None
     assert len(block.lines) == 1

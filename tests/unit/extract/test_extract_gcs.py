@@ -16,7 +16,7 @@ import orjson
 import pytest
 
 from etl.errors import SourceError
-from etl.extract import find_files, open_files, open_source
+from etl.extract import open_files, open_source, resolve_sources
 from tests.support.object_store import EXPORTS, StoreHandler, serving, split
 
 if importlib.util.find_spec("gcsfs") is None:
@@ -89,7 +89,7 @@ def test_an_object_is_read(asked: list[str]) -> None:
 
 
 def test_a_pattern_is_listed_in_natural_order() -> None:
-    files = find_files(["gs://crm/exports/day-*.csv"], {})
+    files = resolve_sources(["gs://crm/exports/day-*.csv"], {})
     assert files.paths == tuple(f"gs://crm/exports/day-{number}.csv" for number in (2, 9, 10))
     with open_files(files.name, files.paths, files.names, open_source, {}) as source:
         assert [chunk.part.name for chunk in source.chunks() if chunk.part] == ["day-2.csv", "day-9.csv", "day-10.csv"]

@@ -21,9 +21,9 @@ import pytest
 from etl import pipeline
 from etl.config import parse_mapping
 from etl.errors import ConfigError, EtlError, SourceError
-from etl.extract import find_files, masked, open_files, open_source
+from etl.extract import masked, open_files, open_source, resolve_sources
 from etl.extract.files import remote, scratch
-from etl.model import Places
+from etl.model import LineLocator
 from tests.support.http_files import LOGIN, WebFiles, web_files
 from tests.support.importer import Desk
 
@@ -135,7 +135,7 @@ def test_memory_does_not_hold_the_file(server: WebFiles) -> None:
         tracemalloc.stop()
     assert path.stat().st_size == size > 20_000_000
     assert path.parent.stat().st_mode & 0o077 == 0
-    scratch.discard(path)
+    scratch.remove_scratch(path)
     assert peak < size / 2
 
 
@@ -143,11 +143,11 @@ def test_a_pattern_in_a_store_is_several_files(store: fsspec.AbstractFileSystem)
     for number in (10, 9):
         store.pipe(f"/exports/day-{number}.csv", f"Id,Email,Name\nc{number},a{number}@mapleshop.com,\n".encode())
     store.pipe("/exports/readme.txt", b"no table")
-    files = find_files(["memory://exports/day-*.csv"], {})
+    files = resolve_sources(["memory://exports/day-*.csv"], {})
     assert files.names == ("day-9.csv", "day-10.csv")
     with open_files(files.name, files.paths, files.names, open_source, {}) as source:
         chunks = list(source.chunks())
-        places = Places({chunk.part for chunk in chunks if chunk.part})
+        places = LineLocator({chunk.part for chunk in chunks if chunk.part})
         assert [places.text(line) for chunk in chunks for line in chunk.frame.index] == ["day-9.csv:2", "day-10.csv:2"]
         assert chunks[-1].position == source.info.size > 0
 
@@ -155,7 +155,7 @@ def test_a_pattern_in_a_store_is_several_files(store: fsspec.AbstractFileSystem)
 def test_each_of_several_is_fetched_once(server: WebFiles, tmp_path: Path) -> None:
     (tmp_path / "here.csv").write_text(PLAIN, encoding="utf-8")
     server.asked.clear()
-    files = find_files([server.url("/people.csv"), tmp_path / "here.csv", server.url("/people.csv.gz")], {})
+    files = resolve_sources([server.url("/people.csv"), tmp_path / "here.csv", server.url("/people.csv.gz")], {})
     with open_files(files.name, files.paths, files.names, open_source, {}) as source:
         assert sum(chunk.records for chunk in source.chunks()) == 6
     assert server.asked == ["/people.csv", "/people.csv.gz"]
@@ -206,7 +206,7 @@ def test_what_is_no_file_in_a_store_is_said(url: str, store: fsspec.AbstractFile
 def test_a_pattern_without_files_is_an_error(pattern: str, store: fsspec.AbstractFileSystem) -> None:
     store.pipe("/exports/a.csv", PLAIN.encode())
     with pytest.raises(SourceError, match="No file matches memory://"):
-        find_files([pattern], {})
+        resolve_sources([pattern], {})
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from xml.sax.saxutils import escape
 import pytest
 
 from etl.errors import SourceError
-from etl.extract import find_files, open_files, open_source
+from etl.extract import open_files, open_source, resolve_sources
 from tests.support.object_store import EXPORTS, PLAIN, StoreHandler, serving, split
 
 if importlib.util.find_spec("s3fs") is None:
@@ -87,7 +87,7 @@ def test_an_object_is_read() -> None:
 
 
 def test_a_pattern_is_listed_in_natural_order() -> None:
-    files = find_files(["s3://crm/exports/day-*.csv"], {})
+    files = resolve_sources(["s3://crm/exports/day-*.csv"], {})
     assert files.paths == tuple(f"s3://crm/exports/day-{number}.csv" for number in (2, 9, 10))
     with open_files(files.name, files.paths, files.names, open_source, {}) as source:
         assert [chunk.part.name for chunk in source.chunks() if chunk.part] == ["day-2.csv", "day-9.csv", "day-10.csv"]

@@ -21,8 +21,8 @@ from etl import pipeline
 from etl.cli import _main
 from etl.cli.session import Common, mapping_of
 from etl.errors import ConfigError, SourceError, UsageError
-from etl.extract import Source, find_files, open_files, open_source
-from etl.model import Chunk, Part, Places, Progress
+from etl.extract import Source, open_files, open_source, resolve_sources
+from etl.model import Chunk, LineLocator, Progress, SourceFile
 from etl.report import render_html, render_json, render_text
 from tests.support.importer import Desk
 
@@ -44,7 +44,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
 
 
 def together(*paths: Path | str, chunk_rows: int = 2) -> Source:
-    files = find_files(paths, {})
+    files = resolve_sources(paths, {})
     return open_files(files.name, files.paths, files.names, lambda path: open_source(path, chunk_rows=chunk_rows), {})
 
 
@@ -52,7 +52,7 @@ def read(source: Source) -> tuple[dict[str, tuple[Any, ...]], list[Chunk]]:
     """Return place → cells, and the chunks."""
     with source:
         chunks = list(source.chunks())
-    places = Places({chunk.part for chunk in chunks if chunk.part is not None})
+    places = LineLocator({chunk.part for chunk in chunks if chunk.part is not None})
     rows = {places.text(row[0]): row[1:] for chunk in chunks for row in chunk.frame.itertuples(name=None)}
     return rows, chunks
 
@@ -68,7 +68,7 @@ def write(folder: Path, **texts: str | bytes) -> None:
 def test_a_pattern_gives_its_files_in_natural_order(tmp_path: Path) -> None:
     write(tmp_path, a_10__csv="x", a_9__csv="x", a_2__csv="x", b_1__txt="x")
     (tmp_path / "a_folder.csv").mkdir()
-    files = find_files([str(tmp_path / "a_*.csv")], {})
+    files = resolve_sources([str(tmp_path / "a_*.csv")], {})
     assert files.names == ("a_2.csv", "a_9.csv", "a_10.csv")
     assert files.name == str(tmp_path / "a_*.csv")
 
@@ -76,34 +76,34 @@ def test_a_pattern_gives_its_files_in_natural_order(tmp_path: Path) -> None:
 def test_files_come_as_given_and_each_once(tmp_path: Path) -> None:
     write(tmp_path, a__csv="x", b__csv="x")
     a, b = tmp_path / "a.csv", tmp_path / "b.csv"
-    files = find_files([b, str(tmp_path / "*.csv")], {})
+    files = resolve_sources([b, str(tmp_path / "*.csv")], {})
     assert files.paths == (b, a)
     assert files.name == f"{b}, {tmp_path / '*.csv'}"
-    assert find_files([f"{n}.csv" for n in range(9)], {}).name == "0.csv, 1.csv, 2.csv and 6 more"
+    assert resolve_sources([f"{n}.csv" for n in range(9)], {}).name == "0.csv, 1.csv, 2.csv and 6 more"
 
 
 def test_files_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:
     for folder in ("may", "june"):
         (tmp_path / folder).mkdir()
         write(tmp_path / folder, people__csv="x")
-    files = find_files([str(tmp_path / "**" / "people.csv")], {})
+    files = resolve_sources([str(tmp_path / "**" / "people.csv")], {})
     assert files.names == (str(tmp_path / "june" / "people.csv"), str(tmp_path / "may" / "people.csv"))
 
 
 def test_a_name_that_exists_is_no_pattern(tmp_path: Path) -> None:
     write(tmp_path, **{"people[1]__csv": "x", "people1__csv": "x"})
-    assert find_files([str(tmp_path / "people[1].csv")], {}).names == ("people[1].csv",)
+    assert resolve_sources([str(tmp_path / "people[1].csv")], {}).names == ("people[1].csv",)
 
 
 def test_a_pattern_without_files_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"No file matches .*exports/\*\.csv") as refused:
-        find_files([str(tmp_path / "exports/*.csv")], {})
+        resolve_sources([str(tmp_path / "exports/*.csv")], {})
     assert refused.value.code == "source-not-found"
 
 
 def test_standard_input_is_not_one_of_several(tmp_path: Path) -> None:
     with pytest.raises(UsageError):
-        find_files(["-", tmp_path / "a.csv"], {})
+        resolve_sources(["-", tmp_path / "a.csv"], {})
 
 
 # --- one table --------------------------------------------------------------------------------------------------------
@@ -224,11 +224,11 @@ def test_notes_say_which_files_they_are_about(tmp_path: Path) -> None:
 
 
 def test_places() -> None:
-    places = Places([Part("b.csv", 20), Part("a.csv", 1)])
+    places = LineLocator([SourceFile("b.csv", 20), SourceFile("a.csv", 1)])
     assert [places.text(number) for number in (0, 1, 2, 19, 20, 21)] == [
         "0", "a.csv", "a.csv:1", "a.csv:18", "b.csv", "b.csv:1",
     ]  # fmt: skip
-    assert Places(()).text(7) == "7"
+    assert LineLocator(()).text(7) == "7"
 
 
 # --- the whole way ----------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from etl.errors import ConfigError, SourceError
 from etl.extract.sql.cells import as_text
-from etl.extract.sql.watermark import MarkKeeper, held, later, since, value_of
+from etl.extract.sql.watermark import WatermarkTracker, clamp_to_confirmed, lower_bound, newest, value_of
 from etl.model import Watermark
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -24,10 +24,10 @@ def naive(*parts: int) -> datetime:
     return datetime(*parts)  # type: ignore[arg-type]  # noqa: DTZ001
 
 
-def keeper(*values: Any, zoned: bool = False) -> MarkKeeper:
-    kept = MarkKeeper("at", 0, NOW, zoned=zoned)
+def keeper(*values: Any, zoned: bool = False) -> WatermarkTracker:
+    kept = WatermarkTracker("at", 0, NOW, zoned=zoned)
     for value in values:
-        kept.see([(value,)])
+        kept.observe([(value,)])
     return kept
 
 
@@ -94,8 +94,8 @@ def test_a_value_in_the_future_is_said_and_not_followed(ahead: Any, sane: Any) -
     ],
 )
 def test_since_lies_a_look_back_before_the_mark(mark: Watermark, lookback: Any, expected: Any) -> None:
-    assert since(mark, lookback) == expected
-    assert type(since(mark, lookback)) is type(expected)
+    assert lower_bound(mark, lookback) == expected
+    assert type(lower_bound(mark, lookback)) is type(expected)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_since_lies_a_look_back_before_the_mark(mark: Watermark, lookback: Any, 
 )
 def test_a_look_back_in_the_wrong_unit_is_refused(mark: Watermark, lookback: Any) -> None:
     with pytest.raises(ConfigError) as caught:
-        since(mark, lookback)
+        lower_bound(mark, lookback)
     assert caught.value.code == "lookback-unit"
 
 
@@ -124,18 +124,18 @@ def test_a_held_mark_leaves_every_unconfirmed_row_to_be_read_and_goes_no_further
     mark = keeper(*values).mark
     assert mark is not None
     unconfirmed = data.draw(st.lists(st.sampled_from(values)))
-    found = held(mark, [as_text(value) for value in unconfirmed])
+    found = clamp_to_confirmed(mark, [as_text(value) for value in unconfirmed])
     value: Any = value_of(found.kind, found.value)
     assert all(cell > value for cell in unconfirmed)
     if unconfirmed:
         assert [cell for cell in values if cell < min(unconfirmed)] == [cell for cell in values if cell <= value]
     else:
         assert found == mark
-    assert later(found, mark) == mark
-    assert later(mark, found) == mark
+    assert newest(found, mark) == mark
+    assert newest(mark, found) == mark
 
 
 def test_a_mark_of_another_kind_is_void() -> None:
     new = Watermark("integer", "5")
-    assert later(new, Watermark("date", "2026-01-01")) == new
-    assert later(new, None) == new
+    assert newest(new, Watermark("date", "2026-01-01")) == new
+    assert newest(new, None) == new

@@ -163,7 +163,7 @@ def unreadable(world: World) -> list[str]:
 def disk_breaks(world: World) -> list[str]:
     """Let reading fail behind the first blocks, as a network drive that goes away does."""
     arguments = world.write("drive.csv", MANY * 4)
-    real = buffer.Bytes.readinto
+    real = buffer.HashingReader.readinto
 
     def failing(self: Any, buffer: Any) -> int:
         if self.position > 1_000_000:
@@ -171,7 +171,7 @@ def disk_breaks(world: World) -> list[str]:
         return real(self, buffer)
 
     world.patch.setattr(buffer, "BLOCK", 1 << 18)
-    world.patch.setattr(buffer.Bytes, "readinto", failing)
+    world.patch.setattr(buffer.HashingReader, "readinto", failing)
     return arguments
 
 

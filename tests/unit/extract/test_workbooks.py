@@ -23,7 +23,7 @@ from odf.text import P
 from etl import pipeline
 from etl.errors import ExitCode, SourceError
 from etl.extract import open_source
-from etl.extract.spreadsheet.formats.quirks import oddities_of
+from etl.extract.spreadsheet.formats.quirks import quirks_of
 from etl.extract.spreadsheet.formats.xlsx import pieces
 from etl.report.rejects_book import _typed
 from tests.support.importer import Desk
@@ -191,7 +191,7 @@ def test_what_is_odd_is_looked_for_without_harm(tmp_path: Path) -> None:
         with zipfile.ZipFile(tmp_path / name, "w") as archive:
             for member, data in members.items():
                 archive.writestr(member, data)
-        assert oddities_of(tmp_path / name, "S") == oddities_of(tmp_path / "absent.xlsx", "S")
+        assert quirks_of(tmp_path / name, "S") == quirks_of(tmp_path / "absent.xlsx", "S")
 
 
 @given(st.lists(st.sampled_from([b"<row>", b"</row>", b"<c/>", b"x"]), max_size=30))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import IO, Final
 
 from etl.extract.spreadsheet.formats.number_format import is_identifier
-from etl.extract.spreadsheet.formats.xlsx import Oddities, Place, pieces
+from etl.extract.spreadsheet.formats.xlsx import Place, SheetQuirks, pieces
 
 CONTENT: Final = "content.xml"
 _MOST: Final = 100_000
@@ -52,11 +52,11 @@ class _Cell:
                 yield line, place
 
 
-def looked_through(archive: zipfile.ZipFile, sheet: str) -> Oddities:
+def scan_sheet(archive: zipfile.ZipFile, sheet: str) -> SheetQuirks:
     """Look through a sheet of an open document. Raise what damaged archives raise."""
     with archive.open(CONTENT) as part:
         if not any(_CALLS_FOR_A_LOOK.search(piece) for piece in pieces(part)):
-            return Oddities()
+            return SheetQuirks()
     errors: list[Place] = []
     uncalculated: list[Place] = []
     shown: dict[Place, str] = {}
@@ -68,7 +68,7 @@ def looked_through(archive: zipfile.ZipFile, sheet: str) -> Oddities:
                 uncalculated += cell.places()
             elif (text := _shown(cell)) is not None:
                 shown.update(dict.fromkeys(cell.places(), text))
-    return Oddities(errors=tuple(errors[:_MOST]), uncalculated=tuple(uncalculated[:_MOST]), shown=shown)
+    return SheetQuirks(errors=tuple(errors[:_MOST]), uncalculated=tuple(uncalculated[:_MOST]), shown=shown)
 
 
 def _shown(cell: _Cell) -> str | None:

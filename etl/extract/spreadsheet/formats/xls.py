@@ -10,7 +10,7 @@ from typing import Final
 from etl.extract.spreadsheet.formats.compound_file import Stream, stream_of
 from etl.extract.spreadsheet.formats.number_format import NumberFormat, identifier_format
 from etl.extract.spreadsheet.formats.xlsb import KNOWN_ERRORS, NOT_AVAILABLE
-from etl.extract.spreadsheet.formats.xlsx import Oddities, Place
+from etl.extract.spreadsheet.formats.xlsx import Place, SheetQuirks
 
 MAGIC: Final = b"\xd0\xcf\x11\xe0"
 _STREAMS: Final = ("Workbook", "Book")
@@ -36,11 +36,11 @@ _HEAD: Final = 6
 """Bytes of row, column and style."""
 
 
-def looked_through(path: Path, sheet: str) -> Oddities:
+def scan_sheet(path: Path, sheet: str) -> SheetQuirks:
     """Look through a sheet. Raise what damaged files raise."""
     stream = _stream(path)
     if stream is None:
-        return Oddities()
+        return SheetQuirks()
     data = stream.data
     start, styles = _globals(data, sheet)
     errors: list[Place] = []
@@ -59,7 +59,7 @@ def looked_through(path: Path, sheet: str) -> Oddities:
                 (style,) = struct.unpack_from("<H", data, at + 4 + place * _HEAD)
                 if style in styles:
                     shown[row + 1, column + place + 1] = styles[style]
-    return Oddities(errors=tuple(errors), shown=shown)
+    return SheetQuirks(errors=tuple(errors), shown=shown)
 
 
 def with_known_error_bytes(path: Path, copy: Path) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from etl.extract.spreadsheet.formats.number_format import NumberFormat, identifier_format
-from etl.extract.spreadsheet.formats.xlsx import Oddities, Place, part_by_relation
+from etl.extract.spreadsheet.formats.xlsx import Place, SheetQuirks, part_by_relation
 
 WORKBOOK: Final = "xl/workbook.bin"
 _STYLES: Final = "xl/styles.bin"
@@ -32,11 +32,11 @@ _ERROR_BYTE: Final = 8
 """Where the error stands in the record of its cell, behind column and style."""
 
 
-def looked_through(archive: zipfile.ZipFile, sheet: str) -> Oddities:
+def scan_sheet(archive: zipfile.ZipFile, sheet: str) -> SheetQuirks:
     """Look through a sheet of a binary workbook. Raise what damaged archives raise."""
     place = part_of(archive, sheet)
     if place not in archive.namelist():
-        return Oddities()
+        return SheetQuirks()
     styles = _identifier_styles(archive)
     errors: list[Place] = []
     shown: dict[Place, NumberFormat | str] = {}
@@ -51,7 +51,7 @@ def looked_through(archive: zipfile.ZipFile, sheet: str) -> Oddities:
             style = int.from_bytes(data[start + 4 : start + 7], "little")
             if style in styles:
                 shown[row, int.from_bytes(data[start : start + 4], "little") + 1] = styles[style]
-    return Oddities(errors=tuple(errors), shown=shown)
+    return SheetQuirks(errors=tuple(errors), shown=shown)
 
 
 def part_of(archive: zipfile.ZipFile, sheet: str) -> str:

@@ -50,7 +50,7 @@ Place = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Oddities:
+class SheetQuirks:
     """``errors``: cells such as ``#N/A``. ``uncalculated``: formulas without a value, or whose value nobody computed.
 
     ``shown``: how cells show their number, where that is more than the number: the format, or the text itself.
@@ -65,25 +65,25 @@ class Oddities:
     merged: tuple[tuple[int, int], ...] = ()
 
 
-def looked_through(archive: zipfile.ZipFile, sheet: str) -> Oddities:
+def scan_sheet(archive: zipfile.ZipFile, sheet: str) -> SheetQuirks:
     """Look through a sheet of a workbook (.xlsx). Raise what damaged archives raise."""
     place = part_of(archive, sheet)
     if place not in archive.namelist():
-        return Oddities()
+        return SheetQuirks()
     styles = identifier_styles(archive, _styles_of(archive))
     is_computed_later = _COMPUTED_LATER.search(_index(archive, "xl/workbook.xml")) is not None
     with archive.open(place) as part:
         found, is_doubtful = _searched(part, is_computed_later=is_computed_later)
     if styles or is_doubtful:
         with archive.open(place) as part:
-            walk = _Walk(styles)
-            walk.through(part)
+            walk = _SheetScanner(styles)
+            walk.scan(part)
         bare = walk.uncalculated(is_computed_later=is_computed_later)
         found = replace(found, shown=walk.shown, uncalculated=bare)
     return found
 
 
-class _Walk:
+class _SheetScanner:
     """Goes through a sheet cell by cell: which are shown as identifiers, and which formulas have no value."""
 
     def __init__(self, styles: Mapping[int, NumberFormat]) -> None:
@@ -94,7 +94,7 @@ class _Walk:
         self._formulas = self._row = self._column = 0
         self._is_open = self._may_be_empty = False
 
-    def through(self, part: IO[bytes]) -> None:
+    def scan(self, part: IO[bytes]) -> None:
         """Take all tags in order."""
         steps = {b"row": self._begin_row, b"c": self._begin_cell, b"f": self._formula, b"v": self._value}
         for tag in itertools.chain.from_iterable(map(_PART.finditer, pieces(part))):
@@ -142,7 +142,7 @@ class _Walk:
                 self._zero.append((self._row, self._column))
 
 
-def _searched(part: IO[bytes], *, is_computed_later: bool) -> tuple[Oddities, bool]:
+def _searched(part: IO[bytes], *, is_computed_later: bool) -> tuple[SheetQuirks, bool]:
     """Return what is found at first sight, and whether some formula may have no value."""
     errors: list[Place] = []
     merged: list[tuple[int, int]] = []
@@ -155,7 +155,7 @@ def _searched(part: IO[bytes], *, is_computed_later: bool) -> tuple[Oddities, bo
         merged += [(int(first), int(last)) for first, last in _MERGED.findall(piece)]
         if len(errors) < _MOST_ERRORS:
             errors += [(int(row), number_of(letters)) for letters, row in _ERROR.findall(piece)]
-    found = Oddities(
+    found = SheetQuirks(
         errors=tuple(errors[:_MOST_ERRORS]),
         hidden_rows=hidden_rows,
         hidden_columns=hidden_columns,

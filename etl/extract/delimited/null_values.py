@@ -10,12 +10,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from etl.extract.delimited.dialect import NULL
-from etl.extract.table.text_table import TEXT, Piece
+from etl.extract.table.text_table import TEXT, TextTable
 
 _SHOWN: Final = 6
 
 
-class Nulls:
+class NullValues:
     """Empties such cells, and keeps count."""
 
     def __init__(self, given: Sequence[str] | None) -> None:
@@ -37,12 +37,12 @@ class Nulls:
         cells = "1 cell that holds" if self._count == 1 else f"{self._count:,} cells that hold"
         return (f"{cells} {named}: read as empty ({how})",)
 
-    def emptied(self, piece: Piece) -> Piece:
+    def replace_nulls(self, table: TextTable) -> TextTable:
         """Return a piece in which they are empty."""
-        columns = tuple(map(self._emptied, piece.columns))
-        return replace(piece, columns=columns)
+        columns = tuple(map(self._replace_nulls, table.columns))
+        return replace(table, columns=columns)
 
-    def _emptied(self, column: Any) -> Any:
+    def _replace_nulls(self, column: Any) -> Any:
         cells = pc.utf8_trim_whitespace(column) if self._trims else column
         found = pc.equal(cells, self._values[0]) if len(self._values) == 1 else pc.is_in(cells, self._values)
         count = int(pc.sum(found).as_py() or 0)

@@ -14,7 +14,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from etl.extract.table.text_table import TEXT, Piece
+from etl.extract.table.text_table import TEXT, TextTable
 
 _APOSTROPHE: Final = "'"
 _FORMULA: Final = r'^="((?:[^"]|"")*)"\s*$'
@@ -34,7 +34,7 @@ _NAMES: Final = re.compile(
 )
 
 
-class Marks:
+class TextMarkers:
     """The verdict on each column, by its first filled cells; what is not certain is counted, and said."""
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -45,7 +45,7 @@ class Marks:
         self._marked: dict[int, str] = {}
         self._formulas: list[str] = []
         self._doubtful: Counter[int] = Counter()
-        self._counted: Piece | None = None
+        self._counted: TextTable | None = None
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -69,9 +69,9 @@ class Marks:
         """Take nothing off from now on."""
         self._is_off = True
 
-    def look(self, piece: Piece) -> None:
+    def look(self, table: TextTable) -> None:
         """Judge the columns that have filled cells for the first time; count what is doubtful."""
-        for place, column in enumerate(piece.columns):
+        for place, column in enumerate(table.columns):
             is_marked = pc.any(pc.starts_with(column, _APOSTROPHE)).as_py()
             if place in self._open and pc.any(pc.not_equal(pc.utf8_trim_whitespace(column), "")).as_py():
                 self._open.discard(place)
@@ -83,20 +83,20 @@ class Marks:
                 cells = filter(_may_be_marked, _filled(column))
                 if count := sum(_PROTECTED.match(cell) is not None for cell in cells):
                     self._doubtful[place] += count
-        self._counted = piece
+        self._counted = table
 
-    def taken_off(self, piece: Piece) -> Piece:
+    def stripped(self, table: TextTable) -> TextTable:
         """Return the piece without marks."""
         if self._is_off:
-            return piece
-        if piece is not self._counted:
-            self.look(piece)
+            return table
+        if table is not self._counted:
+            self.look(table)
         self._counted = None
         columns = tuple(
-            _unformulated(_without_apostrophe(column) if place in self._marked else column)
-            for place, column in enumerate(piece.columns)
+            _unwrap_formulas(_without_apostrophe(column) if place in self._marked else column)
+            for place, column in enumerate(table.columns)
         )
-        return Piece(piece.lines, columns, piece.ragged, piece.issues)
+        return TextTable(table.lines, columns, table.ragged, table.issues)
 
     def _judge(self, place: int, column: Any) -> None:
         name, filled = self._names[place], _filled(column)
@@ -111,12 +111,12 @@ class Marks:
             self._marked[place] = f"{name!r} ({len(cells):,} of {len(filled):,} cells)"
 
 
-def find_marks(names: Sequence[str], first: Piece | None) -> Marks:
+def detect_markers(names: Sequence[str], first: TextTable | None) -> TextMarkers:
     """Judge the columns by the first rows of the file; those that are empty there, later."""
-    marks = Marks(names)
+    text_markers = TextMarkers(names)
     if first is not None:
-        marks.look(first)
-    return marks
+        text_markers.look(first)
+    return text_markers
 
 
 def _may_be_marked(cell: str) -> bool:
@@ -134,7 +134,7 @@ def _without_apostrophe(column: Any) -> Any:
     return pc.if_else(begins, pc.utf8_slice_codeunits(trimmed, 1), column)
 
 
-def _unformulated(column: Any) -> Any:
+def _unwrap_formulas(column: Any) -> Any:
     begins = pc.starts_with(column, '="')
     if not pc.any(begins).as_py():
         return column
@@ -145,7 +145,7 @@ def _unformulated(column: Any) -> Any:
 
 def plain_text(cell: str) -> str:
     """Return one cell, such as a column's name, without a text formula around it."""
-    return str(_unformulated(pa.array([cell], TEXT))[0].as_py())
+    return str(_unwrap_formulas(pa.array([cell], TEXT))[0].as_py())
 
 
 def _count(flags: Any) -> int:

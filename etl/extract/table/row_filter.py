@@ -18,7 +18,7 @@ from etl.extract.table.cell_kinds import Kind, kind_of
 from etl.extract.table.header import is_known_name
 from etl.extract.table.layout import is_blank
 from etl.extract.table.summaries import HINT_PATTERN, is_summary, may_sum_up
-from etl.extract.table.text_table import Piece
+from etl.extract.table.text_table import TextTable
 from etl.model import Issue, Severity, Stage
 
 BLANK: Final = "blank rows"
@@ -43,7 +43,7 @@ _LEAST_NAMES: Final = 2
 _WORDS: Final = frozenset((Kind.WORD, Kind.CODE))
 
 
-class Sieve:
+class RowFilter:
     """Takes pieces apart into people and what is none, and keeps count."""
 
     def __init__(self, header: Sequence[str] = (), addresses: Collection[int] = ()) -> None:
@@ -68,38 +68,38 @@ class Sieve:
         """What to say of the rows that were left out."""
         return tuple(_NOTES[kind].format(count=count, lines=self._shown(kind)) for kind, count in self.counts.items())
 
-    def sifted(self, piece: Piece) -> Piece:
+    def without_blank_rows(self, table: TextTable) -> TextTable:
         """Return a piece without its blank rows."""
-        odd = _odd(piece)
-        empty = {row.line for row in piece.ragged if row.line in odd and is_blank(row.cells)}
-        piece = _without_ragged(piece, empty)
-        blank = _blank(piece.columns)
+        odd = _odd(table)
+        empty = {row.line for row in table.ragged if row.line in odd and is_blank(row.cells)}
+        table = _without_ragged(table, empty)
+        blank = _blank(table.columns)
         self._counts[BLANK] += len(empty) + len(blank)
-        return without(piece, blank) if len(blank) else piece
+        return without(table, blank) if len(blank) else table
 
-    def people(self, piece: Piece) -> Piece:
+    def filtered(self, table: TextTable) -> TextTable:
         """Return a piece without rows that are nobody: each is told. Raise :class:`SourceError` for another header."""
         told: dict[int, Issue] = {}
-        odd = _odd(piece)
-        for row in piece.ragged:
-            is_first = not self._people and (not len(piece.lines) or row.line < piece.lines[0])
+        odd = _odd(table)
+        for row in table.ragged:
+            is_first = not self._people and (not len(table.lines) or row.line < table.lines[0])
             if row.line in odd and (kind := self.kind_of(row.line, row.cells, is_first=is_first)):
-                told[row.line] = self.set_aside(row.line, kind)
-        piece = _without_ragged(piece, told)
+                told[row.line] = self.record_skipped(row.line, kind)
+        table = _without_ragged(table, told)
         places: list[int] = []
-        for place in self._suspects(piece):
-            line = int(piece.lines[place])
+        for place in self._suspects(table):
+            line = int(table.lines[place])
             is_first = not self._people and place == len(places)
-            if kind := self.kind_of(line, [column[place].as_py() for column in piece.columns], is_first=is_first):
+            if kind := self.kind_of(line, [column[place].as_py() for column in table.columns], is_first=is_first):
                 places.append(place)
-                told[line] = self.set_aside(line, kind)
+                told[line] = self.record_skipped(line, kind)
         if places:
-            piece = without(piece, np.array(places, np.intp))
+            table = without(table, np.array(places, np.intp))
         if told:
-            issues = sorted((*piece.issues, *told.values()), key=lambda issue: issue.line)
-            piece = replace(piece, issues=tuple(issues))
-        self._people += piece.records
-        return piece
+            issues = sorted((*table.issues, *told.values()), key=lambda issue: issue.line)
+            table = replace(table, issues=tuple(issues))
+        self._people += table.records
+        return table
 
     def kind_of(self, line: int, cells: Sequence[str | None], *, is_first: bool) -> str:
         """Return what a record is that is nobody, ``""`` for all others. Raise :class:`SourceError`.
@@ -135,7 +135,7 @@ class Sieve:
             known = sum(is_known_name(cell) for _, cell in filled)
         return known >= _LEAST_NAMES and 2 * known > len(filled) and {kind_of(cell) for _, cell in filled} <= _WORDS
 
-    def set_aside(self, line: int, kind: str) -> Issue:
+    def record_skipped(self, line: int, kind: str) -> Issue:
         """Count a record that is nobody; return what is said of it."""
         self._counts[kind] += 1
         self._lines.setdefault(kind, []).append(line)
@@ -145,48 +145,48 @@ class Sieve:
         """Count records at the end that were left out because somebody said so."""
         self._counts[SKIPPED] += count
 
-    def without_footer(self, pieces: Iterator[Piece], count: int) -> Iterator[Piece]:
+    def without_footer(self, tables: Iterator[TextTable], count: int) -> Iterator[TextTable]:
         """Yield all records but the last so many."""
-        held: deque[Piece] = deque()
+        held: deque[TextTable] = deque()
         behind = 0
-        for piece in pieces:
-            held.append(piece)
-            behind += piece.records
+        for table in tables:
+            held.append(table)
+            behind += table.records
             while held and behind - held[0].records >= count:
                 behind -= held[0].records
                 yield held.popleft()
         left = max(behind - count, 0)
         self.skipped(behind - left)
-        lines = sorted(line for piece in held for line in (*piece.lines.tolist(), *(row.line for row in piece.ragged)))
+        lines = sorted(line for table in held for line in (*table.lines.tolist(), *(row.line for row in table.ragged)))
         last = lines[left - 1] if left else 0
-        for piece in held:
-            yield _until(piece, last)
+        for table in held:
+            yield _until(table, last)
 
     def _shown(self, kind: str) -> str:
         lines = self._lines.get(kind, [])
         more = len(lines) - _SHOWN
         return ", ".join(map(str, lines[:_SHOWN])) + (f" and {more:,} more" if more > 0 else "")
 
-    def _suspects(self, piece: Piece) -> list[int]:
+    def _suspects(self, table: TextTable) -> list[int]:
         """Return the places of rows worth a closer look: few, and found without a look at each cell."""
-        if not len(piece.lines):
+        if not len(table.lines):
             return []
         found: set[int] = set()
         if self._first is not None:
-            trimmed = piece.columns[self._first]
+            trimmed = table.columns[self._first]
             is_name = pc.is_in(trimmed, value_set=pa.array(sorted(self._spelt()), trimmed.type))
             found.update(np.flatnonzero(is_name.to_numpy(zero_copy_only=False)).tolist())
         rows: npt.NDArray[np.intp] | None = None
         if self._address is not None:
             # Whoever has an address is a person.
-            has_none = pc.invert(pc.match_substring(piece.columns[self._address], "@"))
+            has_none = pc.invert(pc.match_substring(table.columns[self._address], "@"))
             rows = np.flatnonzero(has_none.to_numpy(zero_copy_only=False))
             if len(rows) > _FEW:
-                cells = piece.columns[self._address].take(pa.array(rows))
+                cells = table.columns[self._address].take(pa.array(rows))
                 is_filled = pc.not_equal(pc.utf8_trim_whitespace(cells), "").to_numpy(zero_copy_only=False)
                 found.update(rows[is_filled][:_FEW].tolist())
         if rows is None or len(rows) > _FEW:
-            rows = _hinted(piece.columns, rows)
+            rows = _hinted(table.columns, rows)
         return sorted(found.union(rows.tolist()))
 
     def _spelt(self) -> set[str]:
@@ -194,36 +194,36 @@ class Sieve:
         return {*names, *(f" {name}" for name in names), *(f"{name} " for name in names)}
 
 
-def without(piece: Piece, places: npt.NDArray[np.intp]) -> Piece:
+def without(table: TextTable, places: npt.NDArray[np.intp]) -> TextTable:
     """Return a piece without some of its rows."""
-    stays = np.ones(len(piece.lines), dtype=np.bool_)
+    stays = np.ones(len(table.lines), dtype=np.bool_)
     stays[places] = False
     mask = pa.array(stays)
-    return replace(piece, lines=piece.lines[stays], columns=tuple(column.filter(mask) for column in piece.columns))
+    return replace(table, lines=table.lines[stays], columns=tuple(column.filter(mask) for column in table.columns))
 
 
-def _until(piece: Piece, last: int) -> Piece:
+def _until(table: TextTable, last: int) -> TextTable:
     """Return the records up to a line."""
-    count = int(np.searchsorted(piece.lines, last, side="right"))
-    return Piece(
-        piece.lines[:count],
-        tuple(column.slice(0, count) for column in piece.columns),
-        tuple(row for row in piece.ragged if row.line <= last),
-        tuple(issue for issue in piece.issues if issue.line <= last),
+    count = int(np.searchsorted(table.lines, last, side="right"))
+    return TextTable(
+        table.lines[:count],
+        tuple(column.slice(0, count) for column in table.columns),
+        tuple(row for row in table.ragged if row.line <= last),
+        tuple(issue for issue in table.issues if issue.line <= last),
     )
 
 
-def _odd(piece: Piece) -> set[int]:
-    return {issue.line for issue in piece.issues if issue.code in _WIDTH_CODES}
+def _odd(table: TextTable) -> set[int]:
+    return {issue.line for issue in table.issues if issue.code in _WIDTH_CODES}
 
 
-def _without_ragged(piece: Piece, lines: Collection[int]) -> Piece:
+def _without_ragged(table: TextTable, lines: Collection[int]) -> TextTable:
     if not lines:
-        return piece
+        return table
     return replace(
-        piece,
-        ragged=tuple(row for row in piece.ragged if row.line not in lines),
-        issues=tuple(issue for issue in piece.issues if issue.line not in lines),
+        table,
+        ragged=tuple(row for row in table.ragged if row.line not in lines),
+        issues=tuple(issue for issue in table.issues if issue.line not in lines),
     )
 
 
