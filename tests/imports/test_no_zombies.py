@@ -18,6 +18,7 @@ from etl import pipeline
 from etl.cli import _main
 from etl.errors import ConfigError, EtlError, ExitCode, StateError, UsageError
 from etl.model import RunStatus
+from etl.pipeline.loading.load import load_run
 from etl.sandbox import SANDBOX_KEY, SandboxServer, SandboxSettings
 from tests.support.cli_process import ROOT, wait_until
 from tests.support.importer import Desk
@@ -164,7 +165,7 @@ def test_a_process_that_dies_at_the_question_leaves_nothing_to_resume(desk: Desk
             (run,) = store.runs()
             # What another process sees while the question stands: all that a SIGKILL leaves behind.
             with pytest.raises(UsageError, match="nobody said yes"):
-                pipeline.loading.load_run(desk.process(), store, None, run.id, force=False)  # type: ignore[arg-type]
+                load_run(desk.process(), store, None, run.id, force=False)  # type: ignore[arg-type]
         return False
 
     with pytest.raises(UsageError, match="Nothing was sent"):

@@ -223,7 +223,7 @@ DIGESTS = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), max_size=12)
 @given(DIGESTS, DIGESTS)
 def test_among_is_what_a_set_says(ours: list[tuple[int, int]], others: list[tuple[int, int]]) -> None:
     """Digests that agree in their first half are told apart, and duplicates do no harm."""
-    one, other = (np.array(digests, np.uint64).reshape(-1, 2) for digests in (ours, others))
+    one, other = (np.array(side, np.uint64).reshape(-1, 2) for side in (ours, others))
     assert digests.DigestSet(other).has(one).tolist() == [digest in set(others) for digest in ours]
 
 
@@ -235,8 +235,8 @@ def test_spans_cover_what_is_chosen(chosen: list[bool]) -> None:
 
 @pytest.mark.parametrize("count", [0, 1, 5, 100, 10_000])
 def test_ranges_cut_all_digests_once(count: int) -> None:
-    digests = np.frombuffer(random.Random(1).randbytes(16 * 500), np.uint64).reshape(-1, 2)
-    masks = [part.mask(digests) for part in digests.ranges(count)]
+    stored = np.frombuffer(random.Random(1).randbytes(16 * 500), np.uint64).reshape(-1, 2)
+    masks = [part.mask(stored) for part in digests.ranges(count)]
     assert sum(mask.astype(int) for mask in masks).tolist() == [1] * 500  # type: ignore[union-attr]
     assert len(masks) <= 256
 
