@@ -41,14 +41,14 @@ _DIM: Final = "\033[2m"
 _RESET: Final = "\033[0m"
 
 
-class Painted(NamedTuple):
+class Styled(NamedTuple):
     """A piece of a result with a colour, where colours are shown."""
 
     text: str
     good: bool
 
 
-def out(*parts: str | Painted, nl: bool = True) -> None:
+def out(*parts: str | Styled, nl: bool = True) -> None:
     """Write a result to standard output. Where nobody takes it any more, or there is no room, the work still counts."""
     stream = sys.stdout
     if stream is None:
@@ -199,9 +199,9 @@ class Console:
         if self._json:
             self._log("error", code=error.code, message=error.message, hint=error.hint)
             return
-        hint = f"\n{self._paint(_DIM, 'hint: ')}{printable(error.hint)}" if error.hint else ""
+        hint = f"\n{self._style(_DIM, 'hint: ')}{printable(error.hint)}" if error.hint else ""
         said = f"[{printable(error.code)}]: {printable(error.message)}"
-        self._show(f"{self._paint(_RED + _BOLD, 'error')} {said}{hint}")
+        self._show(f"{self._style(_RED + _BOLD, 'error')} {said}{hint}")
 
     def trace(self) -> None:
         """Show the exception in hand with its trace."""
@@ -240,6 +240,6 @@ class Console:
         except (OSError, ValueError):
             return 0
 
-    def _paint(self, style: str, text: str) -> str:
+    def _style(self, style: str, text: str) -> str:
         plain = os.environ.get("NO_COLOR") or not self._err.isatty()
         return text if plain else f"{style}{text}{_RESET}"

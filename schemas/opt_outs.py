@@ -44,14 +44,14 @@ class Form(StrEnum):
     REASON = "reason"
 
 
-class Said(IntEnum):
+class ConsentMeaning(IntEnum):
     """What a cell says of its person, from the mildest to the strictest."""
 
     NOTHING = 0
     SUBSCRIBED = 1
     UNCLEAR = 2
     OPTED_OUT = 3
-    SO = 4  # yes: what the column is about, be it an opt-out or a suppression
+    STATED = 4  # yes: what the column is about, be it an opt-out or a suppression
     SUPPRESSED = 5
 
 
@@ -154,65 +154,67 @@ def is_moment(cell: str) -> bool:
     return _DATE.match(cell.strip()) is not None
 
 
-def said_in_words(cell: str, words: Mapping[str, str]) -> Said:
+def meaning_of_words(cell: str, words: Mapping[str, str]) -> ConsentMeaning:
     """Return what a cell of a column of consent says. ``words``: folded word → state, of :func:`words_of`."""
     text = cell.strip()[:_MOST_CHARACTERS]
     state = words.get(folded(text))
     if state is not None:
         return _STATES[state]
     if is_nothing(text):
-        return Said.NOTHING
-    return _told(text, otherwise=Said.UNCLEAR, doubtful=True)
+        return ConsentMeaning.NOTHING
+    return _meaning(text, otherwise=ConsentMeaning.UNCLEAR, doubtful=True)
 
 
-def said_by(cell: str, form: Form, words: Mapping[str, str], *, inverted: bool = False) -> Said:
+def meaning_of(cell: str, form: Form, words: Mapping[str, str], *, inverted: bool = False) -> ConsentMeaning:
     """Return what a cell of an opt-out column says. ``words``: as above; yes and no mean what the column says.
 
     ``inverted``: the column says yes of people who may be contacted.
     """
     text = cell.strip()[:_MOST_CHARACTERS]
     if text[:1] == "[" and text[-1:] == "]":
-        return max((said_by(item, form, words, inverted=inverted) for item in _items(text)), default=Said.NOTHING)
+        return max(
+            (meaning_of(item, form, words, inverted=inverted) for item in _items(text)), default=ConsentMeaning.NOTHING
+        )
     if is_nothing(text):
-        return Said.NOTHING
+        return ConsentMeaning.NOTHING
     word = folded(text)
     if word in _cells("no"):
-        return Said.SO if inverted else Said.NOTHING
+        return ConsentMeaning.STATED if inverted else ConsentMeaning.NOTHING
     if word in _cells("yes"):
-        return Said.NOTHING if inverted else Said.SO
+        return ConsentMeaning.NOTHING if inverted else ConsentMeaning.STATED
     state = words.get(word)
     if state in {"unsubscribed", "suppressed"}:
         return _STATES[state]
     if form is not Form.FLAG:
-        return _told(text, otherwise=Said.SO, doubtful=False)
+        return _meaning(text, otherwise=ConsentMeaning.STATED, doubtful=False)
     if state == "subscribed" or (state == "never" and inverted):
-        return Said.NOTHING
+        return ConsentMeaning.NOTHING
     if is_moment(text):
-        return Said.NOTHING if inverted else Said.SO
-    return _told(text, otherwise=Said.UNCLEAR, doubtful=True)
+        return ConsentMeaning.NOTHING if inverted else ConsentMeaning.STATED
+    return _meaning(text, otherwise=ConsentMeaning.UNCLEAR, doubtful=True)
 
 
 _STATES: Final = {
-    "subscribed": Said.SUBSCRIBED,
-    "unsubscribed": Said.OPTED_OUT,
-    "suppressed": Said.SUPPRESSED,
-    "never": Said.NOTHING,
+    "subscribed": ConsentMeaning.SUBSCRIBED,
+    "unsubscribed": ConsentMeaning.OPTED_OUT,
+    "suppressed": ConsentMeaning.SUPPRESSED,
+    "never": ConsentMeaning.NOTHING,
 }
 _TELLING: Final = {
-    "suppressed": Said.SUPPRESSED,
-    "deleted": Said.OPTED_OUT,
-    "unsubscribed": Said.OPTED_OUT,
-    "opt_out": Said.OPTED_OUT,
+    "suppressed": ConsentMeaning.SUPPRESSED,
+    "deleted": ConsentMeaning.OPTED_OUT,
+    "unsubscribed": ConsentMeaning.OPTED_OUT,
+    "opt_out": ConsentMeaning.OPTED_OUT,
 }
 
 
-def _told(text: str, *, otherwise: Said, doubtful: bool) -> Said:
+def _meaning(text: str, *, otherwise: ConsentMeaning, doubtful: bool) -> ConsentMeaning:
     """Return what a text that is no word of ours says. ``doubtful``: "not unsubscribed" may mean anything."""
     told = fold(text)
     for key, said in _TELLING.items():
         found = _columns(key).search(told)
         if found is not None:
-            return Said.UNCLEAR if doubtful and _denied(told, found.start()) else said
+            return ConsentMeaning.UNCLEAR if doubtful and _denied(told, found.start()) else said
     return otherwise
 
 

@@ -11,7 +11,7 @@ from etl.deferred import exports
 
 if TYPE_CHECKING:
     from etl.config.mapping.columns import LIST_PATCHES, Column, ColumnRule, ValueType, WriteRule
-    from etl.config.mapping.consents import Voice, opt_out_target, reaches, voices_of
+    from etl.config.mapping.consents import ConsentColumn, consent_columns, is_reachable, opt_out_target
     from etl.config.mapping.events import EventMapping, EventRule, load_event_mapping, parse_event_mapping
     from etl.config.mapping.merge_rules import MergeRule
     from etl.config.mapping.model import Mapping, computed_header, load_mapping, mapping_schema, parse_mapping
@@ -77,6 +77,7 @@ __all__ = [
     "ColumnRule",
     "Computed",
     "ConfigMapping",
+    "ConsentColumn",
     "ConsentRule",
     "Defaults",
     "DuplicateRule",
@@ -94,14 +95,15 @@ __all__ = [
     "Step",
     "UserSettings",
     "ValueType",
-    "Voice",
     "WriteRule",
     "computed_header",
+    "consent_columns",
     "consent_needs",
     "environment",
     "field_name",
     "field_of",
     "fields_if_blank",
+    "is_reachable",
     "load_event_mapping",
     "load_mapping",
     "load_settings",
@@ -111,16 +113,14 @@ __all__ = [
     "parse_event_mapping",
     "parse_mapping",
     "patches_lists",
-    "reaches",
     "user_folder",
-    "voices_of",
 ]
 
 __getattr__ = exports(
     __name__,
     {
         "mapping.columns": ("LIST_PATCHES", "Column", "ColumnRule", "ValueType", "WriteRule"),
-        "mapping.consents": ("Voice", "opt_out_target", "reaches", "voices_of"),
+        "mapping.consents": ("ConsentColumn", "opt_out_target", "is_reachable", "consent_columns"),
         "mapping.events": ("EventMapping", "EventRule", "load_event_mapping", "parse_event_mapping"),
         "mapping.model": (
             "Mapping",

@@ -36,22 +36,22 @@ class Probes:
     """What the importer would say of cells; handed in, so that nobody here believes something else.
 
     ``emails`` and ``phones``: the share of cells that are good (phones: under a default country or ``None``);
-    ``texted``: the share that are numbers which can receive text messages; ``read_phone``: a cell and a country → the
+    ``textable``: the share that are numbers which can receive text messages; ``read_phone``: a cell and a country → the
     number it is there and its kind; ``country_of``: a name in any language → its code; ``country_name``: a code → its
     English name; ``zip_digits``: a code → how many digits its postal codes have, 0 where they may have other signs or
-    never begin with 0; ``converts``: see :data:`etl.discover.types.Converts`; ``made``: a column rule and a cell →
+    never begin with 0; ``converts``: see :data:`etl.discover.types.Converts`; ``preview``: a column rule and a cell →
     what it becomes, as text.
     """
 
     emails: Callable[[Sequence[str]], float]
     phones: Callable[[Sequence[str], str | None], float]
-    texted: Callable[[Sequence[str], str | None], float]
+    textable: Callable[[Sequence[str], str | None], float]
     read_phone: Callable[[str, str], tuple[str, str]]
     country_of: Callable[[str], str | None]
     country_name: Callable[[str], str]
     zip_digits: Callable[[str], int]
     converts: Converts
-    made: Callable[[dict[str, Any], str], str]
+    preview: Callable[[dict[str, Any], str], str]
 
 
 @dataclass

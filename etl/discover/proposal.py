@@ -15,15 +15,15 @@ from etl.config import (
     PROPERTY_PREFIX,
     REPEATABLE,
     VALUE_TARGET,
-    reaches,
+    is_reachable,
 )
 from etl.discover.drafts import Ask, Draft, Probes, Question
 from etl.discover.headers import is_placeholder, target_of
 from etl.discover.presets import Preset
 from etl.discover.profiling import ColumnFacts
 from etl.discover.recognisers import permissions, postal
-from etl.discover.recognisers.countries import CountryFinding, find_country, gather, local_numbers
-from etl.discover.recognisers.orders import orders_in
+from etl.discover.recognisers.countries import CountryFinding, find_country, gather_evidence, local_numbers
+from etl.discover.recognisers.orders import recognise_orders
 from etl.discover.recognisers.typed import add_type
 from etl.discover.types import share
 
@@ -81,7 +81,7 @@ class Proposal:
     export: str = ""
 
 
-class NobodyFoundError(ValueError):
+class NoIdentifierError(ValueError):
     """No column identifies a person."""
 
 
@@ -94,7 +94,7 @@ def propose(
     name: str = "",
     several: bool = False,
 ) -> Proposal:
-    """Propose a mapping. Raise :class:`NobodyFoundError` where no column has an e-mail, a phone or an id.
+    """Propose a mapping. Raise :class:`NoIdentifierError` where no column has an e-mail, a phone or an id.
 
     ``name``: of the source; ``several``: it is several files with columns of their own.
     """
@@ -108,18 +108,18 @@ def propose(
 
     drafts = [_draft(column, preset, probes) for column in facts]
     finding = _phones_of(drafts, probes)
-    _settle_rivals(drafts, probes, finding, answer)
-    _ask_who_agreed(drafts, answer)
+    _resolve_rivals(drafts, probes, finding, answer)
+    _ask_consent(drafts, answer)
     country_column = _country_column(drafts)
     country = _country(finding, probes, answer, advice.append) if country_column is None else None
     for draft in drafts:
         add_type(draft, probes, answer)
         _judge(draft, probes, country, by_row=country_column is not None)
-    if (said := postal.give_zeros_back(drafts, probes, country)) is not None:
+    if (said := postal.restore_zeros(drafts, probes, country)) is not None:
         advice.append(Advice(postal.ZIP, said, sure=True))
     if not any(draft.rule and draft.rule["to"] in IDENTIFIERS for draft in drafts):
-        raise NobodyFoundError
-    permissions.needs_fit(drafts)
+        raise NoIdentifierError
+    permissions.drop_unreachable(drafts)
     columns = tuple(ColumnProposal(draft.facts, draft.rule, draft.why, draft.valid) for draft in drafts)
     return Proposal(
         columns=columns,
@@ -130,7 +130,7 @@ def propose(
         profile=_profile(preset, columns, several=several),
         rows=facts[0].rows if facts else 0,
         advice=tuple(advice),
-        computed=permissions.kept_dates(drafts, probes),
+        computed=permissions.opt_out_dates(drafts, probes),
         every_row=_of_every_row(name, drafts, answer),
     )
 
@@ -145,7 +145,7 @@ def propose_events(facts: Sequence[ColumnFacts], sample: pd.DataFrame, probes: P
             advice.append(Advice(question.about, f"{question.text} Taken: {question.choices[chosen]}."))
         return chosen
 
-    found = orders_in(facts, sample, probes, answer)
+    found = recognise_orders(facts, sample, probes, answer)
     if found is None:
         return None
     for draft in found.drafts:
@@ -164,7 +164,7 @@ def propose_events(facts: Sequence[ColumnFacts], sample: pd.DataFrame, probes: P
     )
 
 
-def identifies(facts: Sequence[ColumnFacts], preset: Preset | None, probes: Probes) -> int:
+def identifier_strength(facts: Sequence[ColumnFacts], preset: Preset | None, probes: Probes) -> int:
     """Return how well the columns say who somebody is: 2 with an e-mail or a phone, 1 with an id, else 0."""
     drafts = [_draft(column, preset, probes) for column in facts]
     there = {draft.rule["to"] for draft in drafts if draft.rule is not None}
@@ -175,7 +175,7 @@ def _draft(facts: ColumnFacts, preset: Preset | None, probes: Probes) -> Draft:
     header = facts.header
     known_rule = preset.columns.get(header) if preset is not None else None
     if known_rule is None or not _rule(known_rule)["to"].startswith(CONSENT_PREFIX):
-        if (said := permissions.spoken(facts)) is not None:
+        if (said := permissions.recognise_consent(facts)) is not None:
             draft = _drafted(facts, preset, probes) if said.rule is None else Draft(facts, said.rule, said.why)
             draft.asks = said.heading if said.rule is None else None
             return draft
@@ -225,7 +225,7 @@ def _fits_target(target: str, facts: ColumnFacts, probes: Probes) -> bool:
     return True
 
 
-def _settle_rivals(drafts: Sequence[Draft], probes: Probes, finding: CountryFinding | None, ask: Ask) -> None:
+def _resolve_rivals(drafts: Sequence[Draft], probes: Probes, finding: CountryFinding | None, ask: Ask) -> None:
     """Leave each target to one column; ask where two are as good."""
     likely = finding.candidates[0].country if finding is not None and finding.candidates else None
     for target in FIXED_TARGETS:
@@ -266,18 +266,18 @@ def _leave_to(rivals: Sequence[Draft], best: Draft, target: str) -> None:
 
 def _mobile_or_landline(rivals: Sequence[Draft], probes: Probes, country: str | None) -> Question | None:
     """Return the question which column is the phone, where one has mobiles and a better placed one has not."""
-    texted = {
-        draft.facts.header: probes.texted(draft.facts.cells[:_MOST_LOOKED_AT], country) if draft.facts.filled else 0.0
+    textable = {
+        draft.facts.header: probes.textable(draft.facts.cells[:_MOST_LOOKED_AT], country) if draft.facts.filled else 0.0
         for draft in rivals
     }
-    mobile = max(rivals, key=lambda draft: (texted[draft.facts.header], -draft.rank))
+    mobile = max(rivals, key=lambda draft: (textable[draft.facts.header], -draft.rank))
     fuller = max(rivals, key=lambda draft: draft.facts.filled)
     others = [draft for draft in (rivals[0], fuller) if draft is not mobile]
-    if all(texted[mobile.facts.header] - texted[draft.facts.header] < _CLEARLY for draft in others):
+    if all(textable[mobile.facts.header] - textable[draft.facts.header] < _CLEARLY for draft in others):
         return None
     choices = {
         draft.facts.header: f"{draft.facts.header} ({_percent(draft.facts.share_filled)} filled, "
-        f"{_percent(texted[draft.facts.header])} can be texted)"
+        f"{_percent(textable[draft.facts.header])} can be texted)"
         for draft in rivals
     }
     return Question(
@@ -289,17 +289,19 @@ def _some_cells(drafts: Sequence[Draft]) -> dict[str, str]:
     return {draft.facts.header: ", ".join(list(dict.fromkeys(draft.facts.cells))[:_SHOWN_CELLS]) for draft in drafts}
 
 
-def _ask_who_agreed(drafts: Sequence[Draft], ask: Ask) -> None:
+def _ask_consent(drafts: Sequence[Draft], ask: Ask) -> None:
     """Decide about columns that say who agreed; with a consent goes its date, where a column has one."""
     there = {draft.rule["to"] for draft in drafts if draft.rule is not None}
     for draft in drafts:
         heading = draft.asks
-        if heading is None or not reaches(f"consent.{heading.channel or 'email'}", there):
+        if heading is None or not is_reachable(f"consent.{heading.channel or 'email'}", there):
             continue
         question = f"{draft.facts.header!r} says who agreed to be contacted. What shall come of it?"
-        cells = {choice: permissions.becomes(choice, heading, draft.facts.cells) for choice in permissions.CHOICES}
+        cells = {
+            choice: permissions.preview_answer(choice, heading, draft.facts.cells) for choice in permissions.CHOICES
+        }
         chosen = ask(Question(draft.facts.header, question, permissions.CHOICES, permissions.OPT_OUTS, cells=cells))
-        rule = permissions.answered(heading, chosen)
+        rule = permissions.rule_for_answer(heading, chosen)
         if rule is None:
             continue
         draft.rule, draft.why = rule, "says who agreed"
@@ -328,7 +330,7 @@ def _phones_of(drafts: Sequence[Draft], probes: Probes) -> CountryFinding | None
         if draft.rule is not None:
             columns.setdefault(draft.rule["to"], draft.facts.cells[:_MOST_LOOKED_AT])
     texts = [draft.facts.cells[:_MOST_LOOKED_AT] for draft in drafts if _goes_to(draft, VALUE_TARGET, PROPERTY_PREFIX)]
-    evidence = gather([draft.facts.header for draft in drafts], columns, texts)
+    evidence = gather_evidence([draft.facts.header for draft in drafts], columns, texts)
     return find_country(local, evidence, probes.phones)
 
 
@@ -378,7 +380,7 @@ def _judge(draft: Draft, probes: Probes, country: str | None, *, by_row: bool) -
     elif rule["to"] == "location.country":
         draft.valid = sum(probes.country_of(cell) is not None for cell in cells) / len(cells)
     elif rule["to"] in REPEATABLE and rule["to"] not in CONSENT_STATES:
-        draft.valid = permissions.understood(rule, cells)
+        draft.valid = permissions.share_understood(rule, cells)
     elif rule.get("type", "text") != "text":
         typed = {
             name: value
@@ -391,7 +393,7 @@ def _judge(draft: Draft, probes: Probes, country: str | None, *, by_row: bool) -
 def _of_every_row(name: str, drafts: Sequence[Draft], ask: Ask) -> str | None:
     """Return what everybody in a source is, where its name says so and no column does."""
     there = {draft.rule["to"] for draft in drafts if draft.rule is not None}
-    state = permissions.everybody_is(name)
+    state = permissions.state_of_everybody(name)
     if state is None or there & set(REPEATABLE) or not there & {"email", "phone_number"}:
         return None
     choices = {state: f"everybody in it is {state}", _NOBODY: "its name means nothing"}

@@ -22,7 +22,7 @@ Converts = Callable[[dict[str, Any], str], bool]
 _ENOUGH: Final = 0.95
 """Share of cells that have to fit a type: the others are mistakes the import will name."""
 _MOST_ASKED: Final = 1_000
-_FEW: Final = 12
+_MAX_FLAG_WORDS: Final = 12
 _SEPARATORS: Final = (";", "|", ",")
 _NUMERIC_DATE: Final = re.compile(
     r"(\d{1,2})([/.\-])(\d{1,2})[/.\-](\d{2}|\d{4})(?P<clock>[ T]+\d{1,2}:\d{2}(?::\d{2})?)?"
@@ -77,7 +77,7 @@ def _json(_header: str, cells: Sequence[str], converts: Converts) -> Guess | Non
 
 def _flag(header: str, cells: Sequence[str], converts: Converts) -> Guess | None:
     words = {cell.casefold() for cell in cells}
-    if len(words) > _FEW or not _fits({"type": "boolean"}, cells, converts):
+    if len(words) > _MAX_FLAG_WORDS or not _fits({"type": "boolean"}, cells, converts):
         return None
     if all(word.isdigit() for word in words) and not looks_like_flag(header):
         return None

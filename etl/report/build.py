@@ -271,15 +271,15 @@ def _next_steps(run: Run, tally: Tally, issues: Sequence[IssueGroup], left_out: 
         )
     if tally.unknown:
         steps.append(f"Send the {_rows(tally.unknown)} without proof of arrival again: klaviyo-etl retry {run.id}")
-    steps += _to_mend(run, left_out)
+    steps += _to_fix(run, left_out)
     if any(group.code == "email-domain-typo" for group in issues):
         steps.append("Some e-mail domains look mistyped; they were sent as they stand.")
     if run.command == "check" and not tally.rejected and tally.read:
-        steps += _way_ahead(run, left_out)
+        steps += _next_commands(run, left_out)
     return tuple(steps)
 
 
-def _to_mend(run: Run, left_out: Mapping[str, int]) -> Iterator[str]:
+def _to_fix(run: Run, left_out: Mapping[str, int]) -> Iterator[str]:
     if left_out:
         total = sum(left_out.values())
         verb = "would be" if run.command == "check" else ("was" if total == 1 else "were")
@@ -290,7 +290,7 @@ def _to_mend(run: Run, left_out: Mapping[str, int]) -> Iterator[str]:
         )
 
 
-def _way_ahead(run: Run, left_out: Mapping[str, int]) -> Iterator[str]:
+def _next_commands(run: Run, left_out: Mapping[str, int]) -> Iterator[str]:
     """Yield what may follow a look at which no row was refused."""
     if any(str(note).startswith("guard: ") for note in run.details.get("notes", ())):
         return

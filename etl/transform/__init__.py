@@ -1,8 +1,8 @@
 """Transform: strings become typed values, rows become records, lines of one person become one."""
 
 from etl.transform.cells.converters import Converted, converter
-from etl.transform.computed import Reshaper
-from etl.transform.consent import ConsentReader, by_line, consent_print, strictest
+from etl.transform.computed import CellTransformer
+from etl.transform.consent import ConsentReader, by_line, consent_digest, strictest
 from etl.transform.duplicates.resolve import resolve_duplicates
 from etl.transform.events.identity import former_record, same_people
 from etl.transform.events.merging import merge_order
@@ -14,16 +14,16 @@ from etl.transform.row_rules import RowRules
 from etl.transform.transformer import Transformer
 
 __all__ = [
+    "CellTransformer",
     "ConsentReader",
     "Converted",
     "EventBuilder",
     "OrderLines",
-    "Reshaper",
     "RowRules",
     "Transformer",
     "add_amount",
     "by_line",
-    "consent_print",
+    "consent_digest",
     "converter",
     "fingerprint",
     "former_record",

@@ -29,7 +29,7 @@ _NUMBER: Final = re.compile(r"\s*([0-9]+)(-[0-9]+)?\s*")
 _BLANKS: Final = re.compile(r"\s+")
 
 
-class Reshaper:
+class CellTransformer:
     """Changes chunks as a mapping says. ``countries``: cell → ISO code, and → English name, or ``None``."""
 
     def __init__(
@@ -58,7 +58,7 @@ class Reshaper:
         """Whether the mapping asks for any of this."""
         return bool(self._steps or self._computed or self._every_row)
 
-    def reshape(self, frame: pd.DataFrame) -> tuple[pd.DataFrame, tuple[Issue, ...]]:
+    def transform_cells(self, frame: pd.DataFrame) -> tuple[pd.DataFrame, tuple[Issue, ...]]:
         """Return the frame with changed cells and computed columns; what it was given stays as it is."""
         if not self.changes_anything:
             return frame, ()
@@ -163,24 +163,24 @@ def _padded(text: str, width: int) -> str:
 
 def _each(column: Any, change: Text) -> Any:
     """Apply a function once per different cell."""
-    become = {text: change(text) for text in column.unique().tolist()}
-    return column.map(become)
+    replacements = {text: change(text) for text in column.unique().tolist()}
+    return column.map(replacements)
 
 
 def _safely(function: Callable[[str], object], header: str, severity: Severity) -> Callable[[Any, list[Issue]], Any]:
     def apply(column: Any, issues: list[Issue]) -> Any:
-        become: dict[str, str] = {}
+        replacements: dict[str, str] = {}
         failed: dict[str, str] = {}
         for text in column.unique().tolist():
             try:
                 result = function(text)
             except Exception as error:  # noqa: BLE001 - a function of the user's may raise anything
-                failed[text], become[text] = type(error).__name__, ""
+                failed[text], replacements[text] = type(error).__name__, ""
                 continue
             if result is None or isinstance(result, str):
-                become[text] = result or ""
+                replacements[text] = result or ""
             else:
-                failed[text], become[text] = f"it returned {type(result).__name__}, not text", ""
+                failed[text], replacements[text] = f"it returned {type(result).__name__}, not text", ""
         if failed:
             spares_row = severity is Severity.WARNING
             issues += [
@@ -190,7 +190,7 @@ def _safely(function: Callable[[str], object], header: str, severity: Severity) 
                 for line, text in zip(column.index.tolist(), column.tolist(), strict=True)
                 if text in failed
             ]
-        return column.map(become)
+        return column.map(replacements)
 
     return apply
 

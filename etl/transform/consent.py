@@ -13,12 +13,12 @@ import numpy as np
 import orjson
 import pandas as pd
 
-from etl.config import ColumnRule, Voice, voices_of
+from etl.config import ColumnRule, ConsentColumn, consent_columns
 from etl.config import Mapping as ColumnMapping
 from etl.model import Channel, ConsentAsk, Issue, Severity, Stage, Wish
 from etl.transform.cells.centuries import Centuries
 from etl.transform.cells.dates import DateError, parse_date, parse_datetime
-from schemas.opt_outs import Said
+from schemas.opt_outs import ConsentMeaning
 
 _STRENGTH: Final = {Wish.SUPPRESS: 4, Wish.UNSUBSCRIBE: 3, Wish.WITHHOLD: 2, Wish.SUBSCRIBE: 1, Wish.UNSUPPRESS: 0}
 _DIGEST: Final = 16
@@ -55,33 +55,37 @@ class ConsentReader:
         self._rule = rule
         self._now = datetime.fromtimestamp(now, UTC)
         self._date = _midnight(rule.date, _zone(mapping.defaults.timezone)).isoformat() if rule.date else ""
-        voices = voices_of(mapping)
-        self._voices = {channel: _heard(channel, voices, mapping) for channel in Channel}
+        columns = consent_columns(mapping)
+        self._columns = {channel: _columns_of(channel, columns, mapping) for channel in Channel}
         targets = mapping.by_target
-        self._granting = {voice.header for voice in voices if voice.grants}
+        self._granting = {column.header for column in columns if column.grants}
         self._headers = {target: header for target, (header, _) in targets.items()}
         self._born = targets.get("consent.date_of_birth")
 
     def read(
-        self, frame: pd.DataFrame, *, deaf: Collection[int] = (), faulty: Collection[tuple[int, str | None]] = ()
+        self,
+        frame: pd.DataFrame,
+        *,
+        not_textable: Collection[int] = (),
+        faulty: Collection[tuple[int, str | None]] = (),
     ) -> Asked:
         """Return the wishes of these rows.
 
-        ``frame``: target columns of ``str``, index ``line``. ``deaf``: lines whose number cannot receive text messages.
+        ``frame``: target columns of ``str``, index ``line``. ``not_textable``: lines whose number cannot receive texts.
         ``faulty``: lines and headers of cells of which something was said already.
         """
         asks: list[ConsentAsk] = []
         issues: list[Issue] = []
-        for channel, voices in self._voices.items():
-            if voices:
-                found = self._read(channel, frame, () if channel is Channel.EMAIL else deaf)
+        for channel, columns in self._columns.items():
+            if columns:
+                found = self._read(channel, frame, () if channel is Channel.EMAIL else not_textable)
                 asks += found.asks
-                issues += [issue for issue in found.issues if not self._is_told(issue, channel, faulty)]
+                issues += [issue for issue in found.issues if not self._is_reported(issue, channel, faulty)]
         asks.sort()
         unclear = tuple(ask for ask in asks if ask.wish is Wish.WITHHOLD)
         return Asked(tuple(ask for ask in asks if ask.wish is not Wish.WITHHOLD), tuple(issues), unclear)
 
-    def _is_told(self, issue: Issue, channel: Channel, faulty: Collection[tuple[int, str | None]]) -> bool:
+    def _is_reported(self, issue: Issue, channel: Channel, faulty: Collection[tuple[int, str | None]]) -> bool:
         """Whether an opt-out lacks its address for a reason that was given: the address is not usable."""
         if issue.code != "consent-no-address" or issue.column in self._granting or channel.address not in self._headers:
             return False
@@ -94,17 +98,17 @@ class ConsentReader:
         any column, so that words that nobody understands say nothing, and a yes is not sure to be one.
         """
         found: dict[tuple[Channel, bool], list[int]] = {}
-        for channel, voices in self._voices.items():
+        for channel, columns in self._columns.items():
             certain = np.zeros(len(frame), dtype=bool)
             unsure = np.zeros(len(frame), dtype=bool)
-            for voice in voices:
-                if voice.slot not in frame:  # everybody in the source
+            for column in columns:
+                if column.slot not in frame:  # everybody in the source
                     certain[:] = True
                     continue
-                cells = frame[voice.slot].fillna("")
-                said = cells.map({cell: voice.says(cell) for cell in cells.unique().tolist()})
-                certain |= said.isin(_SURE if doubtful else _SURE - {Said.SO}).to_numpy(dtype=bool)
-                unsure |= (said == (Said.UNCLEAR if doubtful else Said.SO)).to_numpy(dtype=bool)
+                cells = frame[column.slot].fillna("")
+                said = cells.map({cell: column.meaning(cell) for cell in cells.unique().tolist()})
+                certain |= said.isin(_CERTAIN if doubtful else _CERTAIN - {ConsentMeaning.STATED}).to_numpy(dtype=bool)
+                unsure |= (said == (ConsentMeaning.UNCLEAR if doubtful else ConsentMeaning.STATED)).to_numpy(dtype=bool)
             for sure, those in ((True, certain), (False, unsure & ~certain)):
                 if those.any():
                     found[channel, sure] = frame.index[those].tolist()
@@ -114,42 +118,42 @@ class ConsentReader:
         self,
         channel: Channel,
         frame: pd.DataFrame,
-        deaf: Collection[int],
+        not_textable: Collection[int],
     ) -> Asked:
         asks: list[ConsentAsk] = []
         issues: list[Issue] = []
-        voices = self._voices[channel]
-        strengths = np.stack([_strengths(voice, channel, frame[voice.slot]) for voice in voices])
-        strictest_voice = strengths.argmax(axis=0)
+        consents = self._columns[channel]
+        strengths = np.stack([_strengths(column, channel, frame[column.slot]) for column in consents])
+        strictest_column = strengths.argmax(axis=0)
         strength = strengths.max(axis=0)
         speaking = strength > 0
         asking = frame[speaking]
         target = f"consent.{channel}"
         moments = self._moments(channel, asking)
-        columns = zip(
+        rows = zip(
             asking.index.tolist(),
             strength[speaking].tolist(),
-            strictest_voice[speaking].tolist(),
+            strictest_column[speaking].tolist(),
             _cells(asking, channel.address),
             _cells(asking, f"{target}_at"),
             _cells(asking, "consent.source"),
             _cells(asking, "consent.date_of_birth"),
             strict=True,
         )
-        for line, held, told_by, address, at, source, born in columns:
-            wish, voice = _WISHES[held], voices[told_by]
+        for line, held, told_by, address, at, source, born in rows:
+            wish, column = _WISHES[held], consents[told_by]
             if wish is Wish.WITHHOLD:
                 asks += [ConsentAsk(line, channel, wish)] if address else []
                 continue
             moment = moments(at)
-            fault, detail = self._fault(wish, channel, address, moment, deaf=line in deaf)
+            fault, detail = self._fault(wish, channel, address, moment, not_textable=line in not_textable)
             if moment.code and at:
                 dated = self._mapping.by_target[f"{target}_at"][0]
                 issues.append(_warning(line, moment.code, dated, moment.detail))
             if fault:
                 # An opt-out from everything is about the addresses that are there.
-                if fault != "consent-no-address" or voice.channel == channel:
-                    issues.append(_warning(line, fault, voice.header, detail))
+                if fault != "consent-no-address" or column.channel == channel:
+                    issues.append(_warning(line, fault, column.header, detail))
                 continue
             birthday = self._birthday(line, born, issues) if channel is not Channel.EMAIL and born else ""
             subscribing = wish is Wish.SUBSCRIBE
@@ -165,13 +169,15 @@ class ConsentReader:
             )
         return Asked(tuple(asks), tuple(issues))
 
-    def _fault(self, wish: Wish, channel: Channel, address: str, moment: _Moment, *, deaf: bool) -> tuple[str, str]:
+    def _fault(
+        self, wish: Wish, channel: Channel, address: str, moment: _Moment, *, not_textable: bool
+    ) -> tuple[str, str]:
         """Return the code of what keeps a wish from being sent, or ``""``."""
         if not address:
             return "consent-no-address", f"no {channel.address.replace('_', ' ')} in this row"
         if wish is not Wish.SUBSCRIBE:
             return "", ""
-        if deaf:
+        if not_textable:
             return "consent-not-mobile", ""
         if not self._rule.historical:
             return "", ""
@@ -215,32 +221,34 @@ class ConsentReader:
 
 
 _WISHES: Final = {strength: wish for wish, strength in _STRENGTH.items() if strength}
-_SAID: Final = {
-    Said.NOTHING: 0,
-    Said.SUBSCRIBED: _STRENGTH[Wish.SUBSCRIBE],
-    Said.UNCLEAR: _STRENGTH[Wish.WITHHOLD],
-    Said.OPTED_OUT: _STRENGTH[Wish.UNSUBSCRIBE],
-    Said.SUPPRESSED: _STRENGTH[Wish.SUPPRESS],
+_MEANINGS: Final = {
+    ConsentMeaning.NOTHING: 0,
+    ConsentMeaning.SUBSCRIBED: _STRENGTH[Wish.SUBSCRIBE],
+    ConsentMeaning.UNCLEAR: _STRENGTH[Wish.WITHHOLD],
+    ConsentMeaning.OPTED_OUT: _STRENGTH[Wish.UNSUBSCRIBE],
+    ConsentMeaning.SUPPRESSED: _STRENGTH[Wish.SUPPRESS],
 }
 
-_SURE: Final = frozenset({Said.OPTED_OUT, Said.SO, Said.SUPPRESSED})
+_CERTAIN: Final = frozenset({ConsentMeaning.OPTED_OUT, ConsentMeaning.STATED, ConsentMeaning.SUPPRESSED})
 
 
-def _heard(channel: Channel, voices: Sequence[Voice], mapping: ColumnMapping) -> tuple[Voice, ...]:
+def _columns_of(
+    channel: Channel, columns: Sequence[ConsentColumn], mapping: ColumnMapping
+) -> tuple[ConsentColumn, ...]:
     """Return the columns that speak of a channel; an opt-out from everything counts where it can be reached."""
-    own = tuple(voice for voice in voices if voice.channel == channel)
+    own = tuple(column for column in columns if column.channel == channel)
     if channel.address not in mapping.by_target or (channel is Channel.SMS_TRANSACTIONAL and not own):
         return own
-    return tuple(voice for voice in voices if voice.channel in {channel, "optout"})
+    return tuple(column for column in columns if column.channel in {channel, "optout"})
 
 
-def _strengths(voice: Voice, channel: Channel, cells: pd.Series[str]) -> Any:
+def _strengths(column: ConsentColumn, channel: Channel, cells: pd.Series[str]) -> Any:
     """Return how strict each cell is, as in ``_STRENGTH``; 0 where it says nothing."""
-    so = Wish.SUPPRESS if voice.suppresses else Wish.UNSUBSCRIBE
+    so = Wish.SUPPRESS if column.suppresses else Wish.UNSUBSCRIBE
     table: dict[str, int] = {}
     for cell in cells.dropna().unique().tolist():
-        said = voice.says(cell)
-        strength = _STRENGTH[so] if said is Said.SO else _SAID[said]
+        said = column.meaning(cell)
+        strength = _STRENGTH[so] if said is ConsentMeaning.STATED else _MEANINGS[said]
         # Messages to a phone can be unsubscribed from; suppressing is a matter of e-mail (reference 3.8).
         table[cell] = strength if channel is Channel.EMAIL else min(strength, _STRENGTH[Wish.UNSUBSCRIBE])
     return cells.map(table).fillna(0).to_numpy(dtype=np.int64)
@@ -262,7 +270,7 @@ def strictest(asks: Sequence[ConsentAsk]) -> ConsentAsk:
     return max(asks, key=lambda ask: (_STRENGTH[ask.wish], ask.at, -ask.line))
 
 
-def consent_print(fingerprint: bytes, asks: Sequence[ConsentAsk]) -> bytes:
+def consent_digest(fingerprint: bytes, asks: Sequence[ConsentAsk]) -> bytes:
     """Return the fingerprint of a row that asks for something: a changed consent makes a changed row."""
     if not asks:
         return fingerprint

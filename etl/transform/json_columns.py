@@ -50,10 +50,10 @@ def members(name: str, encoded: Any) -> Any:
     return joined(f"{encode(name)}:", encoded, "")
 
 
-def by_value(texts: Any, become: Mapping[str, str | None]) -> Any:
-    """Return for each cell what its text becomes; null stays null. ``become`` knows every text of the column."""
+def by_value(texts: Any, replacements: Mapping[str, str | None]) -> Any:
+    """Return for each cell what its text becomes; null stays null. ``replacements`` knows every text of the column."""
     encoded = texts.dictionary_encode()
-    return pa.array([become[text] for text in encoded.dictionary.to_pylist()], TEXT).take(encoded.indices)
+    return pa.array([replacements[text] for text in encoded.dictionary.to_pylist()], TEXT).take(encoded.indices)
 
 
 def distinct(texts: Any) -> list[str]:

@@ -26,14 +26,14 @@ _SIMPLE: Final = (str, int, float)
 _NOT_SIMPLE: Final = Converted(None, "list-invalid", "Klaviyo adds and takes away simple values only")
 
 
-class Patches:
+class ListPatches:
     """What the columns of a chunk patch, as members of JSON (see :mod:`etl.transform.json_columns`)."""
 
     def __init__(self) -> None:
         self._lists: dict[str, list[Any]] = {}
         self._unset: list[Any] = []
 
-    def take(self, write: WriteRule, name: str, members: Any) -> Any | None:
+    def add(self, write: WriteRule, name: str, members: Any) -> Any | None:
         """Keep what a column patches; return what is left of it for the attributes, ``None`` where that is nothing."""
         if write in OPERATIONS:
             self._lists.setdefault(OPERATIONS[write], []).append(members)

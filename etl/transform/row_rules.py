@@ -55,14 +55,14 @@ class RowRules:
         convert = converter(rule, self._mapping.defaults.timezone, self._now)
         if convert is None or rule.type in {"list", "json"}:
             return column
-        become = {text: _value(convert(text).value) if text else None for text in column.unique().tolist()}
+        replacements = {text: _value(convert(text).value) if text else None for text in column.unique().tolist()}
         if rule.type in _NUMBERS:
             return column.map(
-                {text: np.nan if value is None else float(value) for text, value in become.items()}
+                {text: np.nan if value is None else float(value) for text, value in replacements.items()}
             ).astype(float)
         if rule.type == "boolean":
-            return column.map({text: bool(value) for text, value in become.items()}).astype(bool)
-        return column.map({text: value or "" for text, value in become.items()}).astype("str")
+            return column.map({text: bool(value) for text, value in replacements.items()}).astype(bool)
+        return column.map({text: value or "" for text, value in replacements.items()}).astype("str")
 
 
 def _value(value: Any) -> Any:

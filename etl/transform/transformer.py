@@ -26,7 +26,7 @@ from etl.model import Issue, Severity, Stage, Transformed
 from etl.records import Records
 from etl.transform import json_columns
 from etl.transform.cells.converters import Converted, converter
-from etl.transform.list_patches import Patches, simple_items
+from etl.transform.list_patches import ListPatches, simple_items
 from etl.transform.record import MAX_PROFILE_BYTES, fingerprints, identities, sizes
 
 _COORDINATES: Final = frozenset({"location.latitude", "location.longitude"})
@@ -54,7 +54,7 @@ class _Found:
         self.clears = np.zeros(len(lines), dtype=bool)
         self.lists: Any = pa.nulls(len(lines), pa.list_(json_columns.TEXT))
         self.members: list[tuple[_Column, Any]] = []
-        self.patches = Patches()
+        self.patches = ListPatches()
         self.identifiers: dict[str, Any] = {}
 
 
@@ -83,7 +83,7 @@ class Transformer:
             if column.target == LIST_TARGET:
                 found.lists = self._routes(column, texts, found)
             else:
-                members = found.patches.take(column.rule.write, column.name, self._members(column, texts, found))
+                members = found.patches.add(column.rule.write, column.name, self._members(column, texts, found))
                 found.members += [(column, members)] if members is not None else []
         meta = found.patches.meta(len(found.lines))
         if meta is not None:
@@ -111,15 +111,15 @@ class Transformer:
         # Columns of dates, flags and amounts repeat themselves: each text is judged once per chunk.
         left = texts if settled is None else pc.if_else(pc.is_valid(settled), json_columns.NULL, texts)
         blank = _blank(column.rule)
-        become: dict[str, str | None] = {"": blank}
+        replacements: dict[str, str | None] = {"": blank}
         for text, result in self._converted(column, convert, left, found).items():
             if result.code and not result.keep:
-                become[text] = None
+                replacements[text] = None
             else:
                 # "null", "[]" and "; ;" say no more than an empty cell does, and must not erase more.
                 empty = result.value is None or result.value == []
-                become[text] = blank if empty else json_columns.encode(result.value)
-        encoded = json_columns.by_value(left, become)
+                replacements[text] = blank if empty else json_columns.encode(result.value)
+        encoded = json_columns.by_value(left, replacements)
         if clears:
             found.clears |= _mask(pc.fill_null(pc.equal(encoded, "null"), fill_value=False))
         if settled is not None:
@@ -148,15 +148,15 @@ class Transformer:
     def _routes(self, column: _Column, texts: Any, found: _Found) -> Any:
         """Return the names in each cell of the list column, null where there are none."""
         convert = _converter(column, self._mapping.defaults.timezone, self._now)
-        become: dict[str | None, list[str] | None] = {"": None, None: None}
+        replacements: dict[str | None, list[str] | None] = {"": None, None: None}
         if convert is None:
-            become.update({text: [text] for text in json_columns.distinct(texts)})
+            replacements.update({text: [text] for text in json_columns.distinct(texts)})
         else:
             for text, result in self._converted(column, convert, texts, found).items():
                 refused = bool(result.code) and not result.keep
-                become[text] = None if refused else _names(result.value)
+                replacements[text] = None if refused else _names(result.value)
         encoded = texts.dictionary_encode()
-        names = [become[text] for text in encoded.dictionary.to_pylist()]
+        names = [replacements[text] for text in encoded.dictionary.to_pylist()]
         return pa.array(names, pa.list_(json_columns.TEXT)).take(encoded.indices)
 
     def _refuse_large(self, bodies: Any, found: _Found) -> None:

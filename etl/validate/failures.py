@@ -25,7 +25,7 @@ _LONGEST_DETAIL: Final = 120
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Failure:
+class CheckFailure:
     """One failed check.
 
     ``column`` is a target, ``None`` for a check of whole rows; ``mask`` marks the failing rows of the frame, in its
@@ -40,7 +40,7 @@ class Failure:
     advisory: bool = False
 
 
-def demand_fit(schema: CellSchema, targets: tuple[str, ...]) -> None:
+def assert_compatible(schema: CellSchema, targets: tuple[str, ...]) -> None:
     """Raise :class:`ConfigError` where the schema cannot fit frames of text with the columns ``targets``.
 
     That is: a column it requires is not filled, it allows no others, or it wants another type without ``coerce``.
@@ -72,12 +72,12 @@ def demand_fit(schema: CellSchema, targets: tuple[str, ...]) -> None:
             )
 
 
-def failures(schema: CellSchema, frame: pd.DataFrame) -> list[Failure]:
+def failed_checks(schema: CellSchema, frame: pd.DataFrame) -> list[CheckFailure]:
     """Return what failed in a frame of text, each fault once: a code, column and detail have one mask.
 
     Never builds the text of a ``SchemaErrors``: with many failures that is gigabytes, and full of cells.
     """
-    found: list[Failure] = []
+    found: list[CheckFailure] = []
     try:
         judged = frame
         if schema.typed:
@@ -90,7 +90,7 @@ def failures(schema: CellSchema, frame: pd.DataFrame) -> list[Failure]:
     except Exception as error:  # noqa: BLE001  # whatever a user's parser raises; checks never get here
         found.append(_broken(f"a parser raised {type(error).__name__}", None, frame))
     # A failed coercion appears twice, a row-wise check once per column: one mask each.
-    merged: dict[tuple[str, str | None, str], Failure] = {}
+    merged: dict[tuple[str, str | None, str], CheckFailure] = {}
     for failure in found:
         key = (failure.code, failure.column, failure.detail)
         before = merged.get(key)
@@ -109,7 +109,7 @@ def _errors(schema: pa.DataFrameSchema, frame: pd.DataFrame) -> tuple[list[Schem
 
 
 def _typed(
-    column: pa.Column, target: str, frame: pd.DataFrame, advisory: frozenset[str], found: list[Failure]
+    column: pa.Column, target: str, frame: pd.DataFrame, advisory: frozenset[str], found: list[CheckFailure]
 ) -> pd.Series[Any]:
     """Judge a column of numbers, dates ... over the cells that can be read as such; return it converted.
 
@@ -118,13 +118,13 @@ def _typed(
     """
     empty = (frame[target] == "").to_numpy(dtype=bool)
     if not column.nullable and empty.any():
-        found.append(Failure("schema-failed", target, empty, "check not_nullable"))
+        found.append(CheckFailure("schema-failed", target, empty, "check not_nullable"))
     schema = pa.DataFrameSchema({target: column})
     rows = np.flatnonzero(~empty)
     errors, converted = _errors(schema, frame.iloc[rows][[target]])
     unread = _spread(rows, [error for error in errors if error.reason_code is _REASON.DATATYPE_COERCION], frame)
     if unread.any():
-        found.append(Failure("schema-failed", target, unread, f"check dtype: {column.dtype}"))
+        found.append(CheckFailure("schema-failed", target, unread, f"check dtype: {column.dtype}"))
         rows = np.flatnonzero(~empty & ~unread)
         errors, converted = _errors(schema, frame.iloc[rows][[target]])
     part = frame.iloc[rows]
@@ -147,7 +147,7 @@ def _spread(rows: npt.NDArray[np.intp], errors: list[SchemaError], frame: pd.Dat
     return mask
 
 
-def _read(error: SchemaError, frame: pd.DataFrame, advisory: frozenset[str]) -> Iterator[Failure]:
+def _read(error: SchemaError, frame: pd.DataFrame, advisory: frozenset[str]) -> Iterator[CheckFailure]:
     column = _column(error, frame)
     name = _check_name(error)
     if error.reason_code is _REASON.CHECK_ERROR:
@@ -157,13 +157,13 @@ def _read(error: SchemaError, frame: pd.DataFrame, advisory: frozenset[str]) -> 
     if mask is None:
         yield _broken(f"check {name} gave no verdict per row", column, frame)
     elif name in CODES and CODES[name].stage is Stage.VALIDATE:
-        yield Failure(name, column, mask, advisory=name in advisory)
+        yield CheckFailure(name, column, mask, advisory=name in advisory)
     else:
-        yield Failure("schema-failed", column, mask, _detail(error, name), advisory=name in advisory)
+        yield CheckFailure("schema-failed", column, mask, _detail(error, name), advisory=name in advisory)
 
 
-def _broken(detail: str, column: str | None, frame: pd.DataFrame) -> Failure:
-    return Failure("schema-broken", column, np.zeros(len(frame), dtype=bool), detail, broken=True)
+def _broken(detail: str, column: str | None, frame: pd.DataFrame) -> CheckFailure:
+    return CheckFailure("schema-broken", column, np.zeros(len(frame), dtype=bool), detail, broken=True)
 
 
 def _mask(error: SchemaError, frame: pd.DataFrame) -> Mask | None:

@@ -10,7 +10,7 @@ from etl.validate.phones.judge import judge_phones
 from etl.validate.phones.mobile import not_mobile
 
 
-def good_emails(cells: pa.Array) -> list[bool]:
+def valid_emails(cells: pa.Array) -> list[bool]:
     """Return which cells are e-mail addresses."""
     if not pc.any(pc.match_substring(cells, "@")).as_py():
         # Nothing else is worth a thought about what a cell was meant to be: init asks this of every column.
@@ -18,17 +18,17 @@ def good_emails(cells: pa.Array) -> list[bool]:
     return list(pc.not_equal(judge_emails(cells).normal, "").to_pylist())
 
 
-def good_phones(cells: pa.Array, country: str | None) -> list[bool]:
+def valid_phones(cells: pa.Array, country: str | None) -> list[bool]:
     """Return which cells are phone numbers; those without + of this country, where one is given."""
     return list(pc.not_equal(judge_phones(cells, country).normal, "").to_pylist())
 
 
-def can_be_texted(cells: pa.Array, country: str | None) -> list[bool]:
+def textable_phones(cells: pa.Array, country: str | None) -> list[bool]:
     """Return which cells are numbers that can receive text messages: no landline, no toll-free number."""
     numbers = judge_phones(cells, country).normal
-    deaf = {finding.position for finding in not_mobile(numbers)}
+    not_textable = {finding.position for finding in not_mobile(numbers)}
     good = pc.not_equal(numbers, "").to_pylist()
-    return [is_good and position not in deaf for position, is_good in enumerate(good)]
+    return [is_good and position not in not_textable for position, is_good in enumerate(good)]
 
 
 def read_phone(cell: str, country: str) -> tuple[str, str]:

@@ -17,14 +17,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from etl.codes import CODES
-from etl.config import CONSENT_PREFIX, IDENTIFIERS, Mapping, voices_of
+from etl.config import CONSENT_PREFIX, IDENTIFIERS, Mapping, consent_columns
 from etl.errors import ConfigError
 from etl.model import Issue, Severity, Stage, Validated
 from etl.validate.cells import Finding, as_trimmed
 from etl.validate.column_rules import details, rule_schema
 from etl.validate.damage.columns import Damage
 from etl.validate.emails.judge import judge_emails
-from etl.validate.failures import Failure, Mask, demand_fit, failures
+from etl.validate.failures import CheckFailure, Mask, assert_compatible, failed_checks
 from etl.validate.geo.countries import resolve_country
 from etl.validate.geo.locales import canonical_locales
 from etl.validate.geo.postal_codes import lost_zeros
@@ -34,7 +34,7 @@ from etl.validate.schema import DEFAULT_SCHEMA, adapt, load_schema
 from etl.validate.suggestions import suggest
 from schemas.columns import texts
 from schemas.consent import consent_schema
-from schemas.opt_outs import Said
+from schemas.opt_outs import ConsentMeaning
 
 _EMAIL = "email"
 _PHONE = "phone_number"
@@ -91,7 +91,7 @@ class Validator:
         references = dict.fromkeys((DEFAULT_SCHEMA, mapping.profile.schema_))
         loaded = [load_schema(reference, targets, mapping.code) for reference in references]
         for schema in loaded:
-            demand_fit(schema, targets)
+            assert_compatible(schema, targets)
         self._schemas = [adapt(rule_schema(mapping), targets), *loaded]
         if mapping.asks_consent:
             self._schemas += [adapt(schema, targets) for schema in _consent_schemas(mapping, self._required)]
@@ -132,7 +132,7 @@ class Validator:
         lost_rows = np.zeros(len(frame), dtype=bool)
         told: dict[tuple[str, str], Mask] = {}
         for schema in self._schemas:
-            for failure in failures(schema, checked):
+            for failure in failed_checks(schema, checked):
                 if failure.broken:
                     broken.append(self._broken(failure))
                 elif failure.code != _NOBODY or failure.column is not None:
@@ -190,13 +190,13 @@ class Validator:
                     column = self._mapping.defaults.country_column
                     yield _Fault(finding.position, "country-unknown", "", column, fatal=False)
 
-    def _broken(self, failure: Failure) -> Issue:
+    def _broken(self, failure: CheckFailure) -> Issue:
         header = self._targets.get(failure.column or "")
         return Issue(0, Stage.VALIDATE, failure.code, header, failure.detail, Severity.WARNING)
 
     def _failed(
         self,
-        failure: Failure,
+        failure: CheckFailure,
         frame: pd.DataFrame,
         refused: dict[str, Mask],
         lost_rows: Mask,
@@ -283,9 +283,9 @@ def _consent_schemas(mapping: Mapping, required: Collection[str]) -> Iterator[pa
     """Yield what names words of consent that nobody knows: where a bad cell costs the row, and where it warns."""
     for costly in (False, True):
         known = {
-            voice.slot: (lambda cell, says=voice.says: says(cell) is not Said.UNCLEAR)
-            for voice in voices_of(mapping)
-            if voice.slot.startswith(CONSENT_PREFIX) and (voice.slot in required) is costly
+            column.slot: (lambda cell, says=column.meaning: says(cell) is not ConsentMeaning.UNCLEAR)
+            for column in consent_columns(mapping)
+            if column.slot.startswith(CONSENT_PREFIX) and (column.slot in required) is costly
         }
         if known:
             yield consent_schema(known, warns=not costly)

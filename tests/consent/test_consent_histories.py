@@ -36,7 +36,7 @@ SPELLINGS = ("person{}@mapleshop.com", "Person{}@MapleShop.COM", "person{}@maple
 
 
 @dataclass(frozen=True)
-class Said:
+class ConsentLine:
     """One line of a source: who, what they say, and what is odd about the line."""
 
     who: int
@@ -55,7 +55,7 @@ class Said:
 Step = tuple[str, Any]
 LINES = st.lists(
     st.builds(
-        Said,
+        ConsentLine,
         who=st.integers(0, PEOPLE - 1),
         mail=st.sampled_from(WORDS),
         text=st.sampled_from(WORDS),
@@ -109,7 +109,7 @@ class World:
                 case _:
                     self._import(what, about)
 
-    def _import(self, what: str, lines: list[Said]) -> None:
+    def _import(self, what: str, lines: list[ConsentLine]) -> None:
         paths = [self.desk.folder / f"{each}.csv" for each in range(2 if what == "files" else 1)]
         for place, path in enumerate(paths):
             with path.open("w", newline="", encoding="utf-8") as out:
@@ -161,7 +161,7 @@ def consents(desk: Desk) -> Iterator[tuple[tuple[str, str], str]]:
         yield (said["channel"], said["external_id"]), said["consent"]
 
 
-def said_no(lines: list[Said]) -> set[tuple[str, str]]:
+def said_no(lines: list[ConsentLine]) -> set[tuple[str, str]]:
     """Return who says no on any of these lines: a phone's no is the no of everybody who has it."""
     found = {("email.marketing", f"c{said.who}") for said in lines if said.mail in OUT}
     phones = {said.row()[2] for said in lines if said.text in OUT}
@@ -169,9 +169,9 @@ def said_no(lines: list[Said]) -> set[tuple[str, str]]:
     return found | {("sms.marketing", f"c{who}") for who in people}
 
 
-YES, NO = Said(0, "subscribed", "subscribed"), Said(0, "unsubscribed", "unsubscribed")
-REFUSED_NO = Said(0, "unsubscribed", "unsubscribed", refused=True)
-NEVER = ("import", [Said(0, "no", "no")])
+YES, NO = ConsentLine(0, "subscribed", "subscribed"), ConsentLine(0, "unsubscribed", "unsubscribed")
+REFUSED_NO = ConsentLine(0, "unsubscribed", "unsubscribed", refused=True)
+NEVER = ("import", [ConsentLine(0, "no", "no")])
 
 
 def lived(steps: list[Step]) -> None:
@@ -191,12 +191,12 @@ def test_nobody_who_said_no_is_ever_subscribed(steps: list[Step]) -> None:
 RULES: dict[str, tuple[list[Step], str, Any]] = {
     "a rejected line": ([("import", [YES, REFUSED_NO])], "etl.pipeline.staging.issue_filter.OptOutGatherer.gather", {}),
     "a word nobody understands": (
-        [("import", [YES, Said(0, "hmm", refused=True)])],
+        [("import", [YES, ConsentLine(0, "hmm", refused=True)])],
         "etl.pipeline.staging.issue_filter.OptOutGatherer.gather",
         {},
     ),
     "a contested phone": (
-        [("import", [YES, Said(1, "", "unsubscribed", shares_phone=True)])],
+        [("import", [YES, ConsentLine(1, "", "unsubscribed", shares_phone=True)])],
         "etl.pipeline.staging.issue_filter.OptOutGatherer.gather",
         {},
     ),

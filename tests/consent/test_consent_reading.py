@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from etl.config import parse_mapping
 from etl.errors import ConfigError
 from etl.model import Channel, ConsentAsk, Severity, Wish
-from etl.transform import ConsentReader, consent_print, strictest
+from etl.transform import ConsentReader, consent_digest, strictest
 from etl.validate import Validator
 from schemas.consent import folded, words_of
 
@@ -37,8 +37,8 @@ def read(*rows: dict[str, str], consent: dict[str, Any] | None = None, columns: 
     cells = {header: [row.get(header, "") for row in rows] for header in chosen}
     frame = pd.DataFrame(cells, dtype="str", index=pd.RangeIndex(2, 2 + len(rows), name="line"))
     validated = Validator(mapping, tuple(chosen)).validate(frame)
-    deaf = {issue.line for issue in validated.issues if issue.code == "phone-not-mobile"}
-    asked = ConsentReader(mapping, NOW).read(validated.frame, deaf=deaf)
+    not_textable = {issue.line for issue in validated.issues if issue.code == "phone-not-mobile"}
+    asked = ConsentReader(mapping, NOW).read(validated.frame, not_textable=not_textable)
     said = [(issue.line, issue.code, issue.column) for issue in (*validated.issues, *asked.issues)]
     assert all(issue.severity is Severity.WARNING for issue in asked.issues), "consent never costs a row"
     return list(asked.asks), said
@@ -186,7 +186,7 @@ def test_one_opt_out_among_a_persons_lines_is_an_opt_out(asks: list[ConsentAsk],
 @given(st.lists(ASKS, max_size=3, unique=True), st.lists(ASKS, max_size=3, unique=True))
 def test_a_changed_wish_makes_a_changed_row(one: list[ConsentAsk], other: list[ConsentAsk]) -> None:
     same = sorted(ask._replace(line=0) for ask in one) == sorted(ask._replace(line=0) for ask in other)
-    prints = [consent_print(b"x" * 16, [ask._replace(line=0) for ask in asks]) for asks in (one, other)]
+    prints = [consent_digest(b"x" * 16, [ask._replace(line=0) for ask in asks]) for asks in (one, other)]
     assert (prints[0] == prints[1]) == same
 
 

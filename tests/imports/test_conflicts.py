@@ -22,7 +22,7 @@ from etl.load.steps.transitions import Step, after_reply
 from etl.model import BatchKind
 from tests.support.crash_points import examples
 from tests.support.importer import Desk
-from tests.support.shop import Said, Shop
+from tests.support.shop import CommandResult, Shop
 
 ANN, PHONE, ID = "ann@mapleshop.com", "+12127365001", "c1"
 MAPPING = """
@@ -53,7 +53,7 @@ def customers(shop: Shop, rule: str | None, *, small_run: int = 50, more: str = 
     shop.write("c.csv", "\n".join(["Email,Phone,Id,First", *rows]) + "\n")
 
 
-def planned(shop: Shop) -> tuple[dict[str, Any], Said]:
+def planned(shop: Shop) -> tuple[dict[str, Any], CommandResult]:
     said = shop.run("plan", "c.csv", "--format", "json")
     assert said.code == ExitCode.OK, said.err
     return json.loads(said.out), said

@@ -16,7 +16,7 @@ from etl.sandbox import SANDBOX_KEY, SandboxServer, SandboxSettings
 
 
 @dataclass(frozen=True)
-class Said:
+class CommandResult:
     code: int
     out: str
     err: str
@@ -61,12 +61,12 @@ class Shop:
     def write(self, name: str, text: str) -> None:
         (self.folder / name).write_text(text, encoding="utf-8")
 
-    def run(self, *arguments: str) -> Said:
+    def run(self, *arguments: str) -> CommandResult:
         """Run a command in this process."""
         self._capsys.readouterr()
         code = _main(list(arguments))
         said = self._capsys.readouterr()
-        return Said(int(code), said.out, said.err)
+        return CommandResult(int(code), said.out, said.err)
 
     @property
     def writes(self) -> dict[str, int]:

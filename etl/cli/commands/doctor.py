@@ -11,7 +11,7 @@ from etl import pipeline
 from etl import sandbox as local
 from etl.cli.options import common_options, list_option
 from etl.cli.session import SANDBOX_DATA, Common, session
-from etl.console import Console, Painted, out
+from etl.console import Console, Styled, out
 from etl.errors import ExitCode
 
 
@@ -27,7 +27,7 @@ def doctor(list_: str | None, common: Common) -> NoReturn:
         findings = pipeline.doctor(context=at.context, list=list_)
     width = max(len(finding.name) for finding in findings)
     for finding in findings:
-        mark = Painted("ok     " if finding.ok else "problem", finding.ok)
+        mark = Styled("ok     " if finding.ok else "problem", finding.ok)
         out(mark, f"  {finding.name:<{width}}  {finding.message}")
         if not finding.ok and finding.hint:
             out(f"{'':7}  {'':{width}}  -> {finding.hint}")

@@ -25,7 +25,7 @@ from etl.config.mapping.targets import (
     PROPERTY_PREFIX,
     UNREACHABLE,
     VALUE_TARGET,
-    near_target,
+    suggest_target,
 )
 from etl.config.mapping.transforms import Steps
 
@@ -104,7 +104,7 @@ class ColumnRule(Model):
             raise ValueError(f"{target!r} lacks the property's name; write it like 'properties.plan'")
         if target.startswith(CONSENT_PREFIX):
             raise ValueError(_no_consent(target))
-        near = near_target(target)
+        near = suggest_target(target)
         advice = f"did you mean {near!r}?" if near else f"for a custom property write {PROPERTY_PREFIX + target!r}"
         raise ValueError(f"{target!r} is not a target; {advice}")
 

@@ -14,7 +14,7 @@ from pydantic import BeforeValidator, Field, ValidationError, field_validator, m
 from etl.column_names import distinct
 from etl.config.base import ColumnName, Model
 from etl.config.mapping.code import UsesCode
-from etl.config.mapping.model import Mapping, parse_toml, read_mapping, say_fault
+from etl.config.mapping.model import Mapping, describe_fault, parse_toml, read_mapping
 from etl.config.mapping.sections import Defaults, Guards
 from etl.config.mapping.source import SourceRule
 from etl.config.mapping.targets import IDENTIFIERS
@@ -116,7 +116,7 @@ class EventMapping(UsesCode):
             return mapping.with_code(self.code)
         except ValidationError as error:
             fault = error.errors(include_url=False, include_input=False)[0]
-            raise ValueError(say_fault(fault)) from None
+            raise ValueError(describe_fault(fault)) from None
 
     @property
     def code_references(self) -> tuple[str, ...]:
@@ -152,7 +152,7 @@ def parse_event_mapping(document: AbstractMapping[str, Any], *, where: str = "ma
     try:
         return EventMapping.model_validate(document)
     except ValidationError as error:
-        faults = [say_fault(fault) for fault in error.errors(include_url=False, include_input=False)]
+        faults = [describe_fault(fault) for fault in error.errors(include_url=False, include_input=False)]
         raise ConfigError(
             "mapping-invalid",
             f"{where}:\n" + "\n".join(f"  {fault}" for fault in faults),

@@ -38,7 +38,7 @@ from etl.config.mapping.targets import (
     VALUE_TARGET,
     consent_needs,
 )
-from etl.config.mapping.transforms import WAYS, Computed, ComputedColumn, Step
+from etl.config.mapping.transforms import TRANSFORM_WAYS, Computed, ComputedColumn, Step
 from etl.errors import ConfigError
 from etl.user_code import UntrustedCode
 
@@ -81,7 +81,7 @@ class Mapping(UsesCode):
     @classmethod
     def _known_keys(cls, tables: object) -> object:
         """Name a misspelt key as such, before anything is missed that it was meant to say."""
-        known = [*WAYS, *(name for name in ColumnRule.model_fields if name != "to")]
+        known = [*TRANSFORM_WAYS, *(name for name in ColumnRule.model_fields if name != "to")]
         for target, table in tables.items() if isinstance(tables, AbstractMapping) else ():
             # What state kept holds the keys of a column by themselves.
             if not isinstance(table, AbstractMapping) or isinstance(table.get("rule"), AbstractMapping):
@@ -139,7 +139,7 @@ class Mapping(UsesCode):
             except ValidationError as error:
                 fault = error.errors(include_url=False, include_input=False)[0]
                 place = (*("computed", target), *fault["loc"])
-                raise ValueError(say_fault({**fault, "loc": place})) from None
+                raise ValueError(describe_fault({**fault, "loc": place})) from None
         return rules
 
     @property
@@ -253,7 +253,7 @@ def parse_mapping(document: AbstractMapping[str, Any], *, where: str = "mapping"
     try:
         return Mapping.model_validate(document)
     except ValidationError as error:
-        faults = [say_fault(fault) for fault in error.errors(include_url=False, include_input=False)]
+        faults = [describe_fault(fault) for fault in error.errors(include_url=False, include_input=False)]
         raise ConfigError(
             "mapping-invalid",
             f"{where}:\n" + "\n".join(f"  {fault}" for fault in faults),
@@ -265,7 +265,7 @@ _MEMBERS: Final[dict[str, type[BaseModel]]] = {"columns": ColumnRule, "rules": R
 """Sections that hold several of a kind."""
 
 
-def say_fault(fault: ErrorDetails) -> str:
+def describe_fault(fault: ErrorDetails) -> str:
     """Return what pydantic found as a sentence that names the key."""
     place = [str(part) for part in fault["loc"]]
     key = ".".join(f'"{part}"' if re.search(r"[^\w$-]", part) else part for part in place) or "(whole file)"

@@ -74,14 +74,14 @@ FIXED_TARGETS: Final = (
 _SPOKEN: Final = """phone=phone_number mobile=phone_number sms=phone_number mail=email email_address=email
     id=external_id customer_id=external_id company=organization language=locale job_title=title
     address=location.address1 street=location.address1 state=location.region postal_code=location.zip value=$value"""
-_NICKNAMES: Final = dict(pair.split("=") for pair in _SPOKEN.split())
+_ALIASES: Final = dict(pair.split("=") for pair in _SPOKEN.split())
 
 
-def near_target(target: str) -> str | None:
+def suggest_target(target: str) -> str | None:
     """Return the target that somebody probably meant, ``None`` if nothing is near."""
     name = re.sub(r"[\s-]+", "_", target.strip().lower()).removeprefix("$")
-    if name in _NICKNAMES:
-        return _NICKNAMES[name]
+    if name in _ALIASES:
+        return _ALIASES[name]
     for known in (name, LOCATION_PREFIX + name):
         if known in FIXED_TARGETS:
             return known

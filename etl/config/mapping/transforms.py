@@ -81,7 +81,7 @@ class Computed(Model):
         return [column_name(part) if place % 2 else part for place, part in enumerate(parts)]
 
 
-WAYS: Final = ("template", "join", "by", "constant")
+TRANSFORM_WAYS: Final = ("template", "join", "by", "constant")
 """Keys that say how a column is computed."""
 
 
@@ -96,7 +96,7 @@ def computed_from_table(value: object) -> object:
         raise ValueError('a computed column is a table, such as { template = "{First} {Last}" }')  # noqa: TRY004 - pydantic
     if isinstance(value.get("rule"), AbstractMapping):
         return value
-    own = {name: value[name] for name in WAYS if name in value}
+    own = {name: value[name] for name in TRANSFORM_WAYS if name in value}
     return {**own, "rule": {name: inner for name, inner in value.items() if name not in own}}
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from etl.discover.recognisers.places import places
+from etl.discover.recognisers.places import load_places
 
 _MOST_LOOKED_AT: Final = 200
 _LEAST_LOCAL: Final = 0.05
@@ -94,7 +94,7 @@ def find_country(
     return CountryFinding(certain, tuple(candidates), tuple(evidence), tuple(local))
 
 
-def gather(
+def gather_evidence(
     headers: Sequence[str], columns: Mapping[str, Sequence[str]], texts: Sequence[Sequence[str]]
 ) -> list[Evidence]:
     """Return what speaks of a country. ``columns``: target → cells of its column; ``texts``: cells of all others."""
@@ -110,7 +110,7 @@ def gather(
 
 def _domains(cells: Sequence[str]) -> Evidence | None:
     ends = [cell.rstrip(". ").rpartition(".")[2].casefold() for cell in cells if "@" in cell]
-    domains = places().domains
+    domains = load_places().domains
     counted = Counter(domains[end] for end in ends if end in domains)
     return _of_counts(counted, len(ends), lambda country, share: f"{share} of the mail domains are of {country}")
 
@@ -118,7 +118,9 @@ def _domains(cells: Sequence[str]) -> Evidence | None:
 def _postal_codes(cells: Sequence[str]) -> Evidence | None:
     shapes = Counter[frozenset[str]]()
     for cell in cells:
-        fitting = next((where for pattern, where in places().postal_codes if pattern.fullmatch(cell.strip())), None)
+        fitting = next(
+            (where for pattern, where in load_places().postal_codes if pattern.fullmatch(cell.strip())), None
+        )
         if fitting is not None:
             shapes[fitting] += 1
     if not shapes or shapes.total() < _LEAST_SEEN:
@@ -132,13 +134,13 @@ def _postal_codes(cells: Sequence[str]) -> Evidence | None:
 
 def _cities(cells: Sequence[str]) -> Evidence | None:
     names = [cell.strip().casefold() for cell in cells]
-    cities = places().cities
+    cities = load_places().cities
     counted = Counter(cities[name] for name in names if name in cities)
     return _of_counts(counted, counted.total(), lambda country, share: f"{share} of the large cities are in {country}")
 
 
 def _currencies(headers: Sequence[str], texts: Sequence[Sequence[str]]) -> Evidence | None:
-    signs = places().currencies
+    signs = load_places().currencies
     counted = Counter[frozenset[str]]()
     for header in headers:
         for word in header.casefold().replace("(", " ").replace(")", " ").replace("_", " ").split():
@@ -160,13 +162,13 @@ def _currencies(headers: Sequence[str], texts: Sequence[Sequence[str]]) -> Evide
 
 def _language(headers: Sequence[str]) -> Evidence | None:
     words = {part for header in headers for part in header.casefold().replace("-", " ").replace("_", " ").split()}
-    scores = [(len(words & language.words), language) for language in places().languages]
+    scores = [(len(words & language.words), language) for language in load_places().languages]
     best = max(score for score, _ in scores)
     # One word is shared by too many languages, and so is a score that two of them reach.
     leaders = [language for score, language in scores if score == best]
     if best < _LEAST_WORDS or len(leaders) > 1:
         return None
-    return Evidence(leaders[0].spoken, f"the headers are {leaders[0].name}")
+    return Evidence(leaders[0].countries, f"the headers are {leaders[0].name}")
 
 
 def _of_counts(counted: Counter[str], total: int, say: Callable[[str, str], str]) -> Evidence | None:

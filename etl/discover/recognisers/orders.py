@@ -14,7 +14,7 @@ from etl.discover.drafts import Ask, Draft, Probes, Question
 from etl.discover.headers import target_of
 from etl.discover.profiling import ColumnFacts
 from etl.discover.recognisers import permissions
-from etl.discover.recognisers.readings import two_readings
+from etl.discover.recognisers.readings import ask_reading
 from etl.discover.types import Guess, infer
 from schemas.words import fold
 
@@ -48,7 +48,9 @@ class OrdersFound:
     name: str
 
 
-def orders_in(facts: Sequence[ColumnFacts], sample: pd.DataFrame, probes: Probes, ask: Ask) -> OrdersFound | None:
+def recognise_orders(
+    facts: Sequence[ColumnFacts], sample: pd.DataFrame, probes: Probes, ask: Ask
+) -> OrdersFound | None:
     """Return the events that these rows are; ``None`` where they are no orders, or somebody says so.
 
     ``sample``: the first rows, headers as columns. A row is (part of) an order where a column numbers the orders, one
@@ -159,7 +161,7 @@ def _time(draft: Draft, probes: Probes, ask: Ask, said: list[tuple[str, str, boo
         choices = {str(place): _order_of(other["format"]) for place, other in enumerate(others, 1)}
         choices["open"] = "rows whose date can be read in two ways are refused"
         guess = Guess(guess.rule, guess.evidence, others)
-        chosen = ask(two_readings(draft, guess, choices, {"type": "datetime"}, probes))
+        chosen = ask(ask_reading(draft, guess, choices, {"type": "datetime"}, probes))
         if chosen != "open":
             rule |= _read_as(others[int(chosen) - 1])
     if guess.evidence:
@@ -193,7 +195,7 @@ def _amount(draft: Draft, probes: Probes, ask: Ask) -> None:
         signs = {".": "the point is the decimal sign", ",": "the comma is the decimal sign"}
         choices = {str(place): signs[other["decimal"]] for place, other in enumerate(guess.others, 1)}
         choices["open"] = "amounts that can be read in two ways are left out"
-        chosen = ask(two_readings(draft, guess, choices, {"type": "money"}, probes))
+        chosen = ask(ask_reading(draft, guess, choices, {"type": "money"}, probes))
         if chosen != "open":
             rule["decimal"] = guess.others[int(chosen) - 1]["decimal"]
     draft.rule = rule
@@ -206,7 +208,7 @@ def _other(draft: Draft, probes: Probes, said: list[tuple[str, str, bool]], *, l
     known = target_of(header)
     if not draft.facts.filled:
         draft.why = "every cell is empty"
-    elif permissions.spoken(draft.facts) is not None:
+    elif permissions.recognise_consent(draft.facts) is not None:
         draft.why = "says who may be contacted: import it as profiles (--preset)"
         said.append(
             (header, f"{header!r} says who may be contacted. Events say nothing of that: import it as profiles.", False)

@@ -18,14 +18,25 @@ from etl.config import (
     PROPERTY_PREFIX,
     REPEATABLE,
     consent_needs,
+    is_reachable,
     opt_out_target,
-    reaches,
 )
 from etl.discover.drafts import Draft, Probes
 from etl.discover.profiling import ColumnFacts
 from etl.discover.types import infer
 from schemas.consent_words import folded, words_of
-from schemas.opt_outs import Form, Heading, Kind, Said, forbids, heading_of, is_flag, is_moment, is_nothing, said_by
+from schemas.opt_outs import (
+    ConsentMeaning,
+    Form,
+    Heading,
+    Kind,
+    forbids,
+    heading_of,
+    is_flag,
+    is_moment,
+    is_nothing,
+    meaning_of,
+)
 from schemas.words import fold
 
 Answer = Literal["opt-outs", "note", "subscribe"]
@@ -40,10 +51,10 @@ CHOICES: Final = {
 
 _SHOWN: Final = 3
 _MADE: Final = {
-    Said.OPTED_OUT: "unsubscribed",
-    Said.SO: "unsubscribed",
-    Said.SUPPRESSED: "suppressed",
-    Said.UNCLEAR: "not understood: nobody is subscribed",
+    ConsentMeaning.OPTED_OUT: "unsubscribed",
+    ConsentMeaning.STATED: "unsubscribed",
+    ConsentMeaning.SUPPRESSED: "suppressed",
+    ConsentMeaning.UNCLEAR: "not understood: nobody is subscribed",
 }
 _WITHOUT: Final = frozenset(
     {*("without", "excl", "excluding", "except", "removed", "minus", "ohne", "sans", "sin"), "senza", "zonder", "bez"}
@@ -61,7 +72,7 @@ _TELLING: Final = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
+class RecognisedConsent:
     """What a column is about. ``rule``: where it goes unasked, ``None`` where a question decides."""
 
     heading: Heading
@@ -69,21 +80,23 @@ class Spoken:
     why: str
 
 
-def spoken(facts: ColumnFacts) -> Spoken | None:
+def recognise_consent(facts: ColumnFacts) -> RecognisedConsent | None:
     """Return what a column says of consent by its name or by its cells, ``None`` if nothing."""
     heading = heading_of(facts.header)
     cells = [cell for cell in facts.cells[:_MOST_LOOKED_AT] if not is_nothing(cell)]
     if heading is not None and heading.kind is not Kind.OPT_IN:
-        return Spoken(heading, _forbidding(heading, facts, cells), f"its name speaks of {heading.kind.value}s")
+        return RecognisedConsent(
+            heading, _forbidding(heading, facts, cells), f"its name speaks of {heading.kind.value}s"
+        )
     if heading is not None and heading.form is not Form.MOMENT and cells and _share(_says, cells) >= _GOOD:
-        return Spoken(heading, None, "its name speaks of consent")
+        return RecognisedConsent(heading, None, "its name speaks of consent")
     # "Status", "State": their names tell nothing, their words do.
     if heading is None and _share(_is_state, cells) >= _GOOD and any(folded(cell) in _TELLING for cell in cells):
-        return Spoken(Heading(Kind.OPT_IN, "email", Form.FLAG), None, "its cells speak of consent")
+        return RecognisedConsent(Heading(Kind.OPT_IN, "email", Form.FLAG), None, "its cells speak of consent")
     return None
 
 
-def answered(heading: Heading, answer: str) -> dict[str, Any] | None:
+def rule_for_answer(heading: Heading, answer: str) -> dict[str, Any] | None:
     """Return the rule of a column that says who agreed; ``None``: a note like any other."""
     channel = heading.channel or "email"
     if answer == "subscribe":
@@ -91,15 +104,15 @@ def answered(heading: Heading, answer: str) -> dict[str, Any] | None:
     return {"to": f"consent.{channel}_optout", "inverted": True} if answer == OPT_OUTS else None
 
 
-def becomes(answer: str, heading: Heading, cells: Sequence[str]) -> str:
+def preview_answer(answer: str, heading: Heading, cells: Sequence[str]) -> str:
     """Return what an answer makes of some of the cells, for people."""
-    rule = answered(heading, answer)
+    rule = rule_for_answer(heading, answer)
     made = []
     for cell in list(dict.fromkeys(cells))[:_SHOWN]:
         if rule is None:
             made.append(f"{cell} → noted")
         elif answer == OPT_OUTS:
-            said = said_by(cell, Form.FLAG, _WORDS, inverted=True)
+            said = meaning_of(cell, Form.FLAG, _WORDS, inverted=True)
             made.append(f"{cell} → {_MADE.get(said, 'nothing')}")
         else:
             state = _WORDS.get(folded(cell), "")
@@ -107,7 +120,7 @@ def becomes(answer: str, heading: Heading, cells: Sequence[str]) -> str:
     return ", ".join(made)
 
 
-def everybody_is(name: str) -> str | None:
+def state_of_everybody(name: str) -> str | None:
     """Return what a source's name says of everybody in it: ``unsubscribed``, ``suppressed``, or ``None``."""
     stem = PurePosixPath(name).stem
     heading = forbids(stem)
@@ -130,12 +143,12 @@ def dates_of_consent(facts: Sequence[ColumnFacts], channel: str) -> list[str]:
     return found
 
 
-def understood(rule: dict[str, Any], cells: Collection[str]) -> float:
+def share_understood(rule: dict[str, Any], cells: Collection[str]) -> float:
     """Return the share of cells of an opt-out column whose words are known."""
     inverted = bool(rule.get("inverted"))
 
     def clear(cell: str) -> bool:
-        return said_by(cell, Form.FLAG, _WORDS, inverted=inverted) is not Said.UNCLEAR
+        return meaning_of(cell, Form.FLAG, _WORDS, inverted=inverted) is not ConsentMeaning.UNCLEAR
 
     return 1.0 if rule["to"].endswith(("_at", "_reason")) else _share(clear, list(cells))
 
@@ -171,7 +184,7 @@ def _share(holds: Callable[[str], bool], cells: Sequence[str]) -> float:
     return sum(map(holds, cells)) / len(cells) if cells else 0.0
 
 
-def needs_fit(drafts: Sequence[Draft]) -> None:
+def drop_unreachable(drafts: Sequence[Draft]) -> None:
     """Leave out consents whose address is not there: the mapping would not be taken."""
     there = {draft.rule["to"] for draft in drafts if draft.rule is not None}
     for draft in drafts:
@@ -179,11 +192,11 @@ def needs_fit(drafts: Sequence[Draft]) -> None:
         if not target.startswith(CONSENT_PREFIX):
             continue
         state = target if target in REPEATABLE else target.removesuffix("_at")
-        if state not in there or not reaches(state, there):
+        if state not in there or not is_reachable(state, there):
             draft.rule, draft.why = None, f"needs {' or '.join(consent_needs(state))} and {state}"
 
 
-def kept_dates(drafts: Sequence[Draft], probes: Probes) -> dict[str, dict[str, Any]]:
+def opt_out_dates(drafts: Sequence[Draft], probes: Probes) -> dict[str, dict[str, Any]]:
     """Return custom properties that keep when people opted out: Klaviyo takes no date of an opt-out (reference 3.7)."""
     kept: dict[str, dict[str, Any]] = {}
     for draft in drafts:

@@ -15,7 +15,7 @@ class Language:
     """Words of headers in a language, and the countries where it is spoken."""
 
     name: str
-    spoken: frozenset[str]
+    countries: frozenset[str]
     words: frozenset[str]
 
 
@@ -31,7 +31,7 @@ class Places:
 
 
 @cache
-def places() -> Places:
+def load_places() -> Places:
     """Return the tables."""
     data = tomllib.loads(files("schemas").joinpath("places.toml").read_text(encoding="utf-8"))
     domains = dict(data["domains"])

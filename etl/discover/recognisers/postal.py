@@ -16,7 +16,7 @@ _LEAST_FITTING: Final = 0.9
 _CODE: Final = re.compile(r"([0-9]+)(?:-[0-9]+)?")
 
 
-def give_zeros_back(drafts: Sequence[Draft], probes: Probes, country: str | None) -> str | None:
+def restore_zeros(drafts: Sequence[Draft], probes: Probes, country: str | None) -> str | None:
     """Add a step that fills postal codes up, where some are too short. Return what to say of it.
 
     ``country``: of the rows, where no column says it.

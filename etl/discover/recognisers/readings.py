@@ -12,7 +12,7 @@ _MOST_LOOKED_AT: Final = 1_000
 _SHOWN_CELLS: Final = 2
 
 
-def two_readings(
+def ask_reading(
     draft: Draft, guess: Guess, choices: Mapping[str, str], otherwise: dict[str, Any], probes: Probes
 ) -> Question:
     """Return the question which of several readings is meant.
@@ -23,7 +23,7 @@ def two_readings(
     read = [*guess.others, otherwise]
     telling = _telling(guess.others, draft.facts.cells, probes)
     cells = {
-        choice: ", ".join(f"{cell} → {probes.made(rule, cell)}" for cell in telling)
+        choice: ", ".join(f"{cell} → {probes.preview(rule, cell)}" for cell in telling)
         for choice, rule in zip(choices, read, strict=True)
     }
     text = f"{draft.facts.header!r}: {guess.evidence}."
@@ -33,5 +33,5 @@ def two_readings(
 def _telling(rules: Sequence[Mapping[str, Any]], cells: Sequence[str], probes: Probes) -> list[str]:
     """Return some cells that these rules read in different ways."""
     some = list(dict.fromkeys(cells))[:_MOST_LOOKED_AT]
-    different = [cell for cell in some if len({probes.made(dict(rule), cell) for rule in rules}) > 1]
+    different = [cell for cell in some if len({probes.preview(dict(rule), cell) for rule in rules}) > 1]
     return (different or some)[:_SHOWN_CELLS]

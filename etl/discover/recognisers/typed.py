@@ -7,7 +7,7 @@ from typing import Any
 
 from etl.config import CONSENT_DATES, PROPERTY_PREFIX, VALUE_TARGET
 from etl.discover.drafts import Ask, Draft, Probes
-from etl.discover.recognisers.readings import two_readings
+from etl.discover.recognisers.readings import ask_reading
 from etl.discover.types import infer
 
 
@@ -29,9 +29,9 @@ def add_type(draft: Draft, probes: Probes, ask: Ask) -> None:
     if guess.evidence:
         draft.why = f"{draft.why}; {guess.evidence}"
     if guess.others:
-        choices = {str(place): _spoken(other) for place, other in enumerate(guess.others, 1)}
+        choices = {str(place): _describe(other) for place, other in enumerate(guess.others, 1)}
         choices["text"] = "leave it as text"
-        chosen = ask(two_readings(draft, guess, choices, {"type": "text"}, probes))
+        chosen = ask(ask_reading(draft, guess, choices, {"type": "text"}, probes))
         if chosen != "text":
             rule |= guess.others[int(chosen) - 1]
     if rule.get("type") == "date":
@@ -42,14 +42,14 @@ def _type_amount(draft: Draft, rule: dict[str, Any], probes: Probes, ask: Ask) -
     guess = infer("total", draft.facts.cells, probes.converts)
     rule |= {"type": "money"} | {name: value for name, value in guess.rule.items() if name == "decimal"}
     if guess.others:
-        choices = {str(place): _spoken({**other, "type": "money"}) for place, other in enumerate(guess.others, 1)}
+        choices = {str(place): _describe({**other, "type": "money"}) for place, other in enumerate(guess.others, 1)}
         choices["open"] = "leave out the amounts that can be read in two ways"
-        chosen = ask(two_readings(draft, guess, choices, {"type": "money"}, probes))
+        chosen = ask(ask_reading(draft, guess, choices, {"type": "money"}, probes))
         if chosen != "open":
             rule["decimal"] = guess.others[int(chosen) - 1]["decimal"]
 
 
-def _spoken(rule: Mapping[str, Any]) -> str:
+def _describe(rule: Mapping[str, Any]) -> str:
     century = {"past": "years behind today", "future": "years ahead", None: ""}[rule.get("pivot")]
     if "format" in rule:
         said = f"{rule['type']}, {'day' if rule['format'].startswith('%d') else 'month'} first ({rule['format']})"

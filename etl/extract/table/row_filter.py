@@ -37,7 +37,7 @@ _WIDTH_CODES: Final = ("row-too-short", "row-too-long")
 _PHONES: Final = re.compile(
     r"phone|tel|mobil|handy|cell|gsm|sms|whats|fax|rufnummer|móvil|celular|携帯|電話", re.IGNORECASE
 )
-_FEW: Final = 256
+_MAX_SUSPECTS: Final = 256
 _SHOWN: Final = 5
 _LEAST_NAMES: Final = 2
 _WORDS: Final = frozenset((Kind.WORD, Kind.CODE))
@@ -181,11 +181,11 @@ class RowFilter:
             # Whoever has an address is a person.
             has_none = pc.invert(pc.match_substring(table.columns[self._address], "@"))
             rows = np.flatnonzero(has_none.to_numpy(zero_copy_only=False))
-            if len(rows) > _FEW:
+            if len(rows) > _MAX_SUSPECTS:
                 cells = table.columns[self._address].take(pa.array(rows))
                 is_filled = pc.not_equal(pc.utf8_trim_whitespace(cells), "").to_numpy(zero_copy_only=False)
-                found.update(rows[is_filled][:_FEW].tolist())
-        if rows is None or len(rows) > _FEW:
+                found.update(rows[is_filled][:_MAX_SUSPECTS].tolist())
+        if rows is None or len(rows) > _MAX_SUSPECTS:
             rows = _hinted(table.columns, rows)
         return sorted(found.union(rows.tolist()))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from etl.config import CONSENT_PREFIX, PROPERTY_PREFIX, VALUE_TARGET, Mapping, opt_out_target, reaches
+from etl.config import CONSENT_PREFIX, PROPERTY_PREFIX, VALUE_TARGET, Mapping, is_reachable, opt_out_target
 from etl.errors import GuardError
 from etl.pipeline.context import Context
 from schemas.opt_outs import Form, Heading, forbids
@@ -39,7 +39,7 @@ def unheard(columns: Sequence[str], mapping: Mapping) -> tuple[Unheard, ...]:
         for header, heading in spoken.items()
         if header not in heard
         and header not in mapping.consent.ignore
-        and reaches(opt_out_target(heading), mapping.by_target)
+        and is_reachable(opt_out_target(heading), mapping.by_target)
         and not (heading.form is not Form.FLAG and (heading.kind, heading.channel) in told)
     )
 

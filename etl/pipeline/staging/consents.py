@@ -12,7 +12,7 @@ from etl.config import IDENTIFIERS, Mapping
 from etl.model import Channel, ConsentAsk, Issue, Severity, Stage, Transformed, Validated, Wish
 from etl.records import Records
 from etl.state import SourceOptOuts, Store, slices
-from etl.transform import ConsentReader, by_line, consent_print, fingerprint, strictest
+from etl.transform import ConsentReader, by_line, consent_digest, fingerprint, strictest
 
 _NOT_MOBILE: Final = "phone-not-mobile"
 _CONTRADICTED: Final = "consent-contradicted"
@@ -25,14 +25,14 @@ def with_consents(
 
     A record that wishes something gets a fingerprint that says so: who takes a consent back has changed.
     """
-    deaf = {issue.line for issue in validated.issues if issue.code == _NOT_MOBILE}
+    not_textable = {issue.line for issue in validated.issues if issue.code == _NOT_MOBILE}
     faulty = {(issue.line, issue.column) for issue in validated.issues}
-    asked = reader.read(validated.frame, deaf=deaf, faulty=faulty)
+    asked = reader.read(validated.frame, not_textable=not_textable, faulty=faulty)
     asks = [ask for ask in asked.asks if ask.line not in transformed.rejected]
     wished = by_line(asks)
     records = Records.of(transformed.records)
     prints = [
-        consent_print(fingerprint, wished[line]) if line in wished else fingerprint
+        consent_digest(fingerprint, wished[line]) if line in wished else fingerprint
         for line, fingerprint in zip(records.lines, records.column("fingerprint").to_pylist(), strict=True)
     ]
     return Transformed(
@@ -105,4 +105,4 @@ def _prints(
     """Return the fingerprints of rows with these wishes."""
     routes = store.routes(run_id, lines)
     bodies = zip(lines, store.bodies(run_id, lines), strict=True)
-    return {line: consent_print(fingerprint(body, routes.get(line, ())), wishes[line]) for line, body in bodies}
+    return {line: consent_digest(fingerprint(body, routes.get(line, ())), wishes[line]) for line, body in bodies}

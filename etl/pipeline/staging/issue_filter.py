@@ -16,7 +16,7 @@ from etl.config import IDENTIFIERS, parse_mapping
 from etl.config import Mapping as ColumnMapping
 from etl.model import Channel, Chunk, RaggedRow
 from etl.state import Said, opt_out_hashes
-from etl.transform import ConsentReader, Reshaper
+from etl.transform import CellTransformer, ConsentReader
 from etl.validate import Validator, trimmed
 
 _EMAIL: Final = "email"
@@ -48,13 +48,13 @@ class _Person:
 
 
 class OptOutGatherer:
-    """Reads chunks for nothing but their opt-outs. ``headers``: of the source; ``reshaper``: what changes its cells."""
+    """Reads chunks for nothing but their opt-outs. ``headers``: of the source."""
 
     def __init__(
-        self, mapping: ColumnMapping, headers: tuple[str, ...], reshaper: Reshaper, reader: ConsentReader
+        self, mapping: ColumnMapping, headers: tuple[str, ...], cell_transformer: CellTransformer, reader: ConsentReader
     ) -> None:
         self._headers = headers
-        self._reshaper = reshaper
+        self._cell_transformer = cell_transformer
         self._reader = reader
         self._words = {target: header for target, (header, _) in mapping.by_target.items() if "consent." in target}
         self._names = {name: mapping.by_target[name][0] for name in IDENTIFIERS if name in mapping.by_target}
@@ -65,13 +65,13 @@ class OptOutGatherer:
             "columns": {header: name for name, header in self._names.items()},
             "defaults": {name: value for name, value in defaults.items() if value},
         }
-        self._validator = Validator(parse_mapping(rules), (*headers, *reshaper.headers))
+        self._validator = Validator(parse_mapping(rules), (*headers, *cell_transformer.headers))
         self._country = column
 
     def gather(self, chunk: Chunk) -> dict[Said, bytes]:
         """Return the opt-outs of a chunk as they are stored."""
         found: Found = {}
-        shaped, _ = self._reshaper.reshape(chunk.frame)
+        shaped, _ = self._cell_transformer.transform_cells(chunk.frame)
         words = pd.DataFrame({target: trimmed(shaped[header]) for target, header in self._words.items()})
         speaking = self._reader.opt_outs(words)
         lines = sorted({line for each in speaking.values() for line in each})
@@ -123,7 +123,7 @@ class OptOutGatherer:
 
     def _numbers(self, phones: Iterable[str], countries: Iterable[str]) -> Iterator[str]:
         """Yield what the validator makes of numbers, in each of these countries."""
-        headers = dict.fromkeys((*self._headers, *self._reshaper.headers))
+        headers = dict.fromkeys((*self._headers, *self._cell_transformer.headers))
         for country in countries:
             named = {self._country: country} if self._country else {}
             rows = [{**dict.fromkeys(headers, ""), **named, self._names[_PHONE]: phone} for phone in phones]

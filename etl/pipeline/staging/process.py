@@ -21,7 +21,7 @@ from etl.pipeline.staging.consents import with_consents
 from etl.pipeline.staging.issue_filter import OptOutGatherer
 from etl.pipeline.staging.unique import hashed_columns
 from etl.state import PackedChunk, Said, pack_chunk
-from etl.transform import ConsentReader, Reshaper, RowRules, Transformer
+from etl.transform import CellTransformer, ConsentReader, RowRules, Transformer
 from etl.validate import DamageJudge, Validator, country_name, resolve_country
 
 
@@ -47,16 +47,16 @@ class ChunkJudge:
         self._given = (mapping, headers, now)
         self._damage = DamageJudge(mapping)
         people = {header for target, (header, _) in mapping.by_target.items() if target in IDENTIFIERS}
-        self._mended = self._damage.mends(people)
+        self._mended = self._damage.repairs_any(people)
         self._unique = tuple(target for target, (_, rule) in mapping.by_target.items() if rule.unique)
-        self._reshaper = Reshaper(mapping, (resolve_country, country_name))
-        self._validator = Validator(mapping, (*headers, *self._reshaper.headers))
+        self._cell_transformer = CellTransformer(mapping, (resolve_country, country_name))
+        self._validator = Validator(mapping, (*headers, *self._cell_transformer.headers))
         self._rules = RowRules(mapping, now) if mapping.rules else None
         self._transformer = Transformer(mapping, now)
         self._consents = ConsentReader(mapping, now) if mapping.asks_consent else None
         self._gatherer = None
         if self._consents is not None:
-            self._gatherer = OptOutGatherer(mapping, headers, self._reshaper, self._consents)
+            self._gatherer = OptOutGatherer(mapping, headers, self._cell_transformer, self._consents)
 
     def __reduce__(self) -> tuple[type[ChunkJudge], tuple[ColumnMapping, tuple[str, ...], float]]:
         return ChunkJudge, self._given
@@ -82,7 +82,7 @@ class ChunkJudge:
 
     def _judge(self, frame: pd.DataFrame) -> tuple[pd.DataFrame, Validated, Transformed, Sequence[ConsentAsk]]:
         frame, damage = self._damage.judge(frame)
-        shaped, odd = self._reshaper.reshape(frame)
+        shaped, odd = self._cell_transformer.transform_cells(frame)
         validated = self._validator.validate(shaped, damage)
         kept = validated.frame
         odd_lines = {issue.line for issue in odd if issue.severity is Severity.ERROR}

@@ -13,7 +13,7 @@ import pyarrow as pa
 from etl.config import ColumnRule, SourceRule, parse_event_mapping, parse_mapping
 from etl.discover import (
     Ask,
-    NobodyFoundError,
+    NoIdentifierError,
     Preset,
     Probes,
     Proposal,
@@ -30,7 +30,15 @@ from etl.pipeline.lifecycle.readings import show_words
 from etl.pipeline.staging.sources import SourceLike, given_files, open_found, variables_for
 from etl.pipeline.verbs.init_source import Looked, look, sheet_of
 from etl.transform import Converted, converter
-from etl.validate import can_be_texted, country_name, good_emails, good_phones, read_phone, resolve_country, zip_digits
+from etl.validate import (
+    country_name,
+    read_phone,
+    resolve_country,
+    textable_phones,
+    valid_emails,
+    valid_phones,
+    zip_digits,
+)
 
 
 def _safe(question: Any) -> str:
@@ -86,7 +94,7 @@ def _proposed(
         return events
     try:
         return propose(looked.facts, preset, probes, ask, name=looked.info.name if named else "", several=several)
-    except NobodyFoundError:
+    except NoIdentifierError:
         raise ConfigError(
             "nobody-identified",
             f"{looked.info.name}: no column holds an e-mail, a phone or an id, and Klaviyo needs one of them",
@@ -160,15 +168,15 @@ def _probes(now: float) -> Probes:
         return "left out" if found.code and not found.keep else str(found.value)
 
     return Probes(
-        emails=lambda cells: _share(good_emails(_array(cells))),
-        phones=lambda cells, country: _share(good_phones(_array(cells), country)),
-        texted=lambda cells, country: _share(can_be_texted(_array(cells), country)),
+        emails=lambda cells: _share(valid_emails(_array(cells))),
+        phones=lambda cells, country: _share(valid_phones(_array(cells), country)),
+        textable=lambda cells, country: _share(textable_phones(_array(cells), country)),
         read_phone=read_phone,
         country_of=resolve_country,
         country_name=lambda code: country_name(code) or code,
         zip_digits=zip_digits,
         converts=lambda rule, cell: not converted(rule, cell).code,
-        made=made,
+        preview=made,
     )
 
 

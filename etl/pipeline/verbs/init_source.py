@@ -11,7 +11,7 @@ from typing import Final
 import pandas as pd
 
 from etl.config import SourceRule
-from etl.discover import Advice, Ask, ColumnFacts, Probes, Profiler, Question, identifies, recognise
+from etl.discover import Advice, Ask, ColumnFacts, Probes, Profiler, Question, identifier_strength, recognise
 from etl.errors import ConfigError, InterruptedRunError, SourceError
 from etl.extract import ScratchSource, Source, is_single_use, visible_sheets
 from etl.model import Progress, SourceInfo
@@ -67,7 +67,9 @@ def sheet_of(
                 found[name] = look(opened, context)
         except SourceError as error:
             faults[name] = error.message
-    ranks = {name: identifies(seen.facts, recognise(seen.info.columns), probes) for name, seen in found.items()}
+    ranks = {
+        name: identifier_strength(seen.facts, recognise(seen.info.columns), probes) for name, seen in found.items()
+    }
     best = max(ranks.values(), default=0)
     fitting = [name for name in found if best and ranks[name] == best]
     if not fitting:

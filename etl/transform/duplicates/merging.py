@@ -16,7 +16,7 @@ from etl.config import LIST_TARGET, Mapping, MergeRule, ValueType, field_of
 from etl.identity import email_key
 from etl.model import Record
 from etl.transform.cells.numbers import to_json
-from etl.transform.duplicates.recency import Calendar, oldest_first
+from etl.transform.duplicates.recency import RecencyReader, by_age
 from etl.transform.list_patches import OPERATIONS, joined, patch_of, unique
 
 _NESTED: Final = ("location", "properties")
@@ -61,8 +61,8 @@ class Merger:
 
     def __init__(self, mapping: Mapping, newest: AbstractMapping[int, str], now: float | None = None) -> None:
         """``newest``: line → cell of the column that ``newest_by`` names; ``now``: epoch seconds."""
-        self._calendar = Calendar(mapping, newest, now) if mapping.profile.newest_by is not None else None
-        default: MergeRule = "last" if self._calendar is None else "newest"
+        self._recency = RecencyReader(mapping, newest, now) if mapping.profile.newest_by is not None else None
+        default: MergeRule = "last" if self._recency is None else "newest"
         self._fields = {
             field_of(target, mapping): _Field(header, rule.type, rule.merge or default)
             for target, (header, rule) in mapping.by_target.items()
@@ -77,9 +77,9 @@ class Merger:
         """Merge the records of one person, given in line order."""
         lines = [record.line for record, _ in members]
         order, undated = lines, list[int]()
-        if self._calendar is not None:
-            ages, undated = self._calendar.ages(lines)
-            order = oldest_first(lines, ages)
+        if self._recency is not None:
+            timestamps, undated = self._recency.timestamps(lines)
+            order = by_age(lines, timestamps)
         attributes: dict[str, Any] = {}
         inexact = []
         columns = _columns(members)

@@ -18,11 +18,11 @@ from etl.transform.cells.numbers import NumberError, parse_decimal
 _PLAIN_NUMBER: Final = re.compile(r"[+-]?\d+(?:\.\d+)?")
 _NUMERIC: Final = ("integer", "decimal", "money")
 
-Age = datetime | Decimal | None
+Timestamp = datetime | Decimal | None
 """When a line is from, ``None`` where that cannot be told. The lines of one person are all moments or all numbers."""
 
 
-class Calendar:
+class RecencyReader:
     """Reads the column of ``newest_by``: by its own format and zone where it is mapped, else what it looks like."""
 
     def __init__(self, mapping: Mapping, cells: AbstractMapping[int, str], now: float | None = None) -> None:
@@ -39,16 +39,18 @@ class Calendar:
         self._sign = rule.decimal if rule is not None else None
         self._numeric: bool | None = rule.type in _NUMERIC if rule is not None and rule.type != "text" else None
 
-    def ages(self, lines: Sequence[int]) -> tuple[dict[int, Age], list[int]]:
+    def timestamps(self, lines: Sequence[int]) -> tuple[dict[int, Timestamp], list[int]]:
         """Return when each line of a person is from, and the lines that say something unreadable of it."""
         texts = {line: self._cells.get(line, "").strip() for line in lines}
         numeric = self._numeric
         if numeric is None:
             numeric = all(_PLAIN_NUMBER.fullmatch(text) for text in texts.values() if text)
-        ages: dict[int, Age] = {line: self._age(text, numeric=numeric) for line, text in texts.items()}
-        return ages, [line for line, age in ages.items() if age is None and texts[line]]
+        timestamps: dict[int, Timestamp] = {
+            line: self._timestamp(text, numeric=numeric) for line, text in texts.items()
+        }
+        return timestamps, [line for line, age in timestamps.items() if age is None and texts[line]]
 
-    def _age(self, text: str, *, numeric: bool) -> Age:
+    def _timestamp(self, text: str, *, numeric: bool) -> Timestamp:
         try:
             if not text:
                 return None
@@ -66,8 +68,8 @@ class Calendar:
         return datetime.combine(read, time(), ZoneInfo(self._zone) if self._zone else UTC)
 
 
-def oldest_first(lines: Sequence[int], ages: AbstractMapping[int, Age]) -> list[int]:
+def by_age(lines: Sequence[int], timestamps: AbstractMapping[int, Timestamp]) -> list[int]:
     """Return the lines in the order of their age; what cannot be told is oldest, and of equals the later line newer."""
-    undated = [line for line in lines if ages.get(line) is None]
-    dated = [(age, line) for line in lines if (age := ages.get(line)) is not None]
+    undated = [line for line in lines if timestamps.get(line) is None]
+    dated = [(age, line) for line in lines if (age := timestamps.get(line)) is not None]
     return [*sorted(undated), *(line for _, line in sorted(dated))]

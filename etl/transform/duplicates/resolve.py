@@ -61,26 +61,30 @@ def resolve_duplicates(
     refused: dict[int, Issue] = {}
     while True:
         settled, losers, issues = _settle_phones(groups, mapping, place)
-        fates = [_fate(group, losers, rule, merger, mapping, place=place) for group in settled]
-        gone = {issue.line: issue for fate in fates for issue in fate.refused}
+        fates = [_resolve_group(group, losers, rule, merger, mapping, place=place) for group in settled]
+        gone = {issue.line: issue for resolution in fates for issue in resolution.refused}
         refused |= gone
         if not any(owner in gone for owner in losers.values()):
             break
         # Nobody loses a phone to a line that is not imported itself: the others are settled once more.
         groups = [group for group in groups if not any(record.line in gone for record in group.records)]
-    issues += [issue for fate in fates for issue in fate.issues]
+    issues += [issue for resolution in fates for issue in resolution.issues]
     issues += refused.values()
     return DedupeResolution(
-        duplicates=tuple(sorted(loser for fate in fates for loser in fate.duplicates)),
+        duplicates=tuple(sorted(loser for resolution in fates for loser in resolution.duplicates)),
         rejected=tuple(sorted(refused)),
-        replaced=tuple(sorted((fate.replaced for fate in fates if fate.replaced), key=lambda record: record.line)),
+        replaced=tuple(
+            sorted((resolution.replaced for resolution in fates if resolution.replaced), key=lambda record: record.line)
+        ),
         issues=tuple(sorted(issues, key=lambda issue: (issue.line, issue.code))),
-        merges=tuple(sorted((fate.merge for fate in fates if fate.merge), key=lambda merge: merge.line)),
+        merges=tuple(
+            sorted((resolution.merge for resolution in fates if resolution.merge), key=lambda merge: merge.line)
+        ),
     )
 
 
 @dataclass(frozen=True, slots=True)
-class _Fate:
+class _Resolution:
     """What becomes of one person. ``refused``: an error per line, where all of them are."""
 
     replaced: Record | None = None
@@ -90,29 +94,29 @@ class _Fate:
     issues: tuple[Issue, ...] = ()
 
 
-def _fate(
+def _resolve_group(
     group: _Group, losers: AbstractMapping[int, int], rule: Rule, merger: Merger, mapping: Mapping, *, place: Place
-) -> _Fate:
+) -> _Resolution:
     members = [_drop_phone(record, mapping) if record.line in losers else record for record in group.records]
     lines = [record.line for record in members]
     if len(members) == 1:
-        return _Fate(replaced=members[0] if lines[0] in losers else None)
+        return _Resolution(replaced=members[0] if lines[0] in losers else None)
     if rule == "reject":
-        return _Fate(refused=tuple(_rejections(lines, place)))
+        return _Resolution(refused=tuple(_rejections(lines, place)))
     kept, code, differing, told = _keep(
         [(record, orjson.loads(record.body)) for record in members], rule, merger, mapping
     )
     if is_too_large(kept.body):
-        return _Fate(refused=tuple(Issue(line, Stage.DEDUPE, "profile-too-large") for line in lines))
+        return _Resolution(refused=tuple(Issue(line, Stage.DEDUPE, "profile-too-large") for line in lines))
     others = [line for line in lines if line != kept.line]
     original = next(record for record in group.records if record.line == kept.line)
-    return _Fate(
+    return _Resolution(
         replaced=kept if kept != original else None,
         duplicates=tuple((line, kept.line, code) for line in others),
         merge=Merge(kept.line, tuple(others), merger.headers(differing)),
         issues=(
             *told,
-            *(_told(line, code, f"line {place(kept.line)}") for line in others),
+            *(_issue(line, code, f"line {place(kept.line)}") for line in others),
             *_conflicts(lines, kept.line, differing, mapping, place),
         ),
     )
@@ -237,7 +241,7 @@ def _header(mapping: Mapping, target: str) -> str | None:
     return mapping.by_target[target][0] if target in mapping.by_target else None
 
 
-def _told(line: int, code: str, detail: str) -> Issue:
+def _issue(line: int, code: str, detail: str) -> Issue:
     return Issue(line, Stage.DEDUPE, code, None, detail, Severity.WARNING)
 
 

@@ -30,7 +30,7 @@ from etl.config import (
 )
 from etl.validate.cells import TEXT, Finding
 from etl.validate.damage.null_words import EVERYWHERE, OF_PEOPLE
-from etl.validate.damage.words import LOST, mended
+from etl.validate.damage.words import LOST, repaired
 
 Mask = npt.NDArray[np.bool_]
 
@@ -123,7 +123,7 @@ class DamageJudge:
                     columns.setdefault(header, _column(header, target, repair=usual))
         self._columns = tuple(columns.values())
 
-    def mends(self, headers: Collection[str]) -> bool:
+    def repairs_any(self, headers: Collection[str]) -> bool:
         """Whether any of these columns is mended."""
         return any(column.repair and column.header in headers for column in self._columns)
 
@@ -204,7 +204,7 @@ def _judged(texts: Any, column: _Column) -> dict[str, tuple[str, str]]:
         return {}
     found: dict[str, tuple[str, str]] = {}
     for text in _suspects(texts, data, ends, column):
-        code, suggestion = mended(text, name=column.is_name)
+        code, suggestion = repaired(text, name=column.is_name)
         if code:
             found[text] = code, suggestion
     if column.words:

@@ -44,7 +44,7 @@ _ASKED: Final = re.compile(r"[^\W\d_]\?[^\W\d_]")
 Fix = Callable[[str], str]
 
 
-def mended(text: str, *, name: bool = False) -> tuple[str, str]:
+def repaired(text: str, *, name: bool = False) -> tuple[str, str]:
     """Return the code of the damage (``""``: none is seen) and the text as it was before, ``""`` where it is lost.
 
     ``text``: a cell as it stands, blanks at its ends included. ``name``: a question mark inside a word is damage.

@@ -201,8 +201,8 @@ _SCHEME: Final = re.compile(r"(?i)^\W*(?:mailto|e-?mail|smtp)\s*:\s*")
 _SPELT_AT: Final = re.compile(r"(?i)\s*[\[({]\s*at\s*[\])}]\s*|\s+at\s+|\uff20|@{2,}|\s*@\s*")
 _SPELT_DOT: Final = re.compile(r"(?i)\s*[\[({]\s*(?:dot|punkt|point)\s*[\])}]\s*|\s+dot\s+")
 _DOTS: Final = re.compile(r"\s*[.,]+\s*|\.{2,}")
-_TORN: Final = re.compile(r"[\w.+-]+(?:\s+[\w.+-]+)*\s+[\w.+-]+@|[^\s@]+@\S+\s+\w")
-_TORN_ENDING: Final = re.compile(
+_SPLIT: Final = re.compile(r"[\w.+-]+(?:\s+[\w.+-]+)*\s+[\w.+-]+@|[^\s@]+@\S+\s+\w")
+_SPLIT_ENDING: Final = re.compile(
     r"(?P<local>[^\s@,;]+)@(?P<name>[^\s@,;.]+(?:\.[^\s@,;.]+)*)[.,](?P<second>[a-zA-Z]{2,4})[.,](?P<country>[a-zA-Z]{2})"
 )
 _LONGEST_REPAIRED: Final = 1000  # characters; beyond that a cell is prose, and regular expressions would crawl
@@ -232,8 +232,8 @@ def _repaired(bare: str, normalise: Callable[[str], str | None]) -> tuple[str, s
         return "email-several", distinct[0]
     if distinct and bare.count("@") == len(inner):
         # "ann lee@b.de" may be a name before an address or a blank inside one: nothing sure to say.
-        torn = len(inner) == 1 and _TORN.match(bare)
-        return "email-invalid", "" if torn else distinct[0]
+        is_split = len(inner) == 1 and _SPLIT.match(bare)
+        return "email-invalid", "" if is_split else distinct[0]
     spelt = _SPELT_DOT.sub(".", _SPELT_AT.sub("@", bare.partition("?")[0]))
     for attempt in (spelt, _DOTS.sub(".", spelt), "".join(_DOTS.sub(".", spelt).split())):
         local, at, domain = trim(attempt).rpartition("@")
@@ -245,12 +245,12 @@ def _repaired(bare: str, normalise: Callable[[str], str | None]) -> tuple[str, s
 
 def _joined(text: str) -> str | None:
     """Return an address whose domain has a comma before its country: ``yahoo.co,uk`` can be read in one way only."""
-    if (torn := _TORN_ENDING.fullmatch(text)) is None:
+    if (split := _SPLIT_ENDING.fullmatch(text)) is None:
         return None
-    name, second, country = torn["name"].lower(), torn["second"].lower(), torn["country"].lower()
+    name, second, country = split["name"].lower(), split["second"].lower(), split["country"].lower()
     suffix = f"{second}.{country}"
     fits = suffix in _PROVIDERS[name] if name in _PROVIDERS else second != "com" or country in _COM_COUNTRIES
-    return f"{torn['local']}@{name}.{suffix}" if second in _SECOND_LEVELS and fits else None
+    return f"{split['local']}@{name}.{suffix}" if second in _SECOND_LEVELS and fits else None
 
 
 def _candidates(text: str) -> list[str]:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from etl.validate.cells import Finding
-from etl.validate.phones.columns import Settled, joined, scatter, settle
+from etl.validate.phones.columns import ColumnResult, parse_column, scatter, with_prefix
 from etl.validate.phones.plans import lengths, matches, plan_of, shares_code
 from etl.validate.phones.reference import OLD_FORMS, SHORTEST_INTERNATIONAL, SHORTEST_OF_SEVERAL, belongs
 
@@ -29,26 +29,31 @@ def refusals(
     ``rows``: each cell's position in the column; ``refused``: where the rules are sure. Left out, for the library to
     judge alone: cells long enough to hold two numbers, and those whose advice the rules are not sure of.
     """
-    homeless = np.array([region is None or plan_of(region) is None for region in names], bool)[regions] & ~signed
+    without_region = np.array([region is None or plan_of(region) is None for region in names], bool)[regions] & ~signed
     renumbered = np.array([region in OLD_FORMS for region in names], bool)[regions]
-    here = np.flatnonzero((refused | homeless) & ~renumbered & (lengths(digits) < 2 * SHORTEST_OF_SEVERAL))
+    here = np.flatnonzero((refused | without_region) & ~renumbered & (lengths(digits) < 2 * SHORTEST_OF_SEVERAL))
     if not len(here):
         return rows[here], []
-    digits, signed, homeless, regions = digits.take(pa.array(here)), signed[here], homeless[here], regions[here]
+    digits, signed, without_region, regions = (
+        digits.take(pa.array(here)),
+        signed[here],
+        without_region[here],
+        regions[here],
+    )
     leading = matches(digits, "^0")
-    zero, zero_open = _with_zero(digits, np.flatnonzero(~signed & ~homeless & ~leading), regions, names)
+    zero, zero_open = _with_zero(digits, np.flatnonzero(~signed & ~without_region & ~leading), regions, names)
     zero_open |= _of_a_neighbour(zero, regions, names)
     unsaid = ~signed & pc.equal(zero, "").to_numpy(zero_copy_only=False)
-    plus, plus_open = _with_plus(digits, np.flatnonzero(unsaid & homeless))
+    plus, plus_open = _with_plus(digits, np.flatnonzero(unsaid & without_region))
     # Where the row has a country, only a number of that country can be meant: rare, and the library's to say.
-    plus_open |= unsaid & ~homeless & _may_name_own_country(digits, regions, names)
+    plus_open |= unsaid & ~without_region & _may_name_own_country(digits, regions, names)
     known = ~(zero_open | plus_open)
     findings = []
     for position, lost_zero, lost_plus, nowhere in zip(
         rows[here[known]].tolist(),
         zero.filter(pa.array(known)).to_pylist(),
         plus.filter(pa.array(known)).to_pylist(),
-        homeless[known].tolist(),
+        without_region[known].tolist(),
         strict=True,
     ):
         code = "phone-leading-zero-lost" if lost_zero else "phone-no-country" if nowhere else "phone-invalid"
@@ -79,7 +84,9 @@ def _may_name_own_country(digits: Any, regions: Any, names: list[str | None]) ->
 
 def _with_zero(digits: Any, chosen: Any, regions: Any, names: list[str | None]) -> tuple[Any, Any]:
     """Read digits behind a ``0``: E.164 where valid, and where that is not sure."""
-    read = settle(joined("0", digits.take(pa.array(chosen))), np.zeros(len(chosen), bool), regions[chosen], names)
+    read = parse_column(
+        with_prefix("0", digits.take(pa.array(chosen))), np.zeros(len(chosen), bool), regions[chosen], names
+    )
     return _spread(read, chosen, len(digits))
 
 
@@ -93,14 +100,14 @@ def _with_plus(digits: Any, chosen: Any) -> tuple[Any, Any]:
     )
     kept = dialled | bare
     chosen, read = chosen[kept], read.filter(pa.array(kept))
-    settled = Settled(read)
-    settled.international(np.arange(len(read)), read, retried=False)
-    return _spread(settled, chosen, len(digits))
+    result = ColumnResult(read)
+    result.parse_international(np.arange(len(read)), read, retried=False)
+    return _spread(result, chosen, len(digits))
 
 
-def _spread(settled: Settled, chosen: Any, count: int) -> tuple[Any, Any]:
+def _spread(result: ColumnResult, chosen: Any, count: int) -> tuple[Any, Any]:
     """Return numbers and doubts of chosen cells as columns of ``count`` cells."""
-    numbers = settled.numbers()
+    numbers = result.numbers()
     doubtful = np.zeros(count, bool)
-    doubtful[chosen] = ~settled.refused & pc.equal(numbers, "").to_numpy(zero_copy_only=False)
+    doubtful[chosen] = ~result.refused & pc.equal(numbers, "").to_numpy(zero_copy_only=False)
     return scatter(chosen, numbers, count), doubtful

@@ -9,13 +9,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from etl.validate.cells import TEXT
-from etl.validate.phones.plans import Plan, calling_code_of, is_valid, plan_of, plans_of
+from etl.validate.phones.plans import NumberingPlan, calling_code_of, is_valid, plan_of, plans_of
 
-_FEW: Final = 24  # rows; below that compiling the patterns of a plan costs more than asking phonenumbers row by row
+_MIN_COLUMN_ROWS: Final = (
+    24  # rows; below that compiling the patterns of a plan costs more than asking phonenumbers row by row
+)
 _LONGEST_CODE: Final = 3  # digits of a calling code
 
 
-class Settled:
+class ColumnResult:
     """Collects E.164 numbers and sure refusals while columns of digits are worked through.
 
     ``digits``: ``large_string``, the ASCII digits of each cell. Methods take indexes into it.
@@ -26,7 +28,7 @@ class Settled:
         self._found: list[tuple[Any, Any]] = []
         self.refused = np.zeros(len(digits), bool)
 
-    def international(self, chosen: Any, digits: Any, *, retried: bool = True) -> None:
+    def parse_international(self, chosen: Any, digits: Any, *, retried: bool = True) -> None:
         """Settle numbers that begin with a calling code: what stood behind a ``+`` or an international prefix.
 
         ``retried``: where no code is known, ``phonenumbers`` would try again as a national number.
@@ -40,13 +42,13 @@ class Settled:
             here = np.flatnonzero(by_row == index)
             if not code and not retried:
                 self.refused[chosen[here]] = True
-            elif code and plans_of(code) and len(here) >= _FEW:
+            elif code and plans_of(code) and len(here) >= _MIN_COLUMN_ROWS:
                 rest = pc.utf8_slice_codeunits(digits.take(pa.array(here)), len(code))
                 self._finish(chosen[here], rest, plans_of(code)[0])
 
-    def national(self, chosen: Any, plan: Plan) -> None:
+    def parse_national(self, chosen: Any, plan: NumberingPlan) -> None:
         """Settle numbers without ``+``, as dialled in the region of ``plan``."""
-        if len(chosen) < _FEW:
+        if len(chosen) < _MIN_COLUMN_ROWS:
             return
         digits = self._digits.take(pa.array(chosen))
         # Read as national, these would earn a warning if a + makes them valid too: only the rest goes on below.
@@ -57,11 +59,11 @@ class Settled:
         if plan.idd is not None:
             after, dialled = plan.strip_idd(digits)
             if dialled.any():
-                self.international(chosen[dialled], after.filter(pa.array(dialled)))
+                self.parse_international(chosen[dialled], after.filter(pa.array(dialled)))
                 chosen, digits = chosen[~dialled], digits.filter(pa.array(~dialled))
         self._finish(chosen, digits, plan)
 
-    def _without_plus(self, chosen: Any, digits: Any, plan: Plan) -> None:
+    def _without_plus(self, chosen: Any, digits: Any, plan: NumberingPlan) -> None:
         """Settle digits that begin with the region's own calling code, as far as they only lack the ``+``."""
         if plan.idd is not None and plan.strip_idd(digits)[1].any():
             return
@@ -70,15 +72,15 @@ class Settled:
         taken = dropped & sure
         self._finish(chosen[taken], rest.filter(pa.array(taken)), plans_of(plan.calling_code)[0], as_written=True)
 
-    def _finish(self, chosen: Any, digits: Any, plan: Plan, *, as_written: bool = False) -> None:
+    def _finish(self, chosen: Any, digits: Any, plan: NumberingPlan, *, as_written: bool = False) -> None:
         """Strip the national prefix and keep what is valid; ``as_written``: and whose E.164 only adds the ``+``."""
         if not len(chosen):
             return
-        national, sure = plan.strip(digits)
-        valid = is_valid(plan.calling_code, national) & sure
-        numbers = joined(f"+{plan.calling_code}", national)
+        parse_national, sure = plan.strip(digits)
+        valid = is_valid(plan.calling_code, parse_national) & sure
+        numbers = with_prefix(f"+{plan.calling_code}", parse_national)
         if as_written:
-            written = joined("+", self._digits.take(pa.array(chosen)))
+            written = with_prefix("+", self._digits.take(pa.array(chosen)))
             valid &= pc.equal(numbers, written).to_numpy(zero_copy_only=False)
         else:
             self.refused[chosen[sure & ~valid]] = True
@@ -101,22 +103,22 @@ def scatter(rows: Any, texts: Any, count: int) -> Any:
     return pa.concat_arrays([texts, pa.array([""], TEXT)]).take(pa.array(source))
 
 
-def settle(digits: Any, signed: Any, regions: Any, names: list[str | None]) -> Settled:
+def parse_column(digits: Any, signed: Any, regions: Any, names: list[str | None]) -> ColumnResult:
     """Settle a column of digits.
 
     ``signed``: which stood behind a ``+``; ``regions``: for each the index of its region in ``names``.
     """
-    settled = Settled(digits)
-    settled.international(np.flatnonzero(signed), digits.filter(pa.array(signed)))
-    national = np.flatnonzero(~signed)
-    for index in np.unique(regions[national]).tolist():
+    result = ColumnResult(digits)
+    result.parse_international(np.flatnonzero(signed), digits.filter(pa.array(signed)))
+    parse_national = np.flatnonzero(~signed)
+    for index in np.unique(regions[parse_national]).tolist():
         region = names[index]
         plan = plan_of(region) if region is not None else None
         if plan is not None:
-            settled.national(national[regions[national] == index], plan)
-    return settled
+            result.parse_national(parse_national[regions[parse_national] == index], plan)
+    return result
 
 
-def joined(head: str, tails: Any) -> Any:
+def with_prefix(head: str, tails: Any) -> Any:
     """Put ``head`` before every cell."""
     return pc.binary_join_element_wise(pa.scalar(head, TEXT), tails, pa.scalar("", TEXT))

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from etl.validate.cells import TEXT, Finding, as_trimmed
 from etl.validate.geo.countries import resolve_country
 from etl.validate.phones.advice import refusals
-from etl.validate.phones.columns import scatter, settle
+from etl.validate.phones.columns import parse_column, scatter
 from etl.validate.phones.mobile import not_mobile
 from etl.validate.phones.plans import lengths, matches
 from etl.validate.phones.reference import LONGEST_READ, judge_phone
@@ -65,10 +65,10 @@ def judge_phones(
     chosen = texts.take(pa.array(rows))
     digits = _digits_of(chosen)
     signed = pc.match_substring(chosen, "+").to_numpy(zero_copy_only=False)
-    settled = settle(digits, signed, regions[rows], names)
-    normal = scatter(rows, settled.numbers(), len(texts))
+    result = parse_column(digits, signed, regions[rows], names)
+    normal = scatter(rows, result.numbers(), len(texts))
     refused, findings = refusals(
-        rows, digits, signed=signed, regions=regions[rows], names=names, refused=settled.refused
+        rows, digits, signed=signed, regions=regions[rows], names=names, refused=result.refused
     )
 
     open_ = pc.and_(pc.equal(normal, ""), pc.not_equal(texts, "")).to_numpy(zero_copy_only=False)

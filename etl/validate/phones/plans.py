@@ -55,7 +55,7 @@ def _whole(*patterns: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class NumberingPlan:
     """The numbering plan of one region.
 
     ``general``: what a number of the plan looks like at all. ``by_length``: for each length a number may have, the
@@ -168,7 +168,7 @@ def _described(desc: PhoneNumberDesc | None) -> str:
 
 
 @lru_cache(maxsize=512)
-def plan_of(region: str) -> Plan | None:
+def plan_of(region: str) -> NumberingPlan | None:
     """Return the plan of a geographic region, ``None`` where ``phonenumbers`` has none."""
     metadata = PhoneMetadata.metadata_for_region(region, None)
     general = metadata.general_desc if metadata is not None else None
@@ -180,7 +180,7 @@ def plan_of(region: str) -> Plan | None:
     idd = metadata.international_prefix or None
     if idd is not None and re.match(idd, ""):
         return None  # a prefix that may be empty makes every number international to the library
-    return Plan(
+    return NumberingPlan(
         region=region,
         calling_code=str(metadata.country_code),
         general=_whole(_described(general)),
@@ -197,7 +197,7 @@ def plan_of(region: str) -> Plan | None:
 
 
 @lru_cache(maxsize=512)
-def plans_of(calling_code: str) -> tuple[Plan, ...]:
+def plans_of(calling_code: str) -> tuple[NumberingPlan, ...]:
     """Return the plans that share a calling code, the main one first; none for codes that belong to no region."""
     regions = COUNTRY_CODE_TO_REGION_CODE.get(int(calling_code), ())
     if NON_GEOGRAPHIC in regions:

@@ -16,7 +16,7 @@ from etl.pipeline.staging.process import ChunkJudge
 from etl.validate.cells import trim
 from etl.validate.damage.columns import DamageJudge, damage_of
 from etl.validate.damage.mojibake import restored
-from etl.validate.damage.words import mended
+from etl.validate.damage.words import repaired
 from tests.support.importer import Desk
 from tests.support.paths import ROOT
 
@@ -267,8 +267,8 @@ def test_no_cell_makes_it_fail_and_mending_is_done_once() -> None:
         "Ã" * 5000,
     ]
     for text in [*odd, *(text for text, _, _ in DAMAGED)]:
-        _, better = mended(text, name=True)
-        assert mended(better, name=True) == ("", better) or not better or "\ufffd" in better, text
+        _, better = repaired(text, name=True)
+        assert repaired(better, name=True) == ("", better) or not better or "\ufffd" in better, text
         better.encode()
     mapping = parse_mapping({"columns": {"E": "email", "N": "first_name"}})
     frame = pd.DataFrame(
