@@ -137,7 +137,7 @@ def event_mapping_of(file: str | None, given: Path | None, common: Common) -> Pa
 
 
 def _mapping_of_run(
-    files: Sequence[str], common: Common, wanted: type[_Rules], kind: str | None = None
+    files: Sequence[str], common: Common, wanted: type[_Rules], kind: str = "profiles"
 ) -> _Rules | None:
     """Return the mapping of the run whose rows to fix these files hold."""
     context = pipeline.Context(config.load_settings({"state": common.state}))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,27 @@ class LoadOptions:
     def looks_first(self) -> bool:
         """Whether what is sent of a row depends on what Klaviyo has."""
         return self.patches or bool(self.only_if_blank)
+
+    def to_stored(self) -> dict[str, Any]:
+        """Return the options as a run keeps them."""
+        return asdict(self)
+
+    @classmethod
+    def from_stored(cls, stored: Mapping[str, Any]) -> LoadOptions:
+        """Read options that a run keeps. What this version does not know is left out; what it misses is as usual."""
+        given = _known_to(cls, stored)
+        given |= {name: tuple(given[name]) for name in _SEQUENCES & given.keys()}
+        if given.get("consent") is not None:
+            given["consent"] = ConsentOptions(**_known_to(ConsentOptions, given["consent"]))
+        return cls(**given)
+
+
+_SEQUENCES = frozenset({"common_lists", "only_if_blank", "key"})
+
+
+def _known_to(kind: type[LoadOptions | ConsentOptions], stored: Mapping[str, Any]) -> dict[str, Any]:
+    names = {one.name for one in fields(kind)}
+    return {name: value for name, value in stored.items() if name in names}
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from etl.deferred import exports
 
 if TYPE_CHECKING:
-    from etl.report.build import build_report, locator_of
+    from etl.report.build import build_report
     from etl.report.document import render_json, report_document
     from etl.report.html import render_html
     from etl.report.model import MOST_MERGES, BatchTotals, IssueGroup, Merges, Observed, Phase, Report, Tally
@@ -29,7 +29,6 @@ __all__ = [
     "build_report",
     "consent_words",
     "guard",
-    "locator_of",
     "render_html",
     "render_json",
     "render_plan",
@@ -44,7 +43,7 @@ __all__ = [
 __getattr__ = exports(
     __name__,
     {
-        "build": ("build_report", "locator_of"),
+        "build": ("build_report",),
         "document": ("render_json", "report_document"),
         "html": ("render_html",),
         "model": ("MOST_MERGES", "BatchTotals", "IssueGroup", "Merges", "Observed", "Phase", "Report", "Tally"),

@@ -11,7 +11,7 @@ import orjson
 
 from etl.codes import CODES
 from etl.errors import InternalError
-from etl.model import LineLocator, Outcome, RunStatus, SourceFile
+from etl.model import LineLocator, Outcome, RunStatus
 from etl.report.model import (
     MOST_LISTED,
     MOST_MERGES,
@@ -64,7 +64,7 @@ def build_report(store: Store, run_id: str, *, listing: bool = True) -> Report:
             f"Run {run_id}: {tally.read} rows were read, but the outcomes add up to {sum(n for _, n in tally.parts)}",
             "Please report this with the run's manifest.json.",
         )
-    places = locator_of(run)
+    places = run.details.locator
     issues = _issues(store, run_id, places)
     left_out = store.cells_left_out(run_id)
     details = run.details
@@ -74,12 +74,12 @@ def build_report(store: Store, run_id: str, *, listing: bool = True) -> Report:
         status=run.status,
         tool_version=run.tool_version,
         source=run.source,
-        source_facts=dict(details.get("source_facts", {})),
-        source_notes=tuple(details.get("source_notes", ())),
+        source_facts=dict(details.source_facts),
+        source_notes=details.source_notes,
         mapping_hash=run.mapping_hash,
         account=run.account,
-        account_name=str(details.get("account_name", "")),
-        lists=tuple(details.get("list_names", ())),
+        account_name=details.account_name,
+        lists=details.list_names,
         parent=run.parent,
         started_at=run.started_at,
         finished_at=run.finished_at,
@@ -92,28 +92,20 @@ def build_report(store: Store, run_id: str, *, listing: bool = True) -> Report:
             Observed(seen.verdict.value, seen.count, seen.fields, *_located(places, seen.lines))
             for seen in store.observation_summary(run_id)
         ),
-        notes=_notes(run),
+        notes=details.notes,
         next_steps=_next_steps(run, tally, issues, left_out),
         merges=_merges(store, run_id),
         consents=_consents(store, run_id),
         revenue=_revenue(store, run),
-        objection=str(details.get("objection", "")),
-        set_aside=tuple((str(kind), int(count)) for kind, count in details.get("set_aside", {}).items()),
-        files=tuple(FileRows(str(file["name"]), int(file["rows"])) for file in details.get("files", ())),
-        columns=tuple(
-            ColumnUse(str(header), tuple(targets), left_out.get(header, 0))
-            for header, targets in details.get("columns", ())
-        ),
+        objection=details.objection,
+        set_aside=tuple(details.set_aside.items()),
+        files=tuple(FileRows(file.name, file.rows) for file in details.files),
+        columns=tuple(ColumnUse(header, targets, left_out.get(header, 0)) for header, targets in details.columns),
         cells_left_out=sum(left_out.values()),
         left_out_of=tuple((header or "(row)", count) for header, count in left_out.items()),
         listed=_listed(store, run_id, places) if listing else (),
         listable=store.count_issues(run_id),
     )
-
-
-def locator_of(run: Run) -> LineLocator:
-    """Return where the lines of a run stand."""
-    return LineLocator(SourceFile(str(file["name"]), int(file["offset"])) for file in run.details.get("files", ()))
 
 
 def _located(places: LineLocator, lines: Sequence[int]) -> tuple[tuple[int, ...], tuple[str, ...]]:
@@ -124,9 +116,9 @@ def _located(places: LineLocator, lines: Sequence[int]) -> tuple[tuple[int, ...]
 
 def _tally(run: Run, counts: Mapping[Outcome | None, int]) -> Tally:
     # What was read is counted where it is read, so that a row lost on the way to state would show.
-    read = run.details.get("records_read")
+    read = run.details.records_read
     return Tally(
-        read=sum(counts.values()) if read is None else int(read),
+        read=sum(counts.values()) if read is None else read,
         rejected=counts.get(Outcome.REJECTED, 0),
         duplicate=counts.get(Outcome.DUPLICATE, 0),
         unchanged=counts.get(Outcome.UNCHANGED, 0),
@@ -190,10 +182,10 @@ def _batches(store: Store, run_id: str) -> tuple[BatchTotals, ...]:
 
 def _revenue(store: Store, run: Run) -> tuple[Revenue, ...]:
     """Return the sums of a run of events. Raise :class:`InternalError` if one does not tie."""
-    told = run.details.get("revenue")
-    if told is None:
+    staged = run.details.revenue
+    if staged is None:
         return ()
-    sums: dict[str, dict[str, Decimal]] = {currency: {} for currency in told["read"]}
+    sums: dict[str, dict[str, Decimal]] = {currency: {} for currency in staged.read}
     for outcome, code, body in store.amounts(run.id):
         event = orjson.loads(body)["attributes"]["event"]
         if "value" in event and code != "order-line":
@@ -203,11 +195,11 @@ def _revenue(store: Store, run: Run) -> tuple[Revenue, ...]:
     found = []
     for currency, counted in sorted(sums.items()):
         # Rows that were refused have no record; what could be read of them was added up while they were.
-        refused = Decimal(told["rejected"].get(currency, "0"))
+        refused = Decimal(staged.rejected.get(currency, "0"))
         counted["rejected"] = counted.get("rejected", Decimal(0)) + refused
         names = ("loaded", "unchanged", "duplicate", "rejected", "failed", "different", "unknown", "pending")
         amounts = {name: format(counted.get(name, Decimal(0)), "f") for name in names}
-        one = Revenue(currency=currency, read=told["read"].get(currency, "0"), **amounts)
+        one = Revenue(currency=currency, read=staged.read.get(currency, "0"), **amounts)
         if not one.ties:
             raise InternalError(
                 "sum-does-not-tie",
@@ -231,21 +223,17 @@ def _consents(store: Store, run_id: str) -> tuple[ConsentTotals, ...]:
 
 
 def _phases(run: Run, tally: Tally) -> tuple[Phase, ...]:
-    seconds = run.details.get("seconds", {})
+    seconds = run.details.seconds
     rows = {
         "stage": tally.read,
         "load": tally.loaded + tally.failed + tally.different + tally.unknown,
-        "verify": int(run.details.get("verified", 0)),
+        "verify": run.details.verified,
     }
     return tuple(
         Phase(name, float(seconds[name]), rows.get(name, tally.read))
         for name in ("stage", "load", "verify")
         if name in seconds
     )
-
-
-def _notes(run: Run) -> tuple[str, ...]:
-    return tuple(str(note) for note in run.details.get("notes", ()))
 
 
 def _next_steps(run: Run, tally: Tally, issues: Sequence[IssueGroup], left_out: Mapping[str, int]) -> tuple[str, ...]:
@@ -292,9 +280,9 @@ def _to_fix(run: Run, left_out: Mapping[str, int]) -> Iterator[str]:
 
 def _next_commands(run: Run, left_out: Mapping[str, int]) -> Iterator[str]:
     """Yield what may follow a look at which no row was refused."""
-    if any(str(note).startswith("guard: ") for note in run.details.get("notes", ())):
+    if any(note.startswith("guard: ") for note in run.details.notes):
         return
-    verb = "events" if "event" in run.mapping else "run"
+    verb = run.options.verb
     if left_out:
         those = "that cell" if sum(left_out.values()) == 1 else "those cells"
         yield f"klaviyo-etl {verb} sends these rows without {those}."

@@ -15,6 +15,16 @@ if TYPE_CHECKING:
     from etl.state.loading.observations import ObservationSummary
     from etl.state.loading.profile_merges import MergeStatus, ProfileMerge
     from etl.state.records.chunks import PackedChunk, pack_chunk
+    from etl.state.runs.document import (
+        PROFILES,
+        DetailChanges,
+        ReachedMark,
+        RunDetails,
+        RunOptions,
+        RunProcess,
+        StagedFile,
+        StagedRevenue,
+    )
     from etl.state.runs.queries import BatchSummary, IssueSummary
     from etl.state.runs.runs import Run
     from etl.state.runs.source_rows import SourceRow
@@ -29,8 +39,10 @@ __all__ = [
     "CONSENT_CHANNELS",
     "EARLIEST",
     "LONGEST_WAIT",
+    "PROFILES",
     "BatchSummary",
     "ConsentCount",
+    "DetailChanges",
     "IssueSummary",
     "MergeStatus",
     "MergeSummary",
@@ -43,10 +55,16 @@ __all__ = [
     "People",
     "Precedents",
     "ProfileMerge",
+    "ReachedMark",
     "Run",
+    "RunDetails",
+    "RunOptions",
+    "RunProcess",
     "Said",
     "SourceOptOuts",
     "SourceRow",
+    "StagedFile",
+    "StagedRevenue",
     "Standing",
     "Store",
     "hashes_of_people",
@@ -73,6 +91,16 @@ __getattr__ = exports(
         "serving.outbox": ("LONGEST_WAIT", "Parcel", "parcel_key"),
         "loading.membership": ("People", "hashes_of_people"),
         "loading.profile_merges": ("MergeStatus", "ProfileMerge"),
+        "runs.document": (
+            "PROFILES",
+            "DetailChanges",
+            "ReachedMark",
+            "RunDetails",
+            "RunOptions",
+            "RunProcess",
+            "StagedFile",
+            "StagedRevenue",
+        ),
         "runs.queries": ("BatchSummary", "IssueSummary"),
         "runs.runs": ("Run",),
         "runs.source_rows": ("SourceRow",),

@@ -345,7 +345,7 @@ def loading(folder: Path, rows: int) -> Measured:
         run(folder / "people.csv", folder / "people.toml", context=context, limit=part, verify="none")
         seconds, cpu = time.monotonic() - began, time.process_time() - before
         with context.open_store() as store:
-            load = store.runs(1)[0].details["seconds"]["load"]
+            load = store.runs(1)[0].details.seconds["load"]
     note = f"{len(jobs)} jobs in {load:.1f} s; making them took {sum(jobs):.1f} s of it"
     return Measured(part, seconds, cpu, note=note)
 
@@ -438,10 +438,11 @@ def plan(context: Any, source: Path, mapping: Path) -> None:
     from etl.config import load_mapping  # noqa: PLC0415
     from etl.extract import open_source  # noqa: PLC0415
     from etl.pipeline.lifecycle.create import begin, stage_source  # noqa: PLC0415
+    from etl.state import RunOptions  # noqa: PLC0415
 
     rules = load_mapping(mapping)
     with open_source(source) as opened, context.open_store() as store:
-        run_id = begin(store, source.name, rules, command="run", account="SBX001", options={}, pilot=False)
+        run_id = begin(store, source.name, rules, command="run", account="SBX001", options=RunOptions())
         stage_source(context, store, run_id, opened, rules, limit=None)
 
 

@@ -182,7 +182,7 @@ def finish(desk: Desk, report: Report | None) -> Report:
                 raise
             with desk.context.open_store() as store:
                 newest = store.runs(1)[0]
-            if newest.finished_at is None or newest.details.get("records_read") != len(ROWS):
+            if newest.finished_at is None or newest.details.records_read != len(ROWS):
                 desk.context = desk.process()
                 report = desk.run()
             else:

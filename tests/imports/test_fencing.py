@@ -26,16 +26,16 @@ def test_whoever_was_overtaken_writes_nothing_more(open_store: OpenStore, state_
     first, second = open_store(), open_store()
     run = begin(first, account="FENCE1")
     with first.lock("FENCE1", "run"):
-        first.update_run(run, details={"step": 1})
+        first.update_run(run, verified=1)
         _steal(state_url, tmp_path)
         with second.lock("FENCE1", "resume"):
             with pytest.raises(LockedError) as caught:
-                first.update_run(run, details={"step": 2})
+                first.update_run(run, verified=2)
             assert (caught.value.code, caught.value.exit_code) == ("lock-lost", ExitCode.STATE)
-            second.update_run(run, details={"step": 3})
+            second.update_run(run, verified=3)
         with pytest.raises(LockedError):
-            first.update_run(run, details={"step": 4})
-    assert second.run(run).details["step"] == 3
+            first.update_run(run, verified=4)
+    assert second.run(run).details.verified == 3
 
 
 def test_negative_control_without_the_fence_both_write(
@@ -48,8 +48,8 @@ def test_negative_control_without_the_fence_both_write(
     with first.lock("FENCE2", "run"):
         _steal(state_url, tmp_path)
         with second.lock("FENCE2", "resume"):
-            first.update_run(run, details={"step": 2})
-    assert second.run(run).details["step"] == 2
+            first.update_run(run, verified=2)
+    assert second.run(run).details.verified == 2
 
 
 def test_a_lock_whose_connection_broke_is_taken_again_while_nobody_else_has_it(
@@ -60,12 +60,12 @@ def test_a_lock_whose_connection_broke_is_taken_again_while_nobody_else_has_it(
     with first.lock("FENCE3", "run"):
         if "://" in state_url:
             _steal(state_url, tmp_path)
-        first.update_run(run, details={"step": 2})
+        first.update_run(run, verified=2)
         with pytest.raises(LockedError) as caught, second.lock("FENCE3", "run"):
             pass
         assert caught.value.code == "run-locked"
-        first.update_run(run, details={"step": 3})
-    assert second.run(run).details["step"] == 3
+        first.update_run(run, verified=3)
+    assert second.run(run).details.verified == 3
 
 
 def test_two_processes_on_one_run_send_each_job_once(state_url: str, tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ from etl.extract.spreadsheet.formats.quirks import quirks_of
 from etl.model import RunStatus
 from etl.pipeline.lifecycle.create import begin, sweep
 from etl.sandbox import SANDBOX_KEY, SandboxServer, SandboxSettings
-from etl.state import Store
+from etl.state import RunOptions, Store
 from tests.support.cli_process import start, wait_until
 from tests.support.command_line import told
 from tests.support.importer import Desk
@@ -243,7 +243,7 @@ def test_a_look_that_is_still_going_on_is_left_alone(tmp_path: Path) -> None:
     with Store.open(tmp_path / "x.db", clock=TurnedClock()) as store:
         mapping = parse_mapping({"columns": {"Email": "email"}})
         for command in ("plan", "check"):
-            begin(store, "x", mapping, command=command, account=None, options={}, pilot=False)
+            begin(store, "x", mapping, command=command, account=None, options=RunOptions())
         sweep(store)
         assert len(store.runs_with([RunStatus.STAGING], ["plan", "check"])) == 2
 

@@ -168,7 +168,7 @@ class World:
         """Return the report of the import under test if its process died after the end."""
         with Store.open(self.state, clock=self.clock) as store:
             newest = store.runs(1)[0]
-            ended = newest.status is RunStatus.FINISHED and newest.options.get("list")
+            ended = newest.status is RunStatus.FINISHED and newest.options.list
             return build_report(store, newest.id) if ended else None
 
     def _unfinished(self) -> bool:

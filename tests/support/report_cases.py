@@ -17,7 +17,7 @@ from etl.model import (
     Stage,
     Verdict,
 )
-from etl.state import Store
+from etl.state import RunOptions, Store
 from tests.support.state_backends import TurnedClock, record, stage
 
 ACCOUNT = "AbC123"
@@ -39,7 +39,7 @@ def begin(store: Store, *, mapping_hash: str = "m1", command: str = "run", paren
         account=ACCOUNT,
         command=command,
         tool_version="0.1.0",
-        options={},
+        options=RunOptions(),
         parent=parent,
     )
 
@@ -74,16 +74,14 @@ def every_outcome(store: Store, clock: TurnedClock, *, finish: bool = True) -> s
     store.update_run(
         run,
         status=RunStatus.STAGED,
-        details={
-            "records_read": 14,
-            "headers": ["Email", "Plan"],
-            "source_facts": {"encoding": "utf-8", "sha256": "ab" * 32},
-            "source_notes": ["read as UTF-8"],
-            "account_name": "Maple Shop",
-            "list_names": ["Newsletter (Y6nRLr, double opt in)"],
-            "notes": ["rows are added to Newsletter: this gives no consent"],
-            "seconds": {"stage": 2.5},
-        },
+        records_read=14,
+        headers=["Email", "Plan"],
+        source_facts={"encoding": "utf-8", "sha256": "ab" * 32},
+        source_notes=["read as UTF-8"],
+        account_name="Maple Shop",
+        list_names=["Newsletter (Y6nRLr, double opt in)"],
+        notes=["rows are added to Newsletter: this gives no consent"],
+        seconds={"stage": 2.5},
     )
     assert store.mark_unchanged(run, ACCOUNT, common_lists=(), list_ids={}) == 2
     store.update_run(run, status=RunStatus.LOADING)
@@ -118,5 +116,5 @@ def every_outcome(store: Store, clock: TurnedClock, *, finish: bool = True) -> s
         )
         clock.time += 75
         seconds = {"load": 72.4, "verify": 3.0}
-        store.update_run(run, status=RunStatus.FINISHED, details={"verified": 5, "seconds": seconds})
+        store.update_run(run, status=RunStatus.FINISHED, verified=5, seconds=seconds)
     return run

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pandas as pd
 
 from etl.model import Chunk, Issue, RaggedRow, Record, Transformed, Validated
-from etl.state import Store
+from etl.state import RunOptions, Store
 
 POSTGRES = os.environ.get("ETL_TEST_POSTGRES", "postgresql+psycopg://root@127.0.0.1/test")
 
@@ -40,8 +40,8 @@ def begin(store: Store, *, mapping_hash: str = "m1", account: str | None = "AbC1
         account=account,
         command="run",
         tool_version="0.1.0",
-        options={"list": "Newsletter"},
-        pilot=pilot,
+        options=RunOptions(list="Newsletter"),
+        moves_known_state=not pilot,
     )
 
 

@@ -63,7 +63,7 @@ def name_opt_outs(store: Store, client: KlaviyoClient, account: str) -> None:
 
 def flag_bounced(store: Store, run: Run, header: str | None) -> None:
     """Warn of rows whose address has bounced. May be asked again: a run is flagged once."""
-    if run.details.get("bounced_flagged"):
+    if run.details.bounced_flagged:
         return
     addresses = [
         standing.address
@@ -72,7 +72,7 @@ def flag_bounced(store: Store, run: Run, header: str | None) -> None:
     ]
     lines = store.lines_of_emails(run.id, addresses)
     store.add_issues(run.id, [Issue(line, Stage.LOAD, BOUNCED, header, severity=Severity.WARNING) for line in lines])
-    store.update_run(run.id, details={"bounced_flagged": True})
+    store.update_run(run.id, bounced_flagged=True)
 
 
 def _time(seconds: float) -> str:

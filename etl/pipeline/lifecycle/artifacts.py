@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,7 +13,7 @@ from etl import extract
 from etl import report as reports
 from etl.model import Outcome
 from etl.printable import printable_json
-from etl.report import Report, build_report, locator_of
+from etl.report import Report, build_report
 from etl.state import Run, Store
 from etl.whole_file import whole_file, write_whole
 
@@ -58,7 +59,7 @@ def _rows_beside(store: Store, run: Run, report: Report) -> dict[str, bool]:
     if report.cells_left_out:
         counts["warnings"] = store.count_warned(run.id)
     # A source that is a workbook comes back as one too, as far as a sheet can hold the rows.
-    sheet = extract.SHEET_TYPES in run.details.get("source_facts", {})
+    sheet = extract.SHEET_TYPES in run.details.source_facts
     return {
         f"{stem}{suffix}": stem == "warnings"
         for stem, count in counts.items()
@@ -74,9 +75,9 @@ def write_rejects_file(store: Store, run: Run, path: Path, *, warnings: bool = F
     that were refused but those of which a cell was left out or looks wrong. Raise ValueError for a workbook of more
     rows than a sheet holds.
     """
-    headers = list(run.details.get("headers", ()))
+    headers = list(run.details.headers)
     width = len(headers)
-    facts = run.details.get("source_facts", {})
+    facts = run.details.source_facts
     if warnings:
         overflow = False  # a row of another width is refused as a whole
         found = store.rows_warned(run.id, TO_FIX)
@@ -84,7 +85,7 @@ def write_rejects_file(store: Store, run: Run, path: Path, *, warnings: bool = F
         overflow = any(len(row.cells) > width for row in store.rows_to_fix(run.id, TO_FIX))
         found = store.rows_to_fix(run.id, TO_FIX)
     rows = ((row.line, row.cells, row.issues) for row in found)
-    places = locator_of(run)
+    places = run.details.locator
     with whole_file(path) as at:
         if path.suffix.lower() == ".xlsx":
             types = facts.get(extract.SHEET_TYPES, "").split()
@@ -110,7 +111,7 @@ def _manifest(report: Report, run: Run) -> bytes:
         "tool_version": report.tool_version,
         "source": report.source,
         "source_facts": dict(report.source_facts),
-        "files": run.details.get("files", []),
+        "files": [asdict(file) for file in run.details.files],
         "mapping_hash": report.mapping_hash,
         "mapping": dict(run.mapping),
         "account": report.account,

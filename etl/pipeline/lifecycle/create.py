@@ -6,6 +6,7 @@ import os
 import socket
 import sys
 from collections.abc import Mapping as AbstractMapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from etl.pipeline.lifecycle.trust import trusted
 from etl.pipeline.staging.pool import usual_workers
 from etl.pipeline.staging.rejects_source import REJECTS_FACT
 from etl.pipeline.staging.stage import stage
-from etl.state import Store
+from etl.state import PROFILES, RunOptions, RunProcess, Store
 from etl.version import VERSION
 
 MappingLike = Mapping | AbstractMapping[str, Any] | Path | str
@@ -51,8 +52,8 @@ def begin(
     *,
     command: str,
     account: str | None,
-    options: AbstractMapping[str, Any],
-    pilot: bool,
+    options: RunOptions,
+    moves_known_state: bool = True,
     parent: str | None = None,
 ) -> str:
     """Record a new run with what it is made of. ``name``: of the source.
@@ -60,7 +61,8 @@ def begin(
     What a process that died left of looks at other sources goes first: it is people's data that nobody asked to keep.
     """
     sweep(store)
-    process = {"process": {"id": os.getpid(), "host": socket.gethostname()}} if command in LOOKING_COMMANDS else {}
+    if command in LOOKING_COMMANDS:
+        options = replace(options, process=RunProcess(os.getpid(), socket.gethostname()))
     return store.begin_run(
         source=name,
         mapping_hash=mapping.hash,
@@ -68,8 +70,8 @@ def begin(
         account=account,
         command=command,
         tool_version=VERSION,
-        options={**options, **process},
-        pilot=pilot,
+        options=options,
+        moves_known_state=moves_known_state,
         parent=parent,
     )
 
@@ -77,19 +79,18 @@ def begin(
 def sweep(store: Store) -> None:
     """Forget looks (``check``, ``plan``) that ended before they were done, with every row of theirs."""
     for found in store.runs_with([RunStatus.STAGING], LOOKING_COMMANDS):
-        process = found.options.get("process", {})
-        if not is_alive(process.get("id"), process.get("host")):
+        if not is_alive(found.options.process):
             store.discard_run(found.id)
 
 
-def is_alive(process: int | None, host: str | None) -> bool:
+def is_alive(process: RunProcess | None) -> bool:
     """Whether a process may still run; one on another machine, or where that cannot be asked, may."""
     if process is None:
         return False
-    if host != socket.gethostname() or sys.platform == "win32":
+    if process.host != socket.gethostname() or sys.platform == "win32":
         return True
     try:
-        os.kill(process, 0)
+        os.kill(process.id, 0)
     except ProcessLookupError:
         return False
     except OSError:
@@ -98,7 +99,7 @@ def is_alive(process: int | None, host: str | None) -> bool:
 
 
 def parent_of(
-    store: Store, account: Account, info: SourceInfo, files: SourceFiles | None, *, kind: str | None = None
+    store: Store, account: Account, info: SourceInfo, files: SourceFiles | None, *, kind: str = PROFILES
 ) -> str | None:
     """Return the run whose rejects file this source is, if it is one. ``kind``: see a run's options."""
     if REJECTS_FACT not in info.details:
@@ -108,9 +109,9 @@ def parent_of(
     return next((run.id for run in runs if run.account in {account.id, None}), None)
 
 
-def part_of_source(info: SourceInfo) -> dict[str, bool]:
-    """Return the option of a run that says its source is a part of another: nobody has vanished from it."""
-    return {"part": True} if REJECTS_FACT in info.details else {}
+def is_part_of_source(info: SourceInfo) -> bool:
+    """Whether a source is a part of another, so that nobody has vanished from it."""
+    return REJECTS_FACT in info.details
 
 
 def stage_source(
@@ -167,5 +168,5 @@ def clear_the_way(store: Store, account: Account, *, abandon: bool) -> None:
             elif child.status not in ENDED:
                 store.update_run(child.id, status=RunStatus.ABANDONED)
         unsent = "given up when another run began: nothing of it had been sent"
-        notes = [*open_run.details.get("notes", ()), *([] if sent else [unsent])]
-        store.update_run(open_run.id, status=RunStatus.ABANDONED, details={"notes": notes})
+        notes = [*open_run.details.notes, *([] if sent else [unsent])]
+        store.update_run(open_run.id, status=RunStatus.ABANDONED, notes=notes)

@@ -22,7 +22,7 @@ from etl.model import SourceInfo
 from etl.pipeline.context import Context
 from etl.pipeline.staging.rejects_source import REJECTS_FACT, open_file
 from etl.report.rejects_book import RUN_PROPERTY
-from etl.state import Run, Store
+from etl.state import PROFILES, Run, Store
 from etl.user_code import UntrustedCode, foreign
 
 RECENT: Final = 200
@@ -63,7 +63,7 @@ def _in_archive(path: Path) -> str | None:
     return found["run"] if found else None
 
 
-def origins(store: Store, info: SourceInfo, path: Path | None, *, kind: str | None = None) -> list[Run]:
+def origins(store: Store, info: SourceInfo, path: Path | None, *, kind: str = PROFILES) -> list[Run]:
     """Return the runs that a rejects file may be from, newest first; the one that it names alone, if state knows it.
 
     ``info``: of the file as it is read back; ``kind``: see a run's options.
@@ -72,21 +72,19 @@ def origins(store: Store, info: SourceInfo, path: Path | None, *, kind: str | No
     if named is not None:
         with contextlib.suppress(UsageError):
             run = store.run(named)
-            if run.options.get("kind") == kind and set(info.columns) <= set(run.details.get("headers", ())):
+            if run.options.kind == kind and set(info.columns) <= set(run.details.headers):
                 return [run]
     alike = [
         run
         for run in store.runs(RECENT)
-        if run.options.get("kind") == kind
-        and run.command in _READ_FROM_SOURCE
-        and tuple(run.details.get("headers", ())) == info.columns
+        if run.options.kind == kind and run.command in _READ_FROM_SOURCE and run.details.headers == info.columns
     ]
     # What was sent of an earlier file of rows to fix is a part of the same import.
-    return [run for run in alike if run.parent is None and not run.options.get("part")] or alike
+    return [run for run in alike if run.parent is None and not run.options.part] or alike
 
 
 def mapping_of_rows(
-    paths: Iterable[Path | str], context: Context, *, kind: str | None = None
+    paths: Iterable[Path | str], context: Context, *, kind: str = PROFILES
 ) -> Mapping | EventMapping | None:
     """Return the mapping of the run whose rows to fix these files hold; ``None`` for files of another kind.
 
@@ -111,7 +109,7 @@ def _rejects(path: Path) -> SourceInfo | None:
     return None
 
 
-def _origin(path: Path, info: SourceInfo, context: Context, kind: str | None) -> Run:
+def _origin(path: Path, info: SourceInfo, context: Context, kind: str) -> Run:
     runs: list[Run] = []
     with contextlib.suppress(StateError), context.open_store(create=False) as store:
         runs = origins(store, info, path, kind=kind)
@@ -132,7 +130,7 @@ def _origin(path: Path, info: SourceInfo, context: Context, kind: str | None) ->
     return runs[0]
 
 
-def _mapping(runs: Sequence[Run], kind: str | None) -> Mapping | EventMapping:
+def _mapping(runs: Sequence[Run], kind: str) -> Mapping | EventMapping:
     run = runs[0]
     if any(other.mapping != run.mapping for other in runs):
         raise ConfigError(
@@ -141,7 +139,7 @@ def _mapping(runs: Sequence[Run], kind: str | None) -> Mapping | EventMapping:
             "Run them one by one.",
         )
     where = f"the mapping of run {run.id}"
-    rules = (parse_event_mapping if kind else parse_mapping)(run.mapping, where=where)
+    rules = (parse_event_mapping if kind == "events" else parse_mapping)(run.mapping, where=where)
     if foreign(rules.code_references):
         raise ConfigError(
             "mapping-missing",

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from etl.errors import UsageError
 from etl.model import RunStatus
 from etl.pipeline.context import Context
 from etl.pipeline.removal.mirror import drop_mirror
 from etl.state import Run, Store
-
-_ASKED: Final = "asked"
-"""Key of a run's details: a person was asked, and had not said yes when it was written."""
 
 
 def agree(context: Context, store: Store, run_id: str, question: str) -> None:
@@ -20,13 +15,13 @@ def agree(context: Context, store: Store, run_id: str, question: str) -> None:
     That the question stands open is durable before it is asked: a terminal that is closed ends the process without a
     word, and the run must not look like one that may go on.
     """
-    store.update_run(run_id, details={_ASKED: True})
+    store.update_run(run_id, asked=True)
     agreed = False
     try:
         agreed = context.confirm(question)
     finally:
         if agreed:
-            store.update_run(run_id, details={_ASKED: False})
+            store.update_run(run_id, asked=False)
         else:
             give_up(store, run_id)
     if not agreed:
@@ -35,7 +30,7 @@ def agree(context: Context, store: Store, run_id: str, question: str) -> None:
 
 def must_be_agreed(store: Store, run: Run) -> None:
     """Give up a run whose question was never answered. Raise :class:`UsageError` then."""
-    if run.details.get(_ASKED):
+    if run.details.asked:
         give_up(store, run.id)
         raise UsageError(
             "not-confirmed",

@@ -16,15 +16,14 @@ from etl.pipeline.account.permissions import special_targets
 from etl.pipeline.account.plan_usage import plan_objection, read_usage
 from etl.pipeline.account.revision import revision_notes
 from etl.pipeline.context import Context
-from etl.pipeline.lifecycle.create import MappingLike, begin, parent_of, part_of_source, rules_of, stage_source
+from etl.pipeline.lifecycle.create import MappingLike, begin, is_part_of_source, parent_of, rules_of, stage_source
 from etl.pipeline.lifecycle.readings import doubts
 from etl.pipeline.loading.prepare import Prepared, check_account, guard, settle_before_loading
 from etl.pipeline.removal.mirror import Mirrored, compare_list
 from etl.pipeline.staging import watermarks
 from etl.pipeline.staging.sources import SourceLike, age_of, files_of
-from etl.report import locator_of
 from etl.report.plan_model import Plan, PlannedConflict
-from etl.state import Run, Store
+from etl.state import Run, RunOptions, Store
 
 
 def plan(
@@ -49,12 +48,12 @@ def plan(
             check_account(rules, account)
             wanted = list or context.settings.list or rules.load.list
             named = files.name if files is not None else opened.info.name
-            options = {
-                "limit": limit,
-                "list": wanted,
-                "source_age": age_of(files, context),
-                **part_of_source(opened.info),
-            }
+            options = RunOptions(
+                limit=limit,
+                list=wanted,
+                source_age=age_of(files, context),
+                part=is_part_of_source(opened.info),
+            )
             run_id = begin(
                 store,
                 named,
@@ -62,18 +61,18 @@ def plan(
                 command="plan",
                 account=account.id,
                 options=options,
-                pilot=limit is not None,
+                moves_known_state=limit is None,
                 parent=parent_of(store, account, opened.info, files),
             )
             try:
                 stage_source(context, store, run_id, opened, rules, limit=limit, keep=False)
-                store.update_run(run_id, details={"account_name": account.name})
+                store.update_run(run_id, account_name=account.name)
                 run = store.run(run_id)
                 mirrored = compare_list(context, store, client, run, rules, keep=False)
                 objections = [
                     *unheard_columns(opened.info.columns, rules),
                     *doubts(opened.info),
-                    *guard(store, run, rules, mirrored, source_age=run.options.get("source_age"), force=False),
+                    *guard(store, run, rules, mirrored, source_age=run.options.source_age, force=False),
                 ]
                 prepared = settle_before_loading(store, client, run, rules, create=False)
                 return foretold(
@@ -124,12 +123,12 @@ def foretold(
     over = plan_objection(guards, usage, foresight.create) if guards is not None else None
     names = {target.id: describe(target) for target in prepared.targets}
     known = {target.name for target in prepared.targets} | {target.id for target in prepared.targets}
-    wanted = run.options.get("list")
-    asked = [str(wanted)] if wanted else []
+    wanted = run.options.list
+    asked = [wanted] if wanted else []
     return Plan(
         source=run.source,
         account=run.account or "",
-        account_name=run.details.get("account_name", ""),
+        account_name=run.details.account_name,
         read=sum(counts.values()),
         rejected=counts.get(Outcome.REJECTED, 0),
         duplicate=counts.get(Outcome.DUPLICATE, 0),
@@ -153,14 +152,14 @@ def foretold(
 
 
 def _no_records(run: Run) -> list[str]:
-    aside = ", ".join(f"{count:,} {kind}" for kind, count in run.details.get("set_aside", {}).items())
+    aside = ", ".join(f"{count:,} {kind}" for kind, count in run.details.set_aside.items())
     return [f"no records, and not read: {aside}"] if aside else []
 
 
 def _planned(
     run: Run, headers: AbstractMapping[str, str], conflicts: Sequence[Conflict]
 ) -> tuple[PlannedConflict, ...]:
-    places = locator_of(run)
+    places = run.details.locator
     return tuple(
         PlannedConflict(
             places.text(conflict.line),

@@ -28,8 +28,6 @@ from etl.report import Report
 from etl.report.plan_model import Plan
 from etl.state import Run, Store
 
-OBJECTION: Final = "objection"
-"""Key of a run's details: what a guard has against it although it went to its end."""
 _ARRIVED: Final = (Verdict.CONFIRMED, Verdict.PHONE_DROPPED)
 _SAMPLE: Final = 400
 """Rows that a sample reads back: four to eight requests."""
@@ -41,13 +39,13 @@ def load_run(context: Context, store: Store, client: KlaviyoClient, run_id: str,
     """From staged, or from half-way, to the end."""
     run = store.run(run_id)
     must_be_agreed(store, run)
-    if run.options.get("kind") == KIND:
+    if run.options.kind == KIND:
         return load_event_run(context, store, client, run_id, force=force)
     mapping = parse_mapping(run.mapping, where="the mapping of the run")
     started = context.clock.monotonic()
     try:
         if run.status is RunStatus.STAGED:
-            forced = force or bool(run.options.get("force"))
+            forced = force or not run.options.guarded
             objections = _make_ready(context, store, client, run, mapping, forced=forced)
             if objections:
                 return _refuse(context, store, run_id, objections)
@@ -56,7 +54,7 @@ def load_run(context: Context, store: Store, client: KlaviyoClient, run_id: str,
         if ended:
             _read_back(context, store, client, run_id, mapping)
             # What could not be verified takes nobody off a list.
-            trusted = force or not store.run(run_id).details.get(OBJECTION)
+            trusted = force or not store.run(run_id).details.objection
             ended = not trusted or take_off(context, store, client, store.run(run_id), mapping)
     except LockedError:
         # The run is another process's now: its report too.
@@ -77,7 +75,7 @@ def load_run(context: Context, store: Store, client: KlaviyoClient, run_id: str,
 
 def _read_back(context: Context, store: Store, client: KlaviyoClient, run_id: str, mapping: Mapping) -> None:
     """Look at what was loaded before the run ends: what is seen decides what is known, and how far a query has come."""
-    mode = str(store.run(run_id).options.get("verify", "none"))
+    mode = store.run(run_id).options.verify
     if mode == "none":
         return
     try:
@@ -93,7 +91,7 @@ def judge_read_back(store: Store, run_id: str, mapping: Mapping) -> None:
     """Ask the guard about what was read back, and keep what it has to say with the run."""
     seen = {one.verdict: one.count for one in store.observation_summary(run_id)}
     objection = unverified(mapping.guards, seen)
-    store.update_run(run_id, details={OBJECTION: objection})
+    store.update_run(run_id, objection=objection)
     if objection:
         note(store, run_id, [f"guard: {objection}"])
 
@@ -106,7 +104,7 @@ def look(
     run = store.run(run_id)
     every = store.loaded_lines(run_id, unchanged=unchanged)
     lines = every if full else store.loaded_lines(run_id, _SAMPLE, unchanged=unchanged)
-    if run.options.get("kind") == KIND:
+    if run.options.kind == KIND:
         verified = look_at_events(context, store, client, run, lines)
     else:
         verified = _look_at_profiles(context, store, client, run, lines)
@@ -118,7 +116,7 @@ def look(
                 count = len(rest) - _READ_ON
                 note(store, run_id, [f"{count:,} rows were not read back; klaviyo-etl verify {run_id} reads them all"])
     seconds = {"verify": context.clock.monotonic() - started}
-    store.update_run(run_id, details={"verified": verified, "seconds": seconds})
+    store.update_run(run_id, verified=verified, seconds=seconds)
 
 
 def _look_at_profiles(context: Context, store: Store, client: KlaviyoClient, run: Run, lines: Sequence[int]) -> int:
@@ -133,7 +131,7 @@ def _make_ready(
 ) -> list[str]:
     """Take a staged run to where it loads: guards, lists, questions. Return what the guards object to, if anything."""
     mirrored = compare_list(context, store, client, run, mapping, keep=True)
-    age = run.options.get("source_age")
+    age = run.options.source_age
     objections = guard(store, run, mapping, mirrored, source_age=age, force=forced)
     if objections:
         return objections
@@ -143,7 +141,8 @@ def _make_ready(
     prepared = prepare(context, store, client, store.run(run.id), mapping)
     prepared_run = store.run(run.id)
     foretell = partial(foretold, context, store, client, prepared_run, prepared=prepared, mirrored=mirrored)
-    if mapping.guards.max_plan_percent is not None and (objections := list(foretell(guards=mapping.guards).objections)):
+    watches_plan = mapping.guards.max_plan_percent is not None and not run.options.guards_waived
+    if watches_plan and (objections := list(foretell(guards=mapping.guards).objections)):
         if not forced:
             return objections
         note(store, run.id, [f"guard overridden by --force: {objection}" for objection in objections])
@@ -159,7 +158,7 @@ def _ask_first(context: Context, store: Store, run: Run, pending: int, foretell:
         return
     if context.foretell is not None:
         context.foretell(foretell())
-    name = run.details.get("account_name") or "no name"
+    name = run.details.account_name or "no name"
     agree(context, store, run.id, f"Send {pending:,} rows to account {run.account} ({name}), for the first time?")
 
 
@@ -171,11 +170,11 @@ def _options(run: Run, *, force: bool) -> LoadOptions:
 def _refuse(context: Context, store: Store, run_id: str, objections: list[str]) -> Report:
     drop_mirror(store, run_id)
     notes = [f"guard: {objection}" for objection in objections]
-    earlier = store.run(run_id).details.get("notes", ())
-    store.update_run(run_id, status=RunStatus.REFUSED, details={"notes": [*earlier, *notes]})
+    earlier = store.run(run_id).details.notes
+    store.update_run(run_id, status=RunStatus.REFUSED, notes=[*earlier, *notes])
     return write_folder(store, run_id, context.output, context.announce)
 
 
 def _book_time(context: Context, store: Store, run_id: str, started: float) -> None:
-    spent = store.run(run_id).details.get("seconds", {}).get("load", 0.0)
-    store.update_run(run_id, details={"seconds": {"load": spent + context.clock.monotonic() - started}})
+    spent = store.run(run_id).details.seconds.get("load", 0.0)
+    store.update_run(run_id, seconds={"load": spent + context.clock.monotonic() - started})

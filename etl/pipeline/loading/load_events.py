@@ -29,7 +29,7 @@ from etl.pipeline.staging import watermarks
 from etl.pipeline.staging.sources import SourceLike, age_of, files_of
 from etl.pipeline.staging.stage_events import stage_events
 from etl.report import Report, build_report
-from etl.state import Run, Store
+from etl.state import Run, RunOptions, Store
 from etl.transform import former_record, requests_of
 
 KIND: Final = "events"
@@ -64,7 +64,9 @@ def events(
     if not check:
         _check_revision(context, rules)
     files = files_of(source, rules.compiled, base, context)
-    options = {"kind": KIND, _PERSONAL: True, "limit": limit, "force": force, "source_age": age_of(files, context)}
+    options = RunOptions(
+        kind=KIND, verb=KIND, events_by_person=True, limit=limit, force=force, source_age=age_of(files, context)
+    )
     open_source = partial(watermarks.opened, context, files, rules.compiled, hash_=rules.hash)
     if check:
         with open_source(account=lambda: None) as (opened, store):
@@ -90,8 +92,8 @@ def events(
             show_words(context, opened.info)
             said = demand_certain(context, opened.info)
             run_id = _staged(context, store, opened, files, rules, account=account, options=options)
-            noted = store.run(run_id).details.get("notes", ())
-            store.update_run(run_id, details={"account_name": account.name, "notes": [*noted, *said]})
+            noted = store.run(run_id).details.notes
+            store.update_run(run_id, account_name=account.name, notes=[*noted, *said])
             return load_event_run(context, store, client, run_id, force=force)
 
 
@@ -103,17 +105,17 @@ def load_event_run(context: Context, store: Store, client: KlaviyoClient, run_id
     started = context.clock.monotonic()
     try:
         if run.status is RunStatus.STAGED:
-            forced = force or bool(run.options.get("force"))
-            age = run.options.get("source_age")
+            forced = force or not run.options.guarded
+            age = run.options.source_age
             objections = guard(store, run, mapping.compiled, None, source_age=age, force=forced)
             if objections:
-                notes = [*run.details.get("notes", ()), *(f"guard: {objection}" for objection in objections)]
-                store.update_run(run_id, status=RunStatus.REFUSED, details={"notes": notes})
+                notes = [*run.details.notes, *(f"guard: {objection}" for objection in objections)]
+                store.update_run(run_id, status=RunStatus.REFUSED, notes=notes)
                 return write_folder(store, run_id, context.output, context.announce)
             reject_forgotten(store, run)
             _mark_unchanged(store, run)
             _announce(context, store, client, run, mapping)
-            store.update_run(run_id, status=RunStatus.LOADING, details={"load": {}})
+            store.update_run(run_id, status=RunStatus.LOADING, load={})
         summary = load_events(
             context.task(store, client, run_id),
             EventOptions(partial(requests_of, items_as=mapping.event.items_as), mapping.event.backfill),
@@ -121,8 +123,8 @@ def load_event_run(context: Context, store: Store, client: KlaviyoClient, run_id
     except EtlError:
         write_folder(store, run_id, context.output, context.announce)
         raise
-    spent = store.run(run_id).details.get("seconds", {}).get("load", 0.0)
-    store.update_run(run_id, details={"seconds": {"load": spent + context.clock.monotonic() - started}})
+    spent = store.run(run_id).details.seconds.get("load", 0.0)
+    store.update_run(run_id, seconds={"load": spent + context.clock.monotonic() - started})
     if summary.interrupted:
         return write_folder(store, run_id, context.output, context.announce)
     watermarks.finish(store, run_id)
@@ -166,7 +168,7 @@ def _staged(
     mapping: EventMapping,
     *,
     account: Account | None,
-    options: dict[str, Any],
+    options: RunOptions,
     keep: bool = True,
 ) -> str:
     """Stage a source; a run whose source breaks half-way is forgotten. Without an account it is only looked at."""
@@ -178,11 +180,11 @@ def _staged(
         command=KIND if loading else "check" if account is None else "plan",
         account=account.id if account is not None else None,
         options=options,
-        pilot=options["limit"] is not None,
+        moves_known_state=options.limit is None,
         parent=parent_of(store, account, source.info, files, kind=KIND) if account is not None and keep else None,
     )
     try:
-        stage_events(context, store, run_id, source, mapping, limit=options["limit"], keep=keep)
+        stage_events(context, store, run_id, source, mapping, limit=options.limit, keep=keep)
     except EtlError:
         store.discard_run(run_id)
         raise
@@ -197,15 +199,15 @@ def _mark_unchanged(store: Store, run: Run) -> None:
 def _foreseen(context: Context, store: Store, client: KlaviyoClient, run_id: str, mapping: EventMapping) -> Report:
     """Return what a run would say before it sends: what is refused, known, or left to send, and to which metrics."""
     run = store.run(run_id)
-    age = run.options.get("source_age")
-    objections = guard(store, run, mapping.compiled, None, source_age=age, force=bool(run.options.get("force")))
+    age = run.options.source_age
+    objections = guard(store, run, mapping.compiled, None, source_age=age, force=not run.options.guarded)
     _mark_unchanged(store, run)
     notes = [
-        *store.run(run_id).details.get("notes", ()),
+        *store.run(run_id).details.notes,
         *(f"guard: {objection}" for objection in objections),
         *_sending_notes(store, client, run, mapping),
     ]
-    store.update_run(run_id, details={"notes": [*revision_notes(context), *notes]})
+    store.update_run(run_id, notes=[*revision_notes(context), *notes])
     return build_report(store, run_id)
 
 
@@ -214,7 +216,7 @@ def _sending_notes(store: Store, client: KlaviyoClient, run: Run, mapping: Event
     pending = store.counts(run.id).get(None, 0)
     if not pending:
         return []
-    return [f"{pending:,} events: {_way(mapping)}", *_metric_notes(client, run.details.get("metrics", ()))]
+    return [f"{pending:,} events: {_way(mapping)}", *_metric_notes(client, run.details.metrics)]
 
 
 def _way(mapping: EventMapping) -> str:
@@ -243,6 +245,6 @@ def _announce(context: Context, store: Store, client: KlaviyoClient, run: Run, m
         return
     for note in about:
         context.announce(note)
-    store.update_run(run.id, details={"notes": [*run.details.get("notes", ()), *about]})
+    store.update_run(run.id, notes=[*run.details.notes, *about])
     pending = store.counts(run.id).get(None, 0)
     agree(context, store, run.id, f"Send {pending:,} events to account {run.account} ({_way(mapping)})?")

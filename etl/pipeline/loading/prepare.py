@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from collections.abc import Mapping as AbstractMapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from etl.config import LIST_TARGET, Mapping, fields_if_blank, patches_lists
@@ -25,7 +25,6 @@ from etl.pipeline.loading.conflicts import conflict_notes, settle_conflicts
 from etl.pipeline.loading.guards import Staged, check_guards, unjudged
 from etl.pipeline.removal.mirror import Mirrored
 from etl.pipeline.removal.missing import is_part, previous_run, vanished
-from etl.report import locator_of
 from etl.state import Run, Store
 
 SUPPRESSING: Final = ("suppress", "unsuppress")
@@ -57,7 +56,9 @@ def refuse_unjudged(store: Store, run_id: str) -> None:
 def guard(
     store: Store, run: Run, mapping: Mapping, mirrored: Mirrored | None, *, source_age: float | None, force: bool
 ) -> list[str]:
-    """Return what the guards object to; nothing if there is nothing, or ``force`` overrides it (which is recorded)."""
+    """Return what the guards object to; nothing if they were waived, or ``force`` overrides it (which is recorded)."""
+    if run.options.guards_waived:
+        return []
     counts = store.counts(run.id)
     earlier = previous_run(store, run)
     leaving = mapping.load.missing == "remove_from_list"
@@ -65,7 +66,7 @@ def guard(
     staged = Staged(
         read=sum(counts.values()),
         rejected=counts.get(Outcome.REJECTED, 0),
-        previous_read=int(earlier.details.get("records_read", 0)) if earlier is not None else None,
+        previous_read=earlier.details.records_read or 0 if earlier is not None else None,
         source_age=source_age,
         incremental=mapping.source.watermark is not None and earlier is not None,
         previous_confirmed=before.get(Outcome.LOADED, 0) + before.get(Outcome.UNCHANGED, 0),
@@ -103,11 +104,9 @@ def prepare(context: Context, store: Store, client: KlaviyoClient, run: Run, map
         context.announce(note)
     store.update_run(
         run.id,
-        details={
-            "load": asdict(prepared.options),
-            "list_names": [describe(target) for target in prepared.targets],
-            "notes": _with_notes(store.run(run.id), prepared.notes),
-        },
+        load=prepared.options.to_stored(),
+        list_names=[describe(target) for target in prepared.targets],
+        notes=_with_notes(store.run(run.id), prepared.notes),
     )
     return prepared
 
@@ -133,7 +132,7 @@ def settle_before_loading(store: Store, client: KlaviyoClient, run: Run, mapping
         one_by_one=pending <= mapping.load.small_run,
         batch_rows=mapping.load.batch_rows,
         batch_bytes=mapping.load.batch_bytes,
-        max_failed_percent=None if run.options.get("force") else mapping.guards.max_failed_percent,
+        max_failed_percent=mapping.guards.max_failed_percent if run.options.guarded else None,
         headers={target: header for target, (header, _) in mapping.by_target.items()},
         consent=_consent_options(common, mapping) if mapping.asks_consent or run.command in SUPPRESSING else None,
         account=run.account or "",
@@ -165,7 +164,7 @@ def _without_conflicts(
         store.mark_unchanged(
             run_id, options.account, common_lists=options.common_lists, list_ids=dict(options.list_ids)
         )
-    notes = conflict_notes(conflicts, locator_of(store.run(run_id)))
+    notes = conflict_notes(conflicts, store.run(run_id).details.locator)
     return replace(
         prepared,
         notes=(*prepared.notes, *notes),
@@ -176,24 +175,19 @@ def _without_conflicts(
 
 def stored_options(run: Run) -> LoadOptions:
     """Return the options a run was prepared with."""
-    stored: dict[str, Any] = dict(run.details["load"])
-    for name in ("common_lists", "only_if_blank", "key"):
-        stored[name] = tuple(stored.get(name, ()))
-    if stored.get("consent") is not None:
-        stored["consent"] = ConsentOptions(**stored["consent"])
-    return LoadOptions(**stored)
+    return LoadOptions.from_stored(run.details.load or {})
 
 
 def _common_lists(
     client: KlaviyoClient, run: Run, mapping: Mapping, *, create: bool
 ) -> tuple[list[KlaviyoList], KlaviyoList | None]:
-    wanted = run.options.get("list")
+    wanted = run.options.list
     common: list[KlaviyoList] = []
     if wanted and mapping.load.create_list and not create:
-        found = find_list(client, str(wanted))
+        found = find_list(client, wanted)
         common = [found] if found is not None else []
     elif wanted:
-        common = [need_list(client, str(wanted), create=create)]
+        common = [need_list(client, wanted, create=create)]
     leaving = mapping.load.remove_from_list
     return common, need_list(client, leaving, create=False) if leaving else None
 
@@ -268,8 +262,8 @@ def _history_notes(store: Store, run: Run, mapping: Mapping, targets: Sequence[K
 
 def note(store: Store, run_id: str, notes: list[str]) -> None:
     """Add to what the report of a run says; what it says already is not said twice."""
-    store.update_run(run_id, details={"notes": _with_notes(store.run(run_id), notes)})
+    store.update_run(run_id, notes=_with_notes(store.run(run_id), notes))
 
 
 def _with_notes(run: Run, notes: Sequence[str]) -> list[str]:
-    return list(dict.fromkeys((*run.details.get("notes", ()), *notes)))
+    return list(dict.fromkeys((*run.details.notes, *notes)))

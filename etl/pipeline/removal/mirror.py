@@ -26,7 +26,7 @@ from etl.model import Chunk, Progress, Record, Transformed, Validated
 from etl.pipeline.account.lists import describe, find_list
 from etl.pipeline.context import Context
 from etl.pipeline.removal.missing import MIRROR, is_part, unreadable_people
-from etl.state import People, Run, Store, hashes_of_people
+from etl.state import People, Run, RunOptions, Store, hashes_of_people
 from etl.transform import fingerprint, make_record
 from etl.version import VERSION
 
@@ -66,14 +66,14 @@ def compare_list(
     """
     if mapping.load.missing != "mirror" or is_part(run):
         return None
-    wanted = run.options.get("list")
+    wanted = run.options.list
     if not wanted:
         raise ConfigError(
             "mirror-without-list",
             'missing = "mirror" makes a list equal to the source, and no list is named',
             "Name it: list in [load], or --list.",
         )
-    target = find_list(client, str(wanted))
+    target = find_list(client, wanted)
     if target is None:
         return None
     child = _begin(store, run, target) if keep else None
@@ -166,7 +166,7 @@ def _begin(store: Store, run: Run, target: KlaviyoList) -> str:
         account=run.account,
         command=MIRROR,
         tool_version=VERSION,
-        options={},
+        options=RunOptions(kind="list_removal"),
         parent=run.id,
     )
 
@@ -196,12 +196,10 @@ def _conclude(store: Store, run: Run, child: str, target: KlaviyoList, leaving: 
     store.send_no_profile(child)
     store.update_run(
         child,
-        details={
-            "headers": list(_COLUMNS),
-            "records_read": leaving,
-            "account_name": run.details.get("account_name", ""),
-            "notes": [f"profiles on {describe(target)} that are not in the source of run {run.id} are taken off it"],
-        },
+        headers=_COLUMNS,
+        records_read=leaving,
+        account_name=run.details.account_name,
+        notes=[f"profiles on {describe(target)} that are not in the source of run {run.id} are taken off it"],
     )
 
 

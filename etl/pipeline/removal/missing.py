@@ -7,7 +7,6 @@ finishes after it.
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Final
 
 import orjson
@@ -21,7 +20,7 @@ from etl.pipeline.context import Context
 from etl.pipeline.lifecycle.artifacts import write_folder
 from etl.pipeline.lifecycle.origins import RECENT
 from etl.pipeline.staging.sources import files_again
-from etl.state import Run, Store
+from etl.state import Run, RunOptions, Store
 from etl.version import VERSION
 
 COMMAND: Final = "missing"
@@ -33,7 +32,7 @@ def previous_run(store: Store, run: Run) -> Run | None:
     for earlier in store.runs(RECENT):
         same = run.source == earlier.source or run.mapping_hash == earlier.mapping_hash
         whole = earlier.status is RunStatus.FINISHED and not is_part(earlier)
-        alike = earlier.account == run.account and earlier.options.get("kind") == run.options.get("kind")
+        alike = earlier.account == run.account and earlier.options.kind == run.options.kind
         if earlier.id != run.id and same and whole and alike:
             return earlier
     return None
@@ -41,7 +40,7 @@ def previous_run(store: Store, run: Run) -> Run | None:
 
 def is_part(run: Run) -> bool:
     """Whether a run has only a part of its source: a pilot, or rows that were fixed."""
-    return run.pilot or run.parent is not None or bool(run.options.get("part"))
+    return run.options.limit is not None or run.parent is not None or run.options.part
 
 
 def vanished(store: Store, run: Run, mapping: Mapping) -> tuple[Run | None, list[int]]:
@@ -67,15 +66,15 @@ def vanished(store: Store, run: Run, mapping: Mapping) -> tuple[Run | None, list
 
 def take_off(context: Context, store: Store, client: KlaviyoClient, run: Run, mapping: Mapping) -> bool:
     """Take vanished people off the list; whether that came to its end. May be asked again after a crash."""
-    lists = run.details.get("load", {}).get("common_lists", ())
+    lists = LoadOptions.from_stored(run.details.load or {}).common_lists
     if mapping.load.missing == "report" or not lists:
         return True
     if mapping.load.missing == "mirror":
-        child = _mirror_of(store, run, str(lists[0]))
+        child = _mirror_of(store, run, lists[0])
     else:
-        child = _missing_of(store, run, mapping, str(lists[0]))
+        child = _missing_of(store, run, mapping, lists[0])
     if child is not None and child.status is not RunStatus.FINISHED:
-        options = LoadOptions(remove_from=str(lists[0]))
+        options = LoadOptions(remove_from=lists[0])
         summary = run_load(context.task(store, client, child.id), options)
         if summary.interrupted:
             return False
@@ -88,7 +87,7 @@ def _mirror_of(store: Store, run: Run, list_id: str) -> Run | None:
     """Return the run that takes off who is not in the source; it was staged before the import began."""
     child = next((one for one in store.children(run.id) if one.command == MIRROR), None)
     if child is not None and child.status is RunStatus.STAGING:
-        store.update_run(child.id, status=RunStatus.LOADING, details={"load": asdict(LoadOptions(remove_from=list_id))})
+        store.update_run(child.id, status=RunStatus.LOADING, load=LoadOptions(remove_from=list_id).to_stored())
         return store.run(child.id)
     return child
 
@@ -112,25 +111,26 @@ def _begin(store: Store, run: Run, earlier: Run, lines: list[int], list_id: str)
         account=run.account,
         command=COMMAND,
         tool_version=VERSION,
-        options={},
+        options=RunOptions(kind="list_removal"),
         parent=run.id,
     )
     store.stage_again(child, earlier.id, lines, unchanged=True)
-    details = {
-        "headers": earlier.details.get("headers", []),
-        "files": files_again(earlier, lines),
-        "records_read": len(lines),
-        "account_name": run.details.get("account_name", ""),
-        "load": asdict(LoadOptions(remove_from=list_id)),
-        "notes": [f"rows of run {earlier.id} that vanished from the source are taken off list {list_id}"],
-    }
-    store.update_run(child, status=RunStatus.LOADING, details=details)
+    store.update_run(
+        child,
+        status=RunStatus.LOADING,
+        headers=earlier.details.headers,
+        files=files_again(earlier, lines),
+        records_read=len(lines),
+        account_name=run.details.account_name,
+        load=LoadOptions(remove_from=list_id).to_stored(),
+        notes=[f"rows of run {earlier.id} that vanished from the source are taken off list {list_id}"],
+    )
     return store.run(child)
 
 
 def unreadable_people(store: Store, run: Run, mapping: Mapping) -> set[str]:
     """Return the identifiers that stand in rejected rows, as far as they are readable."""
-    headers = list(run.details.get("headers", ()))
+    headers = run.details.headers
     places = [
         (target, headers.index(header))
         for target, (header, _) in mapping.by_target.items()

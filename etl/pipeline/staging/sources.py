@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from etl.config import Mapping, SourceRule, environment, load_user_settings
 from etl.errors import ConfigError
@@ -26,8 +25,7 @@ from etl.extract import (
 )
 from etl.pipeline.context import Context
 from etl.pipeline.staging.rejects_source import open_file
-from etl.report import locator_of
-from etl.state import Run
+from etl.state import Run, StagedFile
 
 SourceLike = Path | str | Sequence[Path | str]
 """A file, a pattern or a URL, or several of them."""
@@ -101,11 +99,11 @@ def open_found(files: SourceFiles, rule: SourceRule, expected: Collection[str] =
     )
 
 
-def files_again(run: Run, lines: Sequence[int]) -> list[dict[str, Any]]:
+def files_again(run: Run, lines: Sequence[int]) -> list[StagedFile]:
     """Return the files of a run as its details keep them, with the number of these lines in each."""
-    places = locator_of(run)
+    places = run.details.locator
     rows = Counter(places.of(line)[0] for line in lines)
-    return [{**file, "rows": rows[file["name"]]} for file in run.details.get("files", ())]
+    return [replace(file, rows=rows[file.name]) for file in run.details.files]
 
 
 def age_of(files: SourceFiles | None, context: Context) -> float | None:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from collections.abc import Mapping as AbstractMapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 from etl.config import Mapping
 from etl.errors import ConfigError, InterruptedRunError, SourceError
@@ -19,7 +18,7 @@ from etl.pipeline.staging.pool import Crew
 from etl.pipeline.staging.process import ChunkJudge, OnceOnly, lean_memory
 from etl.pipeline.staging.sources import open_found, variables_for
 from etl.pipeline.staging.unique import Uniqueness
-from etl.state import Store
+from etl.state import DetailChanges, ReachedMark, StagedFile, Store
 from etl.transform import resolve_duplicates
 
 
@@ -109,34 +108,31 @@ def stage(
     if mapping.asks_consent:
         merge_consents(store, run_id, replaced)
         heed_opt_outs(store, run_id, mapping)
-    details = {
-        **facts_of(source, mapping, parts, read=read, limit=limit),
-        "seconds": {"stage": clock.monotonic() - started},
-    }
-    store.update_run(run_id, status=RunStatus.STAGED if keep else None, details=details)
+    facts = facts_of(source, mapping, parts, read=read, limit=limit)
+    facts["seconds"] = {"stage": clock.monotonic() - started}
+    store.update_run(run_id, status=RunStatus.STAGED if keep else None, **facts)
 
 
 def facts_of(
     source: Source, mapping: Mapping, parts: AbstractMapping[SourceFile, int], *, read: int, limit: int | None
-) -> dict[str, Any]:
+) -> DetailChanges:
     """Return what a run's details keep of a source that was read to its end. ``parts``: the rows of each file."""
     info = source.info
-    facts: dict[str, Any] = {
-        "records_read": read,
-        "headers": list(info.columns),
-        "columns": [[header, list(mapping.uses_of(header))] for header in info.columns],
-        "source_facts": {**info.details, "sha256": source.sha256 or "", "size": str(info.size)},
-        "source_notes": list(info.notes),
-        "set_aside": dict(info.set_aside),
-    }
+    cut = [f"only the first {limit:,} rows were read (--limit)"] if limit is not None and read >= limit else []
+    facts = DetailChanges(
+        records_read=read,
+        headers=info.columns,
+        columns=[(header, mapping.uses_of(header)) for header in info.columns],
+        source_facts={**info.details, "sha256": source.sha256 or "", "size": str(info.size)},
+        source_notes=[*info.notes, *cut],
+        set_aside=dict(info.set_aside),
+    )
     if isinstance(source, SqlSource) and source.mark is not None:
         # With the status, not after it: a crash in between would lose how far the source went.
-        reached = {"source": query_key(mapping.source), "column": mapping.source.watermark}
-        facts["watermark"] = {**reached, "kind": source.mark.kind, "value": source.mark.value}
+        column = mapping.source.watermark or ""
+        facts["watermark"] = ReachedMark(query_key(mapping.source), column, source.mark.kind, source.mark.value)
     if parts:
-        facts["files"] = [{**part._asdict(), "rows": rows} for part, rows in parts.items()]
-    if limit is not None and read >= limit:
-        facts["source_notes"].append(f"only the first {limit:,} rows were read (--limit)")
+        facts["files"] = [StagedFile(part.name, part.offset, rows) for part, rows in parts.items()]
     return facts
 
 

@@ -18,7 +18,7 @@ from etl.pipeline.account.revision import first_year_of
 from etl.pipeline.context import Context
 from etl.pipeline.staging.process import ChunkJudge, sparing_unused
 from etl.pipeline.staging.stage import chunks_of, facts_of
-from etl.state import Store
+from etl.state import StagedRevenue, Store
 from etl.transform import EventBuilder, OrderLines, add_amount, merge_order, same_people
 
 _MOST_METRICS: Final = 100
@@ -74,24 +74,15 @@ def stage_events(
     items = store.counts(run_id).get(Outcome.DUPLICATE, 0) if mapping.event.group_by_order else 0
     notes = [f"{items:,} rows are further line items: they are in the event of their order"] if items else []
     notes += _zero_notes(builder.zeros)
-    details = {
-        **facts_of(source, mapping.compiled, parts, read=read, limit=limit),
-        "columns": [
-            [header, [mapping.columns[header].to] if header in mapping.columns else []]
-            for header in source.info.columns
-        ],
-        "seconds": {"stage": context.clock.monotonic() - started},
-        "revenue": {
-            "read": _texts(revenue),
-            "rejected": _texts(refused),
-            "grouped": mapping.event.group_by_order,
-        },
-        "metrics": sorted({*builder.metrics, *([mapping.event.items_as] if mapping.event.items_as else [])})[
-            :_MOST_METRICS
-        ],
-        "notes": notes,
-    }
-    store.update_run(run_id, status=RunStatus.STAGED if keep else RunStatus.STAGING, details=details)
+    facts = facts_of(source, mapping.compiled, parts, read=read, limit=limit)
+    facts["columns"] = [
+        (header, [mapping.columns[header].to] if header in mapping.columns else []) for header in source.info.columns
+    ]
+    facts["seconds"] = {"stage": context.clock.monotonic() - started}
+    facts["revenue"] = StagedRevenue(_texts(revenue), _texts(refused), mapping.event.group_by_order)
+    facts["metrics"] = sorted({*builder.metrics, *filter(None, [mapping.event.items_as])})[:_MOST_METRICS]
+    facts["notes"] = notes
+    store.update_run(run_id, status=RunStatus.STAGED if keep else None, **facts)
 
 
 def _merge(store: Store, run_id: str, mapping: EventMapping, revenue: dict[str, Decimal]) -> None:

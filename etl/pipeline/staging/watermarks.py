@@ -53,13 +53,11 @@ def finish(store: Store, run_id: str) -> None:
     A pilot moves nothing. Neither do rejected rows hold it: what we think of them changes only when the row does.
     """
     run = store.run(run_id)
-    reached = run.details.get("watermark")
-    if reached is None or run.pilot:
+    reached = run.details.watermark
+    if reached is None or not run.moves_known_state:
         store.update_run(run_id, status=RunStatus.FINISHED)
         return
-    mark = clamp_to_confirmed(
-        Watermark(reached["kind"], reached["value"]), store.unconfirmed_cells(run_id, reached["column"])
-    )
-    stored = store.watermark(run.account, reached["source"])
+    mark = clamp_to_confirmed(Watermark(reached.kind, reached.value), store.unconfirmed_cells(run_id, reached.column))
+    stored = store.watermark(run.account, reached.source)
     mark = newest(mark, stored.watermark if stored is not None else None)
-    store.finish_run(run_id, reached["source"], mark)
+    store.finish_run(run_id, reached.source, mark)

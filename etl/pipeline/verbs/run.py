@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Literal
 
 from etl.config import DEFAULT_BASE_URL, parse_mapping
@@ -21,8 +22,8 @@ from etl.pipeline.lifecycle.create import (
     MappingLike,
     begin,
     clear_the_way,
+    is_part_of_source,
     parent_of,
-    part_of_source,
     rules_of,
     stage_source,
 )
@@ -34,7 +35,7 @@ from etl.pipeline.loading.prepare import check_account, note, refuse_unjudged
 from etl.pipeline.staging import watermarks
 from etl.pipeline.staging.sources import SourceLike, age_of, files_again, files_of
 from etl.report import Report
-from etl.state import Run, Store
+from etl.state import Run, RunOptions, Store
 from etl.version import VERSION
 
 VerifyMode = Literal["none", "sample", "full"]
@@ -59,7 +60,7 @@ def check(
     files = files_of(source, rules, base, context)
     with watermarks.opened(context, files, rules, lambda: None) as (opened, store):
         named = files.name if files is not None else opened.info.name
-        run_id = begin(store, named, rules, command="check", account=None, options={"limit": limit}, pilot=False)
+        run_id = begin(store, named, rules, command="check", account=None, options=RunOptions(limit=limit))
         show_words(context, opened.info)
         stage_source(context, store, run_id, opened, rules, limit=limit)
         objecting = [*objections(opened.info.columns, rules), *doubts(opened.info)]
@@ -103,14 +104,14 @@ def run(
         check_account(rules, account)
         with store.lock(account.id, "run"):
             clear_the_way(store, account, abandon=abandon)
-            options = {
-                "limit": limit,
-                "list": list or context.settings.list or rules.load.list,
-                "force": force,
-                "source_age": age_of(files, context),
-                "verify": verify,
-                **part_of_source(opened.info),
-            }
+            options = RunOptions(
+                limit=limit,
+                list=list or context.settings.list or rules.load.list,
+                force=force,
+                source_age=age_of(files, context),
+                verify=verify,
+                part=is_part_of_source(opened.info),
+            )
             show_words(context, opened.info)
             said = (
                 *demand_certain(context, opened.info),
@@ -125,12 +126,12 @@ def run(
                 command="run",
                 account=account.id,
                 options=options,
-                pilot=limit is not None,
+                moves_known_state=limit is None,
                 parent=parent,
             )
             stage_source(context, store, run_id, opened, rules, limit=limit)
-            noted = store.run(run_id).details.get("notes", ())
-            store.update_run(run_id, details={"account_name": account.name, "notes": [*noted, *said]})
+            noted = store.run(run_id).details.notes
+            store.update_run(run_id, account_name=account.name, notes=[*noted, *said])
             return load_run(context, store, client, run_id, force=force)
 
 
@@ -187,16 +188,24 @@ def retry(run_id: str | None = None, *, context: Context | None = None, force: b
                     account=account.id,
                     command="retry",
                     tool_version=VERSION,
-                    options={**parent.options, "force": True},
-                    pilot=parent.pilot,
+                    # Its rows were guarded when they were staged.
+                    options=replace(parent.options, force=False, guards_waived=True),
+                    moves_known_state=parent.moves_known_state,
                     parent=parent.id,
                 )
                 lines = store.lines_with(parent.id, AGAIN)
                 store.stage_again(child, parent.id, lines)
-                kept = ("headers", "source_facts", "source_notes", "set_aside", "account_name")
-                details = {name: parent.details[name] for name in kept if name in parent.details}
-                details["files"] = files_again(parent, lines)
-                store.update_run(child, status=RunStatus.STAGED, details={**details, "records_read": len(lines)})
+                store.update_run(
+                    child,
+                    status=RunStatus.STAGED,
+                    records_read=len(lines),
+                    headers=parent.details.headers,
+                    source_facts=parent.details.source_facts,
+                    source_notes=parent.details.source_notes,
+                    set_aside=parent.details.set_aside,
+                    account_name=parent.details.account_name,
+                    files=files_again(parent, lines),
+                )
                 return load_run(context, store, client, child, force=force)
 
 
@@ -211,12 +220,12 @@ def verify(run_id: str | None = None, *, context: Context | None = None, full: b
         found = (
             store.run(run_id) if run_id else store.latest_run([RunStatus.LOADING, *ENDED], commands=LOADING_COMMANDS)
         )
-        if found is None or "load" not in found.details:
+        if found is None or found.details.load is None:
             raise UsageError("nothing-to-verify", "No run has loaded anything yet", "See klaviyo-etl runs.")
         with context.open_client() as client:
             _same_account(found, client.get_account())
             look(context, store, client, found.id, full=full, unchanged=True)
-            if found.options.get("kind") is None:
+            if found.options.kind != "events":
                 judge_read_back(store, found.id, parse_mapping(found.mapping, where="the mapping of the run"))
         return write_folder(store, found.id, context.output, context.announce)
 

@@ -16,6 +16,7 @@ from etl.pipeline.loading.load import load_run
 from etl.pipeline.staging.sources import given_files, open_found
 from etl.pipeline.staging.stage import open_mapped
 from etl.report import Report
+from etl.state import RunOptions
 
 COMMANDS: Final = {"suppress": Wish.SUPPRESS, "unsuppress": Wish.UNSUPPRESS}
 _LIKELY: Final = ("email", "e-mail", "email address", "e-mail address", "mail", "address")
@@ -38,23 +39,23 @@ def suppress(
         with store.lock(account.id, command):
             clear_the_way(store, account, abandon=False)
             opened = open_mapped(files, rules)
-            # What such a run confirms says nothing of the profile: as a pilot, it moves nothing that is known.
+            # What such a run confirms says nothing of the profile.
             run_id = begin(
                 store,
                 files.name,
                 rules,
                 command=command,
                 account=account.id,
-                options={"verify": "none", "force": True},
-                pilot=True,
+                options=RunOptions(kind="suppressions", verb=command, guards_waived=True),
+                moves_known_state=False,
             )
             try:
                 stage_source(context, store, run_id, opened, rules, limit=None, keep=False)
             finally:
                 opened.close()
             store.ask_of_all(run_id, COMMANDS[command])
-            store.update_run(run_id, status=RunStatus.STAGED, details={"account_name": account.name})
-            return load_run(context, store, client, run_id, force=True)
+            store.update_run(run_id, status=RunStatus.STAGED, account_name=account.name)
+            return load_run(context, store, client, run_id, force=False)
 
 
 def _mapping(files: SourceFiles, column: str | None) -> Mapping:

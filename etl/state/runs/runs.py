@@ -6,7 +6,7 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, Unpack
 
 import orjson
 import sqlalchemy as sa
@@ -16,6 +16,7 @@ from etl.errors import InternalError
 from etl.model import RunStatus
 from etl.state.db import schema
 from etl.state.db.database import Database
+from etl.state.runs.document import DetailChanges, RunDetails, RunOptions, changed_details
 
 _ALPHABET: Final = "23456789abcdefghjkmnpqrstuvwxyz"
 _ENDED: Final = frozenset({RunStatus.FINISHED, RunStatus.REFUSED, RunStatus.ABANDONED})
@@ -23,7 +24,10 @@ _ENDED: Final = frozenset({RunStatus.FINISHED, RunStatus.REFUSED, RunStatus.ABAN
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run as state knows it. Times are seconds since the epoch. ``pilot``: it moves no incremental state."""
+    """A run as state knows it. Times are seconds since the epoch.
+
+    ``moves_known_state``: what it confirms counts as known afterwards, and its query goes on from where it stopped.
+    """
 
     id: str
     status: RunStatus
@@ -33,13 +37,13 @@ class Run:
     account: str | None
     command: str
     tool_version: str
-    options: Mapping[str, Any]
+    options: RunOptions
     parent: str | None
-    pilot: bool
+    moves_known_state: bool
     started_at: float
     staged_at: float | None
     finished_at: float | None
-    details: Mapping[str, Any]
+    details: RunDetails
 
 
 class RunTable(Database):
@@ -56,13 +60,13 @@ class RunTable(Database):
         account: str | None,
         command: str,
         tool_version: str,
-        options: Mapping[str, Any],
+        options: RunOptions,
         parent: str | None = None,
-        pilot: bool = False,
+        moves_known_state: bool = True,
     ) -> str:
         """Record a new run in status ``staging``; return its id, which sorts by time.
 
-        ``pilot``: what this run confirms shall not count as known afterwards (``--limit``).
+        ``moves_known_state``: see :class:`Run`; not that of a pilot (``--limit``).
         """
         now = self._clock.now()
         suffix = "".join(self._rng.choice(_ALPHABET) for _ in range(4))
@@ -78,9 +82,9 @@ class RunTable(Database):
                     account=account,
                     command=command,
                     tool_version=tool_version,
-                    options=orjson.dumps(options).decode(),
+                    options=orjson.dumps(options.to_stored()).decode(),
                     parent=parent,
-                    pilot=int(pilot),
+                    pilot=int(not moves_known_state),
                     started_at=now,
                 )
             )
@@ -143,9 +147,9 @@ class RunTable(Database):
         *,
         status: RunStatus | None = None,
         account: str | None = None,
-        details: Mapping[str, Any] | None = None,
+        **details: Unpack[DetailChanges],
     ) -> None:
-        """Change a run; ``details`` are merged into what is there, one level deep."""
+        """Change a run. ``details``: what has become known of it; tables of values are merged into what is there."""
         seq = self._seq(run_id)
         values: dict[str, Any] = {}
         if status is not None:
@@ -157,9 +161,10 @@ class RunTable(Database):
         if account is not None:
             values["account"] = account
         with self._write() as connection:
-            if details is not None:
+            if details:
                 query = sa.select(schema.runs.c.details).where(schema.runs.c.seq == seq)
-                values["details"] = _merged(connection.execute(query).scalar_one(), details)
+                stored = orjson.loads(connection.execute(query).scalar_one())
+                values["details"] = orjson.dumps(changed_details(stored, details)).decode()
             if values:
                 connection.execute(schema.runs.update().where(schema.runs.c.seq == seq).values(**values))
 
@@ -177,14 +182,6 @@ class RunTable(Database):
         self._seqs.pop(run_id, None)
 
 
-def _merged(old: str, new: Mapping[str, Any]) -> str:
-    merged = orjson.loads(old)
-    for key, value in new.items():
-        there = merged.get(key)
-        merged[key] = {**there, **value} if isinstance(there, dict) and isinstance(value, Mapping) else value
-    return orjson.dumps(merged).decode()
-
-
 def _run(row: Row[Any]) -> Run:
     return Run(
         id=row.id,
@@ -195,11 +192,11 @@ def _run(row: Row[Any]) -> Run:
         account=row.account,
         command=row.command,
         tool_version=row.tool_version,
-        options=orjson.loads(row.options),
+        options=RunOptions.from_stored(orjson.loads(row.options), row.command),
         parent=row.parent,
-        pilot=bool(row.pilot),
+        moves_known_state=not row.pilot,
         started_at=row.started_at,
         staged_at=row.staged_at,
         finished_at=row.finished_at,
-        details=orjson.loads(row.details),
+        details=RunDetails.from_stored(orjson.loads(row.details)),
     )

@@ -152,7 +152,7 @@ def test_an_unfinished_run_counts_what_is_pending(store: Store, clock: TurnedClo
 @pytest.mark.parametrize("read", [13, 15, 0])
 def test_a_sum_that_does_not_tie_is_our_bug_and_never_a_footnote(store: Store, clock: TurnedClock, read: int) -> None:
     run = every_outcome(store, clock)
-    store.update_run(run, details={"records_read": read})
+    store.update_run(run, records_read=read)
     with pytest.raises(InternalError) as broken:
         build_report(store, run)
     assert broken.value.code == "sum-does-not-tie"

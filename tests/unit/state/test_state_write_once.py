@@ -70,8 +70,8 @@ def test_a_finished_run_is_at_its_end(settled: Store) -> None:
     settled.update_run(run, status=RunStatus.FINISHED)
     with pytest.raises(StateError, match="state-write-once"):
         settled.update_run(run, status=RunStatus.LOADING)
-    settled.update_run(run, details={"verified": True})
-    assert settled.run(run).details == {"verified": True}
+    settled.update_run(run, verified=5)
+    assert settled.run(run).details.verified == 5
 
 
 def test_replace_does_not_go_behind_the_triggers(settled: Store) -> None:
