@@ -238,6 +238,12 @@ class DelimitedSource:
 
     def _read_header(self) -> tuple[int, list[str]]:
         if self._verdict is not None and self._verdict.place is None:
+            if not self._verdict.width:
+                raise SourceError(
+                    "source-empty",
+                    f"{self._path.name} holds nothing but delimiters",
+                    "Export it again; there is no header.",
+                )
             # A person is a row, and no column is named after her.
             self._header_notes.append(NO_HEADER)
             return 0, [f"column_{place}" for place in range(1, self._verdict.width + 1)]
