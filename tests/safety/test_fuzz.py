@@ -89,7 +89,7 @@ def test_any_bytes_are_read_or_refused_and_every_line_is_there_once(tmp_path: Pa
 def test_no_row_of_a_plain_file_is_lost(tmp_path: Path, rows: list[list[str]]) -> None:
     path = tmp_path / "source.csv"
     path.write_text("h,i\n" + "".join(f"{one},{two}\n" for one, two in rows), encoding="utf-8", newline="")
-    with open_source(path, encoding="utf-8", delimiter=",", chunk_rows=7) as source:
+    with open_source(path, encoding="utf-8", delimiter=",", header_row=1, chunk_rows=7) as source:
         read = [row for chunk in source.chunks() for row in chunk.frame.itertuples(index=True, name=None)]
         aside = sum(source.info.set_aside.values())
     # Marks of spreadsheets have tests of their own.
