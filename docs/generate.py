@@ -36,7 +36,7 @@ def documents() -> dict[Path, str]:
     schema = orjson.dumps(mapping_schema(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
     texts[ROOT / "schemas" / "mapping.schema.json"] = schema
     readme = ROOT / "README.md"
-    for page in (readme, ROOT / "docs" / "init.md"):
+    for page in (readme, ROOT / "docs" / "init.md", ROOT / "docs" / "operations.md"):
         texts[page] = BLOCK.sub(_filled, page.read_text(encoding="utf-8"))
     return texts
 

@@ -55,6 +55,9 @@ COMMANDS: Final[Mapping[str, Entry]] = {
         "Write the rows to fix of RUN, or of the newest run, as CSV or as a workbook.",
     ),
     "runs": Entry("etl.cli.commands.report:runs", "List the newest runs: what each read, loaded and refused."),
+    "status": Entry(
+        "etl.cli.commands.status:status", "Say how every import does: the last run, its age, what is unfinished."
+    ),
     "lists": Entry("etl.cli.commands.lists:lists", "Find, show and create lists, and export their members."),
     "profile": Entry("etl.cli.commands.profiles:profile", "Look up, write or delete one profile."),
     "event": Entry("etl.cli.commands.profiles:event", "Track one event."),

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from etl.pipeline.verbs.lists import all_lists, create_list, list_members, show_list
     from etl.pipeline.verbs.results import get_report, rejects, runs
     from etl.pipeline.verbs.run import VerifyMode, check, resume, retry, run, verify
+    from etl.pipeline.verbs.status import status_of
     from etl.pipeline.verbs.suppress import suppress
     from etl.report.plan_model import Plan
 
@@ -72,6 +73,7 @@ __all__ = [
     "run",
     "runs",
     "show_list",
+    "status_of",
     "suppress",
     "track",
     "trust_mapping",
@@ -109,6 +111,7 @@ __getattr__ = exports(
             "upsert_profile",
             "webhooks",
         ),
+        "verbs.status": ("status_of",),
         "verbs.suppress": ("suppress",),
         "lifecycle.trust": ("distrust", "trust_mapping"),
     },

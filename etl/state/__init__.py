@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from etl.state.loading.membership import People, hashes_of_people
     from etl.state.loading.observations import ObservationSummary
     from etl.state.loading.profile_merges import MergeStatus, ProfileMerge
+    from etl.state.monitoring.view import Failure, RunHead, StateView
     from etl.state.records.chunks import PackedChunk, pack_chunk
     from etl.state.runs.document import (
         PROFILES,
@@ -43,6 +44,7 @@ __all__ = [
     "BatchSummary",
     "ConsentCount",
     "DetailChanges",
+    "Failure",
     "IssueSummary",
     "MergeStatus",
     "MergeSummary",
@@ -60,12 +62,14 @@ __all__ = [
     "RunDetails",
     "RunOptions",
     "RunProcess",
+    "RunHead",
     "Said",
     "SourceOptOuts",
     "SourceRow",
     "StagedFile",
     "StagedRevenue",
     "Standing",
+    "StateView",
     "Store",
     "hashes_of_people",
     "is_trouble",
@@ -104,6 +108,7 @@ __getattr__ = exports(
         "runs.queries": ("BatchSummary", "IssueSummary"),
         "runs.runs": ("Run",),
         "runs.source_rows": ("SourceRow",),
+        "monitoring.view": ("Failure", "RunHead", "StateView"),
         "store": ("Store",),
         "db.errors": ("is_trouble",),
     },

@@ -85,6 +85,11 @@ def _cells_left_out(connection: Connection) -> None:
         connection.exec_driver_sql("ALTER TABLE issues ADD COLUMN left_out SMALLINT NOT NULL DEFAULT 0")
 
 
+def _alerts(connection: Connection) -> None:
+    for table in (schema.failures, schema.told_conditions, schema.alerts, schema.alert_deliveries):
+        table.create(connection, checkfirst=True)
+
+
 _MIGRATIONS: Final[tuple[tuple[int, str, Callable[[Connection], None]], ...]] = (
     (1, "first schema", _first),
     (2, "watermarks", _watermarks),
@@ -99,6 +104,7 @@ _MIGRATIONS: Final[tuple[tuple[int, str, Callable[[Connection], None]], ...]] = 
     (11, "people deleted at their request", _forgotten),
     (12, "what is read back decides", _read_back),
     (13, "cells that were left out", _cells_left_out),
+    (14, "alerts", _alerts),
 )
 
 LATEST: Final = _MIGRATIONS[-1][0]

@@ -79,7 +79,7 @@ def test_version_help_and_completion_import_nothing_heavy() -> None:
 RUN = f"""
 import contextlib, io, sys
 from etl.cli import _main
-for arguments in (["runs"], ["report"], ["report", "--format", "json"], ["check", "people.csv"]):
+for arguments in (["runs"], ["status"], ["report"], ["report", "--format", "json"], ["check", "people.csv"]):
     with contextlib.redirect_stdout(io.StringIO()):
         assert _main(arguments) == 0, arguments
     print(arguments[0], *sorted(set({sorted(HEAVY)}) & set(sys.modules)))
@@ -93,7 +93,12 @@ def test_a_command_imports_what_it_uses(tmp_path: Path) -> None:
     assert told(tmp_path, "check", "people.csv")[0] == 0
     out, err = python(tmp_path, "-c", RUN).communicate(timeout=60)
     *looked, checked = [line.split() for line in out.splitlines()]
-    assert looked == [["runs", "sqlalchemy"], ["report", "sqlalchemy"], ["report", "sqlalchemy"]], err
+    assert looked == [
+        ["runs", "sqlalchemy"],
+        ["status", "sqlalchemy"],
+        ["report", "sqlalchemy"],
+        ["report", "sqlalchemy"],
+    ], err
     assert {"pandas", "pandera"} < set(checked)
     assert not {"httpx", "xlsxwriter", "starlette", "uvicorn", "prometheus_client", "tqdm", "fsspec"} & set(checked)
 

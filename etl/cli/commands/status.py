@@ -1,0 +1,104 @@
+"""The command that watches: status."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from etl import config, monitor, pipeline
+from etl.cli.lengths import DURATION
+from etl.console import Console, out
+from etl.errors import EtlError, UsageError
+from etl.whole_file import write_whole
+
+if TYPE_CHECKING:
+    from etl.monitor import Status
+
+
+@click.command()
+@click.argument("sources", nargs=-1, metavar="[SOURCE]...")
+@click.option(
+    "--max-age",
+    type=DURATION,
+    metavar="AGE",
+    help="Warn of a source of which nothing finished for so long, such as 26h. Default: max_age of its mapping.",
+)
+@click.option("--account", metavar="ID", help="Only this account.")
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["text", "json", "prometheus"]),
+    default="text",
+    show_default=True,
+    help="For people, for programs, for the textfile collector.",
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write it to FILE, as a whole or not at all, readable by everybody.",
+)
+@click.option(
+    "--state",
+    metavar="PATH|URL",
+    help="State database: a file, or postgresql+psycopg://... [KLAVIYO_ETL_STATE; default: klaviyo-etl.db]",
+)
+@click.option("--quiet", "-q", is_flag=True, help="Print nothing while all is well.")
+def status(
+    *,
+    sources: tuple[str, ...],
+    max_age: float | None,
+    account: str | None,
+    format_: str,
+    output: Path | None,
+    state: str | None,
+    quiet: bool,
+) -> NoReturn:
+    """Say how every import does: the last run, its age, what is unfinished.
+
+    Reads an existing state, changes nothing and asks Klaviyo nothing. The first line says it all. A run that repairs
+    another counts for its source, files with a date in their name are one source, and pilots do not count.
+
+    \b
+    klaviyo-etl status --max-age 26h                 for Nagios, Icinga, Zabbix
+    klaviyo-etl status customers.csv --format json
+    klaviyo-etl status --format prometheus --output /var/lib/node_exporter/klaviyo.prom
+
+    \b
+    Exit codes:
+      0  well, or at work now
+      1  warning: rows were not loaded, nothing finished for too long, something waits too long
+      2  critical: failed, stopped by a guard, or unfinished; or the state cannot be read
+    """
+    console = Console()
+    try:
+        settings = config.load_settings({"state": state})
+        context = pipeline.Context(settings)
+        found = pipeline.status_of(context=context, account=account, sources=sources, max_age=max_age)
+        text = _rendered(found, format_)
+        if output is not None:
+            _write(output, text)
+    except EtlError as error:
+        console.fail(error)
+        raise SystemExit(int(monitor.Level.CRITICAL)) from None
+    if output is None and not (quiet and found.level is monitor.Level.OK):
+        out(text, nl=False)
+    raise SystemExit(int(found.level))
+
+
+def _rendered(found: Status, format_: str) -> str:
+    match format_:
+        case "json":
+            return monitor.render_json(found)
+        case "prometheus":
+            return monitor.render_prometheus(found)
+    return monitor.render_status(found)
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        write_whole(path, text.encode(), private=False)
+    except OSError as error:
+        raise UsageError("file-unwritable", f"{path} cannot be written: {error.strerror}", "Choose another.") from error
