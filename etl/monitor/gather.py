@@ -73,11 +73,7 @@ def _groups(runs: Sequence[RunHead]) -> dict[_Key, list[RunHead]]:
         if run.status is RunStatus.ABANDONED or (_is_pilot(run) and run.status not in _OPEN):
             continue
         root = by_id[root_of(run.id, parents)]
-        key = (
-            run.account or "",
-            family(root.source),
-            _KINDS.get(root.command, str(root.options.get("kind", "")) or "profiles"),
-        )
+        key = (run.account or "", family(root.source), root.options.kind)
         groups.setdefault(key, []).append(run)
     return groups
 
