@@ -113,7 +113,7 @@ def _rest(status: Status) -> list[str]:
         wait = "1 request waits" if status.outbox == 1 else f"{status.outbox:,} requests wait, the oldest"
         lines.append(f"Outbox: {wait} for {since}" + ("; is klaviyo-etl serve at work?" if status.outbox_late else ""))
     if status.alerts_waiting:
-        lines.append(f"Alerts: {status.alerts_waiting:,} not delivered yet; klaviyo-etl notify test shows why")
+        lines.append(f"Alerts: {status.alerts_waiting:,} not delivered yet")
     return lines
 
 

@@ -57,7 +57,7 @@ def stopped_by_a_guard(desk: Desk) -> None:
 def objected_to_at_the_end(desk: Desk) -> None:
     report = desk.run()
     with desk.context.open_store() as store:
-        store.update_run(report.run, details={"objection": "5 of 5 rows are not as they were sent"})
+        store.update_run(report.run, objection="5 of 5 rows are not as they were sent")
     assert pipeline.get_report(report.run, context=desk.context).exit_code is ExitCode.GUARD
 
 
