@@ -10,9 +10,15 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal, NamedTuple, Protocol
+from typing import Final, Literal, NamedTuple, Protocol
 
 from etl.deferred import pd
+
+Identifier = Literal["email", "phone_number", "external_id"]
+IDENTIFIERS: Final = ("email", "phone_number", "external_id")
+"""What a person is known by, in the order in which Klaviyo is asked for them."""
+DIGEST_BYTES: Final = 16
+"""Length of every digest that is stored or compared: fingerprints, identities, checksums."""
 
 
 class Outcome(StrEnum):

@@ -8,13 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
-from typing import Any, Final, Self, overload
+from typing import Any, Self, overload
 
 from etl.deferred import pa
-from etl.model import Record
-
-DIGEST: Final = 16
-"""Bytes of a fingerprint and of an identity."""
+from etl.model import DIGEST_BYTES, Record
 
 
 @cache
@@ -23,8 +20,8 @@ def _schema() -> pa.Schema:
         [
             pa.field("line", pa.int64(), nullable=False),
             pa.field("body", pa.large_binary(), nullable=False),
-            pa.field("fingerprint", pa.binary(DIGEST), nullable=False),
-            pa.field("identity", pa.binary(DIGEST), nullable=False),
+            pa.field("fingerprint", pa.binary(DIGEST_BYTES), nullable=False),
+            pa.field("identity", pa.binary(DIGEST_BYTES), nullable=False),
             pa.field("email", pa.large_string()),
             pa.field("phone_number", pa.large_string()),
             pa.field("external_id", pa.large_string()),
@@ -105,4 +102,6 @@ class Records(Sequence[Record]):
 
 def digests(parts: Sequence[bytes]) -> Any:
     """Return 16-byte digests as a column."""
-    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(DIGEST), len(parts), [None, pa.py_buffer(b"".join(parts))])
+    return pa.FixedSizeBinaryArray.from_buffers(
+        pa.binary(DIGEST_BYTES), len(parts), [None, pa.py_buffer(b"".join(parts))]
+    )

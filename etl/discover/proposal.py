@@ -11,7 +11,6 @@ from etl.config import (
     CONSENT_PREFIX,
     CONSENT_STATES,
     FIXED_TARGETS,
-    IDENTIFIERS,
     PROPERTY_PREFIX,
     REPEATABLE,
     VALUE_TARGET,
@@ -26,6 +25,7 @@ from etl.discover.recognisers.countries import CountryFinding, find_country, gat
 from etl.discover.recognisers.orders import recognise_orders
 from etl.discover.recognisers.typed import add_type
 from etl.discover.types import share
+from etl.model import IDENTIFIERS
 
 if TYPE_CHECKING:
     import pandas as pd

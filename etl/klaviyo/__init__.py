@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING
 from etl.deferred import exports
 
 if TYPE_CHECKING:
-    from etl.klaviyo.client import MOST_IDS_PER_LIST_CALL, KlaviyoClient
-    from etl.klaviyo.endpoints.consents import MOST_PER_SUBSCRIBE, MOST_PER_SUPPRESSION, MOST_PER_UNSUBSCRIBE
-    from etl.klaviyo.endpoints.events import MOST_EVENTS
+    from etl.klaviyo.client import KlaviyoClient
     from etl.klaviyo.resources import (
         Account,
         Consent,
@@ -35,12 +33,7 @@ __all__ = [
     "EVERY_REQUEST",
     "LONGEST_EXCHANGE",
     "LONGEST_WAIT",
-    "MOST_EVENTS",
-    "MOST_IDS_PER_LIST_CALL",
     "MOST_IDS_PER_LOOKUP",
-    "MOST_PER_SUBSCRIBE",
-    "MOST_PER_SUPPRESSION",
-    "MOST_PER_UNSUBSCRIBE",
     "WORTH_SAYING",
     "Account",
     "Age",
@@ -77,10 +70,8 @@ __getattr__ = exports(
     __name__,
     {
         "transport.backoff": ("LONGEST_WAIT", "WORTH_SAYING", "Backoff", "say_wait"),
-        "client": ("MOST_IDS_PER_LIST_CALL", "KlaviyoClient"),
+        "client": ("KlaviyoClient",),
         "transport.session": ("MOST_IDS_PER_LOOKUP", "refusal"),
-        "endpoints.consents": ("MOST_PER_SUBSCRIBE", "MOST_PER_SUPPRESSION", "MOST_PER_UNSUBSCRIBE"),
-        "endpoints.events": ("MOST_EVENTS",),
         "transport.reply": ("ApiError", "Reply", "ReplyKind", "impersonal"),
         "resources": (
             "Account",

@@ -19,14 +19,13 @@ from etl.klaviyo.endpoints.events import EventEndpoints
 from etl.klaviyo.endpoints.merging import MergeEndpoints
 from etl.klaviyo.endpoints.webhooks import WebhookEndpoints
 from etl.klaviyo.resources import Account, ImportJob, JobError, KlaviyoList, Profile
-from etl.klaviyo.transport.rate_limits import JOBS
 from etl.klaviyo.transport.reply import Reply
 from etl.klaviyo.transport.revisions import Feature
 from etl.klaviyo.transport.session import any_of, batches, item_of, items_of, segment
+from etl.model import BatchKind
+from etl.operations import OPERATIONS, Single
 
-MOST_IDS_PER_LIST_CALL: Final = 1_000
-
-Identifier = Literal["email", "phone_number", "external_id", "id"]
+_JOBS: Final = OPERATIONS[BatchKind.IMPORT].path
 
 
 class KlaviyoClient(BillingEndpoints, ConsentEndpoints, EventEndpoints, MergeEndpoints, WebhookEndpoints):
@@ -36,32 +35,30 @@ class KlaviyoClient(BillingEndpoints, ConsentEndpoints, EventEndpoints, MergeEnd
 
     def submit_import_job(self, body: bytes) -> Reply:
         """POST a bulk import job: at most 10,000 profiles, 5 MB, 100 KB each (OpenAPI document)."""
-        return self._once("POST", JOBS, f"POST {JOBS}", body)
+        return self._change(BatchKind.IMPORT, body)
 
     def upsert_profile(self, body: bytes) -> Reply:
         """POST one profile to profile-import; ``null`` clears a field, one left out stays (OpenAPI document)."""
-        return self._once("POST", "/api/profile-import", "POST /api/profile-import", body)
+        return self._change(BatchKind.UPSERT, body)
 
     def add_to_list(self, list_id: str, profile_ids: Sequence[str]) -> Reply:
         """Add at most 1,000 profiles to a list. Gives no consent (OpenAPI document)."""
-        return self._relationship("POST", list_id, profile_ids)
+        return self._relationship(BatchKind.LIST_ADD, list_id, profile_ids)
 
     def remove_from_list(self, list_id: str, profile_ids: Sequence[str]) -> Reply:
         """Take at most 1,000 profiles off a list. Takes no consent."""
-        return self._relationship("DELETE", list_id, profile_ids)
+        return self._relationship(BatchKind.LIST_REMOVE, list_id, profile_ids)
 
     def patch_profile(self, profile_id: str, body: bytes) -> Reply:
         """PATCH one profile by its Klaviyo id; ``null`` clears."""
-        path = f"/api/profiles/{segment(profile_id)}"
-        return self._once("PATCH", path, "PATCH /api/profiles/{id}", body)
+        return self._change(Single.PATCH_PROFILE, body, of=profile_id)
 
     def request_deletion(self, field: Literal["email", "phone_number", "id"], value: str) -> Reply:
         """Ask Klaviyo to delete every profile of this identifier, for good; accepted is not done (reference 3.10)."""
         who: dict[str, Any] = {"type": "profile", "attributes": {}}
         (who if field == "id" else who["attributes"])[field] = value
         data = {"type": "data-privacy-deletion-job", "attributes": {"profile": {"data": who}}}
-        path = "/api/data-privacy-deletion-jobs"
-        return self._once("POST", path, f"POST {path}", orjson.dumps({"data": data}))
+        return self._change(Single.DELETE_PROFILE, orjson.dumps({"data": data}))
 
     # --- reads: tried again, typed ------------------------------------------------------------------------------------
 
@@ -100,20 +97,20 @@ class KlaviyoClient(BillingEndpoints, ConsentEndpoints, EventEndpoints, MergeEnd
         attributes = {"name": name} | ({"opt_in_process": opt_in_process} if opt_in_process else {})
         body = orjson.dumps({"data": {"type": "list", "attributes": attributes}})
         # Not idempotent: Klaviyo would make a second list. Only what surely did not arrive is sent again.
-        reply = self._until_answered(lambda: self._once("POST", "/api/lists", "POST /api/lists", body), safe=False)
+        reply = self._until_answered(lambda: self._change(Single.CREATE_LIST, body), safe=False)
         return resources.list_of(item_of(reply))
 
     def get_job(self, job_id: str) -> ImportJob | None:
         """Return a job, ``None`` once it has expired."""
-        reply = self._read(f"{JOBS}/{segment(job_id)}", f"GET {JOBS}/{{id}}", missing_ok=True)
+        reply = self._read(f"{_JOBS}/{segment(job_id)}", f"GET {_JOBS}/{{id}}", missing_ok=True)
         item = reply.document.get("data")
         return resources.job_of(item) if isinstance(item, dict) else None
 
     def recent_jobs(self, since: float) -> list[ImportJob]:
         """Return the jobs created at or after ``since`` (epoch seconds), newest first."""
         found = []
-        path = f"{JOBS}?sort=-created_at&page%5Bsize%5D=100"
-        for item in self._pages(path, f"GET {JOBS}"):
+        path = f"{_JOBS}?sort=-created_at&page%5Bsize%5D=100"
+        for item in self._pages(path, f"GET {_JOBS}"):
             job = resources.job_of(item)
             if job.created_at is not None and job.created_at < since:
                 break
@@ -122,13 +119,13 @@ class KlaviyoClient(BillingEndpoints, ConsentEndpoints, EventEndpoints, MergeEnd
 
     def job_errors(self, job_id: str) -> Iterator[JobError]:
         """Yield the rows a job could not import."""
-        path = f"{JOBS}/{segment(job_id)}/import-errors?page%5Bsize%5D=100"
-        return map(resources.job_error_of, self._pages(path, f"GET {JOBS}/{{id}}/import-errors"))
+        path = f"{_JOBS}/{segment(job_id)}/import-errors?page%5Bsize%5D=100"
+        return map(resources.job_error_of, self._pages(path, f"GET {_JOBS}/{{id}}/import-errors"))
 
     def job_profiles(self, job_id: str) -> Iterator[Profile]:
         """Yield the profiles a job created or updated."""
-        path = f"{JOBS}/{segment(job_id)}/profiles?page%5Bsize%5D=100"
-        return map(resources.profile_of, self._pages(path, f"GET {JOBS}/{{id}}/profiles"))
+        path = f"{_JOBS}/{segment(job_id)}/profiles?page%5Bsize%5D=100"
+        return map(resources.profile_of, self._pages(path, f"GET {_JOBS}/{{id}}/profiles"))
 
     def get_profile(self, profile_id: str) -> Profile | None:
         """Return one profile with its consent, ``None`` if there is none."""
@@ -140,8 +137,11 @@ class KlaviyoClient(BillingEndpoints, ConsentEndpoints, EventEndpoints, MergeEnd
         """Whether the account shows any profile: whether that one is not shown means anything."""
         return bool(items_of(self._read("/api/profiles?page%5Bsize%5D=1", "GET /api/profiles", many=True)))
 
-    def profiles_by(self, field: Identifier, values: Iterable[str]) -> Iterator[Profile]:
-        """Yield the profiles that have one of the values, asked for in batches of at most 100."""
+    def profiles_by(self, field: str, values: Iterable[str]) -> Iterator[Profile]:
+        """Yield the profiles that have one of the values, asked for in batches of at most 100.
+
+        ``field``: one of ``IDENTIFIERS``, or ``id``.
+        """
         for part in batches(field, list(dict.fromkeys(values))):
             path = f"/api/profiles?page%5Bsize%5D=100&filter={any_of(field, part)}"
             yield from map(resources.profile_of, self._pages(path, "GET /api/profiles"))
@@ -158,7 +158,6 @@ class KlaviyoClient(BillingEndpoints, ConsentEndpoints, EventEndpoints, MergeEnd
         for part in batches(field, list(dict.fromkeys(values))):
             yield from map(resources.profile_of, self._pages(f"{base}&filter={any_of(field, part)}", endpoint))
 
-    def _relationship(self, method: str, list_id: str, profile_ids: Sequence[str]) -> Reply:
+    def _relationship(self, kind: BatchKind, list_id: str, profile_ids: Sequence[str]) -> Reply:
         body = orjson.dumps({"data": [{"type": "profile", "id": profile_id} for profile_id in profile_ids]})
-        path = f"/api/lists/{segment(list_id)}/relationships/profiles"
-        return self._once(method, path, f"{method} /api/lists/{{id}}/relationships/profiles", body)
+        return self._change(kind, body, of=list_id)

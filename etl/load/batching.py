@@ -2,39 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final, Protocol
+from typing import Protocol
 
-from etl.klaviyo import MOST_PER_SUBSCRIBE, MOST_PER_SUPPRESSION, MOST_PER_UNSUBSCRIBE
 from etl.load.options import LoadOptions, later_lists
 from etl.load.request import envelope_size, profile_size
-from etl.model import BatchKind, Channel, ConsentAsk, PlannedBatch, Wish
-
-LIST_ROWS: Final = 1_000
-"""Klaviyo: at most 1,000 ids per list relationship call (OpenAPI document)."""
-
-
-CONSENT_ROWS: Final = {
-    BatchKind.SUBSCRIBE_EMAIL: MOST_PER_SUBSCRIBE,
-    BatchKind.SUBSCRIBE_SMS: MOST_PER_SUBSCRIBE,
-    BatchKind.SUBSCRIBE_SMS_TRANSACTIONAL: MOST_PER_SUBSCRIBE,
-    BatchKind.UNSUBSCRIBE_EMAIL: MOST_PER_UNSUBSCRIBE,
-    BatchKind.UNSUBSCRIBE_SMS: MOST_PER_UNSUBSCRIBE,
-    BatchKind.UNSUBSCRIBE_SMS_TRANSACTIONAL: MOST_PER_UNSUBSCRIBE,
-    BatchKind.SUPPRESS: MOST_PER_SUPPRESSION,
-    BatchKind.UNSUPPRESS: MOST_PER_SUPPRESSION,
-}
-CONSENT_KINDS: Final = {
-    (Channel.EMAIL, Wish.SUBSCRIBE): BatchKind.SUBSCRIBE_EMAIL,
-    (Channel.EMAIL, Wish.UNSUBSCRIBE): BatchKind.UNSUBSCRIBE_EMAIL,
-    (Channel.EMAIL, Wish.SUPPRESS): BatchKind.SUPPRESS,
-    (Channel.EMAIL, Wish.UNSUPPRESS): BatchKind.UNSUPPRESS,
-    (Channel.SMS, Wish.SUBSCRIBE): BatchKind.SUBSCRIBE_SMS,
-    (Channel.SMS, Wish.UNSUBSCRIBE): BatchKind.UNSUBSCRIBE_SMS,
-    (Channel.SMS_TRANSACTIONAL, Wish.SUBSCRIBE): BatchKind.SUBSCRIBE_SMS_TRANSACTIONAL,
-    (Channel.SMS_TRANSACTIONAL, Wish.UNSUBSCRIBE): BatchKind.UNSUBSCRIBE_SMS_TRANSACTIONAL,
-}
+from etl.model import BatchKind, ConsentAsk, PlannedBatch
+from etl.operations import CONSENT_KINDS, OPERATIONS
 
 
 class Row(Protocol):
@@ -86,11 +62,12 @@ def plan_lists(rows: Sequence[Row], options: LoadOptions) -> list[PlannedBatch]:
     batches = [
         PlannedBatch(BatchKind.LIST_ADD, part, (list_id,))
         for list_id, lines in sorted(adding.items())
-        for part in _parts(lines)
+        for part in parts_of(BatchKind.LIST_ADD, lines)
     ]
     if options.remove_from is not None:
         lines = [row.line for row in rows]
-        batches += [PlannedBatch(BatchKind.LIST_REMOVE, part, (options.remove_from,)) for part in _parts(lines)]
+        parts = parts_of(BatchKind.LIST_REMOVE, lines)
+        batches += [PlannedBatch(BatchKind.LIST_REMOVE, part, (options.remove_from,)) for part in parts]
     return batches
 
 
@@ -100,11 +77,11 @@ def plan_consents(asks: Sequence[ConsentAsk]) -> list[PlannedBatch]:
     for ask in asks:
         kind = CONSENT_KINDS[ask.channel, ask.wish]
         groups[kind, ask.source].append(ask.line)
-    order = list(CONSENT_ROWS)
+    order = list(OPERATIONS)
     return [
-        PlannedBatch(kind, tuple(lines[start : start + CONSENT_ROWS[kind]]))
+        PlannedBatch(kind, part)
         for (kind, _), lines in sorted(groups.items(), key=lambda group: (order.index(group[0][0]), group[0][1]))
-        for start in range(0, len(lines), CONSENT_ROWS[kind])
+        for part in parts_of(kind, lines)
     ]
 
 
@@ -128,6 +105,13 @@ def halves(kind: BatchKind, lines: Sequence[int], lists: tuple[str, ...], parent
     ]
 
 
-def _parts(lines: list[int]) -> Iterator[tuple[int, ...]]:
-    for start in range(0, len(lines), LIST_ROWS):
-        yield tuple(lines[start : start + LIST_ROWS])
+def parts_of(kind: BatchKind, lines: Sequence[int]) -> Iterator[tuple[int, ...]]:
+    """Yield these lines in parts that a request of this kind holds."""
+    most = OPERATIONS[kind].most_rows
+    for start in range(0, len(lines), most):
+        yield tuple(lines[start : start + most])
+
+
+def requests_for(kind: BatchKind, rows: int) -> int:
+    """Return how many requests of this kind so many rows take."""
+    return math.ceil(rows / OPERATIONS[kind].most_rows)

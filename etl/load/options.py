@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from etl.model import BatchKind
+from etl.operations import FULL_REQUEST_BYTES, OPERATIONS
+
 
 @dataclass(frozen=True, slots=True)
 class ConsentOptions:
@@ -36,8 +39,8 @@ class LoadOptions:
     list_ids: Mapping[str, str] = field(default_factory=dict)
     remove_from: str | None = None
     one_by_one: bool = False
-    batch_rows: int = 10_000
-    batch_bytes: int = 4_600_000
+    batch_rows: int = OPERATIONS[BatchKind.IMPORT].most_rows
+    batch_bytes: int = FULL_REQUEST_BYTES
     max_failed_percent: float | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     consent: ConsentOptions | None = None

@@ -18,23 +18,10 @@ from etl.load.steps.merges import ProfileMerger
 from etl.load.steps.settle import Next
 from etl.load.steps.transitions import Watch
 from etl.load.task import NAP, LoadTask, carry_out
-from etl.model import Batch, BatchKind, BatchStatus, Outcome, Progress
+from etl.model import Batch, BatchStatus, Outcome, Progress
+from etl.operations import OPERATIONS
 from etl.state import PendingRow
 
-_ENDPOINTS: Final = {
-    BatchKind.IMPORT: "POST /api/profile-bulk-import-jobs",
-    BatchKind.UPSERT: "POST /api/profile-import",
-    BatchKind.LIST_ADD: "POST /api/lists/{id}/relationships/profiles",
-    BatchKind.LIST_REMOVE: "DELETE /api/lists/{id}/relationships/profiles",
-    BatchKind.SUBSCRIBE_EMAIL: "POST /api/profile-subscription-bulk-create-jobs",
-    BatchKind.SUBSCRIBE_SMS: "POST /api/profile-subscription-bulk-create-jobs",
-    BatchKind.SUBSCRIBE_SMS_TRANSACTIONAL: "POST /api/profile-subscription-bulk-create-jobs",
-    BatchKind.UNSUBSCRIBE_EMAIL: "POST /api/profile-subscription-bulk-delete-jobs",
-    BatchKind.UNSUBSCRIBE_SMS: "POST /api/profile-subscription-bulk-delete-jobs",
-    BatchKind.UNSUBSCRIBE_SMS_TRANSACTIONAL: "POST /api/profile-subscription-bulk-delete-jobs",
-    BatchKind.SUPPRESS: "POST /api/profile-suppression-bulk-create-jobs",
-    BatchKind.UNSUPPRESS: "POST /api/profile-suppression-bulk-delete-jobs",
-}
 _WINDOW: Final = 10_000
 """Rows whose list calls are planned together: the ids that are held in memory."""
 _ENOUGH_TO_JUDGE: Final = 100
@@ -184,7 +171,7 @@ class _Loader:
             self._next = self._store.batch(self._ready[0])
             self._next_due = self._task.due(self._next)
         hold = max(self._hold_until, self._next_due) - now
-        return max(hold, self._client.wait_for(_ENDPOINTS[self._next.kind]), 0.0)
+        return max(hold, self._client.wait_for(OPERATIONS[self._next.kind].endpoint), 0.0)
 
     def _poll_due(self) -> bool:
         """Look at the jobs in flight when one of them is due: at all of them with one request."""

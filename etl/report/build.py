@@ -11,7 +11,8 @@ import orjson
 
 from etl.codes import CODES
 from etl.errors import InternalError
-from etl.model import LineLocator, Outcome, RunStatus
+from etl.model import BatchKind, LineLocator, Outcome, RunStatus
+from etl.operations import OPERATIONS
 from etl.report.model import (
     MOST_LISTED,
     MOST_MERGES,
@@ -30,23 +31,6 @@ from etl.report.model import (
     cells,
 )
 from etl.state import Run, Store
-
-_KINDS: Final = {
-    "import": "bulk import jobs",
-    "upsert": "profile-import",
-    "list_add": "list additions",
-    "list_remove": "list removals",
-    "subscribe_email": "subscribe to e-mail",
-    "subscribe_sms": "subscribe to SMS",
-    "subscribe_sms_transactional": "subscribe to transactional SMS",
-    "unsubscribe_email": "unsubscribe from e-mail",
-    "unsubscribe_sms": "unsubscribe from SMS",
-    "unsubscribe_sms_transactional": "unsubscribe from transactional SMS",
-    "suppress": "suppress",
-    "unsuppress": "unsuppress",
-    "events": "bulk events",
-}
-
 
 _MOST_COLUMNS: Final = 4
 
@@ -167,7 +151,7 @@ def _merges(store: Store, run_id: str) -> Merges:
 def _batches(store: Store, run_id: str) -> tuple[BatchTotals, ...]:
     return tuple(
         BatchTotals(
-            kind=_KINDS.get(found.kind, found.kind),
+            kind=OPERATIONS[BatchKind(found.kind)].title,
             settled=found.settled,
             open=found.open,
             superseded=found.superseded,

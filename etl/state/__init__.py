@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from etl.state.db.database import slices
     from etl.state.db.engine import shown
     from etl.state.db.errors import is_trouble
-    from etl.state.loading.batches import CONSENT_CHANNELS, PendingRow, Precedents
+    from etl.state.loading.batches import PendingRow, Precedents
     from etl.state.loading.membership import People, hashes_of_people
     from etl.state.loading.observations import ObservationSummary
     from etl.state.loading.profile_merges import MergeStatus, ProfileMerge
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from etl.state.store import Store
 
 __all__ = [
-    "CONSENT_CHANNELS",
     "EARLIEST",
     "LONGEST_WAIT",
     "PROFILES",
@@ -84,7 +83,7 @@ __getattr__ = exports(
     __name__,
     {
         "db.database": ("slices",),
-        "loading.batches": ("CONSENT_CHANNELS", "PendingRow", "Precedents"),
+        "loading.batches": ("PendingRow", "Precedents"),
         "records.chunks": ("PackedChunk", "pack_chunk"),
         "staging.consents": ("ConsentCount",),
         "db.engine": ("shown",),

@@ -15,13 +15,12 @@ import pandas as pd
 
 from etl.config import ColumnRule, ConsentColumn, consent_columns
 from etl.config import Mapping as ColumnMapping
-from etl.model import Channel, ConsentAsk, Issue, Severity, Stage, Wish
+from etl.model import DIGEST_BYTES, Channel, ConsentAsk, Issue, Severity, Stage, Wish
 from etl.transform.cells.centuries import Centuries
 from etl.transform.cells.dates import DateError, parse_date, parse_datetime
 from schemas.opt_outs import ConsentMeaning
 
 _STRENGTH: Final = {Wish.SUPPRESS: 4, Wish.UNSUBSCRIBE: 3, Wish.WITHHOLD: 2, Wish.SUBSCRIBE: 1, Wish.UNSUPPRESS: 0}
-_DIGEST: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +274,7 @@ def consent_digest(fingerprint: bytes, asks: Sequence[ConsentAsk]) -> bytes:
     if not asks:
         return fingerprint
     said = orjson.dumps([[ask.channel, ask.wish, ask.at, ask.source, ask.birthday] for ask in sorted(asks)])
-    return hashlib.blake2b(fingerprint + said, digest_size=_DIGEST).digest()
+    return hashlib.blake2b(fingerprint + said, digest_size=DIGEST_BYTES).digest()
 
 
 def by_line(asks: Sequence[ConsentAsk]) -> Mapping[int, list[ConsentAsk]]:

@@ -13,10 +13,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from etl.identity import EMAIL, ODD_EMAIL, email_key
-from etl.model import Record
-from etl.records import DIGEST, digests
+from etl.model import DIGEST_BYTES, BatchKind, Record
+from etl.operations import OPERATIONS
+from etl.records import digests
 
-MAX_PROFILE_BYTES: Final = 100_000
+MAX_PROFILE_BYTES: Final = OPERATIONS[BatchKind.UPSERT].most_bytes
 """Klaviyo: 100 KB per profile (OpenAPI document, bulk_import_profiles); the smaller reading of KB."""
 
 _ENVELOPE: Final = len(b'"type":"profile",')
@@ -45,7 +46,7 @@ def is_too_large(body: bytes) -> bool:
 
 def fingerprint(body: bytes, lists: Sequence[str]) -> bytes:
     """Return 16 bytes that change when anything that would be written changes."""
-    digest = hashlib.blake2b(body, digest_size=DIGEST)
+    digest = hashlib.blake2b(body, digest_size=DIGEST_BYTES)
     if lists:
         digest.update(b"\0" + orjson.dumps(lists))
     return digest.digest()
@@ -57,7 +58,7 @@ def identity(key: Sequence[str], attributes: dict[str, Any]) -> bytes:
         value = attributes.get(name)
         if value:
             folded = email_key(value) if name == EMAIL else value
-            return hashlib.blake2b(f"{name}:{folded}".encode(), digest_size=DIGEST).digest()
+            return hashlib.blake2b(f"{name}:{folded}".encode(), digest_size=DIGEST_BYTES).digest()
     # The mapping's key may leave out the only identifier of a row; any other one still tells people apart.
     return identity(_ANY_KEY, attributes)
 
@@ -97,7 +98,7 @@ def _digests(column: Any) -> list[bytes]:
     ends = np.frombuffer(offsets, np.int64)[column.offset : column.offset + len(column) + 1].tolist()
     cells = memoryview(data if data is not None else b"")
     blake2b = hashlib.blake2b
-    return [blake2b(cells[start:end], digest_size=DIGEST).digest() for start, end in itertools.pairwise(ends)]
+    return [blake2b(cells[start:end], digest_size=DIGEST_BYTES).digest() for start, end in itertools.pairwise(ends)]
 
 
 def make_record(

@@ -22,7 +22,7 @@ from etl.config import (
     ColumnRule,
     Mapping,
 )
-from etl.model import Issue, Severity, Stage, Transformed
+from etl.model import IDENTIFIERS, Issue, Severity, Stage, Transformed
 from etl.records import Records
 from etl.transform import json_columns
 from etl.transform.cells.converters import Converted, converter
@@ -30,7 +30,6 @@ from etl.transform.list_patches import ListPatches, simple_items
 from etl.transform.record import MAX_PROFILE_BYTES, fingerprints, identities, sizes
 
 _COORDINATES: Final = frozenset({"location.latitude", "location.longitude"})
-_IDENTIFIERS: Final = ("email", "phone_number", "external_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +77,7 @@ class Transformer:
         found = _Found(frame.index.to_numpy(dtype=np.int64))
         for column in self._columns:
             texts = json_columns.column_of(frame[column.target])
-            if column.target in _IDENTIFIERS:
+            if column.target in IDENTIFIERS:
                 found.identifiers[column.target] = pc.if_else(pc.not_equal(texts, ""), texts, json_columns.NULL)
             if column.target == LIST_TARGET:
                 found.lists = self._routes(column, texts, found)
@@ -174,7 +173,7 @@ class Transformer:
             "body": bodies,
             "lists": found.lists,
             "clears": pa.array(found.clears),
-            **{name: found.identifiers.get(name, absent) for name in _IDENTIFIERS},
+            **{name: found.identifiers.get(name, absent) for name in IDENTIFIERS},
         }
         if found.rejected.any():
             kept = pa.array(~found.rejected)

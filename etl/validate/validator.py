@@ -17,9 +17,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from etl.codes import CODES
-from etl.config import CONSENT_PREFIX, IDENTIFIERS, Mapping, consent_columns
+from etl.config import CONSENT_PREFIX, Mapping, consent_columns
 from etl.errors import ConfigError
-from etl.model import Issue, Severity, Stage, Validated
+from etl.model import IDENTIFIERS, Issue, Severity, Stage, Validated
 from etl.validate.cells import Finding, as_trimmed
 from etl.validate.column_rules import details, rule_schema
 from etl.validate.damage.columns import Damage

@@ -18,7 +18,6 @@ from etl.config.mapping.targets import (
     CONSENT_PREFIX,
     CONSENT_TARGETS,
     FIXED_TARGETS,
-    IDENTIFIERS,
     LIST_TARGET,
     OPT_OUT_REASONS,
     OPT_OUT_TARGETS,
@@ -28,6 +27,7 @@ from etl.config.mapping.targets import (
     suggest_target,
 )
 from etl.config.mapping.transforms import Steps
+from etl.model import IDENTIFIERS
 
 ValueType = Literal["text", "integer", "decimal", "boolean", "date", "datetime", "list", "money", "json"]
 WriteRule = Literal[

@@ -17,8 +17,8 @@ from etl.config.mapping.code import UsesCode
 from etl.config.mapping.model import Mapping, describe_fault, parse_toml, read_mapping
 from etl.config.mapping.sections import Defaults, Guards
 from etl.config.mapping.source import SourceRule
-from etl.config.mapping.targets import IDENTIFIERS
 from etl.errors import ConfigError
+from etl.model import DIGEST_BYTES, IDENTIFIERS
 from etl.user_code import UntrustedCode
 
 EVENT_FIELDS: Final = ("time", "value", "currency", "order_id", "unique_id", "metric")
@@ -127,7 +127,7 @@ class EventMapping(UsesCode):
     def hash(self) -> str:
         """Hex digest of what shapes an event."""
         shape = orjson.dumps([self.compiled.hash, self.event.model_dump(mode="json")])
-        return hashlib.blake2b(shape, digest_size=16).hexdigest()
+        return hashlib.blake2b(shape, digest_size=DIGEST_BYTES).hexdigest()
 
     def header_of(self, target: str) -> str | None:
         """Return the source column that goes to a target."""

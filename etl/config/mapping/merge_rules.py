@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, Literal
 
-from etl.config.mapping.targets import CONSENT_PREFIX, IDENTIFIERS, LIST_TARGET
+from etl.config.mapping.targets import CONSENT_PREFIX, LIST_TARGET
+from etl.model import IDENTIFIERS
 
 MergeRule = Literal["last", "first", "newest", "longest", "union", "sum", "max", "min"]
 

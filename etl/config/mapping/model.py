@@ -32,7 +32,6 @@ from etl.config.mapping.targets import (
     CONSENT_PREFIX,
     CONSENT_STATES,
     GIVEN_DATES,
-    IDENTIFIERS,
     PROPERTY_PREFIX,
     REPEATABLE,
     VALUE_TARGET,
@@ -40,6 +39,7 @@ from etl.config.mapping.targets import (
 )
 from etl.config.mapping.transforms import TRANSFORM_WAYS, Computed, ComputedColumn, Step
 from etl.errors import ConfigError
+from etl.model import DIGEST_BYTES, IDENTIFIERS
 from etl.user_code import UntrustedCode
 
 _MOST_BYTES: Final = 10**7
@@ -181,7 +181,7 @@ class Mapping(UsesCode):
             shape["consent"] = self.consent.model_dump(mode="json", exclude={"ignore"})
             if self.consent.every_row is None:
                 del shape["consent"]["every_row"]
-        return hashlib.blake2b(orjson.dumps(shape, option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()
+        return hashlib.blake2b(orjson.dumps(shape, option=orjson.OPT_SORT_KEYS), digest_size=DIGEST_BYTES).hexdigest()
 
     def uses_of(self, header: str) -> tuple[str, ...]:
         """Return what a source column is used for: targets, or in words; nothing for one that is not imported."""

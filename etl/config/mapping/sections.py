@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field, field_validator
 
 from etl.config.base import ColumnName, Model
 from etl.config.mapping.columns import check_zone
 from etl.config.mapping.targets import VALUE_TARGET
+from etl.model import BatchKind, Identifier
+from etl.operations import FULL_REQUEST_BYTES, OPERATIONS
 
 DuplicateRule = Literal["merge", "last", "first", "reject"]
-Identifier = Literal["email", "phone_number", "external_id"]
 ConflictRule = Literal["fail", "drop_phone", "merge"]
+_MOST_ROWS: Final = OPERATIONS[BatchKind.IMPORT].most_rows
 
 
 class Defaults(Model):
@@ -78,8 +80,10 @@ class LoadRule(Model):
         "report", description="What becomes of rows that vanished; mirror: the list ends up equal to the source"
     )
     small_run: int = Field(50, ge=0, description="Up to this many rows go through profile-import one by one")
-    batch_rows: int = Field(10_000, ge=1, le=10_000, description="Most profiles in one job (Klaviyo: 10,000)")
-    batch_bytes: int = Field(4_600_000, ge=100_000, le=4_900_000, description="Most bytes in one job (Klaviyo: 5 MB)")
+    batch_rows: int = Field(_MOST_ROWS, ge=1, le=_MOST_ROWS, description="Most profiles in one job (Klaviyo: 10,000)")
+    batch_bytes: int = Field(
+        FULL_REQUEST_BYTES, ge=100_000, le=4_900_000, description="Most bytes in one job (Klaviyo: 5 MB)"
+    )
 
 
 class ConsentRule(Model):

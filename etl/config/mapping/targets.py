@@ -6,7 +6,8 @@ import difflib
 import re
 from typing import Final
 
-IDENTIFIERS: Final = ("email", "phone_number", "external_id")
+from etl.model import IDENTIFIERS
+
 """What Klaviyo can recognise a profile by."""
 
 ATTRIBUTES: Final = ("first_name", "last_name", "organization", "locale", "title", "image")

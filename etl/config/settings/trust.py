@@ -17,6 +17,7 @@ import orjson
 
 from etl.config.settings.user import user_folder
 from etl.errors import ConfigError
+from etl.model import DIGEST_BYTES
 from etl.user_code import TrustedCode, UntrustedCode
 
 _FOLDER: Final = "trusted"
@@ -63,7 +64,7 @@ def forget(mapping: Path) -> bool:
 
 
 def _record(mapping: Path) -> Path:
-    name = hashlib.blake2b(os.fsencode(_place(mapping)), digest_size=16).hexdigest()
+    name = hashlib.blake2b(os.fsencode(_place(mapping)), digest_size=DIGEST_BYTES).hexdigest()
     return user_folder() / _FOLDER / f"{name}.json"
 
 

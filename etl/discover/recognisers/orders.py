@@ -16,6 +16,7 @@ from etl.discover.profiling import ColumnFacts
 from etl.discover.recognisers import permissions
 from etl.discover.recognisers.readings import ask_reading
 from etl.discover.types import Guess, infer
+from etl.model import IDENTIFIERS
 from schemas.words import fold
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 METRIC: Final = "Placed Order"
 _EVENTS: Final = "events"
-_WHO: Final = ("email", "phone_number", "external_id")
 _ITEM: Final = "item."
 _LEAST_TELLING: Final = 2
 _USUAL: Final = 0.5
@@ -59,7 +59,7 @@ def recognise_orders(
     name, own = _export([column.header for column in facts])
     found = _targets(facts, own, probes)
     what = [target for target in found if target == "value" or target.startswith(_ITEM)]
-    if not {"order_id", "time"} <= set(found) or not what or not set(_WHO) & set(found):
+    if not {"order_id", "time"} <= set(found) or not what or not set(IDENTIFIERS) & set(found):
         return None
     telling = ", ".join(repr(found[target].header) for target in ("order_id", "time", what[0]))
     question = Question(
@@ -225,7 +225,7 @@ def _other(draft: Draft, probes: Probes, said: list[tuple[str, str, bool]], *, l
         draft.why = f"of the {'item' if item else 'order'}" + (f"; {guess.evidence}" if guess.evidence else "")
 
 
-_PERSONAL: Final = frozenset((*_WHO, "first_name", "last_name", "organization", "location"))
+_PERSONAL: Final = frozenset((*IDENTIFIERS, "first_name", "last_name", "organization", "location"))
 
 
 def _repeats(sample: pd.DataFrame, order: str) -> bool:

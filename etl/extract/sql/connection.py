@@ -20,6 +20,7 @@ from etl.errors import ConfigError, SourceError
 from etl.extract.sql import cells
 from etl.extract.sql.cells import Special
 from etl.extract.url_variables import VARIABLE, names_in, variable
+from etl.model import DIGEST_BYTES
 
 CONNECT_SECONDS: Final = 10
 
@@ -104,7 +105,7 @@ def secrets(template: str, url: URL, environ: Mapping[str, str]) -> tuple[str, .
 
 def digest(*parts: str) -> str:
     """Return a short name for texts."""
-    return hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()
+    return hashlib.blake2b("\0".join(parts).encode(), digest_size=DIGEST_BYTES).hexdigest()
 
 
 def open_engine(url: URL, at: str) -> Engine:

@@ -9,13 +9,10 @@ import orjson
 
 from etl.klaviyo import resources
 from etl.klaviyo.resources import Profile
-from etl.klaviyo.transport.rate_limits import SUBSCRIBE, SUPPRESS, UNSUBSCRIBE, UNSUPPRESS
 from etl.klaviyo.transport.reply import Reply
 from etl.klaviyo.transport.session import Connection, any_of, batches
-
-MOST_PER_SUBSCRIBE: Final = 1_000
-MOST_PER_UNSUBSCRIBE: Final = 100
-MOST_PER_SUPPRESSION: Final = 100
+from etl.model import BatchKind
+from etl.operations import OPERATIONS
 
 _WITH_CONSENT: Final = "additional-fields%5Bprofile%5D=subscriptions"
 
@@ -28,23 +25,23 @@ class ConsentEndpoints(Connection):
 
         It lifts the suppressions UNSUBSCRIBE, SPAM_REPORT and USER_SUPPRESSED, and may mail a confirmation.
         """
-        return self._once("POST", SUBSCRIBE, f"POST {SUBSCRIBE}", body)
+        return self._change(BatchKind.SUBSCRIBE_EMAIL, body)
 
     def await_subscribing(self) -> None:
         """Wait until a subscribe request may leave at once, so that nothing lies between a look at people and it."""
-        self._pause(lambda: self.wait_for(f"POST {SUBSCRIBE}"))
+        self._pause(lambda: self.wait_for(OPERATIONS[BatchKind.SUBSCRIBE_EMAIL].endpoint))
 
     def unsubscribe(self, body: bytes) -> Reply:
         """POST an unsubscribe job: at most 100 profiles (reference 3.7)."""
-        return self._once("POST", UNSUBSCRIBE, f"POST {UNSUBSCRIBE}", body)
+        return self._change(BatchKind.UNSUBSCRIBE_EMAIL, body)
 
     def suppress(self, emails: Sequence[str]) -> Reply:
         """Suppress at most 100 addresses (reference 3.8)."""
-        return self._suppression(SUPPRESS, "profile-suppression-bulk-create-job", emails)
+        return self._suppression(BatchKind.SUPPRESS, "profile-suppression-bulk-create-job", emails)
 
     def unsuppress(self, emails: Sequence[str]) -> Reply:
         """Lift the suppressions that a person set, of at most 100 addresses; others stay (reference 3.8)."""
-        return self._suppression(UNSUPPRESS, "profile-suppression-bulk-delete-job", emails)
+        return self._suppression(BatchKind.UNSUPPRESS, "profile-suppression-bulk-delete-job", emails)
 
     def consents_by(self, field: Literal["email", "phone_number", "id"], values: Iterable[str]) -> Iterator[Profile]:
         """Yield the profiles that have one of the values, with their ``subscriptions``; 100 a request."""
@@ -52,7 +49,7 @@ class ConsentEndpoints(Connection):
             path = f"/api/profiles?page%5Bsize%5D=100&{_WITH_CONSENT}&filter={any_of(field, part)}"
             yield from map(resources.profile_of, self._pages(path, "GET /api/profiles"))
 
-    def _suppression(self, path: str, kind: str, emails: Sequence[str]) -> Reply:
+    def _suppression(self, kind: BatchKind, job: str, emails: Sequence[str]) -> Reply:
         profiles = [{"type": "profile", "attributes": {"email": email}} for email in emails]
-        body = orjson.dumps({"data": {"type": kind, "attributes": {"profiles": {"data": profiles}}}})
-        return self._once("POST", path, f"POST {path}", body)
+        body = orjson.dumps({"data": {"type": job, "attributes": {"profiles": {"data": profiles}}}})
+        return self._change(kind, body)

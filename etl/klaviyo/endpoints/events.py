@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Final
 from urllib.parse import quote
 
 from etl.klaviyo import resources
 from etl.klaviyo.resources import Event, Metric
-from etl.klaviyo.transport.rate_limits import EVENT_JOBS
 from etl.klaviyo.transport.reply import Reply
 from etl.klaviyo.transport.session import Connection, items_of
-
-MOST_EVENTS: Final = 1_000
-"""Events in one bulk request (reference 3.9)."""
+from etl.model import BatchKind
+from etl.operations import Single
 
 
 class EventEndpoints(Connection):
@@ -22,11 +19,11 @@ class EventEndpoints(Connection):
 
     def create_event(self, body: bytes) -> Reply:
         """POST one event. With a ``unique_id`` that is known already, Klaviyo keeps the first (reference 3.9)."""
-        return self._once("POST", "/api/events", "POST /api/events", body)
+        return self._change(Single.CREATE_EVENT, body)
 
     def create_events(self, body: bytes) -> Reply:
         """POST a bulk event job: at most 1,000 events, 5 MB. A ``unique_id`` twice refuses it whole (reference 3.9)."""
-        return self._once("POST", EVENT_JOBS, f"POST {EVENT_JOBS}", body)
+        return self._change(BatchKind.EVENTS, body)
 
     def event_pages(
         self,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import orjson
 
-from etl.klaviyo.transport.rate_limits import MERGE
 from etl.klaviyo.transport.reply import Reply
 from etl.klaviyo.transport.session import Connection
+from etl.operations import Single
 
 
 class MergeEndpoints(Connection):
@@ -19,4 +19,4 @@ class MergeEndpoints(Connection):
             "id": destination,
             "relationships": {"profiles": {"data": [{"type": "profile", "id": source}]}},
         }
-        return self._once("POST", MERGE, f"POST {MERGE}", orjson.dumps({"data": data}))
+        return self._change(Single.MERGE_PROFILES, orjson.dumps({"data": data}))

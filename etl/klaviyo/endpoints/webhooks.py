@@ -8,7 +8,8 @@ import orjson
 
 from etl.klaviyo import resources
 from etl.klaviyo.resources import Webhook
-from etl.klaviyo.transport.session import Connection, item_of, segment
+from etl.klaviyo.transport.session import Connection, item_of
+from etl.operations import Single
 
 
 class WebhookEndpoints(Connection):
@@ -31,15 +32,10 @@ class WebhookEndpoints(Connection):
         attributes = {"name": name, "endpoint_url": url, "secret_key": secret}
         data = {"type": "webhook", "attributes": attributes, "relationships": relationships}
         body = orjson.dumps({"data": data})
-        reply = self._until_answered(
-            lambda: self._once("POST", "/api/webhooks", "POST /api/webhooks", body), safe=False
-        )
+        reply = self._until_answered(lambda: self._change(Single.CREATE_WEBHOOK, body), safe=False)
         return resources.webhook_of(item_of(reply))
 
     def delete_webhook(self, webhook_id: str) -> bool:
         """Delete a webhook; whether it was there."""
-        path = f"/api/webhooks/{segment(webhook_id)}"
-        reply = self._until_answered(
-            lambda: self._once("DELETE", path, "DELETE /api/webhooks/{id}", None), missing_ok=True
-        )
+        reply = self._until_answered(lambda: self._change(Single.DELETE_WEBHOOK, of=webhook_id), missing_ok=True)
         return reply.status != 404  # noqa: PLR2004 - not found

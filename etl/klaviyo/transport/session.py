@@ -18,7 +18,8 @@ from etl.klaviyo.transport.exchange import ExchangeHook, Transport
 from etl.klaviyo.transport.rate_limits import LIMITS, Windows
 from etl.klaviyo.transport.reply import Reply, ReplyKind
 from etl.klaviyo.transport.revisions import Feature, check_features
-from etl.model import Clock
+from etl.model import BatchKind, Clock
+from etl.operations import OPERATIONS, Single
 
 if TYPE_CHECKING:
     import httpx
@@ -104,6 +105,12 @@ class Connection:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _change(self, kind: BatchKind | Single, body: bytes | None = None, *, of: str = "") -> Reply:
+        """Send a request that changes something, exactly once. ``of``: the id in its path."""
+        operation = OPERATIONS[kind]
+        path = operation.path.replace("{id}", segment(of)) if "{id}" in operation.path else operation.path
+        return self._once(operation.method, path, operation.endpoint, body)
 
     def _once(self, method: str, path: str, endpoint: str, body: bytes | None) -> Reply:
         windows = self._windows[endpoint]

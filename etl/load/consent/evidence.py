@@ -11,10 +11,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from etl.config import IDENTIFIERS
 from etl.identity import opt_out_key, spellings
 from etl.klaviyo import KlaviyoClient, Profile
-from etl.model import Channel
+from etl.model import IDENTIFIERS, Channel
 from etl.state import SourceOptOuts, Store
 
 _OPTS_OUT: Final = "a line of the source opts out"

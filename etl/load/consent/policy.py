@@ -10,21 +10,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
 
 from etl.klaviyo import Consent, Profile
 from etl.load.consent.evidence import Evidence
 from etl.model import BatchKind, Channel, ConsentResult, Outcome, RowResult, Severity
-from etl.state import CONSENT_CHANNELS
+from etl.operations import channel_of, is_subscribing
 
 _SUBSCRIBED = "SUBSCRIBED"
 _UNSUBSCRIBED = "UNSUBSCRIBED"
 _NEVER_SUBSCRIBED = "NEVER_SUBSCRIBED"
 _USER_SUPPRESSED = "USER_SUPPRESSED"
-
-SUBSCRIBING: Final = frozenset(
-    {BatchKind.SUBSCRIBE_EMAIL, BatchKind.SUBSCRIBE_SMS, BatchKind.SUBSCRIBE_SMS_TRANSACTIONAL}
-)
 
 
 class Gate(StrEnum):
@@ -55,7 +50,7 @@ def decide(kind: BatchKind, evidence: Evidence, *, list_id: str | None = None) -
 
     Nobody is subscribed on a guess: only where one profile, and no other, says in full that nothing was ever said.
     """
-    if kind not in SUBSCRIBING:
+    if not is_subscribing(kind):
         return _not_subscribing(kind, evidence.profiles)
     if evidence.leaves and any(consent_of(kind, one).state == _SUBSCRIBED for one in evidence.profiles):
         return Decision(Gate.REVOKE)
@@ -63,7 +58,7 @@ def decide(kind: BatchKind, evidence: Evidence, *, list_id: str | None = None) -
         return Decision(Gate.WITHHOLD, evidence.against)
     if not evidence.profiles:
         return Decision(Gate.ABSENT, "the profile cannot be seen")
-    said = [_permission(consent_of(kind, one), CONSENT_CHANNELS[kind], list_id) for one in evidence.profiles]
+    said = [_permission(consent_of(kind, one), channel_of(kind), list_id) for one in evidence.profiles]
     for gate in (Gate.WITHHOLD, Gate.UNCLEAR):
         for decision in said:
             if decision.gate is gate:
@@ -102,14 +97,6 @@ def _permission(consent: Consent, channel: Channel, list_id: str | None) -> Deci
     return Decision(Gate.ALREADY if consent.state == _SUBSCRIBED else Gate.SEND)
 
 
-REVOKING: Final = {
-    BatchKind.SUBSCRIBE_EMAIL: BatchKind.UNSUBSCRIBE_EMAIL,
-    BatchKind.SUBSCRIBE_SMS: BatchKind.UNSUBSCRIBE_SMS,
-    BatchKind.SUBSCRIBE_SMS_TRANSACTIONAL: BatchKind.UNSUBSCRIBE_SMS_TRANSACTIONAL,
-}
-"""By what a wish to subscribe is turned into its contrary."""
-
-
 def shows(kind: BatchKind, profile: Profile) -> bool:
     """Whether the profile is as a batch of this kind makes it."""
     consent = consent_of(kind, profile)
@@ -119,7 +106,7 @@ def shows(kind: BatchKind, profile: Profile) -> bool:
     if kind is BatchKind.UNSUPPRESS:
         # An answer that says nothing of suppressions does not say that there are none.
         return consent.complete and _USER_SUPPRESSED not in consent.suppressions
-    return consent.state == (_SUBSCRIBED if kind in SUBSCRIBING else _UNSUBSCRIBED)
+    return consent.state == (_SUBSCRIBED if is_subscribing(kind) else _UNSUBSCRIBED)
 
 
 def _staying(kind: BatchKind, profiles: Sequence[Profile]) -> str:
@@ -133,7 +120,7 @@ def _staying(kind: BatchKind, profiles: Sequence[Profile]) -> str:
 
 def consent_of(kind: BatchKind, profile: Profile) -> Consent:
     """Return the consent that a batch of this kind is about."""
-    return profile.consent(*CONSENT_CHANNELS[kind].place)
+    return profile.consent(*channel_of(kind).place)
 
 
 def result_of(line: int, decision: Decision, column: str | None) -> RowResult | None:
@@ -183,9 +170,9 @@ def judge(
             results[line] = withheld(line, staying, column) if staying else confirmed
         elif not over:
             waiting.append(line)
-        elif kind in SUBSCRIBING and any(consent_of(kind, one).state == _UNSUBSCRIBED for one in profiles):
+        elif is_subscribing(kind) and any(consent_of(kind, one).state == _UNSUBSCRIBED for one in profiles):
             results[line] = withheld(line, "unsubscribed in Klaviyo", column)
-        elif profiles and kind in SUBSCRIBING and confirms:
+        elif profiles and is_subscribing(kind) and confirms:
             results[line] = RowResult(
                 line,
                 Outcome.LOADED,

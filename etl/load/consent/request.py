@@ -7,10 +7,9 @@ from typing import Any, Final
 
 import orjson
 
-from etl.load.consent.policy import SUBSCRIBING
 from etl.load.options import ConsentOptions
 from etl.model import BatchKind, Channel, ConsentAsk
-from etl.state import CONSENT_CHANNELS
+from etl.operations import channel_of, is_subscribing
 
 _JOB: Final = {
     True: "profile-subscription-bulk-create-job",
@@ -25,8 +24,8 @@ def consent_body(
 
     Only the address of the channel is named: a second one that Klaviyo dislikes would refuse the whole call.
     """
-    channel = CONSENT_CHANNELS[kind]
-    subscribing = kind in SUBSCRIBING
+    channel = channel_of(kind)
+    subscribing = is_subscribing(kind)
     profiles = [_profile(channel, ask, people[ask.line], subscribing=subscribing) for ask in asks]
     attributes: dict[str, Any] = {"profiles": {"data": profiles}}
     data: dict[str, Any] = {"type": _JOB[subscribing], "attributes": attributes}

@@ -20,7 +20,8 @@ from typing import Any, Final
 
 from etl.identity import identity_key
 from etl.klaviyo import Event
-from etl.load.profiles.proof import IDENTIFIERS, same
+from etl.load.profiles.proof import same
+from etl.model import IDENTIFIERS
 
 UNIQUE_ID: Final = "$event_id"
 _VALUE: Final = "$value"

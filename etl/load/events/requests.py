@@ -8,12 +8,12 @@ from typing import Any, Final
 
 import orjson
 
-from etl.klaviyo import MOST_EVENTS
 from etl.load.events.proof import Requests
 from etl.model import BatchKind, PlannedBatch
+from etl.operations import FULL_REQUEST_BYTES, OPERATIONS
 from etl.state import Store
 
-_MOST_BYTES: Final = 4_600_000
+_MOST_EVENTS: Final = OPERATIONS[BatchKind.EVENTS].most_rows
 _WINDOW: Final = 2_000
 _ENVELOPE: Final = 400
 """Bytes around each event in a request, at most."""
@@ -28,7 +28,7 @@ def plan_events(store: Store, run_id: str, requests: Requests) -> Iterator[Plann
         for line, body in zip(window, store.bodies(run_id, window), strict=True):
             count = sum(1 for _ in requests(body))
             more = 2 * len(body) + count * _ENVELOPE
-            if lines and (events + count > MOST_EVENTS or size + more > _MOST_BYTES):
+            if lines and (events + count > _MOST_EVENTS or size + more > FULL_REQUEST_BYTES):
                 yield PlannedBatch(BatchKind.EVENTS, tuple(lines), size=size)
                 lines, events, size = [], 0, 0
             lines.append(line)

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from etl.klaviyo import MOST_IDS_PER_LOOKUP, KlaviyoClient
-from etl.load.batching import CONSENT_KINDS, CONSENT_ROWS
+from etl.load.batching import requests_for
 from etl.load.consent.evidence import Sought, Witness
 from etl.load.consent.policy import Gate, decide
 from etl.load.options import LoadOptions
 from etl.model import BatchKind, Channel, ConsentAsk, Wish
+from etl.operations import CONSENT_KINDS
 from etl.state import Store
 
 _FORESEEN: Final = {Gate.ABSENT: Gate.SEND, Gate.UNCLEAR: Gate.WITHHOLD, Gate.REVOKE: Gate.WITHHOLD}
@@ -76,7 +77,7 @@ class ConsentForeseer:
         """Yield the least number of requests that each kind takes."""
         counts: Counter[BatchKind] = Counter()
         for (kind, _), count in self._sent.items():
-            counts[kind] += math.ceil(count / CONSENT_ROWS[kind])
+            counts[kind] += requests_for(kind, count)
         yield from sorted(counts.items())
 
     def looks(self) -> int:

@@ -11,9 +11,9 @@ from typing import Any, Final
 
 import orjson
 
-from etl.klaviyo import MOST_IDS_PER_LIST_CALL, MOST_IDS_PER_LOOKUP, KlaviyoClient, Profile
-from etl.klaviyo.transport import rate_limits
-from etl.load.batching import imported_by_job, plan_imports
+from etl.klaviyo import MOST_IDS_PER_LOOKUP, KlaviyoClient, Profile
+from etl.klaviyo.transport.rate_limits import LIMITS
+from etl.load.batching import imported_by_job, plan_imports, requests_for
 from etl.load.forecast.consents import ConsentForeseer, ForeseenConsent
 from etl.load.merges.conflicts import PHONE, Conflict, Fate, conflict_of
 from etl.load.merges.owners import find_owners, first_owner
@@ -23,28 +23,14 @@ from etl.load.profiles.lookup import can_be_asked_for, members_among
 from etl.load.profiles.proof import differing_fields
 from etl.load.profiles.write_rules import decide, needs_look
 from etl.model import BatchKind, Progress, ProgressHook
+from etl.operations import OPERATIONS, RateLimit, Single
 from etl.state import PendingRow, Store
 
 _WINDOW: Final = 1_000
-_IMPORTS: Final = {BatchKind.IMPORT: "bulk import jobs", BatchKind.UPSERT: "profile-import"}
-_CONSENTS: Final = {
-    BatchKind.SUBSCRIBE_EMAIL: "subscribe to e-mail",
-    BatchKind.SUBSCRIBE_SMS: "subscribe to SMS",
-    BatchKind.SUBSCRIBE_SMS_TRANSACTIONAL: "subscribe to transactional SMS",
-    BatchKind.UNSUBSCRIBE_EMAIL: "unsubscribe from e-mail",
-    BatchKind.UNSUBSCRIBE_SMS: "unsubscribe from SMS",
-    BatchKind.UNSUBSCRIBE_SMS_TRANSACTIONAL: "unsubscribe from transactional SMS",
-    BatchKind.SUPPRESS: "suppress",
-    BatchKind.UNSUPPRESS: "unsuppress",
-}
-_TIERS: Final[Mapping[str, rate_limits.Limit]] = {
-    "profile merges": rate_limits.M,
-    "bulk import jobs": rate_limits.M,
-    "profile-import": rate_limits.L,
-    "list additions": rate_limits.M,
-    "list removals": rate_limits.M,
-    "profile look-ups": rate_limits.L,
-    **dict.fromkeys(_CONSENTS.values(), rate_limits.L),
+_LOOK_UPS: Final = "profile look-ups"
+_LIMITS: Final[Mapping[str, RateLimit]] = {
+    **{one.title: one.limit for one in OPERATIONS.values()},
+    _LOOK_UPS: LIMITS["GET /api/profiles"],
 }
 
 
@@ -110,7 +96,7 @@ class _Foreseer:
         self._fields: Counter[str] = Counter()
         self._joining: Counter[str] = Counter()
         self._leaving = leaving
-        self._removals = math.ceil(leaving / MOST_IDS_PER_LIST_CALL)
+        self._removals = requests_for(BatchKind.LIST_REMOVE, leaving)
         self._rows = self._late = self._looks = self._merges = 0
         self._calls: Counter[str] = Counter()
         self._consents = ConsentForeseer(store, client, run_id, options)
@@ -204,22 +190,23 @@ class _Foreseer:
         """Return what was seen."""
         if self._merging:
             self._settle_merges()
-        imports = Counter(
-            _IMPORTS[batch.kind] for batch in plan_imports(self._store.pending(self._run, "import"), self._options)
+        imports: Counter[BatchKind | Single] = Counter(
+            batch.kind for batch in plan_imports(self._store.pending(self._run, "import"), self._options)
         )
         removals = self._removals
         if self._options.remove_from is not None:
-            removals += math.ceil(self._rows / MOST_IDS_PER_LIST_CALL)
+            removals += requests_for(BatchKind.LIST_REMOVE, self._rows)
         looks = math.ceil(self._late / MOST_IDS_PER_LOOKUP) + math.ceil(self._looks / MOST_IDS_PER_LOOKUP)
-        requests = {
-            "profile merges": self._merges,
+        counts: Mapping[BatchKind | Single, int] = {
+            Single.MERGE_PROFILES: self._merges,
             **imports,
-            "list additions": sum(math.ceil(count / MOST_IDS_PER_LIST_CALL) for count in self._calls.values()),
-            "list removals": removals,
-            **{_CONSENTS[kind]: count for kind, count in self._consents.requests()},
-            "profile look-ups": looks + self._consents.looks(),
+            BatchKind.LIST_ADD: sum(requests_for(BatchKind.LIST_ADD, count) for count in self._calls.values()),
+            BatchKind.LIST_REMOVE: removals,
+            **dict(self._consents.requests()),
         }
-        kept = tuple((kind, count) for kind, count in requests.items() if count)
+        requests = {OPERATIONS[kind].title: count for kind, count in counts.items()}
+        requests[_LOOK_UPS] = looks + self._consents.looks()
+        kept = tuple((title, count) for title, count in requests.items() if count)
         return Foresight(
             create=self._create,
             update=self._update,
@@ -237,5 +224,5 @@ class _Foreseer:
 def _least(requests: tuple[tuple[str, int], ...]) -> float:
     """Return the seconds that the fullest window needs; windows of different endpoints fill side by side."""
     return max(
-        (60.0 * max(count - _TIERS[kind].burst, 0) / _TIERS[kind].steady for kind, count in requests), default=0.0
+        (60.0 * max(count - _LIMITS[title].burst, 0) / _LIMITS[title].steady for title, count in requests), default=0.0
     )

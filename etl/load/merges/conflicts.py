@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from etl.load.merges.owners import NAMES, Owners
+from etl.load.merges.owners import Owners
+from etl.model import IDENTIFIERS
 
 CODE: Final = "klaviyo-duplicate"
 PHONE: Final = "phone_number"
@@ -60,7 +61,7 @@ class Conflict:
 
 def conflict_of(line: int, owners: Owners, key: Sequence[str], rule: str | None) -> Conflict | None:
     """Return the conflict of a row and what the mapping's rule makes of it, ``None`` if there is none."""
-    order = [name for name in dict.fromkeys((*key, *NAMES)) if name in owners]
+    order = [name for name in dict.fromkeys((*key, *IDENTIFIERS)) if name in owners]
     owned = tuple((name, owners[name].id) for name in order)
     if len({profile for _, profile in owned}) < 2:  # noqa: PLR2004 - one profile is no conflict
         return None

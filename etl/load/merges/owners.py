@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final, Literal
+from typing import Any
 
 from etl.identity import identity_key
 from etl.klaviyo import MOST_IDS_PER_LOOKUP, KlaviyoClient, Profile
-
-Name = Literal["email", "phone_number", "external_id"]
-NAMES: Final[tuple[Name, ...]] = ("email", "phone_number", "external_id")
-"""Identifiers, in the order in which a row is found by them."""
+from etl.model import IDENTIFIERS
 
 Owners = Mapping[str, Profile]
 """Identifier of a row → the profile that has it; those that nobody has are left out."""
@@ -19,7 +16,7 @@ Owners = Mapping[str, Profile]
 def find_owners(client: KlaviyoClient, wanted: Mapping[int, Mapping[str, Any]]) -> dict[int, dict[str, Profile]]:
     """Return line → whose its identifiers are. ``wanted``: line → attributes. At most 100 values a request."""
     found: dict[int, dict[str, Profile]] = {line: {} for line in wanted}
-    for name in NAMES:
+    for name in IDENTIFIERS:
         asked: dict[str, list[int]] = {}
         for line, attributes in wanted.items():
             value = attributes.get(name)
@@ -36,10 +33,10 @@ def find_owners(client: KlaviyoClient, wanted: Mapping[int, Mapping[str, Any]]) 
 
 def first_owner(owners: Owners) -> Profile | None:
     """Return the profile that a row is found by."""
-    return next((owners[name] for name in NAMES if name in owners), None)
+    return next((owners[name] for name in IDENTIFIERS if name in owners), None)
 
 
-def _owners_of(client: KlaviyoClient, name: Name, values: Sequence[str]) -> Iterator[tuple[str, Profile]]:
+def _owners_of(client: KlaviyoClient, name: str, values: Sequence[str]) -> Iterator[tuple[str, Profile]]:
     """Yield value → its profile.
 
     A profile may be found by an address that it does not show: a secondary one. So the addresses that no profile shows

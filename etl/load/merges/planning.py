@@ -9,9 +9,8 @@ from typing import Final
 from etl.identity import opt_out_key
 from etl.klaviyo import KlaviyoClient, Profile
 from etl.load.merges.conflicts import Conflict, Fate, once_each
-from etl.load.merges.owners import NAMES
 from etl.load.merges.policy import objection
-from etl.model import Channel
+from etl.model import IDENTIFIERS, Channel
 from etl.state import Store
 
 _ADDRESSES: Final = (("email", (Channel.EMAIL,)), ("phone_number", (Channel.SMS, Channel.SMS_TRANSACTIONAL)))
@@ -24,7 +23,7 @@ def settle_merges(
     settled = once_each(conflicts)
     wanted = [profile for one in settled if one.fate is Fate.MERGE for profile in one.profiles]
     profiles = {profile.id: profile for profile in client.consents_by("id", wanted)}
-    lines = store.lines_carrying(run_id, {name: _shown(profiles, name) for name in NAMES})
+    lines = store.lines_carrying(run_id, {name: _shown(profiles, name) for name in IDENTIFIERS})
     found = []
     for one in settled:
         reason = _against(store, account, one, profiles, lines) if one.fate is Fate.MERGE else None
@@ -66,7 +65,7 @@ def _against(
     if reason := opted_out(store, account, mine):
         return reason
     for profile in mine:
-        for name in NAMES:
+        for name in IDENTIFIERS:
             others = [line for line in lines[name].get(str(profile.attributes.get(name)), ()) if line != conflict.line]
             if others:
                 # Two lines are two people, or the one that was merged into the other says so itself.

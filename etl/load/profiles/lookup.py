@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final, Literal
+from typing import Any
 
 from etl.identity import identity_key
 from etl.klaviyo import KlaviyoClient, Profile
-
-_ORDER: Final[tuple[Literal["email", "phone_number", "external_id"], ...]] = ("email", "phone_number", "external_id")
+from etl.model import IDENTIFIERS
 
 
 def find_profiles(
@@ -22,7 +21,7 @@ def find_profiles(
     does not show (a secondary one) answers for it.
     """
     found: dict[int, Profile] = {}
-    for name in _ORDER:
+    for name in IDENTIFIERS:
         asked: dict[str, list[int]] = {}
         for line, attributes in wanted.items():
             value = attributes.get(name)
@@ -37,9 +36,7 @@ def find_profiles(
     return found | answering
 
 
-def _by_key(
-    client: KlaviyoClient, name: Literal["email", "phone_number", "external_id"], keys: Sequence[str]
-) -> dict[str, Profile]:
+def _by_key(client: KlaviyoClient, name: str, keys: Sequence[str]) -> dict[str, Profile]:
     """Return key → the profile that Klaviyo answers with.
 
     An answer does not say which of the values asked for it is about. A profile that shows none of them has one among

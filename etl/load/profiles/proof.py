@@ -9,9 +9,8 @@ from typing import Any, Final
 
 from etl.identity import identity_key
 from etl.klaviyo import ImportJob, JobError, Profile, impersonal
-from etl.model import Outcome, RowResult, Severity
+from etl.model import IDENTIFIERS, Outcome, RowResult, Severity
 
-IDENTIFIERS: Final = ("email", "phone_number", "external_id")
 _TOLERANCE: Final = 1e-9
 _TELLING: Final = 3
 

@@ -17,9 +17,8 @@ from etl.identity import identity_key
 from etl.klaviyo import KlaviyoClient, Profile
 from etl.load.profiles.lookup import find_profiles
 from etl.load.task import InterruptedLoadError, LoadTask
-from etl.model import Outcome, RowResult
+from etl.model import IDENTIFIERS, Outcome, RowResult
 
-_IDENTIFIERS: Final = ("email", "phone_number", "external_id")
 _FIRST_WAIT: Final = 2.0
 _LONGEST_WAIT: Final = 20.0
 _WORTH_READING: Final = 20
@@ -106,13 +105,13 @@ def found_in_job(client: KlaviyoClient, job: str, wanted: Mapping[int, Mapping[s
     """Return line → profile for those of these rows that a job says it made or changed; none once it has expired."""
     asked: dict[tuple[str, str], list[int]] = {}
     for line, attributes in wanted.items():
-        for name in _IDENTIFIERS:
+        for name in IDENTIFIERS:
             if isinstance(value := attributes.get(name), str) and value:
                 asked.setdefault((name, identity_key(name, value)), []).append(line)
     found: dict[int, Profile] = {}
     try:
         for profile in client.job_profiles(job):
-            for name in _IDENTIFIERS:
+            for name in IDENTIFIERS:
                 if isinstance(value := profile.attributes.get(name), str) and value:
                     found.update(dict.fromkeys(asked.get((name, identity_key(name, value)), ()), profile))
     except RequestRefusedError:

@@ -14,18 +14,19 @@ from typing import Any, Final
 
 from etl.errors import InternalError
 from etl.klaviyo import Reply
-from etl.load.batching import CONSENT_ROWS
+from etl.load.batching import parts_of
 from etl.load.consent.evidence import Look, Sought, Witness
-from etl.load.consent.policy import REVOKING, SUBSCRIBING, Gate, decide, judge, result_of, unproven
+from etl.load.consent.policy import Gate, decide, judge, result_of, unproven
 from etl.load.consent.request import consent_body
 from etl.load.options import ConsentOptions, LoadOptions
 from etl.load.profiles.proof import scrub
 from etl.load.steps.imports import Settlement
 from etl.load.steps.settle import CRASH, Next, told
-from etl.load.steps.transitions import BY_SMS, Step, Watch, after_consent_reply, poll_again
+from etl.load.steps.transitions import Step, Watch, after_consent_reply, is_by_sms, poll_again
 from etl.load.task import LoadTask
-from etl.model import Batch, BatchKind, Channel, ConsentResult, Outcome, PlannedBatch, RowResult, Severity
-from etl.state import CONSENT_CHANNELS, SourceOptOuts
+from etl.model import Batch, BatchKind, Channel, ConsentResult, Outcome, PlannedBatch, RowResult, Severity, Wish
+from etl.operations import CONSENT_KINDS, OPERATIONS, Subject, channel_of, is_subscribing
+from etl.state import SourceOptOuts
 
 _MOST_DEFERRALS: Final = 3
 _DEFERRAL: Final = 5.0
@@ -47,7 +48,7 @@ class ConsentSettlement(Settlement):
 
     def send(self, batch: Batch, failures: int) -> Next:
         """Send a batch; one about consent passes the gate right before its request leaves."""
-        if batch.kind not in CONSENT_CHANNELS:
+        if OPERATIONS[batch.kind].subject is not Subject.CONSENT:
             return super().send(batch, failures)
         if batch.attempts >= self._pace.attempts:
             return self._give_up(batch)
@@ -55,24 +56,24 @@ class ConsentSettlement(Settlement):
         cleared = batch.id in self._cleared and not self._is_stale(self._cleared.pop(batch.id))
         if not cleared and (following := self._pass_gate(batch, people)) is not None:
             return following
-        address = CONSENT_CHANNELS[batch.kind].address
+        address = channel_of(batch.kind).address
         if batch.kind in {BatchKind.SUPPRESS, BatchKind.UNSUPPRESS}:
             emails = [str(people[line][address]) for line in batch.lines]
             self._store.mark_sending(batch.id)
             lifting = batch.kind is BatchKind.UNSUPPRESS
             reply = self._client.unsuppress(emails) if lifting else self._client.suppress(emails)
         else:
-            asks = {ask.line: ask for ask in self._store.asks(self._run, batch.lines, CONSENT_CHANNELS[batch.kind])}
+            asks = {ask.line: ask for ask in self._store.asks(self._run, batch.lines, channel_of(batch.kind))}
             body = consent_body(batch.kind, [asks[line] for line in batch.lines], people, self._consent)
             self._store.mark_sending(batch.id)
-            call = self._client.subscribe if batch.kind in SUBSCRIBING else self._client.unsubscribe
+            call = self._client.subscribe if is_subscribing(batch.kind) else self._client.unsubscribe
             reply = call(body)
         following = self._consent_answered(self._store.batch(batch.id), reply, failures, people)
         return self._with_released(batch, reply, following)
 
     def recover(self, batch: Batch) -> Next:
         """Say what follows for a batch whose request may have left before the process ended."""
-        if batch.kind in SUBSCRIBING:
+        if is_subscribing(batch.kind):
             return self._wait_for_profiles(batch, CRASH, lost=True)
         return super().recover(batch)
 
@@ -88,7 +89,7 @@ class ConsentSettlement(Settlement):
         if waiting:
             return Next(watch=poll_again(watch, now, self._pace))
         lost = [line for line in batch.lines if results[line].outcome is Outcome.UNKNOWN]
-        if lost and batch.resent and batch.kind in SUBSCRIBING and self._consent.historical:
+        if lost and batch.resent and is_subscribing(batch.kind) and self._consent.historical:
             # It never arrived, and once more mails nobody: the gate decides anew.
             return self._split(batch, [results[line] for line in batch.lines if line not in set(lost)], [lost], None)
         return self._settle(batch, [results[line] for line in batch.lines], None)
@@ -97,9 +98,9 @@ class ConsentSettlement(Settlement):
 
     def _pass_gate(self, batch: Batch, people: Mapping[int, Mapping[str, Any]]) -> Next | None:
         """Settle the rows that need or deserve no request; return what follows, ``None`` if all rows go out."""
-        channel = CONSENT_CHANNELS[batch.kind]
+        channel = channel_of(batch.kind)
         column = self._header(batch)
-        look = self._look_up(batch, people, subscribing=batch.kind in SUBSCRIBING)
+        look = self._look_up(batch, people, subscribing=is_subscribing(batch.kind))
         if self._is_stale(look.seen_at):
             return self._look_again(batch, column)
         settled: list[RowResult] = []
@@ -119,7 +120,7 @@ class ConsentSettlement(Settlement):
             self._deferred[batch.id] += 1
             return Next(later=(self._clock.now() + _DEFERRAL, batch.id))
         going, leaving = gates[Gate.SEND], gates[Gate.REVOKE]
-        if hidden and batch.kind not in SUBSCRIBING:
+        if hidden and not is_subscribing(batch.kind):
             # Taking a consent back harms nobody, whatever the profile would have said.
             settled = [result for result in settled if result.line not in set(hidden)]
             going = sorted([*going, *hidden])
@@ -135,13 +136,9 @@ class ConsentSettlement(Settlement):
         """Settle some rows of a batch, and let some of the others subscribe and some take their consent back."""
         parts = [PlannedBatch(batch.kind, tuple(going), batch.lists, parent=batch.id)] if going else []
         if leaving:
-            self._store.revoke_wishes(self._run, leaving, CONSENT_CHANNELS[batch.kind])
-            kind = REVOKING[batch.kind]
-            most = CONSENT_ROWS[kind]
-            parts += [
-                PlannedBatch(kind, tuple(leaving[start : start + most]), parent=batch.id)
-                for start in range(0, len(leaving), most)
-            ]
+            self._store.revoke_wishes(self._run, leaving, channel_of(batch.kind))
+            kind = CONSENT_KINDS[channel_of(batch.kind), Wish.UNSUBSCRIBE]
+            parts += [PlannedBatch(kind, part, parent=batch.id) for part in parts_of(kind, leaving)]
         ready = self._store.split(batch.id, settled, parts, reply="", status=None)
         self._cleared.update(dict.fromkeys(ready[: bool(going)], look.seen_at))
         failed = sum(result.outcome in {Outcome.FAILED, Outcome.UNKNOWN} for result in settled)
@@ -164,7 +161,7 @@ class ConsentSettlement(Settlement):
 
     def _look_up(self, batch: Batch, people: Mapping[int, Mapping[str, Any]], *, subscribing: bool) -> Look:
         """Look at the people of a batch, and at what speaks against subscribing them if that is to be done."""
-        channel = CONSENT_CHANNELS[batch.kind]
+        channel = channel_of(batch.kind)
         source = None
         if subscribing:
             if channel not in self._sources:
@@ -209,12 +206,12 @@ class ConsentSettlement(Settlement):
         return self._stop(batch, reply)
 
     def _failed_alone(self, batch: Batch, reply: Reply, words: str) -> RowResult:
-        if batch.kind not in CONSENT_CHANNELS:
+        if OPERATIONS[batch.kind].subject is not Subject.CONSENT:
             return super()._failed_alone(batch, reply, words)
         return _refused(batch.lines[0], words or told(reply), self._header(batch))
 
     def _refused_as_a_whole(self, batch: Batch, reply: Reply) -> Next:
-        if batch.kind not in BY_SMS:
+        if not is_by_sms(batch.kind):
             return super()._refused_as_a_whole(batch, reply)
         # An account without SMS refuses every number; its e-mail consents are none the worse for it.
         self._hopeless.add((batch.kind, told(reply)))
@@ -249,7 +246,7 @@ class ConsentSettlement(Settlement):
         return self._options.consent
 
     def _header(self, batch: Batch) -> str | None:
-        return self._options.headers.get(f"consent.{CONSENT_CHANNELS[batch.kind]}")
+        return self._options.headers.get(f"consent.{channel_of(batch.kind)}")
 
 
 def _refused(line: int, detail: str, column: str | None) -> RowResult:

@@ -18,14 +18,10 @@ from enum import StrEnum
 from typing import Final
 
 from etl.klaviyo import ImportJob, JobStatus, Reply, ReplyKind
-from etl.load.consent.policy import SUBSCRIBING
 from etl.load.options import Pace
 from etl.model import BatchKind, Channel
-from etl.state import CONSENT_CHANNELS, Precedents
-
-BY_SMS: Final = frozenset(kind for kind, channel in CONSENT_CHANNELS.items() if channel is not Channel.EMAIL)
-"""Kinds of batches that an account without SMS refuses, whoever the people are."""
-
+from etl.operations import OPERATIONS, Proof, Subject
+from etl.state import Precedents
 
 _CONFLICT: Final = 409
 """The identifiers of one profile: nothing that concerns others, whatever the answer points at."""
@@ -59,10 +55,10 @@ def after_reply(kind: BatchKind, reply: Reply) -> Step:
             return Step.AGAIN
         case ReplyKind.UNAVAILABLE | ReplyKind.IN_DOUBT | ReplyKind.MALFORMED:
             # Only a job leaves a trace that can be found; everything else is repeated, which changes nothing.
-            return Step.IN_DOUBT if kind is BatchKind.IMPORT else Step.AGAIN
-        case ReplyKind.NOT_FOUND if kind in {BatchKind.LIST_ADD, BatchKind.LIST_REMOVE}:
+            return Step.IN_DOUBT if OPERATIONS[kind].proof is Proof.JOB else Step.AGAIN
+        case ReplyKind.NOT_FOUND if OPERATIONS[kind].subject is Subject.LIST:
             return Step.LIST_GONE
-        case ReplyKind.REFUSED if kind in {BatchKind.LIST_ADD, BatchKind.LIST_REMOVE}:
+        case ReplyKind.REFUSED if OPERATIONS[kind].subject is Subject.LIST:
             return Step.RESOLVE
         case ReplyKind.REFUSED if kind is BatchKind.UPSERT and _about_profile(reply):
             return Step.ROW_REFUSED
@@ -104,7 +100,6 @@ def after_consent_reply(kind: BatchKind, reply: Reply, *, historical: bool) -> S
     Unsubscribing and suppressing may be repeated. Subscribing may mail a human, so in doubt the profiles are asked.
     ``historical``: the consent was given earlier, and subscribing mails nobody.
     """
-    subscribing = kind in SUBSCRIBING
     match reply.kind:
         case ReplyKind.OK:
             return Step.ACCEPTED
@@ -118,12 +113,17 @@ def after_consent_reply(kind: BatchKind, reply: Reply, *, historical: bool) -> S
             # Klaviyo has answered, and once more mails nobody.
             return Step.AGAIN
         case ReplyKind.UNAVAILABLE | ReplyKind.IN_DOUBT | ReplyKind.MALFORMED:
-            return Step.IN_DOUBT if subscribing else Step.AGAIN
+            return Step.AGAIN if OPERATIONS[kind].repeatable else Step.IN_DOUBT
         case ReplyKind.REFUSED if may_be_a_row(reply):
             return Step.ISOLATE
-        case ReplyKind.REFUSED if kind in BY_SMS:
+        case ReplyKind.REFUSED if is_by_sms(kind):
             return Step.ROW_REFUSED
     return Step.STOP
+
+
+def is_by_sms(kind: BatchKind) -> bool:
+    """Whether an account without SMS refuses such a batch, whoever the people are."""
+    return OPERATIONS[kind].channel not in {None, Channel.EMAIL}
 
 
 def _about_profile(reply: Reply) -> bool:

@@ -8,10 +8,9 @@ from typing import Any, Final
 
 import orjson
 
-from etl.config import IDENTIFIERS
 from etl.errors import UsageError
 from etl.klaviyo import Profile
-from etl.model import Outcome, RowResult
+from etl.model import IDENTIFIERS, Outcome, RowResult
 from etl.state import Run, Store
 
 FORGOTTEN: Final = "forgotten"

@@ -16,13 +16,13 @@ from typing import Any, Final
 
 import orjson
 
-from etl.config import IDENTIFIERS, Mapping
+from etl.config import Mapping
 from etl.errors import ConfigError
 from etl.extract import text_frame
 from etl.identity import identity_key
 from etl.klaviyo import KlaviyoClient, KlaviyoList, Profile
 from etl.load import find_profiles
-from etl.model import Chunk, Progress, Record, Transformed, Validated
+from etl.model import IDENTIFIERS, Chunk, Progress, Record, Transformed, Validated
 from etl.pipeline.account.lists import describe, find_list
 from etl.pipeline.context import Context
 from etl.pipeline.removal.missing import MIRROR, is_part, unreadable_people
@@ -34,7 +34,6 @@ _COLUMNS: Final = ("id", "email", "phone_number", "external_id", "first_name", "
 _WINDOW: Final = 1_000
 """Members compared at once: ten pages of Klaviyo's."""
 _ID_BYTES: Final = 16
-_HASHED: Final = ("email", "phone_number", "external_id")
 """The identifiers that people are compared by, in the order of their hashes."""
 
 
@@ -143,7 +142,7 @@ def _recognised(  # noqa: PLR0917 - the world, and who is looked for in it
         people = dict(zip(lines, map(_attributes, store.bodies(run.id, lines)), strict=True))
         emails = {line: {"email": one["email"]} for line, one in people.items() if one.get("email")}
         known = {line: one for line, one in find_profiles(client, emails).items() if one.id in strange}
-        yield hashes_of_people([tuple(people[line].get(name) for name in _HASHED) for line in known])
+        yield hashes_of_people([tuple(people[line].get(name) for name in IDENTIFIERS) for line in known])
         for one in known.values():
             strange.pop(one.id, None)
         store.remember_ids(run.id, {line: one.id for line, one in known.items()})

@@ -11,11 +11,11 @@ from typing import Final
 
 import orjson
 
-from etl.config import IDENTIFIERS, Mapping
+from etl.config import Mapping
 from etl.identity import identity_key
 from etl.klaviyo import KlaviyoClient
 from etl.load import LoadOptions, run_load
-from etl.model import Outcome, RunStatus
+from etl.model import IDENTIFIERS, Outcome, RunStatus
 from etl.pipeline.context import Context
 from etl.pipeline.lifecycle.artifacts import write_folder
 from etl.pipeline.lifecycle.origins import RECENT

@@ -13,12 +13,12 @@ from typing import Any, Final
 import orjson
 
 from etl.klaviyo import KlaviyoClient
+from etl.operations import OPERATIONS, Single
 from etl.pipeline.single.profiles import Fault, InvalidPersonError, Person, need, read_person
 
 # Klaviyo's limits for an event (reference 3.9).
 _LONGEST_METRIC: Final = 127
 _MOST_PROPERTIES: Final = 400
-_MOST_BYTES: Final = 5_000_000
 _AHEAD: Final = 366 * 86_400.0
 _CURRENCY: Final = re.compile(r"[A-Z]{3}")
 _FIELDS: Final = frozenset(
@@ -72,7 +72,7 @@ def read_event(
         **_money(value, currency, properties),
     }
     body = orjson.dumps({"data": {"type": "event", "attributes": attributes}})
-    if len(body) > _MOST_BYTES:
+    if len(body) > OPERATIONS[Single.CREATE_EVENT].most_bytes:
         raise InvalidPersonError([_fault("properties", "event-too-large", "Klaviyo takes at most 5 MB")])
     return TrackedEvent(body, chosen, person.warnings, person.attributes)
 

@@ -15,24 +15,18 @@ import orjson
 import pandas as pd
 
 from etl.codes import CODES
-from etl.config import ATTRIBUTES, IDENTIFIERS, LOCATION_FIELDS, LOCATION_PREFIX, parse_mapping
+from etl.config import ATTRIBUTES, LOCATION_FIELDS, LOCATION_PREFIX, parse_mapping
 from etl.errors import RequestRefusedError, UsageError
 from etl.klaviyo import KlaviyoClient, Profile, Reply, ReplyKind, refusal
 from etl.load import ConsentOptions, Decision, Gate, Sought, Witness, consent_request, decide
-from etl.model import BatchKind, Channel, ConsentAsk, Issue, Severity, Wish
+from etl.model import IDENTIFIERS, BatchKind, Channel, ConsentAsk, Issue, Severity, Wish
+from etl.operations import CONSENT_KINDS, OPERATIONS
 from etl.pipeline.account.forgotten import refuse_forgotten
 from etl.state import Store
 from etl.transform import Transformer
 from etl.validate import Validator
 
-_MOST_BYTES: Final = 100_000
-"""Klaviyo: 100 KB per profile (reference 3.1)."""
 _FLAT: Final = (*IDENTIFIERS, *ATTRIBUTES)
-_SUBSCRIBE: Final = {
-    Channel.EMAIL: BatchKind.SUBSCRIBE_EMAIL,
-    Channel.SMS: BatchKind.SUBSCRIBE_SMS,
-    Channel.SMS_TRANSACTIONAL: BatchKind.SUBSCRIBE_SMS_TRANSACTIONAL,
-}
 _SAID: Final = {Gate.SEND: "sent", Gate.ALREADY: "already", Gate.WITHHOLD: "withheld", Gate.ABSENT: "unknown"}
 _PATIENCE: Final = (0.0, 2.0, 5.0)
 """Seconds before each look at a profile that was made a moment ago and is not shown yet."""
@@ -111,7 +105,7 @@ def read_person(fields: Mapping[str, Any], *, country: str | None = None) -> Per
     if properties:
         document["attributes"]["properties"] = properties
     body = orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
-    if len(body) > _MOST_BYTES:
+    if len(body) > OPERATIONS[BatchKind.UPSERT].most_bytes:
         raise InvalidPersonError([_fault("profile", "profile-too-large", f"{len(body):,} bytes")])
     return Person(body, document["attributes"], tuple(dict.fromkeys(issue.code for issue in issues)))
 
@@ -181,7 +175,7 @@ def may_subscribe(
         raise InvalidPersonError([_fault(channel.address, "consent-no-address")])
     witness = Witness(client, store, account, channel)
     look = witness.look({1: Sought(person.attributes, [profile_id])}, subscribing=True)
-    decision = decide(_SUBSCRIBE[channel], look.evidence[1], list_id=lists[0] if lists else None)
+    decision = decide(CONSENT_KINDS[channel, Wish.SUBSCRIBE], look.evidence[1], list_id=lists[0] if lists else None)
     return Decision(Gate.ABSENT, decision.reason) if decision.gate is Gate.UNCLEAR else decision
 
 
@@ -191,7 +185,9 @@ def ask_to_subscribe(
     """Ask Klaviyo to subscribe a person that passed :func:`may_subscribe` a moment ago. One exchange; it may mail."""
     options = ConsentOptions(historical=False, list=lists[0] if lists else None)
     ask = ConsentAsk(1, channel, Wish.SUBSCRIBE, source=source)
-    return client.subscribe(consent_request(_SUBSCRIBE[channel], [ask], {1: person.attributes}, options))
+    return client.subscribe(
+        consent_request(CONSENT_KINDS[channel, Wish.SUBSCRIBE], [ask], {1: person.attributes}, options)
+    )
 
 
 def update_person(client: KlaviyoClient, profile_id: str, changes: Mapping[str, Any]) -> None:

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import orjson
 
-from etl.config import IDENTIFIERS, Mapping
-from etl.model import Channel, ConsentAsk, Issue, Severity, Stage, Transformed, Validated, Wish
+from etl.config import Mapping
+from etl.model import IDENTIFIERS, Channel, ConsentAsk, Issue, Severity, Stage, Transformed, Validated, Wish
 from etl.records import Records
 from etl.state import SourceOptOuts, Store, slices
 from etl.transform import ConsentReader, by_line, consent_digest, fingerprint, strictest

@@ -12,9 +12,9 @@ from typing import Final
 
 import pandas as pd
 
-from etl.config import IDENTIFIERS, parse_mapping
 from etl.config import Mapping as ColumnMapping
-from etl.model import Channel, Chunk, RaggedRow
+from etl.config import parse_mapping
+from etl.model import IDENTIFIERS, Channel, Chunk, RaggedRow
 from etl.state import Said, opt_out_hashes
 from etl.transform import CellTransformer, ConsentReader
 from etl.validate import Validator, trimmed

@@ -14,9 +14,8 @@ from dataclasses import dataclass, replace
 import pandas as pd
 import pyarrow as pa
 
-from etl.config import IDENTIFIERS
 from etl.config import Mapping as ColumnMapping
-from etl.model import Chunk, ConsentAsk, Severity, Transformed, Validated
+from etl.model import IDENTIFIERS, Chunk, ConsentAsk, Severity, Transformed, Validated
 from etl.pipeline.staging.consents import with_consents
 from etl.pipeline.staging.issue_filter import OptOutGatherer
 from etl.pipeline.staging.unique import hashed_columns

@@ -10,10 +10,10 @@ from typing import Final
 
 import pandas as pd
 
-from etl.config import IDENTIFIERS, EventMapping
+from etl.config import EventMapping
 from etl.errors import InterruptedRunError
 from etl.extract import Source
-from etl.model import DedupeResolution, Outcome, Progress, RunStatus, SourceFile, Transformed
+from etl.model import IDENTIFIERS, DedupeResolution, Outcome, Progress, RunStatus, SourceFile, Transformed
 from etl.pipeline.account.revision import first_year_of
 from etl.pipeline.context import Context
 from etl.pipeline.staging.process import ChunkJudge, sparing_unused

@@ -15,7 +15,7 @@ from etl.errors import RequestRefusedError
 from etl.identity import opt_out_key
 from etl.klaviyo import KlaviyoClient, ReplyKind, refusal
 from etl.load import Gate
-from etl.model import Channel
+from etl.model import IDENTIFIERS, Channel
 from etl.pipeline import Context
 from etl.pipeline.account.forgotten import refuse_forgotten
 from etl.pipeline.single.events import read_event, track_event
@@ -49,7 +49,6 @@ _ENDPOINTS: Final = {
         "POST /api/profile-subscription-bulk-create-jobs",
     ),
 }
-_IDENTIFIERS: Final = ("email", "phone_number", "external_id")
 
 
 class NotNowError(Exception):
@@ -225,7 +224,7 @@ def identifiers(who: Mapping[str, Any], country: str | None) -> Iterator[tuple[A
         attributes = read_person(who, country=country).attributes
     except InvalidPersonError:
         return
-    for name in _IDENTIFIERS:
+    for name in IDENTIFIERS:
         if attributes.get(name):
             yield name, str(attributes[name])
 
@@ -234,6 +233,6 @@ def keys_of(attributes: Mapping[str, Any]) -> list[str]:
     """Return the keys of a person's identifiers; two requests that share one are about the same person."""
     return [
         parcel_key(name, opt_out_key(name, value))
-        for name in _IDENTIFIERS
+        for name in IDENTIFIERS
         if isinstance(value := attributes.get(name), str) and value
     ]

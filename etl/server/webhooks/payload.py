@@ -17,7 +17,7 @@ from typing import Any, Final
 import orjson
 
 from etl.identity import opt_out_key
-from etl.model import Channel
+from etl.model import DIGEST_BYTES, Channel
 from etl.state import EARLIEST, Notice, NoticeKind
 
 _PREFIX: Final = "event:klaviyo."
@@ -171,7 +171,7 @@ def _content_id(notice: Notice, times: Sequence[object], sent: str) -> str:
         sent if timeless and notice.kind not in _BACK else "",
     ]
     text = json.dumps(said).encode()
-    return f"content-{hashlib.blake2b(text, digest_size=16).hexdigest()}"
+    return f"content-{hashlib.blake2b(text, digest_size=DIGEST_BYTES).hexdigest()}"
 
 
 def _profiles(payload: Mapping[str, Any], data: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

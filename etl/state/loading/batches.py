@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,26 +11,13 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from etl.errors import InternalError
-from etl.model import Batch, BatchKind, BatchStatus, Channel, PlannedBatch
+from etl.model import Batch, BatchKind, BatchStatus, PlannedBatch
+from etl.operations import OPERATIONS
 from etl.state.db import schema
 from etl.state.db.database import Database, pack, slices, unpack
 from etl.state.db.engine import bulk
 from etl.state.records.read import read_blocks, read_bodies
 
-LIST_KINDS: Final = frozenset({BatchKind.LIST_ADD, BatchKind.LIST_REMOVE})
-CONSENT_CHANNELS: Final[Mapping[BatchKind, Channel]] = {
-    BatchKind.SUBSCRIBE_EMAIL: Channel.EMAIL,
-    BatchKind.SUBSCRIBE_SMS: Channel.SMS,
-    BatchKind.SUBSCRIBE_SMS_TRANSACTIONAL: Channel.SMS_TRANSACTIONAL,
-    BatchKind.UNSUBSCRIBE_EMAIL: Channel.EMAIL,
-    BatchKind.UNSUBSCRIBE_SMS: Channel.SMS,
-    BatchKind.UNSUBSCRIBE_SMS_TRANSACTIONAL: Channel.SMS_TRANSACTIONAL,
-    BatchKind.SUPPRESS: Channel.EMAIL,
-    BatchKind.UNSUPPRESS: Channel.EMAIL,
-}
-"""The kinds of batches that are about consent, and where it counts."""
-_COUNTED: Final = LIST_KINDS | CONSENT_CHANNELS.keys()
-"""Operations of which a row may have several at a time: they are counted, and the last one ends the step."""
 OPEN: Final = (BatchStatus.PLANNED, BatchStatus.SENDING, BatchStatus.SUBMITTED)
 _PAGE: Final = 20_000
 _SERVER_ERROR: Final = 500
@@ -259,7 +246,7 @@ def insert_batch(connection: Connection, seq: int, planned: PlannedBatch, *, aga
         resent=int(planned.resent),
     )
     batch_id = int(connection.execute(statement.returning(schema.batches.c.id)).scalar_one())
-    counted = ", ops = ops + 1" if planned.kind in _COUNTED and not again else ""
+    counted = ", ops = ops + 1" if OPERATIONS[planned.kind].is_counted and not again else ""
     touched = bulk(
         connection,
         f"UPDATE rows SET batch = ?{counted} WHERE run = ? AND line = ? AND outcome IS NULL",  # noqa: S608 - texts of ours

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Self, TypeAlias
 
 from etl.deferred import np, npt
+from etl.model import IDENTIFIERS
 from etl.state.db.database import Database
-from etl.state.records.blocks import HASHED, identifier_hashes
+from etl.state.records.blocks import identifier_hashes
 from etl.state.records.digests import Mask
 from etl.state.records.read import read_blocks
 
@@ -31,7 +32,7 @@ class People(NamedTuple):
         """Return the people of many pieces; hashes in each are in any order, and 0 where somebody lacks one."""
         columns = zip(*pieces, strict=True)
         found = tuple(np.unique(np.concatenate([part[part != 0] for part in column])) for column in columns)
-        return cls(found or (np.zeros(0, np.int64),) * len(HASHED))
+        return cls(found or (np.zeros(0, np.int64),) * len(IDENTIFIERS))
 
     def include(self, hashes: Sequence[Hashes]) -> Mask:
         """Which people are among these by any of their identifiers."""
@@ -45,7 +46,7 @@ class People(NamedTuple):
 
 def hashes_of_people(people: Identified) -> list[Hashes]:
     """Return the hashes of people's identifiers, an array each; 0 where somebody lacks one."""
-    return [identifier_hashes(name, [person[at] for person in people]) for at, name in enumerate(HASHED)]
+    return [identifier_hashes(name, [person[at] for person in people]) for at, name in enumerate(IDENTIFIERS)]
 
 
 class PeopleTable(Database):

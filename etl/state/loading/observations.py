@@ -11,13 +11,13 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from etl.deferred import np
-from etl.model import Issue, Observation, Outcome, Stage, Verdict
+from etl.model import IDENTIFIERS, Issue, Observation, Outcome, Stage, Verdict
 from etl.state.db import schema
 from etl.state.db.database import Database, slices
 from etl.state.db.engine import bulk, bulk_insert
 from etl.state.db.triggers import SEEN_CODES
 from etl.state.loading.confirmed import forget, forget_membership
-from etl.state.records.blocks import HASHED, Lines
+from etl.state.records.blocks import Lines
 from etl.state.records.read import read_blocks
 from etl.state.staging.stage import insert_issues
 
@@ -67,7 +67,7 @@ class ObservationTable(Database):
                 first, last = block.lines[[0, -1]].tolist()
                 loaded = sa.select(rows.c.line).where(mine, rows.c.line.between(first, last))
                 there = np.isin(block.lines, np.fromiter(connection.execute(loaded).scalars(), np.int64))
-                has_phone = block.hashes[HASHED.index("phone_number")] != 0
+                has_phone = block.hashes[IDENTIFIERS.index("phone_number")] != 0
                 phoned.append(block.lines[there & has_phone])
                 others.append(block.lines[there & ~has_phone])
         most = max(1, sample // 2)

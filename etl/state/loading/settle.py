@@ -11,11 +11,12 @@ from sqlalchemy.engine import Connection
 
 from etl.errors import InternalError
 from etl.model import Batch, BatchKind, BatchStatus, Issue, Outcome, PlannedBatch, RowResult, Stage
+from etl.operations import OPERATIONS, Subject
 from etl.state.db import schema
 from etl.state.db.database import Database, slices
 from etl.state.db.engine import bulk
 from etl.state.db.triggers import TRANSITIONS
-from etl.state.loading.batches import CONSENT_CHANNELS, LIST_KINDS, batch_of, insert_batch
+from etl.state.loading.batches import batch_of, insert_batch
 from etl.state.loading.confirmed import confirm, confirm_membership, forget
 from etl.state.staging.consents import write_consent_results
 from etl.state.staging.stage import insert_issues
@@ -141,10 +142,10 @@ class SettlingTable(Database):
     def _write_results(self, connection: Connection, stored: _Stored, results: Sequence[RowResult]) -> None:
         _write_issues(connection, stored.seq, results)
         _forget_absent(connection, stored.seq, results)
-        if stored.batch.kind in LIST_KINDS:
+        if OPERATIONS[stored.batch.kind].subject is Subject.LIST:
             self._write_list_results(connection, stored, results)
             return
-        if (channel := CONSENT_CHANNELS.get(stored.batch.kind)) is not None:
+        if (channel := OPERATIONS[stored.batch.kind].channel) is not None:
             write_consent_results(connection, stored.seq, channel, results)
             _write_outcomes(connection, stored.seq, _lost(results))
             self._end_operation(connection, stored, _done(results))
@@ -182,7 +183,7 @@ class SettlingTable(Database):
             mine = (rows.c.run == stored.seq) & rows.c.line.in_(part) & rows.c.outcome.is_(None)
             connection.execute(rows.update().where(mine).values(ops=rows.c.ops - 1))
             last = mine & (rows.c.ops <= 0)
-            if stored.batch.kind in LIST_KINDS:
+            if OPERATIONS[stored.batch.kind].subject is Subject.LIST:
                 onward = rows.update().where(last, asking).values(step="consent", batch=None)
                 connection.execute(onward)
                 last &= rows.c.step != "consent"

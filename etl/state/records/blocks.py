@@ -15,14 +15,12 @@ import orjson
 
 from etl.deferred import np, npt, pa, pc, pd
 from etl.identity import email_key
-from etl.model import Record
-from etl.records import DIGEST, Records
+from etl.model import DIGEST_BYTES, IDENTIFIERS, Record
+from etl.records import Records
 
 BLOCK: Final = 4_096
 """Records in a block: enough to be written and compressed well, few enough to be read for the sake of one."""
 
-HASHED: Final = ("email", "phone_number", "external_id")
-"""Identifiers in the order of a block's hashes."""
 
 Lines: TypeAlias = "npt.NDArray[np.int64]"
 Places: TypeAlias = "npt.NDArray[np.intp]"
@@ -83,8 +81,8 @@ class Block:
 
     @cached_property
     def hashes(self) -> npt.NDArray[np.int64]:
-        """Hashes of the identifiers named in :data:`HASHED`, one row each; 0 where there is none."""
-        return np.frombuffer(self._parts["hashes"], _LINE).reshape(len(HASHED), -1)
+        """Hashes of each of :data:`etl.model.IDENTIFIERS`, one row each; 0 where there is none."""
+        return np.frombuffer(self._parts["hashes"], _LINE).reshape(len(IDENTIFIERS), -1)
 
     @cached_property
     def lists(self) -> dict[int, tuple[str, ...]]:
@@ -115,10 +113,10 @@ class Block:
     def bodies(self, places: Places) -> dict[int, bytes]:
         """Return line → body for the records at these places. Raise ValueError if the block is damaged."""
         sizes, packed = self._parts["sizes"], bytes(self._parts["bodies"])
-        if _checksum(self._parts["lines"], sizes, packed[DIGEST:]) != packed[:DIGEST]:
+        if _checksum(self._parts["lines"], sizes, packed[DIGEST_BYTES:]) != packed[:DIGEST_BYTES]:
             raise ValueError("a block of records is damaged")
         ends = np.cumsum(np.frombuffer(sizes, _SIZE), dtype=np.int64)
-        data = _codec().decompress(packed[DIGEST:], int(ends[-1]) if len(ends) else 0, asbytes=True)
+        data = _codec().decompress(packed[DIGEST_BYTES:], int(ends[-1]) if len(ends) else 0, asbytes=True)
         found = {
             line: data[start:end]
             for line, start, end in zip(
@@ -188,8 +186,8 @@ def _extras(records: Records) -> bytes:
 
 def _hashes(records: Records) -> npt.NDArray[np.int64]:
     """Hash identifiers to 64 bits: a collision only makes candidates of two lines, so a fast hash will do."""
-    hashes = np.zeros((len(HASHED), len(records)), _LINE)
-    for row, name in zip(hashes, HASHED, strict=True):
+    hashes = np.zeros((len(IDENTIFIERS), len(records)), _LINE)
+    for row, name in zip(hashes, IDENTIFIERS, strict=True):
         texts = records.column(name)
         there = pc.fill_null(pc.not_equal(texts, ""), fill_value=False)
         row[there.to_numpy(zero_copy_only=False)] = _hashed(name, texts.filter(there))
@@ -242,12 +240,12 @@ def _cells(column: Any) -> memoryview:
 
 def _fixed(column: Any) -> bytes:
     """Return a column of digests as bytes."""
-    start = column.offset * DIGEST
-    return bytes(memoryview(column.buffers()[1])[start : start + len(column) * DIGEST])
+    start = column.offset * DIGEST_BYTES
+    return bytes(memoryview(column.buffers()[1])[start : start + len(column) * DIGEST_BYTES])
 
 
 def _checksum(*parts: bytes) -> bytes:
-    digest = hashlib.blake2b(digest_size=DIGEST)
+    digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
     for part in parts:
         digest.update(part)
     return digest.digest()

@@ -5,17 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import orjson
 
 from etl.deferred import pa, pd
 from etl.errors import InternalError
-from etl.model import Chunk, Issue, Severity, Transformed, Validated
+from etl.model import DIGEST_BYTES, Chunk, Issue, Severity, Transformed, Validated
 from etl.records import Records
 from etl.state.records.blocks import pack_records
-
-_DIGEST: Final = 16
 
 IssueValues = tuple[int, str, str, str | None, str, str, str, int]
 
@@ -93,9 +91,9 @@ def issue_values(found: Iterable[Issue]) -> Sequence[IssueValues]:
 def read_cells(data: bytes) -> pd.DataFrame:
     """Undo the encoding of a block: the frame as extracted, index ``line``. Raise ValueError if it is damaged."""
     # Arrow trusts its bytes: a damaged block must not reach it.
-    if _digest(data[_DIGEST:]) != data[:_DIGEST]:
+    if _digest(data[DIGEST_BYTES:]) != data[:DIGEST_BYTES]:
         raise ValueError("a block of cells is damaged")
-    with pa.ipc.open_stream(pa.py_buffer(data[_DIGEST:])) as stream:
+    with pa.ipc.open_stream(pa.py_buffer(data[DIGEST_BYTES:])) as stream:
         frame: pd.DataFrame = stream.read_pandas()
     return frame
 
@@ -112,4 +110,4 @@ def pack_cells(frame: pd.DataFrame) -> bytes:
 
 
 def _digest(data: bytes) -> bytes:
-    return hashlib.blake2b(data, digest_size=_DIGEST).digest()
+    return hashlib.blake2b(data, digest_size=DIGEST_BYTES).digest()

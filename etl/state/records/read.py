@@ -10,12 +10,12 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from etl.deferred import np
-from etl.model import Record
+from etl.model import IDENTIFIERS, Record
 from etl.records import Records
 from etl.state.db import schema
 from etl.state.db.database import slices
 from etl.state.db.engine import bulk_insert
-from etl.state.records.blocks import BLOCK, HASHED, Block, Digests, pack_records
+from etl.state.records.blocks import BLOCK, Block, Digests, pack_records
 
 _REPLACING = ("run", "line", "body", "fingerprint", "identity", "lists", "clears")
 
@@ -125,7 +125,7 @@ def read_records(connection: Connection, seq: int, lines: Collection[int]) -> li
 def _identified(record: Record) -> Record:
     """Return a record with its identifiers, which stand in its body."""
     attributes = orjson.loads(record.body)["attributes"]
-    return record._replace(**{name: attributes.get(name) for name in HASHED})
+    return record._replace(**{name: attributes.get(name) for name in IDENTIFIERS})
 
 
 def _singles(*, whole: bool) -> sa.Select[Any]:

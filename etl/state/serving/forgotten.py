@@ -15,15 +15,15 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from etl.identity import opt_out_key
+from etl.model import DIGEST_BYTES, IDENTIFIERS
 from etl.state.db import schema
 from etl.state.db.database import Database, slices
 
 Identifiers = Iterable[tuple[str, str]]
 """(name, value): ``email``, ``phone_number``, ``external_id``, or ``id`` for Klaviyo's own."""
 
-NAMES: Final = ("email", "phone_number", "external_id", "id")
+NAMES: Final = (*IDENTIFIERS, "id")
 _SALT_BYTES: Final = 32
-_DIGEST: Final = 16
 
 
 class ForgottenTable(Database):
@@ -35,7 +35,7 @@ class ForgottenTable(Database):
             digests = _digests(_salt(connection, create=True), identifiers)
             known = _among(connection, account, digests)
             new = sorted(set(digests) - known)
-            together = {"person": secrets.token_bytes(_DIGEST), "forgotten_at": self._clock.now()}
+            together = {"person": secrets.token_bytes(DIGEST_BYTES), "forgotten_at": self._clock.now()}
             values = [{"account": account, "digest": each, **together} for each in new]
             if values:
                 connection.execute(schema.forgotten.insert(), values)
@@ -77,7 +77,7 @@ class ForgottenTable(Database):
 
 def _digests(salt: bytes, identifiers: Identifiers) -> list[bytes]:
     return [
-        hashlib.blake2b(f"{name}:{opt_out_key(name, value)}".encode(), key=salt, digest_size=_DIGEST).digest()
+        hashlib.blake2b(f"{name}:{opt_out_key(name, value)}".encode(), key=salt, digest_size=DIGEST_BYTES).digest()
         for name, value in identifiers
         if salt and value
     ]

@@ -14,10 +14,10 @@ import sqlalchemy as sa
 
 from etl.deferred import np, npt
 from etl.identity import opt_out_key
-from etl.model import Channel
+from etl.model import IDENTIFIERS, Channel
 from etl.state.db import schema
 from etl.state.db.database import Database
-from etl.state.records.blocks import HASHED, hashes_of_any
+from etl.state.records.blocks import hashes_of_any
 from etl.state.records.read import read_blocks
 
 _HASH: Final = "<i8"
@@ -120,7 +120,7 @@ class OptOutTable(Database):
         with self._read() as connection:
             for block in read_blocks(connection, self._seq(run_id), ("hashes",)):
                 named = np.isin(block.lines, block.changed)
-                for name, hashes in zip(HASHED, block.hashes, strict=True):
+                for name, hashes in zip(IDENTIFIERS, block.hashes, strict=True):
                     if name in kept:
                         named |= _among(hashes, kept[name])
                 found += block.lines[named].tolist()

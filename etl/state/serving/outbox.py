@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from etl.errors import LockedError
+from etl.model import DIGEST_BYTES
 from etl.state.db import schema
 from etl.state.db.database import Database
 
@@ -180,7 +181,7 @@ class OutboxTable(Database):
 
 def parcel_key(name: str, value: str) -> str:
     """Return what stands for an identifier of a person: a hash, since it is kept beside bodies that are forgotten."""
-    return hashlib.blake2b(f"{name}:{value}".encode(), digest_size=16).hexdigest()
+    return hashlib.blake2b(f"{name}:{value}".encode(), digest_size=DIGEST_BYTES).hexdigest()
 
 
 def _earlier(parcel: sa.ColumnElement[int]) -> sa.Exists:

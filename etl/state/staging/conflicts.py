@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from etl.deferred import np
-from etl.model import Issue, Record
+from etl.model import IDENTIFIERS, Issue, Record
 from etl.state.db.database import Database
-from etl.state.records.blocks import HASHED, identifier_hashes
+from etl.state.records.blocks import identifier_hashes
 from etl.state.records.read import read_blocks, read_records, replace_records
 from etl.state.staging.stage import insert_issues
 
@@ -39,7 +39,7 @@ class ConflictTable(Database):
         with self._read() as connection:
             for block in read_blocks(connection, seq, ("hashes",)):
                 for name, values in identifiers.items():
-                    here = block.hashes[HASHED.index(name)]
+                    here = block.hashes[IDENTIFIERS.index(name)]
                     for value, hashed in zip(values, identifier_hashes(name, values).tolist(), strict=True):
                         found[name][value] += block.lines[np.flatnonzero(here == hashed)].tolist()
         return found

@@ -12,10 +12,10 @@ from sqlalchemy.engine import Connection
 
 from etl.deferred import np, npt
 from etl.identity import email_key
-from etl.model import Record
+from etl.model import IDENTIFIERS, Record
 from etl.state.db import schema
 from etl.state.db.database import Database, slices
-from etl.state.records.blocks import HASHED, Lines, hashes_of
+from etl.state.records.blocks import Lines, hashes_of
 from etl.state.records.read import count_records, read_blocks, read_records
 
 _TOGETHER: Final = 20_000
@@ -52,7 +52,7 @@ class CandidateTable(Database):
         with self._read() as connection:
             for block in read_blocks(connection, seq, ("hashes", "sizes", "bodies")):
                 # A hash only makes candidates, and a changed record may carry another e-mail than its line.
-                alike = np.isin(block.hashes[HASHED.index("email")], hashes) | np.isin(block.lines, block.changed)
+                alike = np.isin(block.hashes[IDENTIFIERS.index("email")], hashes) | np.isin(block.lines, block.changed)
                 bodies = block.bodies(np.flatnonzero(alike))
                 theirs = [
                     line
@@ -70,9 +70,9 @@ class CandidateTable(Database):
 def _shared(connection: Connection, seq: int) -> list[tuple[Hashes, Lines]]:
     """Return for each identifier the hashes that several lines have, sorted, and those lines."""
     passes = max(-(-count_records(connection, seq) // _COMPARED), 1)
-    found: list[list[tuple[Hashes, Lines]]] = [[] for _ in HASHED]
+    found: list[list[tuple[Hashes, Lines]]] = [[] for _ in IDENTIFIERS]
     for part in range(passes):
-        pieces: list[list[tuple[Hashes, Lines]]] = [[] for _ in HASHED]
+        pieces: list[list[tuple[Hashes, Lines]]] = [[] for _ in IDENTIFIERS]
         for block in read_blocks(connection, seq, ("hashes",)):
             for hashes, mine in zip(block.hashes, pieces, strict=True):
                 there = hashes != 0

@@ -17,13 +17,10 @@ from typing import Any, Final
 import orjson
 
 from etl.identity import identity_key
-from etl.model import Record
+from etl.model import DIGEST_BYTES, IDENTIFIERS, Record
 
-IDENTIFIERS: Final = ("email", "phone_number", "external_id")
-"""From the one that says most to the one that says least."""
 _HALF: Final = 8
 _WAYS: Final = 0b11
-_FORMER_DIGEST: Final = 16
 
 
 def event_identity(metric: str, unique_id: str, who: Mapping[str, Any]) -> bytes:
@@ -38,7 +35,7 @@ def event_identity(metric: str, unique_id: str, who: Mapping[str, Any]) -> bytes
 
 def former_identity(metric: str, unique_id: str) -> bytes:
     """Return the identity that versions up to 0.1 gave an event, whoever it was of."""
-    return hashlib.blake2b(f"event:{metric}:{unique_id}".encode(), digest_size=_FORMER_DIGEST).digest()
+    return hashlib.blake2b(f"event:{metric}:{unique_id}".encode(), digest_size=DIGEST_BYTES).digest()
 
 
 @dataclass(eq=False)
@@ -108,7 +105,7 @@ def former_record(body: bytes) -> tuple[bytes, bytes]:
     before = orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
     return (
         former_identity(event["metric"], event["unique_id"]),
-        hashlib.blake2b(before, digest_size=_FORMER_DIGEST).digest(),
+        hashlib.blake2b(before, digest_size=DIGEST_BYTES).digest(),
     )
 
 

@@ -10,8 +10,7 @@ from typing import Any, Final
 import orjson
 
 from etl.config import EventMapping
-from etl.model import Issue, Record, Severity, Stage
-from etl.transform.events.identity import IDENTIFIERS
+from etl.model import IDENTIFIERS, Issue, Record, Severity, Stage
 from etl.transform.events.transformer import add, event_record
 
 _MOST_ITEMS: Final = 4_000

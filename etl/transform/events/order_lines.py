@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from etl.config import IDENTIFIERS, EventMapping
+from etl.config import EventMapping
+from etl.model import IDENTIFIERS
 
 _SAID_ONCE: Final = ("time", "currency", "metric")
 

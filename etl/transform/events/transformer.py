@@ -17,9 +17,9 @@ from typing import Any, Final
 import orjson
 
 from etl.config import EventMapping
-from etl.model import Issue, Record, Severity, Stage
+from etl.model import DIGEST_BYTES, IDENTIFIERS, Issue, Record, Severity, Stage
 from etl.transform.cells.numbers import NumberError, parse_money
-from etl.transform.events.identity import IDENTIFIERS, event_identity, without_zeros
+from etl.transform.events.identity import event_identity, without_zeros
 
 # Klaviyo's standard names (help pages on e-commerce metrics); flows and reports know them by these letters only.
 STANDARD: Final = (
@@ -27,7 +27,6 @@ STANDARD: Final = (
     "Checkout Started", "Added to Cart", "Viewed Product", "Active on Site", "Viewed Page", "Subscribed to List",
 )  # fmt: skip
 _NEAR: Final = 0.85
-_DIGEST: Final = 16
 _YEAR: Final = 366 * 86_400.0
 _MOST_PROPERTIES: Final = 400
 _LONGEST_TEXT: Final = 100_000
@@ -146,7 +145,7 @@ class EventBuilder:
         known = {name: who.get(name) for name in IDENTIFIERS}
         # Zeros did not count in earlier versions: with another id Klaviyo would take the same event twice.
         said = orjson.dumps([known, without_zeros(event)], option=orjson.OPT_SORT_KEYS)
-        return hashlib.blake2b(said, digest_size=_DIGEST).hexdigest()
+        return hashlib.blake2b(said, digest_size=DIGEST_BYTES).hexdigest()
 
     def _limits(self, properties: Mapping[str, Any], faults: list[tuple[str, str, str]]) -> None:
         if len(properties) > _MOST_PROPERTIES:
@@ -200,7 +199,7 @@ def event_record(line: int, who: Mapping[str, Any], event: Mapping[str, Any]) ->
     """Return the record of an event."""
     body = orjson.dumps({"attributes": {**who, "event": dict(event)}}, option=orjson.OPT_SORT_KEYS)
     identity = event_identity(event["metric"], event["unique_id"], who)
-    fingerprint = hashlib.blake2b(body, digest_size=_DIGEST).digest()
+    fingerprint = hashlib.blake2b(body, digest_size=DIGEST_BYTES).digest()
     return Record(line, body, fingerprint, identity, who.get("email"), who.get("phone_number"), who.get("external_id"))
 
 

@@ -21,13 +21,13 @@ import pyarrow.compute as pc
 from etl.config import (
     ATTRIBUTES,
     CONSENT_PREFIX,
-    IDENTIFIERS,
     LIST_TARGET,
     LOCATION_PREFIX,
     ColumnRule,
     ConfigMapping,
     computed_header,
 )
+from etl.model import IDENTIFIERS
 from etl.validate.cells import TEXT, Finding
 from etl.validate.damage.null_words import EVERYWHERE, OF_PEOPLE
 from etl.validate.damage.words import LOST, repaired

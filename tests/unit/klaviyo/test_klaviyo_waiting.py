@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from etl.errors import KlaviyoError, UnavailableError
 from etl.klaviyo import Backoff, KlaviyoClient
-from etl.klaviyo.transport.rate_limits import LIMITS, Limit, Windows
+from etl.klaviyo.transport.rate_limits import LIMITS, Windows
+from etl.operations import RateLimit
 from tests.support.http_stub import Wire, ok, problem
 
 JOBS = "/api/profile-bulk-import-jobs"
@@ -94,14 +95,14 @@ def test_endpoints_do_not_wait_for_each_other() -> None:
 
 
 @given(
-    limit=st.sampled_from([Limit(1, 15), Limit(3, 60), Limit(10, 150), Limit(2, 7)]),
+    limit=st.sampled_from([RateLimit(1, 15), RateLimit(3, 60), RateLimit(10, 150), RateLimit(2, 7)]),
     gaps=st.lists(st.floats(0, 8) | st.just(0.0), min_size=1, max_size=120),
     closed=st.lists(st.tuples(st.integers(0, 119), st.floats(0, 90)), max_size=3),
     start=st.floats(0, 1e9),
 )
 @settings(max_examples=150, deadline=None)
 def test_no_schedule_gets_over_a_window(
-    limit: Limit, gaps: list[float], closed: list[tuple[int, float]], start: float
+    limit: RateLimit, gaps: list[float], closed: list[tuple[int, float]], start: float
 ) -> None:
     windows, now, times = Windows(limit), start, []
     shut = 0.0
