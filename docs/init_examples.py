@@ -19,7 +19,7 @@ CASES = ROOT / "tests" / "support" / "files" / "cases"
 SAMPLES = ("hubspot_contacts", "mailchimp_audience", "salesforce_contacts", "shopify_customers")
 NOW = 1_795_824_000.0  # 28 November 2026: the page is the same every day
 _WIDTH = 150
-_MOST_COLUMNS = 12
+_MAX_COLUMNS = 12
 
 
 class FixedClock:
@@ -84,8 +84,8 @@ def _written(mapping: dict[str, Any], text: str) -> Sequence[str]:
     lines = [_without_why(line) for line in text.splitlines() if line and not line.startswith("#")]
     kept = [line for line in lines if not line.startswith(("path = ", "[load]", "[guards]"))]
     kept = [line for line in kept if line != "[source]" or set(mapping["source"]) - {"path"}]
-    more = len(kept) - _MOST_COLUMNS
-    shown = [*kept[:_MOST_COLUMNS], *([f"and {more} more lines"] if more > 0 else [])]
+    more = len(kept) - _MAX_COLUMNS
+    shown = [*kept[:_MAX_COLUMNS], *([f"and {more} more lines"] if more > 0 else [])]
     return [f"{'       ' if place else 'writes '}{line}" for place, line in enumerate(shown)]
 
 

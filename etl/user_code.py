@@ -25,7 +25,7 @@ from typing import Final, Protocol
 
 import schemas
 
-_MOST_BYTES: Final = 10**6
+_MAX_BYTES: Final = 10**6
 _PRIVATE: Final = "_klaviyo_etl_code"
 _OURS: Final = frozenset(f"schemas.{found.name}" for found in pkgutil.iter_modules(schemas.__path__))
 
@@ -193,10 +193,10 @@ def _read(folder: Path, name: str) -> tuple[str, bytes]:
         if not stat.S_ISREG(path.lstat().st_mode):
             raise CodeError(f"{path.name} beside the mapping is not a file")
         with path.open("rb") as file:
-            text = file.read(_MOST_BYTES + 1)
+            text = file.read(_MAX_BYTES + 1)
     except OSError as error:
         raise CodeError(f"{path.name} cannot be read ({error.strerror})") from None
-    if len(text) > _MOST_BYTES:
+    if len(text) > _MAX_BYTES:
         raise CodeError(f"{path.name} is larger than any module")
     return str(path), text
 

@@ -24,7 +24,7 @@ Channel = Literal["email", "sms", "sms_transactional"]
 _DATE: Final = re.compile(
     r"\d{1,4}\s?[-/.年]\s?\d{1,2}\s?[-/.月]\s?\d{1,4}|\d{4}-?\d{2}-?\d{2}T|\d{8}(\d{6})?|\d{10}(\d{3})?"
 )
-_MOST_CHARACTERS: Final = 1_000
+_MAX_CHARACTERS: Final = 1_000
 
 
 class Kind(StrEnum):
@@ -85,7 +85,7 @@ def _cells(name: str) -> frozenset[str]:
 
 def heading_of(header: str) -> Heading | None:
     """Return what the name of a column says of consent, ``None`` where it speaks of something else."""
-    name = fold(header[:_MOST_CHARACTERS])
+    name = fold(header[:_MAX_CHARACTERS])
     if not name or _columns("beside").search(name):
         return None
     for key, kind in (
@@ -156,7 +156,7 @@ def is_moment(cell: str) -> bool:
 
 def meaning_of_words(cell: str, words: Mapping[str, str]) -> ConsentMeaning:
     """Return what a cell of a column of consent says. ``words``: folded word → state, of :func:`words_of`."""
-    text = cell.strip()[:_MOST_CHARACTERS]
+    text = cell.strip()[:_MAX_CHARACTERS]
     state = words.get(folded(text))
     if state is not None:
         return _STATES[state]
@@ -170,7 +170,7 @@ def meaning_of(cell: str, form: Form, words: Mapping[str, str], *, inverted: boo
 
     ``inverted``: the column says yes of people who may be contacted.
     """
-    text = cell.strip()[:_MOST_CHARACTERS]
+    text = cell.strip()[:_MAX_CHARACTERS]
     if text[:1] == "[" and text[-1:] == "]":
         return max(
             (meaning_of(item, form, words, inverted=inverted) for item in _items(text)), default=ConsentMeaning.NOTHING

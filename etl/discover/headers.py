@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 from schemas.words import fold
 
-_CAMEL_LEAST: Final = 2
+_MIN_CAMEL: Final = 2
 _PLACEHOLDER: Final = re.compile(r"column_\d+")
 
 
@@ -33,7 +33,7 @@ def target_of(header: str) -> tuple[str, int] | None:
         return table[name]
     # "E-Mail (primary)", "Contact: Email": a known name with one word more. Of "address.city" the last word is meant.
     words = name.split()
-    if len(words) >= _CAMEL_LEAST:
+    if len(words) >= _MIN_CAMEL:
         for part in (" ".join(words[1:]), " ".join(words[:-1])):
             if part in table and part not in _TOO_SHORT:
                 target, place = table[part]

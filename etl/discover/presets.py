@@ -9,8 +9,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
-_LEAST_SHARE: Final = 0.6
-_LEAST_TELLING: Final = 2
+_MIN_SHARE: Final = 0.6
+_MIN_TELLING: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,6 @@ def recognise(headers: Sequence[str]) -> Preset | None:
     fitting = [
         preset
         for preset in load_presets()
-        if preset.share(headers) >= _LEAST_SHARE and len(preset.telling & set(headers)) >= _LEAST_TELLING
+        if preset.share(headers) >= _MIN_SHARE and len(preset.telling & set(headers)) >= _MIN_TELLING
     ]
     return max(fitting, key=lambda preset: preset.share(headers), default=None)

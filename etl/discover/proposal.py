@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 
 _GOOD: Final = 0.9
 _USUAL: Final = 0.5
-_MOST_LOOKED_AT: Final = 1_000
+_MAX_LOOKED_AT: Final = 1_000
 _NO_COUNTRY: Final = "none"
 _NOBODY: Final = "nobody"
 _NONE: Final = frozenset({"none", "no", "keine", "keins", "aucun", "aucune", "ninguno", "nessuno", "geen", "nenhum"})
-_MOST_CHOICES: Final = 6
+_MAX_CHOICES: Final = 6
 _CLEARLY: Final = 0.3
 _SHOWN_CELLS: Final = 2
 
@@ -199,7 +199,7 @@ def _drafted(facts: ColumnFacts, preset: Preset | None, probes: Probes) -> Draft
         target, place = known
         if _fits_target(target, facts, probes):
             return Draft(facts, {"to": target}, "by its name", 10.0 + place)
-    cells = facts.cells[:_MOST_LOOKED_AT]
+    cells = facts.cells[:_MAX_LOOKED_AT]
     if probes.emails(cells) >= _GOOD:
         return Draft(facts, {"to": "email"}, "its cells are e-mail addresses", 5_000.0)
     if is_placeholder(header) and probes.phones(cells, None) >= _GOOD:
@@ -213,7 +213,7 @@ def _rule(given: Any) -> dict[str, Any]:
 
 def _fits_target(target: str, facts: ColumnFacts, probes: Probes) -> bool:
     """Whether the cells are what the name says: a column "Email" may hold "yes"."""
-    cells = facts.cells[:_MOST_LOOKED_AT]
+    cells = facts.cells[:_MAX_LOOKED_AT]
     if target == "email":
         return probes.emails(cells) >= _USUAL
     if target == "phone_number":
@@ -267,7 +267,7 @@ def _leave_to(rivals: Sequence[Draft], best: Draft, target: str) -> None:
 def _mobile_or_landline(rivals: Sequence[Draft], probes: Probes, country: str | None) -> Question | None:
     """Return the question which column is the phone, where one has mobiles and a better placed one has not."""
     textable = {
-        draft.facts.header: probes.textable(draft.facts.cells[:_MOST_LOOKED_AT], country) if draft.facts.filled else 0.0
+        draft.facts.header: probes.textable(draft.facts.cells[:_MAX_LOOKED_AT], country) if draft.facts.filled else 0.0
         for draft in rivals
     }
     mobile = max(rivals, key=lambda draft: (textable[draft.facts.header], -draft.rank))
@@ -328,8 +328,8 @@ def _phones_of(drafts: Sequence[Draft], probes: Probes) -> CountryFinding | None
     columns: dict[str, Sequence[str]] = {}
     for draft in drafts:
         if draft.rule is not None:
-            columns.setdefault(draft.rule["to"], draft.facts.cells[:_MOST_LOOKED_AT])
-    texts = [draft.facts.cells[:_MOST_LOOKED_AT] for draft in drafts if _goes_to(draft, VALUE_TARGET, PROPERTY_PREFIX)]
+            columns.setdefault(draft.rule["to"], draft.facts.cells[:_MAX_LOOKED_AT])
+    texts = [draft.facts.cells[:_MAX_LOOKED_AT] for draft in drafts if _goes_to(draft, VALUE_TARGET, PROPERTY_PREFIX)]
     evidence = gather_evidence([draft.facts.header for draft in drafts], columns, texts)
     return find_country(local, evidence, probes.phones)
 
@@ -349,7 +349,7 @@ def _country(finding: CountryFinding | None, probes: Probes, ask: Ask, tell: Cal
         )
         return finding.certain
     choices = {}
-    for candidate in finding.candidates[:_MOST_CHOICES]:
+    for candidate in finding.candidates[:_MAX_CHOICES]:
         read = [(cell, *probes.read_phone(cell, candidate.country)) for cell in finding.local[:_SHOWN_CELLS]]
         made = ", ".join(
             f"{cell} → {number} ({kind})" if number else f"{cell} → no number" for cell, number, kind in read
@@ -369,7 +369,7 @@ def _country_said(probes: Probes, text: str) -> str | None:
 
 def _judge(draft: Draft, probes: Probes, country: str | None, *, by_row: bool) -> None:
     """Say which share of the cells the import would take."""
-    rule, cells = draft.rule, draft.facts.cells[:_MOST_LOOKED_AT]
+    rule, cells = draft.rule, draft.facts.cells[:_MAX_LOOKED_AT]
     if rule is None or not cells:
         return
     if rule["to"] == "email":

@@ -21,7 +21,7 @@ Converts = Callable[[dict[str, Any], str], bool]
 
 _ENOUGH: Final = 0.95
 """Share of cells that have to fit a type: the others are mistakes the import will name."""
-_MOST_ASKED: Final = 1_000
+_MAX_ASKED: Final = 1_000
 _MAX_FLAG_WORDS: Final = 12
 _SEPARATORS: Final = (";", "|", ",")
 _NUMERIC_DATE: Final = re.compile(
@@ -46,7 +46,7 @@ class Guess:
 
 def infer(header: str, cells: Sequence[str], converts: Converts) -> Guess:
     """Return the type of a column's cells. Text where nothing else fits."""
-    asked = list(cells[:_MOST_ASKED])
+    asked = list(cells[:_MAX_ASKED])
     if not asked:
         return Guess()
     for guess in (_json, _flag, _moment, _number, _list):
@@ -62,7 +62,7 @@ def _fits(rule: dict[str, Any], cells: Sequence[str], converts: Converts) -> boo
 
 def share(rule: dict[str, Any], cells: Sequence[str], converts: Converts) -> float:
     """Return the share of cells that the importer takes under a rule."""
-    counted = Counter(cells[:_MOST_ASKED])
+    counted = Counter(cells[:_MAX_ASKED])
     taken = sum(count for cell, count in counted.items() if converts(rule, cell))
     return taken / max(sum(counted.values()), 1)
 

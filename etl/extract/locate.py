@@ -16,7 +16,7 @@ from etl.printable import printable
 
 _DIGITS: Final = re.compile(r"(\d+)")
 _MAGIC: Final = re.compile(r"[*?\[]")
-_MOST_NAMED: Final = 3
+_MAX_NAMED: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,8 @@ def resolve_sources(given: Sequence[Path | str], environ: Mapping[str, str]) -> 
     if STANDARD_INPUT in found and len(found) > 1:
         raise UsageError("source-several", "Standard input (-) cannot be one of several files", "Save it as a file.")
     shown = [printable(remote.masked(one)) for one in given]
-    more = len(shown) - _MOST_NAMED
-    name = ", ".join(shown[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+    more = len(shown) - _MAX_NAMED
+    name = ", ".join(shown[:_MAX_NAMED]) + (f" and {more} more" if more > 0 else "")
     return SourceFiles(
         name, tuple(path for path, _ in found.values()), tuple(_short([label for _, label in found.values()]))
     )

@@ -17,7 +17,7 @@ VARIABLE: Final = re.compile(r"\$\{(\w+)\}")
 _OURS: Final = "KLAVIYO"
 _NO_SECRETS: Final = frozenset({"KLAVIYO_BASE_URL", "KLAVIYO_REVISION", "KLAVIYO_LIST_ID", "KLAVIYO_ETL_WORKERS"})
 _PRIVATE_KEY: Final = re.compile(r"pk_(?:[A-Za-z0-9]{6}_)?[0-9a-fA-F]{24,}")
-_LEAST_SECRET: Final = 8
+_MIN_SECRET: Final = 8
 """Characters; a shorter value of ours is no secret, and stands in many others by chance."""
 
 
@@ -97,5 +97,5 @@ def hidden(text: str, secrets: Iterable[str]) -> str:
 
 def _secrets(environ: Mapping[str, str]) -> Iterator[str]:
     for name, value in environ.items():
-        if is_ours(name) and name.upper() not in _NO_SECRETS and len(value) >= _LEAST_SECRET:
+        if is_ours(name) and name.upper() not in _NO_SECRETS and len(value) >= _MIN_SECRET:
             yield value

@@ -23,20 +23,26 @@ if TYPE_CHECKING:
         job_of,
         profile_of,
     )
-    from etl.klaviyo.transport.backoff import LONGEST_WAIT, WORTH_SAYING, Backoff, say_wait
+    from etl.klaviyo.transport.backoff import LONGEST_WAIT, MIN_REPORTED_WAIT, Backoff, describe_wait
     from etl.klaviyo.transport.exchange import LONGEST_EXCHANGE, Exchange, ExchangeHook, check_key
-    from etl.klaviyo.transport.reply import ApiError, Reply, ReplyKind, impersonal
-    from etl.klaviyo.transport.revisions import EVERY_REQUEST, Age, Feature, Standing, check_features, standing
-    from etl.klaviyo.transport.session import MOST_IDS_PER_LOOKUP, refusal
+    from etl.klaviyo.transport.reply import ApiError, Reply, ReplyKind, redact
+    from etl.klaviyo.transport.revisions import (
+        EVERY_REQUEST,
+        Feature,
+        RevisionAge,
+        RevisionStatus,
+        check_features,
+        revision_status,
+    )
+    from etl.klaviyo.transport.session import MAX_IDS_PER_LOOKUP, error_for
 
 __all__ = [
     "EVERY_REQUEST",
     "LONGEST_EXCHANGE",
     "LONGEST_WAIT",
-    "MOST_IDS_PER_LOOKUP",
-    "WORTH_SAYING",
+    "MAX_IDS_PER_LOOKUP",
+    "MIN_REPORTED_WAIT",
     "Account",
-    "Age",
     "ApiError",
     "Backoff",
     "Consent",
@@ -53,26 +59,27 @@ __all__ = [
     "Profile",
     "Reply",
     "ReplyKind",
-    "Standing",
+    "RevisionAge",
+    "RevisionStatus",
     "Usage",
     "Webhook",
     "check_features",
     "check_key",
-    "impersonal",
+    "describe_wait",
+    "error_for",
     "job_of",
     "profile_of",
-    "refusal",
-    "say_wait",
-    "standing",
+    "redact",
+    "revision_status",
 ]
 
 __getattr__ = exports(
     __name__,
     {
-        "transport.backoff": ("LONGEST_WAIT", "WORTH_SAYING", "Backoff", "say_wait"),
+        "transport.backoff": ("LONGEST_WAIT", "MIN_REPORTED_WAIT", "Backoff", "describe_wait"),
         "client": ("KlaviyoClient",),
-        "transport.session": ("MOST_IDS_PER_LOOKUP", "refusal"),
-        "transport.reply": ("ApiError", "Reply", "ReplyKind", "impersonal"),
+        "transport.session": ("MAX_IDS_PER_LOOKUP", "error_for"),
+        "transport.reply": ("ApiError", "Reply", "ReplyKind", "redact"),
         "resources": (
             "Account",
             "Consent",
@@ -88,7 +95,14 @@ __getattr__ = exports(
             "job_of",
             "profile_of",
         ),
-        "transport.revisions": ("EVERY_REQUEST", "Age", "Feature", "Standing", "check_features", "standing"),
+        "transport.revisions": (
+            "EVERY_REQUEST",
+            "RevisionAge",
+            "Feature",
+            "RevisionStatus",
+            "check_features",
+            "revision_status",
+        ),
         "transport.exchange": ("LONGEST_EXCHANGE", "Exchange", "ExchangeHook", "check_key"),
     },
 )

@@ -21,7 +21,7 @@ from etl.klaviyo.endpoints.webhooks import WebhookEndpoints
 from etl.klaviyo.resources import Account, ImportJob, JobError, KlaviyoList, Profile
 from etl.klaviyo.transport.reply import Reply
 from etl.klaviyo.transport.revisions import Feature
-from etl.klaviyo.transport.session import any_of, batches, item_of, items_of, segment
+from etl.klaviyo.transport.session import chunk_values, data_item, data_items, filter_any, quote_path
 from etl.model import BatchKind
 from etl.operations import OPERATIONS, Single
 
@@ -65,14 +65,14 @@ class KlaviyoClient(BillingEndpoints, ConsentEndpoints, EventEndpoints, MergeEnd
     def get_account(self) -> Account:
         """Return the key's account."""
         reply = self._read("/api/accounts", "GET /api/accounts", many=True)
-        items = items_of(reply)
+        items = data_items(reply)
         if not items:
             raise RequestRefusedError("account-missing", "Klaviyo names no account for this key", "Check the key.")
         return resources.account_of(items[0])
 
     def get_list(self, list_id: str, *, with_count: bool = False) -> KlaviyoList | None:
         """Return a list, ``None`` if there is none. ``with_count`` lowers the limit to 15 a minute."""
-        path = f"/api/lists/{segment(list_id)}"
+        path = f"/api/lists/{quote_path(list_id)}"
         if with_count:
             path += "?additional-fields%5Blist%5D=profile_count"
             reply = self._read(path, "GET /api/lists/{id}?profile_count", missing_ok=True)
@@ -83,7 +83,7 @@ class KlaviyoClient(BillingEndpoints, ConsentEndpoints, EventEndpoints, MergeEnd
 
     def find_lists(self, name: str) -> list[KlaviyoList]:
         """Return the lists of exactly this name; Klaviyo allows several."""
-        path = f"/api/lists?filter={any_of('name', [name])}"
+        path = f"/api/lists?filter={filter_any('name', [name])}"
         return [resources.list_of(item) for item in self._pages(path, "GET /api/lists")]
 
     def all_lists(self) -> list[KlaviyoList]:
@@ -98,11 +98,11 @@ class KlaviyoClient(BillingEndpoints, ConsentEndpoints, EventEndpoints, MergeEnd
         body = orjson.dumps({"data": {"type": "list", "attributes": attributes}})
         # Not idempotent: Klaviyo would make a second list. Only what surely did not arrive is sent again.
         reply = self._until_answered(lambda: self._change(Single.CREATE_LIST, body), safe=False)
-        return resources.list_of(item_of(reply))
+        return resources.list_of(data_item(reply))
 
     def get_job(self, job_id: str) -> ImportJob | None:
         """Return a job, ``None`` once it has expired."""
-        reply = self._read(f"{_JOBS}/{segment(job_id)}", f"GET {_JOBS}/{{id}}", missing_ok=True)
+        reply = self._read(f"{_JOBS}/{quote_path(job_id)}", f"GET {_JOBS}/{{id}}", missing_ok=True)
         item = reply.document.get("data")
         return resources.job_of(item) if isinstance(item, dict) else None
 
@@ -119,44 +119,44 @@ class KlaviyoClient(BillingEndpoints, ConsentEndpoints, EventEndpoints, MergeEnd
 
     def job_errors(self, job_id: str) -> Iterator[JobError]:
         """Yield the rows a job could not import."""
-        path = f"{_JOBS}/{segment(job_id)}/import-errors?page%5Bsize%5D=100"
+        path = f"{_JOBS}/{quote_path(job_id)}/import-errors?page%5Bsize%5D=100"
         return map(resources.job_error_of, self._pages(path, f"GET {_JOBS}/{{id}}/import-errors"))
 
     def job_profiles(self, job_id: str) -> Iterator[Profile]:
         """Yield the profiles a job created or updated."""
-        path = f"{_JOBS}/{segment(job_id)}/profiles?page%5Bsize%5D=100"
+        path = f"{_JOBS}/{quote_path(job_id)}/profiles?page%5Bsize%5D=100"
         return map(resources.profile_of, self._pages(path, f"GET {_JOBS}/{{id}}/profiles"))
 
     def get_profile(self, profile_id: str) -> Profile | None:
         """Return one profile with its consent, ``None`` if there is none."""
-        path = f"/api/profiles/{segment(profile_id)}?additional-fields%5Bprofile%5D=subscriptions"
+        path = f"/api/profiles/{quote_path(profile_id)}?additional-fields%5Bprofile%5D=subscriptions"
         item = self._read(path, "GET /api/profiles/{id}", missing_ok=True).document.get("data")
         return resources.profile_of(item) if isinstance(item, dict) else None
 
-    def shows_anybody(self) -> bool:
+    def has_profiles(self) -> bool:
         """Whether the account shows any profile: whether that one is not shown means anything."""
-        return bool(items_of(self._read("/api/profiles?page%5Bsize%5D=1", "GET /api/profiles", many=True)))
+        return bool(data_items(self._read("/api/profiles?page%5Bsize%5D=1", "GET /api/profiles", many=True)))
 
     def profiles_by(self, field: str, values: Iterable[str]) -> Iterator[Profile]:
         """Yield the profiles that have one of the values, asked for in batches of at most 100.
 
         ``field``: one of ``IDENTIFIERS``, or ``id``.
         """
-        for part in batches(field, list(dict.fromkeys(values))):
-            path = f"/api/profiles?page%5Bsize%5D=100&filter={any_of(field, part)}"
+        for part in chunk_values(field, list(dict.fromkeys(values))):
+            path = f"/api/profiles?page%5Bsize%5D=100&filter={filter_any(field, part)}"
             yield from map(resources.profile_of, self._pages(path, "GET /api/profiles"))
 
     def list_members(
         self, list_id: str, field: Literal["email", "phone_number"] | None = None, values: Iterable[str] = ()
     ) -> Iterator[Profile]:
         """Yield the members of a list, or those that have one of the values."""
-        base = f"/api/lists/{segment(list_id)}/profiles?page%5Bsize%5D=100"
+        base = f"/api/lists/{quote_path(list_id)}/profiles?page%5Bsize%5D=100"
         endpoint = "GET /api/lists/{id}/profiles"
         if field is None:
             yield from map(resources.profile_of, self._pages(base, endpoint))
             return
-        for part in batches(field, list(dict.fromkeys(values))):
-            yield from map(resources.profile_of, self._pages(f"{base}&filter={any_of(field, part)}", endpoint))
+        for part in chunk_values(field, list(dict.fromkeys(values))):
+            yield from map(resources.profile_of, self._pages(f"{base}&filter={filter_any(field, part)}", endpoint))
 
     def _relationship(self, kind: BatchKind, list_id: str, profile_ids: Sequence[str]) -> Reply:
         body = orjson.dumps({"data": [{"type": "profile", "id": profile_id} for profile_id in profile_ids]})

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from etl.errors import KlaviyoError, StoppedError
-from etl.klaviyo import LONGEST_EXCHANGE, LONGEST_WAIT, WORTH_SAYING, KlaviyoClient, say_wait
+from etl.klaviyo import LONGEST_EXCHANGE, LONGEST_WAIT, MIN_REPORTED_WAIT, KlaviyoClient, describe_wait
 from etl.load.options import LoadSummary, Pace
 from etl.model import Batch, Clock, ProgressHook
 from etl.state import Store
@@ -67,8 +67,8 @@ class LoadTask:
 
     def say_wait(self, seconds: float, reason: str) -> None:
         """Tell a person of a wait that is long enough to wonder about."""
-        if seconds > WORTH_SAYING:
-            self.announce(say_wait(seconds, reason))
+        if seconds > MIN_REPORTED_WAIT:
+            self.announce(describe_wait(seconds, reason))
 
     def pause(self, seconds: float) -> bool:
         """Wait in small pieces; return whether no signal cut it short."""

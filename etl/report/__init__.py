@@ -10,15 +10,15 @@ if TYPE_CHECKING:
     from etl.report.build import build_report
     from etl.report.document import render_json, report_document
     from etl.report.html import render_html
-    from etl.report.model import MOST_MERGES, BatchTotals, IssueGroup, Merges, Observed, Phase, Report, Tally
+    from etl.report.model import MAX_MERGES, BatchTotals, IssueGroup, Merges, Observed, Phase, Report, Tally
     from etl.report.plan_text import render_plan
     from etl.report.rejects import guard, write_rejects
-    from etl.report.rejects_book import MOST_ROWS, write_rejects_book
+    from etl.report.rejects_book import MAX_ROWS, write_rejects_book
     from etl.report.text import consent_words, render_text, table, timestamp
 
 __all__ = [
-    "MOST_MERGES",
-    "MOST_ROWS",
+    "MAX_MERGES",
+    "MAX_ROWS",
     "BatchTotals",
     "IssueGroup",
     "Merges",
@@ -46,10 +46,10 @@ __getattr__ = exports(
         "build": ("build_report",),
         "document": ("render_json", "report_document"),
         "html": ("render_html",),
-        "model": ("MOST_MERGES", "BatchTotals", "IssueGroup", "Merges", "Observed", "Phase", "Report", "Tally"),
+        "model": ("MAX_MERGES", "BatchTotals", "IssueGroup", "Merges", "Observed", "Phase", "Report", "Tally"),
         "plan_text": ("render_plan",),
         "rejects": ("guard", "write_rejects"),
-        "rejects_book": ("MOST_ROWS", "write_rejects_book"),
+        "rejects_book": ("MAX_ROWS", "write_rejects_book"),
         "text": ("consent_words", "render_text", "table", "timestamp"),
     },
 )

@@ -14,8 +14,8 @@ from etl.errors import InternalError
 from etl.model import BatchKind, LineLocator, Outcome, RunStatus
 from etl.operations import OPERATIONS
 from etl.report.model import (
-    MOST_LISTED,
-    MOST_MERGES,
+    MAX_LISTED,
+    MAX_MERGES,
     BatchTotals,
     ColumnUse,
     ConsentTotals,
@@ -32,7 +32,7 @@ from etl.report.model import (
 )
 from etl.state import Run, Store
 
-_MOST_COLUMNS: Final = 4
+_MAX_COLUMNS: Final = 4
 
 
 def build_report(store: Store, run_id: str, *, listing: bool = True) -> Report:
@@ -139,12 +139,12 @@ def _issues(store: Store, run_id: str, places: LineLocator) -> tuple[IssueGroup,
 def _listed(store: Store, run_id: str, places: LineLocator) -> tuple[ListedIssue, ...]:
     return tuple(
         ListedIssue(places.text(issue.line), issue.code, issue.column, issue.detail, issue.severity, issue.left_out)
-        for issue in store.first_issues(run_id, MOST_LISTED)
+        for issue in store.first_issues(run_id, MAX_LISTED)
     )
 
 
 def _merges(store: Store, run_id: str) -> Merges:
-    found = store.merge_summary(run_id, MOST_MERGES)
+    found = store.merge_summary(run_id, MAX_MERGES)
     return Merges(found.people, found.lines, found.fields, found.first)
 
 
@@ -276,8 +276,8 @@ def _next_commands(run: Run, left_out: Mapping[str, int]) -> Iterator[str]:
 
 def _by_column(left_out: Mapping[str, int]) -> str:
     named = [f"{count:,} of {header!r}" if header else f"{count:,} of whole rows" for header, count in left_out.items()]
-    more = len(named) - _MOST_COLUMNS
-    return ", ".join(named[:_MOST_COLUMNS]) + (f" and {more:,} columns more" if more > 0 else "")
+    more = len(named) - _MAX_COLUMNS
+    return ", ".join(named[:_MAX_COLUMNS]) + (f" and {more:,} columns more" if more > 0 else "")
 
 
 def _rows(count: int, adjective: str = "") -> str:

@@ -83,7 +83,7 @@ class ListedIssue:
     left_out: bool
 
 
-MOST_LISTED: Final = 5_000
+MAX_LISTED: Final = 5_000
 """Issues of single rows that a report lists one by one, errors first; the files of rows hold all."""
 
 
@@ -159,7 +159,7 @@ class FileRows:
 class Merges:
     """Lines of one person that became one. ``people``: how many have several; ``lines``: lines that went into others.
 
-    ``fields``: source column → people whose lines differ in it. ``shown``: the first :data:`MOST_MERGES` of them.
+    ``fields``: source column → people whose lines differ in it. ``shown``: the first :data:`MAX_MERGES` of them.
     """
 
     people: int = 0
@@ -168,7 +168,7 @@ class Merges:
     shown: tuple[Merge, ...] = ()
 
 
-MOST_MERGES: Final = 1_000
+MAX_MERGES: Final = 1_000
 """Merges that a report lists one by one; its counts are of all."""
 
 

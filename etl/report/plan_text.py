@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from etl.report.text import duration, table
 
-_MOST_FIELDS = 15
-_MOST_CONFLICTS = 15
+_MAX_FIELDS = 15
+_MAX_CONFLICTS = 15
 
 
 def render_plan(
@@ -32,7 +32,7 @@ def render_plan(
     total = [f"  {'-' * (width + 12)}", f"  {tally[-1][1]:>{width},}  {tally[-1][0]}"]
     parts = ["\n".join(head), "\n".join([*rows, *total])]
     if fields:
-        shown = sorted(fields, key=lambda field: (-field[1], field[0]))[:_MOST_FIELDS]
+        shown = sorted(fields, key=lambda field: (-field[1], field[0]))[:_MAX_FIELDS]
         parts.append("Fields that would change\n" + _table(("field", "profiles"), shown))
     if lists:
         parts.append("Lists\n" + _table(("list", "would join"), lists))
@@ -53,9 +53,9 @@ def render_plan(
 def _conflicts(conflicts: Sequence[tuple[str, Sequence[tuple[str, str]], str]]) -> str:
     rows = [
         (place, ", ".join(f"{column} {profile}" for column, profile in owners), fate)
-        for place, owners, fate in conflicts[:_MOST_CONFLICTS]
+        for place, owners, fate in conflicts[:_MAX_CONFLICTS]
     ]
-    more = len(conflicts) - _MOST_CONFLICTS
+    more = len(conflicts) - _MAX_CONFLICTS
     rest = f"\n  and {more:,} more; --format json names them all" if more > 0 else ""
     head = "Identifiers of different profiles ([profile] on_conflict decides)\n"
     return head + table([("line", "whose in Klaviyo", "this row"), *rows]) + rest

@@ -20,7 +20,7 @@ SHEETS: Final = ("Rejects", "Warnings")
 """The sheet's name, for rows that were refused and for others; by it a reader knows that no cell was guarded."""
 RUN_PROPERTY: Final = "klaviyo-etl run"
 """The custom property of the document that names the run; it outlives saving in Excel, LibreOffice and openpyxl."""
-MOST_ROWS: Final = 2**20 - 1
+MAX_ROWS: Final = 2**20 - 1
 """Rows that a sheet holds below its header."""
 _COLOURS: Final = {"refused": "#F4B8B8", "left out": "#FFD48A", "doubtful": "#FFF3BF"}
 """Of a cell that cost the row, of one that was left out, and of one that was sent and looks wrong."""
@@ -63,8 +63,8 @@ def write_rejects_book(
     count = 0
     for line, cells, issues in rows:
         count += 1
-        if count > MOST_ROWS:
-            raise ValueError(f"a sheet holds {MOST_ROWS:,} rows")
+        if count > MAX_ROWS:
+            raise ValueError(f"a sheet holds {MAX_ROWS:,} rows")
         looks = {at[issue.column]: _look(issue) for issue in reversed(in_order(issues)) if issue.column in at}
         for place, cell in enumerate(cells[: len(headers)]):
             kind = types[place] if place < len(types) else "text"

@@ -12,10 +12,10 @@ from etl.model import Severity, Verdict
 from etl.printable import one_line, printable
 from etl.report.model import IssueGroup, Report
 
-_MOST_GROUPS = 40
-_MOST_MERGES = 5
-_MOST_LINES = 5
-_MOST_FIELDS = 4
+_MAX_GROUPS = 40
+_MAX_MERGES = 5
+_MAX_LINES = 5
+_MAX_FIELDS = 4
 _WIDTH = 80
 COMMAND = re.compile(r"klaviyo-etl [a-z]+(?: [0-9]{8}-[0-9]{6}-[0-9a-z]+)?(?: --warnings)?")
 """A command inside a sentence of a report."""
@@ -120,15 +120,15 @@ def _issues(report: Report) -> str:
         groups = [group for group in report.issues if group.severity is severity]
         if not groups:
             continue
-        rows = [("count", "code", "column", "first lines"), *(_issue_row(group) for group in groups[:_MOST_GROUPS])]
+        rows = [("count", "code", "column", "first lines"), *(_issue_row(group) for group in groups[:_MAX_GROUPS])]
         parts.append(f"{title}\n{table(rows, right=frozenset({0}))}")
-        hints = {group.code: group.hint for group in groups[:_MOST_GROUPS] if group.hint}
+        hints = {group.code: group.hint for group in groups[:_MAX_GROUPS] if group.hint}
         if hints:
             parts.append("\n".join(_wrapped(f"{code}: ", hint) for code, hint in hints.items()))
         if severity is Severity.WARNING and report.cells_left_out:
             parts.append(_wrapped("all, with suggestions: ", f"klaviyo-etl rejects {report.run} --warnings"))
-        if len(groups) > _MOST_GROUPS:
-            parts.append(f"  and {len(groups) - _MOST_GROUPS} more; report.html lists all")
+        if len(groups) > _MAX_GROUPS:
+            parts.append(f"  and {len(groups) - _MAX_GROUPS} more; report.html lists all")
     return "\n\n".join(parts)
 
 
@@ -145,17 +145,17 @@ def _merges(report: Report) -> str:
     if not merges.people:
         return ""
     rows = [("line", "with lines", "differing in")]
-    for merge in merges.shown[:_MOST_MERGES]:
-        lines = ", ".join(map(str, merge.lines[:_MOST_LINES])) + (", ..." if len(merge.lines) > _MOST_LINES else "")
-        more = f" and {len(merge.fields) - _MOST_FIELDS} more" if len(merge.fields) > _MOST_FIELDS else ""
-        rows.append((f"{merge.line}", lines, ", ".join(merge.fields[:_MOST_FIELDS]) + more))
+    for merge in merges.shown[:_MAX_MERGES]:
+        lines = ", ".join(map(str, merge.lines[:_MAX_LINES])) + (", ..." if len(merge.lines) > _MAX_LINES else "")
+        more = f" and {len(merge.fields) - _MAX_FIELDS} more" if len(merge.fields) > _MAX_FIELDS else ""
+        rows.append((f"{merge.line}", lines, ", ".join(merge.fields[:_MAX_FIELDS]) + more))
     people = "1 person" if merges.people == 1 else f"{merges.people:,} people"
     parts = [
         f"Several lines of one person ({people}, {merges.lines:,} {'line' if merges.lines == 1 else 'lines'} more)"
     ]
     parts.append(table(rows, right=frozenset({0})))
-    if merges.people > _MOST_MERGES:
-        parts.append(f"  and {merges.people - _MOST_MERGES:,} more; report.html and report.json list them")
+    if merges.people > _MAX_MERGES:
+        parts.append(f"  and {merges.people - _MAX_MERGES:,} more; report.html and report.json list them")
     if merges.fields:
         parts.append(_wrapped("differing: ", ", ".join(f"{name} ({count:,})" for name, count in merges.fields)))
     return "\n".join(parts)

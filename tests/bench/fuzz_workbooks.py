@@ -94,8 +94,8 @@ def main(count: int, seed: int, seconds: int) -> int:
     chance = random.Random(seed)
     outcomes: collections.Counter[str] = collections.Counter()
     took: list[float] = []
-    reader._MOST_CPU = seconds  # type: ignore[misc]
-    reader._MOST_SILENCE = seconds * 2.0  # type: ignore[misc]
+    reader._MAX_CPU = seconds  # type: ignore[misc]
+    reader._MAX_SILENCE = seconds * 2.0  # type: ignore[misc]
     signal.signal(signal.SIGALRM, too_slow)
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made) / "samples"

@@ -185,7 +185,7 @@ def test_a_report_lists_a_bounded_number_and_says_so(
     imported: tuple[Desk, Report], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     desk, report = imported
-    monkeypatch.setattr(etl.report.build, "MOST_LISTED", 10)
+    monkeypatch.setattr(etl.report.build, "MAX_LISTED", 10)
     found = pipeline.get_report(report.run, context=desk.context)
     assert (len(found.listed), found.listable) == (10, 57)
     words = Page(render_html(found)).words

@@ -9,7 +9,7 @@ import pytest
 
 from etl import pipeline
 from etl.errors import ConfigError
-from etl.pipeline.single.profiles import InvalidPersonError
+from etl.pipeline.single.profiles import InvalidProfileError
 from tests.support.event_cases import codes, imported, order, outcomes, stored
 from tests.support.importer import Desk
 
@@ -87,7 +87,7 @@ def test_the_first_year_is_the_revisions(desk: Desk, revision: str, year: int, t
     if taken:
         pipeline.track(fields, context=desk.context)
     else:
-        with pytest.raises(InvalidPersonError):
+        with pytest.raises(InvalidProfileError):
             pipeline.track(fields, context=desk.context)
     desk.clock.time += 5.0
     assert len(stored(desk)) == (2 if taken else 0)

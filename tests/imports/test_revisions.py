@@ -11,7 +11,7 @@ import pytest
 
 from etl import pipeline
 from etl.errors import ConfigError, ExitCode
-from etl.klaviyo import Age, Feature, check_features, standing
+from etl.klaviyo import Feature, RevisionAge, check_features, revision_status
 from tests.support.importer import Desk
 from tests.support.shop import Shop
 
@@ -87,19 +87,19 @@ def test_what_is_no_day_is_no_revision(shop: Shop, revision: str) -> None:
 @pytest.mark.parametrize(
     ("today", "age", "until"),
     [
-        (date(2024, 10, 14), Age.FUTURE, date(2024, 10, 15)),
-        (date(2024, 10, 15), Age.STABLE, date(2025, 10, 15)),
-        (date(2025, 8, 15), Age.STABLE, date(2025, 10, 15)),
-        (date(2025, 8, 16), Age.ENDING, date(2025, 10, 15)),
-        (date(2025, 10, 15), Age.DEPRECATED, date(2026, 10, 15)),
-        (date(2026, 10, 14), Age.DEPRECATED, date(2026, 10, 15)),
-        (date(2026, 10, 15), Age.RETIRED, date(2026, 10, 15)),
+        (date(2024, 10, 14), RevisionAge.FUTURE, date(2024, 10, 15)),
+        (date(2024, 10, 15), RevisionAge.STABLE, date(2025, 10, 15)),
+        (date(2025, 8, 15), RevisionAge.STABLE, date(2025, 10, 15)),
+        (date(2025, 8, 16), RevisionAge.ENDING, date(2025, 10, 15)),
+        (date(2025, 10, 15), RevisionAge.DEPRECATED, date(2026, 10, 15)),
+        (date(2026, 10, 14), RevisionAge.DEPRECATED, date(2026, 10, 15)),
+        (date(2026, 10, 15), RevisionAge.RETIRED, date(2026, 10, 15)),
     ],
 )
-def test_a_revision_ages_by_klaviyo_s_policy(today: date, age: Age, until: date) -> None:
+def test_a_revision_ages_by_klaviyo_s_policy(today: date, age: RevisionAge, until: date) -> None:
     """2024-10-15 was supported until 2026-10-15 (reference 1.7)."""
     for revision in ("2024-10-15", "2024-10-15.pre"):
-        found = standing(revision, today)
+        found = revision_status(revision, today)
         assert (found.age, found.until, found.beta) == (age, until, revision.endswith(".pre"))
 
 

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from etl.errors import ExitCode
-from etl.klaviyo import impersonal
+from etl.klaviyo import redact
 from etl.printable import one_line, printable, printable_json
 from etl.report import render_html, render_json, render_text
 from etl.sandbox import SANDBOX_KEY, SandboxServer, SandboxSettings
@@ -213,7 +213,7 @@ def test_klaviyo_s_words_name_nobody(quoted: str, tmp_path: Path) -> None:
 
 def test_what_names_nobody_is_left() -> None:
     words = "Revision 2024-10-15 was retired; at most 10,000 profiles of 5 MB, see field 'phone_number' (code 400)"
-    assert impersonal(words, dates=True) == words
+    assert redact(words, dates=True) == words
 
 
 # --- files

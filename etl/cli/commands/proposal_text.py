@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 _HEADINGS: Final = ("column", "goes to", "type", "filled", "valid", "examples (masked)")
 _RIGHT: Final = frozenset({3, 4})
 _GAP: Final = 2
-_LEAST_EXAMPLES: Final = 12
-_LEAST: Final = 8
+_MIN_EXAMPLES: Final = 12
+_MIN: Final = 8
 
 
 def asked_text(question: Question) -> str:
@@ -65,8 +65,8 @@ def _fitting(rows: Sequence[Sequence[str]], room: int) -> str:
     """Lay out rows, the first being the header, in lines of at most ``room`` columns of a terminal."""
     widths = [max(_columns(row[place]) for row in rows) for place in range(len(_HEADINGS))]
     room -= _GAP * len(widths)
-    widths[-1] = max(min(widths[-1], room - sum(widths[:-1])), min(widths[-1], _LEAST_EXAMPLES))
-    while sum(widths) > room and max(widths[:2]) > _LEAST:
+    widths[-1] = max(min(widths[-1], room - sum(widths[:-1])), min(widths[-1], _MIN_EXAMPLES))
+    while sum(widths) > room and max(widths[:2]) > _MIN:
         # What a column is called and where it goes give way in turn, the longer first.
         longer = 0 if widths[0] >= widths[1] else 1
         widths[longer] -= 1

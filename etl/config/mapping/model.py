@@ -42,7 +42,7 @@ from etl.errors import ConfigError
 from etl.model import DIGEST_BYTES, IDENTIFIERS
 from etl.user_code import UntrustedCode
 
-_MOST_BYTES: Final = 10**7
+_MAX_BYTES: Final = 10**7
 
 # A date or a source of a consent says nothing without the consent, and a consent nothing without an address.
 _CONSENT_NEEDS: Final = {
@@ -208,7 +208,7 @@ def read_mapping(path: Path) -> bytes:
     """Return the bytes of a mapping file. Raise :class:`ConfigError`."""
     try:
         with path.open("rb") as file:
-            text = file.read(_MOST_BYTES + 1)
+            text = file.read(_MAX_BYTES + 1)
     except FileNotFoundError:
         raise ConfigError(
             "mapping-not-found", f"There is no mapping file {path}", "Check the path given with --mapping."
@@ -218,7 +218,7 @@ def read_mapping(path: Path) -> bytes:
         raise ConfigError(
             "mapping-unreadable", f"{path} cannot be read: {why}", "Check the path and its permissions."
         ) from None
-    if len(text) > _MOST_BYTES:
+    if len(text) > _MAX_BYTES:
         raise ConfigError("mapping-unreadable", f"{path} is larger than any mapping", "Check the path.")
     return text
 

@@ -16,7 +16,7 @@ from etl.operations import FULL_REQUEST_BYTES, OPERATIONS
 
 DuplicateRule = Literal["merge", "last", "first", "reject"]
 ConflictRule = Literal["fail", "drop_phone", "merge"]
-_MOST_ROWS: Final = OPERATIONS[BatchKind.IMPORT].most_rows
+_MAX_ROWS: Final = OPERATIONS[BatchKind.IMPORT].most_rows
 
 
 class Defaults(Model):
@@ -80,7 +80,7 @@ class LoadRule(Model):
         "report", description="What becomes of rows that vanished; mirror: the list ends up equal to the source"
     )
     small_run: int = Field(50, ge=0, description="Up to this many rows go through profile-import one by one")
-    batch_rows: int = Field(_MOST_ROWS, ge=1, le=_MOST_ROWS, description="Most profiles in one job (Klaviyo: 10,000)")
+    batch_rows: int = Field(_MAX_ROWS, ge=1, le=_MAX_ROWS, description="Most profiles in one job (Klaviyo: 10,000)")
     batch_bytes: int = Field(
         FULL_REQUEST_BYTES, ge=100_000, le=4_900_000, description="Most bytes in one job (Klaviyo: 5 MB)"
     )

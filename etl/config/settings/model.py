@@ -17,7 +17,7 @@ from etl.errors import ConfigError
 DEFAULT_REVISION: Final = "2026-10-15"
 DEFAULT_BASE_URL: Final = "https://a.klaviyo.com"
 _REVISION: Final = re.compile(r"\d{4}-\d{2}-\d{2}(\.pre)?", re.ASCII)
-_MOST_WORKERS: Final = 16
+_MAX_WORKERS: Final = 16
 _NO_NUMBER: Final = -1
 """Stands for what is no number, and is refused like one that is out of range."""
 
@@ -42,7 +42,7 @@ class Settings:
     def __post_init__(self) -> None:
         """Raise :class:`ConfigError` for a revision that is no date, or too many workers."""
         faults = [] if _is_revision(self.revision) else ["revision"]
-        if self.workers is not None and not 0 <= self.workers <= _MOST_WORKERS:
+        if self.workers is not None and not 0 <= self.workers <= _MAX_WORKERS:
             faults.append("workers")
         if faults:
             raise ConfigError(

@@ -14,14 +14,14 @@ from typing import Final
 
 from etl.discover.recognisers.places import load_places
 
-_MOST_LOOKED_AT: Final = 200
-_LEAST_LOCAL: Final = 0.05
+_MAX_LOOKED_AT: Final = 200
+_MIN_LOCAL: Final = 0.05
 """Share of the phones that lack a + before their country is worth a question."""
 _CAN_BE: Final = 0.5
 """Share of the phones that are numbers in a country it can be."""
-_LEAST_SEEN: Final = 3
-_LEAST_WORDS: Final = 2
-_MOST: Final = 0.5
+_MIN_SEEN: Final = 3
+_MIN_WORDS: Final = 2
+_MAX: Final = 0.5
 _SOME: Final = 0.2
 _FIGURES: Final = re.compile(r"[\d.,'\s-]+")
 _EARLY: Final = (
@@ -71,9 +71,9 @@ class CountryFinding:
 
 def local_numbers(cells: Sequence[str]) -> tuple[str, ...]:
     """Return the phones that name no country, of the first ones; none where too few of them do."""
-    looked_at = cells[:_MOST_LOOKED_AT]
+    looked_at = cells[:_MAX_LOOKED_AT]
     local = tuple(cell for cell in looked_at if not cell.lstrip("'( ").startswith(("+", "00")))
-    return local if len(local) >= _LEAST_LOCAL * len(looked_at) else ()
+    return local if len(local) >= _MIN_LOCAL * len(looked_at) else ()
 
 
 def find_country(
@@ -123,10 +123,10 @@ def _postal_codes(cells: Sequence[str]) -> Evidence | None:
         )
         if fitting is not None:
             shapes[fitting] += 1
-    if not shapes or shapes.total() < _LEAST_SEEN:
+    if not shapes or shapes.total() < _MIN_SEEN:
         return None
     (fits, count), *_ = shapes.most_common(1)
-    if count < _MOST * len(cells):
+    if count < _MAX * len(cells):
         return None
     where = f"of {next(iter(fits))}" if len(fits) == 1 else f"of {len(fits)} countries"
     return Evidence(fits, f"the postal codes are written like those {where}")
@@ -145,16 +145,16 @@ def _currencies(headers: Sequence[str], texts: Sequence[Sequence[str]]) -> Evide
     for header in headers:
         for word in header.casefold().replace("(", " ").replace(")", " ").replace("_", " ").split():
             if word in signs:
-                counted[signs[word]] += _LEAST_SEEN
+                counted[signs[word]] += _MIN_SEEN
     for cells in texts:
         for cell in cells:
             sign = _FIGURES.sub("", cell.casefold())
             if sign in signs:
                 counted[signs[sign]] += 1
-    if not counted or counted.total() < _LEAST_SEEN:
+    if not counted or counted.total() < _MIN_SEEN:
         return None
     (fits, count), *_ = counted.most_common(1)
-    if count < _MOST * counted.total():
+    if count < _MAX * counted.total():
         return None
     where = next(iter(fits)) if len(fits) == 1 else f"{len(fits)} countries"
     return Evidence(fits, f"amounts are in the money of {where}")
@@ -166,17 +166,17 @@ def _language(headers: Sequence[str]) -> Evidence | None:
     best = max(score for score, _ in scores)
     # One word is shared by too many languages, and so is a score that two of them reach.
     leaders = [language for score, language in scores if score == best]
-    if best < _LEAST_WORDS or len(leaders) > 1:
+    if best < _MIN_WORDS or len(leaders) > 1:
         return None
     return Evidence(leaders[0].countries, f"the headers are {leaders[0].name}")
 
 
 def _of_counts(counted: Counter[str], total: int, say: Callable[[str, str], str]) -> Evidence | None:
     """Return what counts of countries say: one where it has most of them, else those that have some."""
-    if counted.total() < _LEAST_SEEN or counted.total() < _SOME * total:
+    if counted.total() < _MIN_SEEN or counted.total() < _SOME * total:
         return None
     (first, count), *_ = counted.most_common(1)
-    clear = count > 2 * _MOST * counted.total() * (1 - _SOME)
+    clear = count > 2 * _MAX * counted.total() * (1 - _SOME)
     fits = frozenset({first}) if clear else frozenset(c for c, n in counted.items() if n >= _SOME * counted.total())
     if not fits:
         return None

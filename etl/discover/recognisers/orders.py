@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 METRIC: Final = "Placed Order"
 _EVENTS: Final = "events"
 _ITEM: Final = "item."
-_LEAST_TELLING: Final = 2
+_MIN_TELLING: Final = 2
 _USUAL: Final = 0.5
 _SHOWN: Final = 3
 _OF_A_PERSON: Final = re.compile(r"billing|shipping (?!method)|rechnungs\w*|liefer\w*|facturation|livraison|envio")
@@ -111,7 +111,7 @@ def _event(
 def _export(headers: Sequence[str]) -> tuple[str, Mapping[str, str]]:
     """Return the name of the export and where its own columns go."""
     for export in (table for key, table in _table().items() if key != "columns"):
-        if len(set(export["telling"]) & set(headers)) >= _LEAST_TELLING:
+        if len(set(export["telling"]) & set(headers)) >= _MIN_TELLING:
             return export["name"], {header: to for header, to in export["columns"].items() if header in headers}
     return "", {}
 

@@ -61,7 +61,7 @@ _WITHOUT: Final = frozenset(
 )
 _GOOD: Final = 0.9
 _SELDOM: Final = 0.5
-_MOST_LOOKED_AT: Final = 1_000
+_MAX_LOOKED_AT: Final = 1_000
 _WORDS: Final = words_of()
 _TELLING: Final = frozenset(
     word
@@ -83,7 +83,7 @@ class RecognisedConsent:
 def recognise_consent(facts: ColumnFacts) -> RecognisedConsent | None:
     """Return what a column says of consent by its name or by its cells, ``None`` if nothing."""
     heading = heading_of(facts.header)
-    cells = [cell for cell in facts.cells[:_MOST_LOOKED_AT] if not is_nothing(cell)]
+    cells = [cell for cell in facts.cells[:_MAX_LOOKED_AT] if not is_nothing(cell)]
     if heading is not None and heading.kind is not Kind.OPT_IN:
         return RecognisedConsent(
             heading, _forbidding(heading, facts, cells), f"its name speaks of {heading.kind.value}s"
@@ -138,7 +138,7 @@ def dates_of_consent(facts: Sequence[ColumnFacts], channel: str) -> list[str]:
         heading = heading_of(column.header)
         if heading is None or heading.kind is not Kind.OPT_IN or heading.form is not Form.MOMENT:
             continue
-        if (heading.channel or "email") == channel and _share(is_moment, column.cells[:_MOST_LOOKED_AT]) >= _GOOD:
+        if (heading.channel or "email") == channel and _share(is_moment, column.cells[:_MAX_LOOKED_AT]) >= _GOOD:
             found.append(column.header)
     return found
 

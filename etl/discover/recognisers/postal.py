@@ -10,9 +10,9 @@ from etl.discover.drafts import Draft, Probes
 
 ZIP: Final = "location.zip"
 _COUNTRY: Final = "location.country"
-_MOST_LOST: Final = 2
+_MAX_LOST: Final = 2
 """Zeros at the beginning of a code: 00501 is one of New York."""
-_LEAST_FITTING: Final = 0.9
+_MIN_FITTING: Final = 0.9
 _CODE: Final = re.compile(r"([0-9]+)(?:-[0-9]+)?")
 
 
@@ -27,9 +27,9 @@ def restore_zeros(drafts: Sequence[Draft], probes: Probes, country: str | None) 
     if draft is None or draft.rule is None or not digits or "transform" in draft.rule:
         return None
     lengths = [len(found[1]) for cell in draft.facts.cells if (found := _CODE.fullmatch(cell))]
-    short = sum(digits - _MOST_LOST <= length < digits for length in lengths)
+    short = sum(digits - _MAX_LOST <= length < digits for length in lengths)
     fitting = short + lengths.count(digits)
-    if not short or fitting < _LEAST_FITTING * len(draft.facts.cells):
+    if not short or fitting < _MIN_FITTING * len(draft.facts.cells):
         return None
     draft.rule["transform"] = [{"pad": digits}]
     draft.why = f"{draft.why}; {short:,} of {len(draft.facts.cells):,} cells lack a zero at their beginning"

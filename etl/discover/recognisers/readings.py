@@ -8,7 +8,7 @@ from typing import Any, Final
 from etl.discover.drafts import Draft, Probes, Question
 from etl.discover.types import Guess
 
-_MOST_LOOKED_AT: Final = 1_000
+_MAX_LOOKED_AT: Final = 1_000
 _SHOWN_CELLS: Final = 2
 
 
@@ -32,6 +32,6 @@ def ask_reading(
 
 def _telling(rules: Sequence[Mapping[str, Any]], cells: Sequence[str], probes: Probes) -> list[str]:
     """Return some cells that these rules read in different ways."""
-    some = list(dict.fromkeys(cells))[:_MOST_LOOKED_AT]
+    some = list(dict.fromkeys(cells))[:_MAX_LOOKED_AT]
     different = [cell for cell in some if len({probes.preview(dict(rule), cell) for rule in rules}) > 1]
     return (different or some)[:_SHOWN_CELLS]

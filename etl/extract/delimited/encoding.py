@@ -58,7 +58,7 @@ _WEIGHED: Final = 8_000
 _CLOSE: Final = 0.85
 """Share of the best reading's weight from which another one is about as good."""
 _KANA_IN_CHINESE: Final = 0.5
-_MOST_WORDS: Final = 6
+_MAX_WORDS: Final = 6
 _LONGEST_WORD: Final = 24
 _WORD: Final = re.compile(r"[^\W\d_]{2,}")
 _WIDE_SHARE: Final = 0.3
@@ -212,7 +212,7 @@ def _words(text: str) -> tuple[str, ...]:
     for word in _WORD.findall(text):
         if not word.isascii() and len(word) <= _LONGEST_WORD:
             found.setdefault(word)
-        if len(found) == _MOST_WORDS:
+        if len(found) == _MAX_WORDS:
             break
     return tuple(found)
 

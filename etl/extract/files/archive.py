@@ -16,7 +16,7 @@ import pyarrow as pa
 from etl.errors import SourceError
 from etl.extract.base import Source
 from etl.extract.files.multi_file import Member, MultiFileSource
-from etl.extract.files.scratch import MOST_BYTES, deleted_on_error, disk_full, make_scratch, scratch_source, too_large
+from etl.extract.files.scratch import MAX_BYTES, deleted_on_error, disk_full, make_scratch, scratch_source, too_large
 
 GZIP: Final = b"\x1f\x8b"
 ZIP: Final = b"PK\x03\x04"
@@ -26,7 +26,7 @@ _SKIPPABLE: Final = b"\x2a\x4d\x18"
 """Bytes 2 to 4 of a frame that holds no data; the first is 0x50 to 0x5f. Parallel compressors begin with one."""
 INPUT: Final = "standard input"
 _BLOCK: Final = 1 << 20
-_MOST_RATIO: Final = 300
+_MAX_RATIO: Final = 300
 """Text packs to a tenth, repeated text to a hundredth. More is a bomb, once it is large enough to hurt."""
 _HARMLESS: Final = 100 * 10**6
 
@@ -153,8 +153,8 @@ def _copy(stream: Readable, target: Path, packed: int, name: str) -> None:
     with target.open("wb") as out:
         while block := stream.read(_BLOCK):
             written += len(block)
-            bomb = packed and written > _HARMLESS and written > packed * _MOST_RATIO
-            if bomb or written > MOST_BYTES:
+            bomb = packed and written > _HARMLESS and written > packed * _MAX_RATIO
+            if bomb or written > MAX_BYTES:
                 raise too_large(name, written)
             out.write(block)
 

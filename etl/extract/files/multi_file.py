@@ -24,8 +24,8 @@ from etl.extract.table.shape import HEADER_DOUBTFUL
 from etl.model import Chunk, RaggedRow, SourceFile, SourceInfo
 
 _FIRST: Final = 1
-_MOST_NOTES: Final = 10
-_MOST_WORDS: Final = 6
+_MAX_NOTES: Final = 10
+_MAX_WORDS: Final = 6
 _DOUBTS: Final = frozenset(("encoding_doubtful", HEADER_DOUBTFUL))
 
 
@@ -74,7 +74,7 @@ class MultiFileSource:
             size=sum(self._sizes),
             unit="B",
             details=dict(sorted(same)),
-            words=tuple(dict.fromkeys(word for info in self._infos for word in info.words))[:_MOST_WORDS],
+            words=tuple(dict.fromkeys(word for info in self._infos for word in info.words))[:_MAX_WORDS],
         )
 
     @property
@@ -208,8 +208,8 @@ def _notes(members: Sequence[Member], infos: Sequence[SourceInfo]) -> list[str]:
     for note, names in files.items():
         shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")  # noqa: PLR2004
         told.append(note if len(names) == len(members) else f"{shown}: {note}")
-    more = len(told) - _MOST_NOTES
-    return told[:_MOST_NOTES] + ([f"and {more} more notes on single files"] if more > 0 else [])
+    more = len(told) - _MAX_NOTES
+    return told[:_MAX_NOTES] + ([f"and {more} more notes on single files"] if more > 0 else [])
 
 
 def _last_line(chunk: Chunk) -> int:

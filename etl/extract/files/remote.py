@@ -15,7 +15,7 @@ from typing import Any, Final
 from urllib.parse import quote, urljoin, urlsplit
 
 from etl.errors import EtlError, SourceError
-from etl.extract.files.scratch import MOST_BYTES, deleted_on_error, disk_full, make_scratch, too_large
+from etl.extract.files.scratch import MAX_BYTES, deleted_on_error, disk_full, make_scratch, too_large
 from etl.extract.url_variables import VARIABLE, names_in, variable
 
 CONNECT_SECONDS: Final = 10
@@ -121,7 +121,7 @@ def _limit(shown: str) -> Any:
 
     class Limit(Callback):  # type: ignore[misc]  # fsspec has no types
         def call(self, *_: Any, **__: Any) -> None:
-            if self.value > MOST_BYTES:
+            if self.value > MAX_BYTES:
                 raise too_large(shown, self.value)
 
     return Limit()

@@ -16,7 +16,7 @@ from etl.errors import SourceError
 from etl.extract.base import Source, StripsMarkers
 from etl.model import Chunk, SourceInfo
 
-MOST_BYTES: Final = 50 * 10**9
+MAX_BYTES: Final = 50 * 10**9
 
 
 class ScratchSource:

@@ -20,9 +20,9 @@ SUFFIXES: Final = (*LINES, ".json", ".geojson")
 _BEGINNING: Final = re.compile(rb'\s*(?:\[\s*)?\{\s*"(?:[^"\\]|\\.)*"\s*:', re.DOTALL)
 UTF16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _BOM: Final = b"\xef\xbb\xbf"
-_MOST_DEEP: Final = 5
+_MAX_DEEP: Final = 5
 _HEAD: Final = 1 << 20
-_MOST_NAMED: Final = 10
+_MAX_NAMED: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ def _find(path: Path) -> JsonTable:
         if not found:
             return JsonTable()
         if len(found) > 1:
-            names = ", ".join(map(repr, list(found)[:_MOST_NAMED]))
+            names = ", ".join(map(repr, list(found)[:_MAX_NAMED]))
             raise SourceError(
                 "source-ambiguous",
                 f"{path.name} holds {len(found)} arrays of objects: {names}",
@@ -128,7 +128,7 @@ def _arrays(reader: JsonReader, base: int, way: str, deep: int) -> Iterator[tupl
                 pass
             if first == b"{":
                 yield name, at
-        elif opening == b"{" and deep < _MOST_DEEP:
+        elif opening == b"{" and deep < _MAX_DEEP:
             yield from _arrays(reader, base, name, deep + 1)
         else:
             reader.value()

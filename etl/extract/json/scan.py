@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import BinaryIO, Final
 
-MOST_BYTES: Final = 10_000_000
+MAX_BYTES: Final = 10_000_000
 """Of one value; more is a lost quote or bracket, and memory must stay bounded."""
 _BLOCK: Final = 1 << 20
 _BLANK: Final = b" \t\r\n"
@@ -15,7 +15,7 @@ _STRING: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 _FLAT: Final = re.compile(rb'\{(?:[^"{}\[\]]++|"(?:[^"\\]++|\\.)*+")*+\}', re.DOTALL)
 _TOKEN: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[{}\[\]"]', re.DOTALL)
 _SCALAR: Final = re.compile(rb"[^\s,\]][^\s,\]}]*")
-_MOST_STRAY: Final = 1_000
+_MAX_STRAY: Final = 1_000
 
 
 class JsonFault(ValueError):  # noqa: N818 - a fault of the file, as the readers call it
@@ -62,8 +62,8 @@ class JsonReader:
         """Return the next value as it stands. Raise :class:`JsonFault`: cut off, or larger than anything meant."""
         self.peek()
         while (end := _end(self._buffer, self._at)) < 0:
-            if len(self._buffer) - self._at > MOST_BYTES:
-                raise JsonFault(f"a value in it is larger than {MOST_BYTES:,} bytes, or lacks its closing quote")
+            if len(self._buffer) - self._at > MAX_BYTES:
+                raise JsonFault(f"a value in it is larger than {MAX_BYTES:,} bytes, or lacks its closing quote")
             if not self._fill():
                 if self._at < len(self._buffer) and self._buffer[self._at] not in b'{["':
                     end = len(self._buffer)

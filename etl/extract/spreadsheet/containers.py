@@ -44,7 +44,7 @@ _STREAMS: Final = (
     ("VisioDocument", "a drawing"),
     ("FileHeader", "a document of another program (HWP)"),
 )
-_MOST_SECTORS: Final = 256
+_MAX_SECTORS: Final = 256
 _ENTRY: Final = 128
 _NONE: Final = 0xFFFFFFFF
 _LAST_SECTOR: Final = 0xFFFFFFFA
@@ -113,7 +113,7 @@ def _sectors(file: BinaryIO, header: bytes, size: int) -> Iterator[bytes]:
     """Yield the sectors of the directory."""
     tables = [one for one in struct.unpack_from("<109I", header, 76) if one < _LAST_SECTOR]
     number = struct.unpack_from("<I", header, 48)[0]
-    for _ in range(_MOST_SECTORS):
+    for _ in range(_MAX_SECTORS):
         if number >= _LAST_SECTOR:
             return
         file.seek((number + 1) * size)

@@ -18,13 +18,13 @@ from etl.errors import SourceError
 from etl.extract.spreadsheet.formats.rewrite import UNSOUND, blank_texts, cells_of, rewrite
 from etl.extract.spreadsheet.formats.xlsx import number_of, part_of, pieces
 
-MOST_CELLS: Final = 20_000_000
+MAX_CELLS: Final = 20_000_000
 """Rows times columns that are always fine: half a gigabyte for a moment."""
-_LEAST_SHARE: Final = 0.02
+_MIN_SHARE: Final = 0.02
 """Of the cells that are there, in a sheet that is larger."""
 _ODS: Final = "content.xml"
 _TOP_ROWS: Final = 60
-_MOST_RATIO: Final = 300
+_MAX_RATIO: Final = 300
 _HARMLESS: Final = 10**8
 
 _ROW: Final = re.compile(rb"<(?:\w+:)?row\b[^<>]*?\br\s*=\s*[\"']([0-9]{1,7})[\"']")
@@ -47,7 +47,7 @@ class Extent:
     def is_sane(self) -> bool:
         """Whether there may be room for all of it."""
         area = self.rows * self.columns
-        return area <= MOST_CELLS or self.cells >= area * _LEAST_SHARE
+        return area <= MAX_CELLS or self.cells >= area * _MIN_SHARE
 
 
 def check_archive(path: Path) -> None:
@@ -65,7 +65,7 @@ def check_archive(path: Path) -> None:
     except UNSOUND:
         return  # whether the file is sound is the reader's business
     _demand(extent, path, "(the largest)")
-    if unpacked > _HARMLESS and unpacked > path.stat().st_size * _MOST_RATIO:
+    if unpacked > _HARMLESS and unpacked > path.stat().st_size * _MAX_RATIO:
         raise SourceError(
             "archive-bomb",
             f"{path.name} unpacks to far more than it should ({unpacked:,} bytes)",

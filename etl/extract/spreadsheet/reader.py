@@ -18,11 +18,11 @@ from typing import Any, Final, Self
 _PROGRAM: Final = str(Path(__file__).with_name("process.py"))
 _ENVIRONMENT: Final = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
 """What it is told of ours: no key, no password of a database."""
-_MOST_CPU: Final = 900
+_MAX_CPU: Final = 900
 """Seconds: some damaged files keep it busy for ever."""
-_MOST_SILENCE: Final = 1_800.0
+_MAX_SILENCE: Final = 1_800.0
 """Seconds until the next two thousand rows are there: where the system bounds no CPU, and for what waits for ever."""
-_MOST_MEMORY: Final = 6 << 30
+_MAX_MEMORY: Final = 6 << 30
 """Of addresses: a sheet of two hundred million cells. What asks for more ends there, before the machine suffers."""
 
 
@@ -82,7 +82,7 @@ class SheetReader:
             self._is_late = True
             process.kill()
 
-        timer = threading.Timer(_MOST_SILENCE, end)
+        timer = threading.Timer(_MAX_SILENCE, end)
         timer.daemon = True
         timer.start()
         try:
@@ -114,7 +114,7 @@ class SheetReader:
 def _started() -> subprocess.Popen[bytes]:
     told = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
     return subprocess.Popen(  # noqa: S603 - our own program; isolated from the user's folder and environment
-        [sys.executable, "-I", _PROGRAM, str(_MOST_CPU), str(_MOST_MEMORY)],
+        [sys.executable, "-I", _PROGRAM, str(_MAX_CPU), str(_MAX_MEMORY)],
         env=told,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

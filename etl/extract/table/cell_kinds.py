@@ -49,7 +49,7 @@ _FLAGS: Final = frozenset(
 )
 _NOTHING: Final = frozenset(("null", "\\n", "none", "n/a", "#n/a", "na", "nan", "-", "--"))
 _PHONE_DIGITS: Final = 9
-_MOST_PHONE_DIGITS: Final = 15
+_MAX_PHONE_DIGITS: Final = 15
 _LONGEST: Final = 400
 
 
@@ -111,6 +111,6 @@ def _is_phone(text: str) -> bool:
     if not _PHONE.fullmatch(text):
         return False
     digits = sum(letter.isdigit() for letter in text)
-    if not _PHONE_DIGITS <= digits <= _MOST_PHONE_DIGITS:
+    if not _PHONE_DIGITS <= digits <= _MAX_PHONE_DIGITS:
         return False
     return text[0] in "+(t0" or re.fullmatch(r"\d{2,4}(?:[ /-]\d{2,})+", text) is not None

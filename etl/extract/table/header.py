@@ -21,8 +21,8 @@ from etl.extract.table.cell_kinds import Kind, is_blank_row, kind_of, shape_of
 from schemas.words import fold
 
 LOOKED_THROUGH: Final = 30
-_LEAST_ROWS: Final = 60
-_MOST_CELLS: Final = 100_000
+_MIN_ROWS: Final = 60
+_MAX_CELLS: Final = 100_000
 """Rows among which the header is looked for."""
 _BODY_ROWS: Final = 100
 _COVERED: Final = 0.6
@@ -87,7 +87,7 @@ def find_header(rows: Sequence[Sequence[Any]], expected: Collection[str] = ()) -
     ``expected``: names of columns that somebody has written down; the first row that holds them all is the header.
     """
     # Of a table of thousands of columns fewer rows tell as much.
-    rows = rows[: max(_LEAST_ROWS, _MOST_CELLS // max(map(len, rows), default=1))] if rows else rows
+    rows = rows[: max(_MIN_ROWS, _MAX_CELLS // max(map(len, rows), default=1))] if rows else rows
     filled = [sum(kind_of(cell) is not Kind.BLANK for cell in row) for row in rows]
     counts = sorted(count for count in filled if count)
     if not counts:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 _ADDRESS: Final = re.compile(r"\s*[^\s@]+@[^\s@]+\.[^\s@]+\s*")
-_MOST_ROWS: Final = 0.5
+_MAX_ROWS: Final = 0.5
 _GOOD_SHARE: Final = 0.2
 _NEARLY_ALL: Final = 0.8
 
@@ -62,7 +62,7 @@ def layout_of(header: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[Lay
         return plain, ()
     ends = Counter(len(row) - width for row in rows if len(row) > width and is_blank(row[width:]))
     trailing, often = max(ends.items(), key=lambda end: (end[1], -end[0]), default=(0, 0))
-    if often and often >= _MOST_ROWS * len(rows):
+    if often and often >= _MAX_ROWS * len(rows):
         many = "an empty cell" if trailing == 1 else f"{trailing} empty cells"
         note = f"rows end with {many} more than the header (a delimiter at the end): left out"
         return Layout(width, trailing=trailing), (note,)

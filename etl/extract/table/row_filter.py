@@ -39,7 +39,7 @@ _PHONES: Final = re.compile(
 )
 _MAX_SUSPECTS: Final = 256
 _SHOWN: Final = 5
-_LEAST_NAMES: Final = 2
+_MIN_NAMES: Final = 2
 _WORDS: Final = frozenset((Kind.WORD, Kind.CODE))
 
 
@@ -110,7 +110,7 @@ class RowFilter:
         if self._names and filled and filled[0][1].casefold() in self._folded:
             header = self._header
             same = sum(place < len(header) and header[place].casefold() == cell.casefold() for place, cell in filled)
-            if same == len(filled) and same >= min(_LEAST_NAMES, len(self._names)):
+            if same == len(filled) and same >= min(_MIN_NAMES, len(self._names)):
                 return HEADERS
         if self._is_another_header(filled):
             if is_first:
@@ -133,7 +133,7 @@ class RowFilter:
         known = sum(cell in self._names for _, cell in filled)
         if any(place == self._address and is_known_name(cell) for place, cell in filled):
             known = sum(is_known_name(cell) for _, cell in filled)
-        return known >= _LEAST_NAMES and 2 * known > len(filled) and {kind_of(cell) for _, cell in filled} <= _WORDS
+        return known >= _MIN_NAMES and 2 * known > len(filled) and {kind_of(cell) for _, cell in filled} <= _WORDS
 
     def record_skipped(self, line: int, kind: str) -> Issue:
         """Count a record that is nobody; return what is said of it."""

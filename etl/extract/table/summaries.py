@@ -97,7 +97,7 @@ _UNIT: Final = re.compile(
 _MARKS: Final = " \t\u00a0:*#=.-\u2013\u2014()[]<>\"'"
 _AMOUNTS: Final = frozenset((Kind.NUMBER, Kind.DATE))
 _LONGEST: Final = 300
-_LEAST_DIGITS: Final = 6
+_MIN_DIGITS: Final = 6
 
 
 def is_summary(cells: Sequence[str | None], phones: frozenset[int] = frozenset()) -> bool:
@@ -117,7 +117,7 @@ def is_summary(cells: Sequence[str | None], phones: frozenset[int] = frozenset()
             # "Total", "3 rows": told in two cells.
             if not (_COUNT.fullmatch(cell) or (len(others) == 1 and _COUNT.fullmatch(f"{first} {cell}"))):
                 return False
-        elif place in phones and sum(letter.isdigit() for letter in cell) >= _LEAST_DIGITS:
+        elif place in phones and sum(letter.isdigit() for letter in cell) >= _MIN_DIGITS:
             return False
     label = _label(first)
     is_told = bool(_COUNT.fullmatch(first) or _FOOTER.fullmatch(first))

@@ -10,7 +10,7 @@ import orjson
 from etl.klaviyo import resources
 from etl.klaviyo.resources import Profile
 from etl.klaviyo.transport.reply import Reply
-from etl.klaviyo.transport.session import Connection, any_of, batches
+from etl.klaviyo.transport.session import Connection, chunk_values, filter_any
 from etl.model import BatchKind
 from etl.operations import OPERATIONS
 
@@ -43,10 +43,12 @@ class ConsentEndpoints(Connection):
         """Lift the suppressions that a person set, of at most 100 addresses; others stay (reference 3.8)."""
         return self._suppression(BatchKind.UNSUPPRESS, "profile-suppression-bulk-delete-job", emails)
 
-    def consents_by(self, field: Literal["email", "phone_number", "id"], values: Iterable[str]) -> Iterator[Profile]:
+    def profiles_with_consent(
+        self, field: Literal["email", "phone_number", "id"], values: Iterable[str]
+    ) -> Iterator[Profile]:
         """Yield the profiles that have one of the values, with their ``subscriptions``; 100 a request."""
-        for part in batches(field, list(dict.fromkeys(values))):
-            path = f"/api/profiles?page%5Bsize%5D=100&{_WITH_CONSENT}&filter={any_of(field, part)}"
+        for part in chunk_values(field, list(dict.fromkeys(values))):
+            path = f"/api/profiles?page%5Bsize%5D=100&{_WITH_CONSENT}&filter={filter_any(field, part)}"
             yield from map(resources.profile_of, self._pages(path, "GET /api/profiles"))
 
     def _suppression(self, kind: BatchKind, job: str, emails: Sequence[str]) -> Reply:

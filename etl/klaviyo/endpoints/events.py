@@ -9,7 +9,7 @@ from urllib.parse import quote
 from etl.klaviyo import resources
 from etl.klaviyo.resources import Event, Metric
 from etl.klaviyo.transport.reply import Reply
-from etl.klaviyo.transport.session import Connection, items_of
+from etl.klaviyo.transport.session import Connection, data_items
 from etl.model import BatchKind
 from etl.operations import Single
 
@@ -55,7 +55,7 @@ class EventEndpoints(Connection):
             query += f"&filter={quote(','.join(wanted), safe='(),')}"
         for reply in self._page_by_page(f"/api/events?{query}", "GET /api/events"):
             people = resources.included_profiles(reply.document)
-            yield [resources.event_of(item, people) for item in items_of(reply)]
+            yield [resources.event_of(item, people) for item in data_items(reply)]
 
     def metrics(self) -> Iterator[Metric]:
         """Yield the account's metrics. Several may have one name, each of another integration."""

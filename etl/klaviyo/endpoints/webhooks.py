@@ -8,7 +8,7 @@ import orjson
 
 from etl.klaviyo import resources
 from etl.klaviyo.resources import Webhook
-from etl.klaviyo.transport.session import Connection, item_of
+from etl.klaviyo.transport.session import Connection, data_item
 from etl.operations import Single
 
 
@@ -33,7 +33,7 @@ class WebhookEndpoints(Connection):
         data = {"type": "webhook", "attributes": attributes, "relationships": relationships}
         body = orjson.dumps({"data": data})
         reply = self._until_answered(lambda: self._change(Single.CREATE_WEBHOOK, body), safe=False)
-        return resources.webhook_of(item_of(reply))
+        return resources.webhook_of(data_item(reply))
 
     def delete_webhook(self, webhook_id: str) -> bool:
         """Delete a webhook; whether it was there."""

@@ -7,11 +7,11 @@ from typing import Final
 
 LONGEST_WAIT: Final = 3_600.0
 """Seconds that one answer may ask us to wait, whatever it says."""
-WORTH_SAYING: Final = 60.0
+MIN_REPORTED_WAIT: Final = 60.0
 """Seconds of waiting after which a person wonders whether anything happens at all."""
 
 
-def say_wait(seconds: float, reason: str) -> str:
+def describe_wait(seconds: float, reason: str) -> str:
     """Return the sentence for a long wait."""
     return f"Waiting {round(seconds / 60):d} min: {reason}."
 

@@ -20,7 +20,7 @@ _GLANCE: Final = 0.05
 """Seconds between two looks at whether to stop."""
 
 
-class GivenUpError(Exception):
+class AbandonedCallError(Exception):
     """The call was not over in time."""
 
 
@@ -55,7 +55,7 @@ class BoundedCaller:
         self._calls: queue.SimpleQueue[Callable[[], None] | None] | None = None
 
     def call(self, function: Callable[[], _T]) -> _T:
-        """Return what ``function`` returns, or raise what it raises. Raise :class:`GivenUpError` when time is up."""
+        """Return what ``function`` returns, or raise what it raises, or :class:`AbandonedCallError` when time is up."""
         call = _Call(function)
         if self._calls is None:
             self._calls = queue.SimpleQueue()
@@ -71,7 +71,7 @@ class BoundedCaller:
                     stopping, ends = True, min(ends, self._clock.monotonic() + self._grace)
                 if self._clock.monotonic() >= ends:
                     self.abandon()
-                    raise GivenUpError from None
+                    raise AbandonedCallError from None
             else:
                 return outcome()
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from etl.config.settings.base_url import check_encrypted
 from etl.deferred import Library
 from etl.errors import AuthError
-from etl.klaviyo.transport.bounded import BoundedCaller, GivenUpError
+from etl.klaviyo.transport.bounded import AbandonedCallError, BoundedCaller
 from etl.klaviyo.transport.reply import Reply, ReplyKind, classify, http_date
 from etl.model import Clock
 
@@ -27,7 +27,7 @@ LONGEST_EXCHANGE: Final = 180.0
 """Seconds that one exchange may take from the first byte to the last, however it drips."""
 _GRACE: Final = 5.0
 """Seconds that the exchange in hand has left after a signal."""
-_MOST_BYTES: Final = 64_000_000
+_MAX_BYTES: Final = 64_000_000
 """Bytes of an answer, unpacked: ten times the largest page that Klaviyo's limits make possible."""
 _ENCODINGS: Final = frozenset({"", "identity", "gzip"})
 """Content encodings that are unpacked piece by piece, so that a bomb is seen before it fills the memory."""
@@ -174,7 +174,7 @@ class Transport:
             reply = Reply(ReplyKind.IN_DOUBT, note=_plain(error))
         except OversizedError:
             reply = Reply(ReplyKind.MALFORMED, note="the answer is too large")
-        except GivenUpError:
+        except AbandonedCallError:
             # Its thread still has the old connections.
             self._client = self._open()
             reply = Reply(ReplyKind.IN_DOUBT, note="no complete answer in time")
@@ -204,7 +204,7 @@ class Transport:
             size = 0
             for piece in answer.iter_bytes():
                 size += len(piece)
-                if size > _MOST_BYTES:
+                if size > _MAX_BYTES:
                     raise OversizedError
                 pieces.append(piece)
             return answer.status_code, answer.headers, b"".join(pieces)

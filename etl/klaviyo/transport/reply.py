@@ -24,7 +24,7 @@ _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d")
 _HIDDEN: Final = "(hidden)"
 
 
-def impersonal(text: str, *, dates: bool = False) -> str:
+def redact(text: str, *, dates: bool = False) -> str:
     """Return words of Klaviyo's without what looks like an address or a number of anybody: it quotes what it was sent.
 
     ``dates``: those may stay, as in what it says of a revision.
@@ -106,7 +106,7 @@ class Reply:
     @property
     def says(self) -> str:
         """One line for people and logs. Klaviyo may quote what it was sent, so e-mails and phones are hidden."""
-        first = f": {impersonal(self.errors[0].detail, dates=True)}" if self.errors else ""
+        first = f": {redact(self.errors[0].detail, dates=True)}" if self.errors else ""
         status = f"HTTP {self.status}" if self.status else self.note or self.kind.value
         noted = f", {self.note}" if self.status and self.note else ""
         return f"{status}{noted}{first}"

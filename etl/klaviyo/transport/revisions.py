@@ -68,7 +68,7 @@ def check_features(revision: str, wanted: Iterable[Feature], *, option: str = ""
     )
 
 
-class Age(StrEnum):
+class RevisionAge(StrEnum):
     """How a revision stands by Klaviyo's policy: a year stable, a year deprecated, then retired (reference 1.6)."""
 
     FUTURE = "future"
@@ -79,11 +79,11 @@ class Age(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class RevisionStatus:
     """How a revision stands on a day. ``until``: when it is next less than now; ``beta``: not for production."""
 
     revision: str
-    age: Age
+    age: RevisionAge
     until: date
     beta: bool
 
@@ -92,26 +92,26 @@ class Standing:
         """One sentence for people."""
         name = f"{self.revision} (a beta, not for production)" if self.beta else self.revision
         match self.age:
-            case Age.FUTURE:
+            case RevisionAge.FUTURE:
                 return f"{name} lies in the future: what Klaviyo does with it is not documented"
-            case Age.RETIRED:
+            case RevisionAge.RETIRED:
                 return f"{name} is retired since {self.until}: Klaviyo answers 410 to every request"
-            case Age.DEPRECATED:
+            case RevisionAge.DEPRECATED:
                 return f"{name} is deprecated, and retired from {self.until} on"
-            case Age.ENDING:
+            case RevisionAge.ENDING:
                 return f"{name} is deprecated from {self.until} on"
         return f"{name}, stable until {self.until}"
 
 
-def standing(revision: str, today: date) -> Standing:
+def revision_status(revision: str, today: date) -> RevisionStatus:
     """Return how a revision stands. Its form is that of the setting, so it begins with a date."""
     day = date.fromisoformat(revision.removesuffix(_BETA))
     stable, retired = day + _STABLE, day + _RETIRED
     beta = revision.endswith(_BETA)
     if day > today:
-        return Standing(revision, Age.FUTURE, day, beta)
+        return RevisionStatus(revision, RevisionAge.FUTURE, day, beta)
     if today >= retired:
-        return Standing(revision, Age.RETIRED, retired, beta)
+        return RevisionStatus(revision, RevisionAge.RETIRED, retired, beta)
     if today >= stable:
-        return Standing(revision, Age.DEPRECATED, retired, beta)
-    return Standing(revision, Age.ENDING if today >= stable - _SOON else Age.STABLE, stable, beta)
+        return RevisionStatus(revision, RevisionAge.DEPRECATED, retired, beta)
+    return RevisionStatus(revision, RevisionAge.ENDING if today >= stable - _SOON else RevisionAge.STABLE, stable, beta)

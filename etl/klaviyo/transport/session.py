@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 import orjson
 
 from etl.errors import AuthError, KlaviyoError, RequestRefusedError, UnavailableError
-from etl.klaviyo.transport.backoff import WORTH_SAYING, Backoff, say_wait
+from etl.klaviyo.transport.backoff import MIN_REPORTED_WAIT, Backoff, describe_wait
 from etl.klaviyo.transport.exchange import ExchangeHook, Transport
 from etl.klaviyo.transport.rate_limits import LIMITS, Windows
 from etl.klaviyo.transport.reply import Reply, ReplyKind
@@ -24,15 +24,15 @@ from etl.operations import OPERATIONS, Single
 if TYPE_CHECKING:
     import httpx
 
-MOST_IDS_PER_LOOKUP: Final = 100
+MAX_IDS_PER_LOOKUP: Final = 100
 """The page size; how many values ``any(...)`` takes is not published (reference 3.2)."""
 _LONGEST_URL: Final = 6_000
-_NAP: Final = 0.25
+_MAX_SLEEP: Final = 0.25
 """Longest sleep in one piece, in seconds: a signal is answered within it."""
-_SHORTEST_NAP: Final = 0.001
-_MOST_PAGES: Final = 500_000
+_MIN_SLEEP: Final = 0.001
+_MAX_PAGES: Final = 500_000
 """Fifty million profiles, a hundred on a page."""
-_MOST_EMPTY_PAGES: Final = 20
+_MAX_EMPTY_PAGES: Final = 20
 _EMPTY_ID: Final = "An id is empty"
 
 
@@ -109,7 +109,7 @@ class Connection:
     def _change(self, kind: BatchKind | Single, body: bytes | None = None, *, of: str = "") -> Reply:
         """Send a request that changes something, exactly once. ``of``: the id in its path."""
         operation = OPERATIONS[kind]
-        path = operation.path.replace("{id}", segment(of)) if "{id}" in operation.path else operation.path
+        path = operation.path.replace("{id}", quote_path(of)) if "{id}" in operation.path else operation.path
         return self._once(operation.method, path, operation.endpoint, body)
 
     def _once(self, method: str, path: str, endpoint: str, body: bytes | None) -> Reply:
@@ -148,12 +148,12 @@ class Connection:
             failures += 1
             again = reply.kind.is_retryable and (safe or not reply.kind.is_uncertain)
             if not again or failures >= self._backoff.attempts or self._should_stop():
-                raise refusal(reply)
+                raise error_for(reply)
             delay = self._backoff.delay(failures, self._rng.random(), reply.retry_after)
-            if delay > WORTH_SAYING:
-                self._on_wait(say_wait(delay, f"Klaviyo asked for it ({reply.says})"))
+            if delay > MIN_REPORTED_WAIT:
+                self._on_wait(describe_wait(delay, f"Klaviyo asked for it ({reply.says})"))
             if not self._pause(partial(self._left, self._clock.monotonic() + delay)):
-                raise refusal(reply)
+                raise error_for(reply)
 
     def _left(self, until: float) -> float:
         return until - self._clock.monotonic()
@@ -163,13 +163,13 @@ class Connection:
         while (seconds := left()) > 0:
             if self._should_stop():
                 return False
-            self._clock.sleep(min(max(seconds, _SHORTEST_NAP), _NAP))
+            self._clock.sleep(min(max(seconds, _MIN_SLEEP), _MAX_SLEEP))
         return True
 
     def _pages(self, path: str, endpoint: str) -> Iterator[Mapping[str, Any]]:
         """Yield the items of all pages. Raise :class:`RequestRefusedError` where the pages would never end."""
         for reply in self._page_by_page(path, endpoint):
-            yield from items_of(reply)
+            yield from data_items(reply)
 
     def _page_by_page(self, path: str, endpoint: str) -> Iterator[Reply]:
         following: str | None = path
@@ -178,19 +178,17 @@ class Connection:
         empty = 0
         while following:
             reply = self._read(following, endpoint, many=True)
-            items = items_of(reply)
+            items = data_items(reply)
             yield reply
             asked.add(hash(following))
             following = self._next(reply)
             empty = 0 if items else empty + 1
             ids = tuple(item.get("id") for item in items)
-            if following and (hash(following) in asked or (ids and ids == before) or empty >= _MOST_EMPTY_PAGES):
+            if following and (hash(following) in asked or (ids and ids == before) or empty >= _MAX_EMPTY_PAGES):
                 # Followed further, it would never end.
                 raise RequestRefusedError("page-repeats", "The pages of an answer never end", "Run it again later.")
-            if len(asked) >= _MOST_PAGES:
-                raise RequestRefusedError(
-                    "pages-too-many", f"An answer has over {_MOST_PAGES:,} pages", "Ask for less."
-                )
+            if len(asked) >= _MAX_PAGES:
+                raise RequestRefusedError("pages-too-many", f"An answer has over {_MAX_PAGES:,} pages", "Ask for less.")
             before = ids
 
     def _next(self, reply: Reply) -> str | None:
@@ -209,7 +207,7 @@ class Connection:
         return f"{parts.path}?{parts.query}" if parts.query else parts.path
 
 
-def refusal(reply: Reply) -> KlaviyoError:
+def error_for(reply: Reply) -> KlaviyoError:
     """Return the exception for a reply that ends the attempt."""
     if reply.kind is ReplyKind.AUTH:
         if reply.status == 403:  # noqa: PLR2004 - forbidden
@@ -229,7 +227,7 @@ def refusal(reply: Reply) -> KlaviyoError:
     )
 
 
-def segment(value: str) -> str:
+def quote_path(value: str) -> str:
     """Return an id as a piece of a path. Raise :class:`RequestRefusedError` for an empty one."""
     # With an empty id the path would name the collection, and the answer would be somebody else's (reference 3.4).
     if not value:
@@ -237,18 +235,18 @@ def segment(value: str) -> str:
     return quote(value, safe="")
 
 
-def any_of(field: str, values: Sequence[str]) -> str:
+def filter_any(field: str, values: Sequence[str]) -> str:
     """Return the filter for one of these values, quoted for a URL."""
     return quote(f"any({field},{orjson.dumps(list(values)).decode()})", safe="(),")
 
 
-def batches(field: str, values: Sequence[str]) -> Iterator[list[str]]:
+def chunk_values(field: str, values: Sequence[str]) -> Iterator[list[str]]:
     """Cut values so that neither the count nor the length of the URL is too much."""
     part: list[str] = []
     length = 0
     for value in values:
         size = len(quote(value, safe="")) + len("%22%22,")
-        if part and (len(part) >= MOST_IDS_PER_LOOKUP or length + size > _LONGEST_URL):
+        if part and (len(part) >= MAX_IDS_PER_LOOKUP or length + size > _LONGEST_URL):
             yield part
             part, length = [], len(field)
         part.append(value)
@@ -264,13 +262,13 @@ def _holds_data(reply: Reply, *, many: bool) -> bool:
     return isinstance(data, dict)
 
 
-def items_of(reply: Reply) -> list[Mapping[str, Any]]:
+def data_items(reply: Reply) -> list[Mapping[str, Any]]:
     """Return the items of a collection."""
     data = reply.document.get("data")
     return [item for item in data if isinstance(item, dict)] if isinstance(data, list) else []
 
 
-def item_of(reply: Reply) -> Mapping[str, Any]:
+def data_item(reply: Reply) -> Mapping[str, Any]:
     """Return the one item of an answer."""
     data = reply.document.get("data")
     return data if isinstance(data, dict) else {}

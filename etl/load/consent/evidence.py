@@ -103,14 +103,14 @@ class Witness:
                 written |= dict.fromkeys(spellings(name, address))
         found: dict[int, dict[str, Profile]] = {key: {} for key in sought}
         seen_at: float | None = None
-        for profile in self._client.consents_by(name, written):
+        for profile in self._client.profiles_with_consent(name, written):
             seen_at = self._monotonic() if seen_at is None else seen_at
             for address in profile.addresses(name):
                 for key in asked.get(opt_out_key(name, address), ()):
                     found[key][profile.id] = profile
         # A secondary address finds its profile by nothing but the id.
         named = {one: key for key, person in sought.items() if not found[key] for one in person.ids}
-        for profile in self._client.consents_by("id", named) if named else ():
+        for profile in self._client.profiles_with_consent("id", named) if named else ():
             seen_at = self._monotonic() if seen_at is None else seen_at
             if profile.id in named:
                 found[named[profile.id]][profile.id] = profile

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from etl.errors import UnavailableError
-from etl.klaviyo import ApiError, Event, Reply, ReplyKind, refusal
+from etl.klaviyo import ApiError, Event, Reply, ReplyKind, error_for
 from etl.klaviyo.transport.backoff import Backoff
 from etl.load.events.isolating import Blame, blame, blame_failure, halved
 from etl.load.events.proof import EventProof, Made, Requests, proven, sent_events
@@ -135,7 +135,7 @@ class _EventLoader:
                 self._split(batch, [], halved(batch.lines), reply, resent=batch.resent)
             case _:
                 self._put_back(batch, reply, 0.0)
-                raise refusal(reply)
+                raise error_for(reply)
 
     def _fail(self, batch: Batch, reply: Reply, errors: Mapping[int, ApiError | None], made: Made) -> None:
         """Fail rows that were refused; the rest of the batch goes again.
@@ -171,7 +171,7 @@ class _EventLoader:
         self._refused_alike = (count + 1 if said == before else 1, said)
         if count >= _ALIKE:
             self._put_back(batch, reply, 0.0)
-            raise refusal(reply)
+            raise error_for(reply)
 
     def _put_back(self, batch: Batch, reply: Reply, not_before: float) -> None:
         self._store.mark_planned_again(

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from etl.klaviyo import MOST_IDS_PER_LOOKUP, KlaviyoClient
+from etl.klaviyo import MAX_IDS_PER_LOOKUP, KlaviyoClient
 from etl.load.batching import requests_for
 from etl.load.consent.evidence import Sought, Witness
 from etl.load.consent.policy import Gate, decide
@@ -83,4 +83,4 @@ class ConsentForeseer:
     def looks(self) -> int:
         """Return the look-ups: every wish before it is sent, and what was sent once more to see it done."""
         every = sum(gates.total() for gates in self._counts.values())
-        return math.ceil(every / MOST_IDS_PER_LOOKUP) + math.ceil(self._sent.total() / MOST_IDS_PER_LOOKUP)
+        return math.ceil(every / MAX_IDS_PER_LOOKUP) + math.ceil(self._sent.total() / MAX_IDS_PER_LOOKUP)

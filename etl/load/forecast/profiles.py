@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import orjson
 
-from etl.klaviyo import MOST_IDS_PER_LOOKUP, KlaviyoClient, Profile
+from etl.klaviyo import MAX_IDS_PER_LOOKUP, KlaviyoClient, Profile
 from etl.klaviyo.transport.rate_limits import LIMITS
 from etl.load.batching import imported_by_job, plan_imports, requests_for
 from etl.load.forecast.consents import ConsentForeseer, ForeseenConsent
@@ -196,7 +196,7 @@ class _Foreseer:
         removals = self._removals
         if self._options.remove_from is not None:
             removals += requests_for(BatchKind.LIST_REMOVE, self._rows)
-        looks = math.ceil(self._late / MOST_IDS_PER_LOOKUP) + math.ceil(self._looks / MOST_IDS_PER_LOOKUP)
+        looks = math.ceil(self._late / MAX_IDS_PER_LOOKUP) + math.ceil(self._looks / MAX_IDS_PER_LOOKUP)
         counts: Mapping[BatchKind | Single, int] = {
             Single.MERGE_PROFILES: self._merges,
             **imports,

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from etl.identity import identity_key
-from etl.klaviyo import MOST_IDS_PER_LOOKUP, KlaviyoClient, Profile
+from etl.klaviyo import MAX_IDS_PER_LOOKUP, KlaviyoClient, Profile
 from etl.model import IDENTIFIERS
 
 Owners = Mapping[str, Profile]
@@ -23,8 +23,8 @@ def find_owners(client: KlaviyoClient, wanted: Mapping[int, Mapping[str, Any]]) 
             if isinstance(value, str) and value:
                 asked.setdefault(identity_key(name, value), []).append(line)
         values = list(asked)
-        for start in range(0, len(values), MOST_IDS_PER_LOOKUP):
-            part = values[start : start + MOST_IDS_PER_LOOKUP]
+        for start in range(0, len(values), MAX_IDS_PER_LOOKUP):
+            part = values[start : start + MAX_IDS_PER_LOOKUP]
             for value, profile in _owners_of(client, name, part):
                 for line in asked[value]:
                     found[line][name] = profile

@@ -22,7 +22,7 @@ def settle_merges(
     """Return the conflicts; those whose profiles must not be merged fail, with the reason."""
     settled = once_each(conflicts)
     wanted = [profile for one in settled if one.fate is Fate.MERGE for profile in one.profiles]
-    profiles = {profile.id: profile for profile in client.consents_by("id", wanted)}
+    profiles = {profile.id: profile for profile in client.profiles_with_consent("id", wanted)}
     lines = store.lines_carrying(run_id, {name: _shown(profiles, name) for name in IDENTIFIERS})
     found = []
     for one in settled:

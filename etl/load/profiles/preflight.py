@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import orjson
 
-from etl.klaviyo import MOST_IDS_PER_LOOKUP, Profile
+from etl.klaviyo import MAX_IDS_PER_LOOKUP, Profile
 from etl.load.options import LoadOptions
 from etl.load.profiles.seeking import Seeker
 from etl.load.profiles.write_rules import Decision, decide, needs_look, without
@@ -74,7 +74,7 @@ class Looker:
         stale = self._clock.now() - self._read_at > _FRESH
         if batch.resent or stale or line not in self._ahead:
             self._ahead.clear()
-            batches = [batch] if batch.resent else self._store.upserts_from(self._run, batch.id, MOST_IDS_PER_LOOKUP)
+            batches = [batch] if batch.resent else self._store.upserts_from(self._run, batch.id, MAX_IDS_PER_LOOKUP)
             lines = [one.lines[0] for one in batches]
             documents = zip(lines, map(orjson.loads, self._store.bodies(self._run, lines)), strict=True)
             wanted = {line: one["attributes"] for line, one in documents if needs_look(one, self._only_if_blank)}

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from etl.identity import identity_key
-from etl.klaviyo import ImportJob, JobError, Profile, impersonal
+from etl.klaviyo import ImportJob, JobError, Profile, redact
 from etl.model import IDENTIFIERS, Outcome, RowResult, Severity
 
 _TOLERANCE: Final = 1e-9
@@ -86,7 +86,7 @@ def scrub(detail: str, sent: Mapping[str, Any]) -> str:
     """
     for value in sorted(_texts(sent), key=len, reverse=True):
         detail = detail.replace(value, "…")
-    return impersonal(detail)
+    return redact(detail)
 
 
 def _texts(value: object) -> Iterator[str]:

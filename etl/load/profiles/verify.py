@@ -70,7 +70,7 @@ def _look_again(task: LoadTask, options: LoadOptions, lines: Sequence[int], *, l
 
 def _proved(client: KlaviyoClient, seen: dict[int, Observation]) -> dict[int, Observation]:
     """Return what was seen; that nobody is there counts only where Klaviyo shows anybody at all."""
-    if any(one.verdict is not Verdict.MISSING for one in seen.values()) or not seen or client.shows_anybody():
+    if any(one.verdict is not Verdict.MISSING for one in seen.values()) or not seen or client.has_profiles():
         return seen
     return {line: Observation(line, Verdict.UNSEEN) for line in seen}
 

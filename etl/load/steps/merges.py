@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from etl.errors import StoppedError, UnavailableError
-from etl.klaviyo import Reply, ReplyKind, refusal
+from etl.klaviyo import Reply, ReplyKind, error_for
 from etl.klaviyo.transport.backoff import Backoff
 from etl.load.merges.planning import opted_out
 from etl.load.merges.policy import objection
@@ -110,7 +110,7 @@ class ProfileMerger:
                 return
             case ReplyKind.AUTH | ReplyKind.GONE:
                 self._go_on(this, MergeStatus.PLANNED)
-                raise refusal(reply)
+                raise error_for(reply)
             case kind if kind.is_uncertain or kind is ReplyKind.NOT_FOUND:
                 # Not found: an earlier request may have merged them. The look says whether it has.
                 self._go_on(this, MergeStatus.DOUBTFUL)

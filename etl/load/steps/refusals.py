@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from etl.klaviyo import Reply, ReplyKind, refusal
+from etl.klaviyo import Reply, ReplyKind, error_for
 from etl.load.batching import halves
 from etl.load.options import LoadOptions
 from etl.load.steps.probing import Move, after_refusal, divide
@@ -29,7 +29,7 @@ class Refusals(Settling):
         if self.suspects.speak_for_all(one.batch, earlier=earlier, last=True):
             return self._refused_as_a_whole(one.batch, one.reply)
         if one.reply.kind is ReplyKind.UNAVAILABLE and not earlier:
-            raise refusal(one.reply)
+            raise error_for(one.reply)
         return self._fail_suspects(one.batch)
 
     def _with_released(self, batch: Batch, reply: Reply, following: Next) -> Next:
@@ -61,7 +61,7 @@ class Refusals(Settling):
         """Stop, resumable. Where such requests passed before, the witnesses fail: the next process gets further."""
         if self._store.passed_beside(batch).earlier:
             self._fail_suspects(batch)
-        raise refusal(reply)
+        raise error_for(reply)
 
     def _fail_suspects(self, batch: Batch) -> Next:
         failed = 0

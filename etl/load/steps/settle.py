@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
-from etl.klaviyo import Reply, ReplyKind, refusal
+from etl.klaviyo import Reply, ReplyKind, error_for
 from etl.klaviyo.transport.backoff import Backoff
 from etl.load.options import LoadOptions
 from etl.load.profiles.preflight import sent_documents
@@ -54,7 +54,7 @@ class Settling:
     def _stop(self, batch: Batch, reply: Reply) -> NoReturn:
         """Put the batch back and end the process: no request of its kind would be taken."""
         self._put_back(batch, reply)
-        raise refusal(reply)
+        raise error_for(reply)
 
     def _put_back(self, batch: Batch, reply: Reply) -> None:
         self._store.mark_planned_again(

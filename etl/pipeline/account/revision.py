@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from etl.klaviyo import Age, Feature, Standing, standing
+from etl.klaviyo import Feature, RevisionAge, RevisionStatus, revision_status
 from etl.pipeline.context import Context
 
 
-def standing_of(context: Context) -> Standing:
+def standing_of(context: Context) -> RevisionStatus:
     """Return how the revision that is set stands today."""
-    return standing(context.settings.revision, datetime.fromtimestamp(context.clock.now(), UTC).date())
+    return revision_status(context.settings.revision, datetime.fromtimestamp(context.clock.now(), UTC).date())
 
 
 def revision_notes(context: Context) -> list[str]:
     """Return what is to be said of the revision before it is used; nothing of a stable one."""
     found = standing_of(context)
-    usual = found.age in {Age.STABLE, Age.ENDING} and not found.beta
+    usual = found.age in {RevisionAge.STABLE, RevisionAge.ENDING} and not found.beta
     return [] if usual else [f"API revision {found.says}"]
 
 

@@ -63,7 +63,7 @@ def _rows_beside(store: Store, run: Run, report: Report) -> dict[str, bool]:
     return {
         f"{stem}{suffix}": stem == "warnings"
         for stem, count in counts.items()
-        for suffix, wanted in ((".xlsx", sheet and count <= reports.MOST_ROWS), (".csv", True))
+        for suffix, wanted in ((".xlsx", sheet and count <= reports.MAX_ROWS), (".csv", True))
         if count and wanted
     }
 

@@ -14,7 +14,7 @@ import orjson
 
 from etl.klaviyo import KlaviyoClient
 from etl.operations import OPERATIONS, Single
-from etl.pipeline.single.profiles import Fault, InvalidPersonError, Person, need, read_person
+from etl.pipeline.single.profiles import Fault, InvalidProfileError, ProfileInput, parse_profile, raise_for_reply
 
 # Klaviyo's limits for an event (reference 3.9).
 _LONGEST_METRIC: Final = 127
@@ -43,8 +43,8 @@ def read_event(
 
     ``first_year``: the first one of which Klaviyo takes events.
 
-    ``fields``: ``metric``, ``profile`` (as :func:`read_person` takes it), ``time`` (ISO 8601; default now), ``value``,
-    ``currency``, ``unique_id`` or ``order_id``, ``properties``, ``items``. Raise :class:`InvalidPersonError`.
+    ``fields``: ``metric``, ``profile`` (see :func:`parse_profile`), ``time`` (ISO 8601, default now), ``value``,
+    ``currency``, ``unique_id`` or ``order_id``, ``properties``, ``items``. Raise :class:`InvalidProfileError`.
     """
     faults = [_fault(name, "field-unknown", "there is no such field") for name in fields if name not in _FIELDS]
     metric = fields.get("metric")
@@ -58,7 +58,7 @@ def read_event(
         faults.append(_fault("currency", "currency-invalid", "an ISO 4217 code such as USD is needed"))
     person = _person(fields.get("profile"), country, faults)
     if faults or person is None:
-        raise InvalidPersonError(faults)
+        raise InvalidProfileError(faults)
     order = fields.get("order_id")
     chosen = str(fields.get("unique_id") or (f"{metric}:{order}" if order else unique_id))
     if order:
@@ -73,22 +73,22 @@ def read_event(
     }
     body = orjson.dumps({"data": {"type": "event", "attributes": attributes}})
     if len(body) > OPERATIONS[Single.CREATE_EVENT].most_bytes:
-        raise InvalidPersonError([_fault("properties", "event-too-large", "Klaviyo takes at most 5 MB")])
+        raise InvalidProfileError([_fault("properties", "event-too-large", "Klaviyo takes at most 5 MB")])
     return TrackedEvent(body, chosen, person.warnings, person.attributes)
 
 
 def track_event(client: KlaviyoClient, event: TrackedEvent) -> None:
     """Send one event. Accepted is not yet processed (reference 3.9). Raise :class:`etl.errors.KlaviyoError`."""
-    need(client.create_event(event.body))
+    raise_for_reply(client.create_event(event.body))
 
 
-def _person(given: object, country: str | None, faults: list[Fault]) -> Person | None:
+def _person(given: object, country: str | None, faults: list[Fault]) -> ProfileInput | None:
     if not isinstance(given, Mapping):
         faults.append(_fault("profile", "identifier-missing", "who it was is missing"))
         return None
     try:
-        return read_person(given, country=country)
-    except InvalidPersonError as error:
+        return parse_profile(given, country=country)
+    except InvalidProfileError as error:
         faults += [Fault(f"profile.{each.field}", each.code, each.message, each.hint) for each in error.faults]
         return None
 

@@ -17,7 +17,7 @@ import pandas as pd
 from etl.codes import CODES
 from etl.config import ATTRIBUTES, LOCATION_FIELDS, LOCATION_PREFIX, parse_mapping
 from etl.errors import RequestRefusedError, UsageError
-from etl.klaviyo import KlaviyoClient, Profile, Reply, ReplyKind, refusal
+from etl.klaviyo import KlaviyoClient, Profile, Reply, ReplyKind, error_for
 from etl.load import ConsentOptions, Decision, Gate, Sought, Witness, consent_request, decide
 from etl.model import IDENTIFIERS, BatchKind, Channel, ConsentAsk, Issue, Severity, Wish
 from etl.operations import CONSENT_KINDS, OPERATIONS
@@ -43,7 +43,7 @@ class Fault:
     hint: str
 
 
-class InvalidPersonError(UsageError):
+class InvalidProfileError(UsageError):
     """A profile that Klaviyo would refuse, or spoil. ``faults``: one per field."""
 
     def __init__(self, faults: Sequence[Fault]) -> None:
@@ -52,7 +52,7 @@ class InvalidPersonError(UsageError):
         super().__init__("profile-invalid", f"The profile is not valid: {said}", faults[0].hint)
 
     @classmethod
-    def of(cls, field: str, code: str) -> InvalidPersonError:
+    def of(cls, field: str, code: str) -> InvalidProfileError:
         """Return the error of one field, by a code of the registry."""
         return cls([_fault(field, code)])
 
@@ -62,7 +62,7 @@ class InvalidPersonError(UsageError):
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
+class ProfileInput:
     """A profile that is ready to be sent. ``body``: ``{"attributes": ...}``; ``warnings``: codes that cost nothing."""
 
     body: bytes
@@ -80,16 +80,16 @@ class Upserted:
     consents: Mapping[str, str]
 
 
-def read_person(fields: Mapping[str, Any], *, country: str | None = None) -> Person:
+def parse_profile(fields: Mapping[str, Any], *, country: str | None = None) -> ProfileInput:
     """Validate a profile: attributes of Klaviyo's names, ``location`` and ``properties`` as objects.
 
-    Raise :class:`InvalidPersonError` naming each faulty field.
+    Raise :class:`InvalidProfileError` naming each faulty field.
     """
     texts, properties, faults = _texts(fields)
     if faults:
-        raise InvalidPersonError(faults)
+        raise InvalidProfileError(faults)
     if not any(texts.get(name) for name in IDENTIFIERS):
-        raise InvalidPersonError([_fault("profile", "identifier-missing")])
+        raise InvalidProfileError([_fault("profile", "identifier-missing")])
     rules = {"columns": {target: target for target in texts}, "defaults": {"country": country} if country else {}}
     mapping = parse_mapping(rules)
     frame = pd.DataFrame(
@@ -100,21 +100,21 @@ def read_person(fields: Mapping[str, Any], *, country: str | None = None) -> Per
     issues = [*validated.issues, *transformed.issues]
     costly = [issue for issue in issues if _costs(issue, texts, validated.frame)]
     if costly:
-        raise InvalidPersonError([_fault(issue.column or "profile", issue.code, issue.detail) for issue in costly])
+        raise InvalidProfileError([_fault(issue.column or "profile", issue.code, issue.detail) for issue in costly])
     document = orjson.loads(transformed.records[0].body)
     if properties:
         document["attributes"]["properties"] = properties
     body = orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
     if len(body) > OPERATIONS[BatchKind.UPSERT].most_bytes:
-        raise InvalidPersonError([_fault("profile", "profile-too-large", f"{len(body):,} bytes")])
-    return Person(body, document["attributes"], tuple(dict.fromkeys(issue.code for issue in issues)))
+        raise InvalidProfileError([_fault("profile", "profile-too-large", f"{len(body):,} bytes")])
+    return ProfileInput(body, document["attributes"], tuple(dict.fromkeys(issue.code for issue in issues)))
 
 
 def upsert_person(
     client: KlaviyoClient,
     store: Store,
     account: str,
-    person: Person,
+    person: ProfileInput,
     *,
     lists: Sequence[str] = (),
     subscribe: Sequence[Channel] = (),
@@ -129,7 +129,7 @@ def upsert_person(
     refuse_forgotten(store, lambda: account, person.attributes)
     put = put_person(client, person)
     for list_id in lists:
-        need(client.add_to_list(list_id, [put.profile_id]))
+        raise_for_reply(client.add_to_list(list_id, [put.profile_id]))
     consents = {}
     for channel in subscribe:
         gate = Gate.ABSENT
@@ -141,14 +141,14 @@ def upsert_person(
                     client, store, person, channel, account=account, profile_id=put.profile_id, lists=lists
                 ).gate
         if gate is Gate.SEND:
-            need(ask_to_subscribe(client, person, channel, lists=lists, source=source))
+            raise_for_reply(ask_to_subscribe(client, person, channel, lists=lists, source=source))
         consents[channel.value] = _SAID[gate]
     return Upserted(put.profile_id, put.created, put.warnings, consents)
 
 
-def put_person(client: KlaviyoClient, person: Person) -> Upserted:
+def put_person(client: KlaviyoClient, person: ProfileInput) -> Upserted:
     """Create or update a profile, and nothing else. May be repeated without harm. Raise KlaviyoError."""
-    reply = need(client.upsert_profile(b'{"data":{"type":"profile",' + person.body[1:] + b"}"))
+    reply = raise_for_reply(client.upsert_profile(b'{"data":{"type":"profile",' + person.body[1:] + b"}"))
     data = reply.document.get("data")
     profile_id = str(data.get("id") or "") if isinstance(data, dict) else ""
     if not profile_id:
@@ -160,7 +160,7 @@ def put_person(client: KlaviyoClient, person: Person) -> Upserted:
 def may_subscribe(
     client: KlaviyoClient,
     store: Store,
-    person: Person,
+    person: ProfileInput,
     channel: Channel,
     *,
     account: str,
@@ -172,7 +172,7 @@ def may_subscribe(
     What Klaviyo does not show, or does not say, is ``ABSENT``: worth another look, and no reason to subscribe anybody.
     """
     if not person.attributes.get(channel.address):
-        raise InvalidPersonError([_fault(channel.address, "consent-no-address")])
+        raise InvalidProfileError([_fault(channel.address, "consent-no-address")])
     witness = Witness(client, store, account, channel)
     look = witness.look({1: Sought(person.attributes, [profile_id])}, subscribing=True)
     decision = decide(CONSENT_KINDS[channel, Wish.SUBSCRIBE], look.evidence[1], list_id=lists[0] if lists else None)
@@ -180,7 +180,7 @@ def may_subscribe(
 
 
 def ask_to_subscribe(
-    client: KlaviyoClient, person: Person, channel: Channel, *, lists: Sequence[str], source: str
+    client: KlaviyoClient, person: ProfileInput, channel: Channel, *, lists: Sequence[str], source: str
 ) -> Reply:
     """Ask Klaviyo to subscribe a person that passed :func:`may_subscribe` a moment ago. One exchange; it may mail."""
     options = ConsentOptions(historical=False, list=lists[0] if lists else None)
@@ -196,24 +196,24 @@ def update_person(client: KlaviyoClient, profile_id: str, changes: Mapping[str, 
     rest = {name: value for name, value in changes.items() if value is not None}
     faults = [_fault(name, "field-unknown") for name in clearing if name not in {*_FLAT, "location", "properties"}]
     if faults:
-        raise InvalidPersonError(faults)
+        raise InvalidProfileError(faults)
     attributes: dict[str, Any] = dict(clearing)
     if rest:
         probe = rest if any(rest.get(name) for name in IDENTIFIERS) else {**rest, "external_id": "probe"}
-        checked = dict(read_person(probe).attributes)
+        checked = dict(parse_profile(probe).attributes)
         if probe is not rest:
             del checked["external_id"]
         attributes |= checked
     data = {"type": "profile", "id": profile_id, "attributes": attributes}
-    need(client.patch_profile(profile_id, orjson.dumps({"data": data})))
+    raise_for_reply(client.patch_profile(profile_id, orjson.dumps({"data": data})))
 
 
 def find_person(client: KlaviyoClient, who: str) -> Profile | None:
     """Return a profile with its consents, by Klaviyo id, e-mail, phone (with +) or external id."""
     if "@" in who:
-        return next(iter(client.consents_by("email", [who])), None)
+        return next(iter(client.profiles_with_consent("email", [who])), None)
     if who.startswith("+"):
-        return next(iter(client.consents_by("phone_number", [who])), None)
+        return next(iter(client.profiles_with_consent("phone_number", [who])), None)
     if _KLAVIYO_ID.fullmatch(who) and (found := client.get_profile(who)) is not None:
         return found
     found = next(iter(client.profiles_by("external_id", [who])), None)
@@ -225,13 +225,13 @@ def request_deletion(client: KlaviyoClient, who: str) -> None:
     field: Literal["email", "phone_number", "id"] = (
         "email" if "@" in who else "phone_number" if who.startswith("+") else "id"
     )
-    need(client.request_deletion(field, who))
+    raise_for_reply(client.request_deletion(field, who))
 
 
-def need(reply: Reply) -> Reply:
+def raise_for_reply(reply: Reply) -> Reply:
     """Return a reply that is good. Raise :class:`etl.errors.KlaviyoError` for any other."""
     if reply.kind is not ReplyKind.OK:
-        raise refusal(reply)
+        raise error_for(reply)
     return reply
 
 

@@ -54,10 +54,10 @@ def upsert_profile(
     """Create or update one profile, put it on lists (id or name), subscribe it where nothing speaks against it.
 
     ``fields``: attributes by Klaviyo's names; ``location`` and ``properties`` are mappings. Raise
-    :class:`etl.pipeline.single.profiles.InvalidPersonError` naming each faulty field, and KlaviyoError.
+    :class:`etl.pipeline.single.profiles.InvalidProfileError` naming each faulty field, and KlaviyoError.
     """
     context = context or Context.create()
-    person = profiles.read_person(fields, country=country)
+    person = profiles.parse_profile(fields, country=country)
     with context.open_client() as client, context.open_store() as store:
         ids = [need_list(client, name, create=False).id for name in lists]
         account = client.get_account().id if subscribe or store.has_forgotten() else ""

@@ -10,7 +10,7 @@ from typing import Final
 from etl.config import DEFAULT_BASE_URL
 from etl.config.settings.base_url import host_of
 from etl.errors import ConfigError, EtlError
-from etl.klaviyo import Account, Age, Feature, KlaviyoClient
+from etl.klaviyo import Account, Feature, KlaviyoClient, RevisionAge
 from etl.pipeline.account.lists import describe, find_list
 from etl.pipeline.account.plan_usage import read_usage
 from etl.pipeline.account.revision import standing_of
@@ -103,7 +103,7 @@ def _jobs(client: KlaviyoClient, context: Context) -> str:
 
 
 def _consents(client: KlaviyoClient) -> str:
-    for _ in client.consents_by("email", ["nobody@klaviyo-etl.invalid"]):
+    for _ in client.profiles_with_consent("email", ["nobody@klaviyo-etl.invalid"]):
         pass
     return "consent can be read"
 
@@ -127,7 +127,7 @@ def _revision(context: Context) -> Finding:
     lacking = [feature for feature in Feature if not feature.known_to(found.revision)]
     without = f"; it does not know {', '.join(feature.title for feature in lacking)}" if lacking else ""
     hint = "Read Klaviyo's changelog, then set KLAVIYO_REVISION (unset: the default)."
-    ok = found.age is Age.STABLE and not found.beta
+    ok = found.age is RevisionAge.STABLE and not found.beta
     return Finding("revision", ok, f"{found.says}{without}", "" if ok else hint)
 
 

@@ -28,7 +28,7 @@ _MEMBER_FILTERS: Final = {
     "_kx": frozenset({"equals"}),
     "joined_group_at": frozenset(OPERATORS),
 }
-_MOST_IDS: Final = 1_000
+_MAX_IDS: Final = 1_000
 _OPT_IN: Final = ("single_opt_in", "double_opt_in")
 
 
@@ -148,7 +148,7 @@ def forget(context: Context, list_id: str) -> None:
 
 
 def _members(context: Context) -> list[int]:
-    ids = context.identifiers("profile", _MOST_IDS)
+    ids = context.identifiers("profile", _MAX_IDS)
     found = {profile.id: profile.seq for profile in context.store.find(id=ids)}
     unknown = [profile_id for profile_id in ids if profile_id not in found]
     if unknown:

@@ -17,7 +17,7 @@ from starlette.responses import Response
 from etl.errors import EtlError
 from etl.model import Channel, Clock
 from etl.pipeline.single.events import read_event
-from etl.pipeline.single.profiles import InvalidPersonError, read_person
+from etl.pipeline.single.profiles import InvalidProfileError, parse_profile
 from etl.server.forms.payload import EventForm, ProfileForm, faults_of
 from etl.server.http.answers import answer_json, problem
 from etl.server.http.bodies import Bodies, BodyError
@@ -105,7 +105,7 @@ class Reception:
             return {"errors": [problem("body-not-json", "The body is not JSON")]}, 400
         except ValidationError as error:
             return {"errors": faults_of(error)}, 422
-        except InvalidPersonError as error:
+        except InvalidProfileError as error:
             return {"errors": error.documents()}, 422
         except (TypeError, ValueError, RecursionError):
             # JSON that can be read and not be written again: nested too deeply, numbers too large.
@@ -127,15 +127,15 @@ class Reception:
         return outcome, 422 if "errors" in outcome else 200
 
     def _check_profile(self, form: ProfileForm) -> Sequence[str]:
-        """Return by what the person is known. Raise :class:`InvalidPersonError`."""
-        person = read_person(form.profile, country=self._country)
+        """Return by what the person is known. Raise :class:`InvalidProfileError`."""
+        person = parse_profile(form.profile, country=self._country)
         for channel in form.consent:
             if not person.attributes.get(Channel(channel).address):
-                raise InvalidPersonError.of(channel, "consent-no-address")
+                raise InvalidProfileError.of(channel, "consent-no-address")
         return keys_of(person.attributes)
 
     def _check_event(self, form: EventForm) -> Sequence[str]:
-        """Return by what the person of an event is known. Raise :class:`InvalidPersonError`."""
+        """Return by what the person of an event is known. Raise :class:`InvalidProfileError`."""
         fields = form.model_dump(exclude_none=True)
         read_event(fields, self._clock.now(), unique_id="checked", country=self._country)
         return keys_of(dict(identifiers(form.profile, self._country)))

@@ -13,20 +13,20 @@ import orjson
 
 from etl.errors import RequestRefusedError
 from etl.identity import opt_out_key
-from etl.klaviyo import KlaviyoClient, ReplyKind, refusal
+from etl.klaviyo import KlaviyoClient, ReplyKind, error_for
 from etl.load import Gate
 from etl.model import IDENTIFIERS, Channel
 from etl.pipeline import Context
 from etl.pipeline.account.forgotten import refuse_forgotten
 from etl.pipeline.single.events import read_event, track_event
 from etl.pipeline.single.profiles import (
-    InvalidPersonError,
-    Person,
+    InvalidProfileError,
+    ProfileInput,
     ask_to_subscribe,
     may_subscribe,
-    need,
+    parse_profile,
     put_person,
-    read_person,
+    raise_for_reply,
 )
 from etl.server.outbox.naming import Naming
 from etl.server.outbox.progress import Asked, Progress, Step, doubt_of, is_hopeless, is_lost, next_step
@@ -102,7 +102,7 @@ class Carrier:
         return self._register(parcel, progress, asked)
 
     def _register(self, parcel: Parcel, progress: Progress, asked: Mapping[str, Any]) -> dict[str, Any]:
-        person = read_person(asked["profile"], country=self._country)
+        person = parse_profile(asked["profile"], country=self._country)
         lists: Sequence[str] = asked.get("lists", ())
         wished = [Channel(name) for name in dict.fromkeys(asked.get("consent", ()))]
         if parcel.result == _SUBSCRIBING and not progress.asked:
@@ -115,7 +115,7 @@ class Carrier:
             self._note(parcel, progress, [parcel_key("id", put.profile_id)])
         if not progress.listed:
             for list_id in lists:
-                need(self._client.add_to_list(list_id, [progress.profile_id]))
+                raise_for_reply(self._client.add_to_list(list_id, [progress.profile_id]))
             progress = replace(progress, listed=True)
         refused: RequestRefusedError | None = None
         for channel in wished:
@@ -137,7 +137,7 @@ class Carrier:
         }
 
     def _subscribe(
-        self, parcel: Parcel, progress: Progress, person: Person, channel: Channel, asked: Mapping[str, Any]
+        self, parcel: Parcel, progress: Progress, person: ProfileInput, channel: Channel, asked: Mapping[str, Any]
     ) -> str:
         """Return what a wish comes to. Raise :class:`NotNowError`, or what Klaviyo says against it."""
         lists: Sequence[str] = asked.get("lists", ())
@@ -165,9 +165,9 @@ class Carrier:
         self._note(parcel, progress.answered(name, reply))
         if reply.kind.is_retryable:
             raise NotNowError(max(_LOOK_AGAIN, reply.retry_after or 0.0))
-        raise refusal(reply)
+        raise error_for(reply)
 
-    def _gate(self, progress: Progress, person: Person, channel: Channel, lists: Sequence[str]) -> Gate:
+    def _gate(self, progress: Progress, person: ProfileInput, channel: Channel, lists: Sequence[str]) -> Gate:
         try:
             account = self._account_id()
             return may_subscribe(
@@ -221,8 +221,8 @@ class Carrier:
 def identifiers(who: Mapping[str, Any], country: str | None) -> Iterator[tuple[Any, str]]:
     """Yield the identifiers of a person, as Klaviyo gets them; none for a person that cannot be read."""
     try:
-        attributes = read_person(who, country=country).attributes
-    except InvalidPersonError:
+        attributes = parse_profile(who, country=country).attributes
+    except InvalidProfileError:
         return
     for name in IDENTIFIERS:
         if attributes.get(name):

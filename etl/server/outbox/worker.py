@@ -27,7 +27,7 @@ from etl.errors import (
 )
 from etl.klaviyo import Backoff
 from etl.pipeline import Context
-from etl.pipeline.single.profiles import InvalidPersonError
+from etl.pipeline.single.profiles import InvalidProfileError
 from etl.server.http.health import Health, code_of
 from etl.server.http.metrics import Metrics
 from etl.server.outbox.delivery import Carrier, NotNowError, identifiers, keys_of
@@ -191,7 +191,7 @@ class Courier:
         except UnavailableError as error:
             self._put_back(store, parcel, max(_delay(parcel), error.retry_after or 0.0))
             return None
-        except InvalidPersonError as error:
+        except InvalidProfileError as error:
             self._settle(store, parcel, "refused: profile-invalid")
             return {"errors": error.documents()}
         except (RequestRefusedError, UsageError) as error:

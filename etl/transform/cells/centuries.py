@@ -14,7 +14,7 @@ _AGREED: Final = 69
 """From here on a year is of the 20th century to everybody (POSIX), and nothing that is sold ends in 2069."""
 _EXPIRED: Final = 20
 """Years for which something that lies ahead of its kind, such as the end of a contract, may have passed."""
-_FARTHEST_AHEAD: Final = timedelta(hours=14)
+_MAX_AHEAD: Final = timedelta(hours=14)
 
 
 class CenturyError(ValueError):
@@ -32,7 +32,7 @@ class Centuries:
     def at(cls, pivot: Pivot, now: float | None) -> Centuries:
         """Return them as of a moment. ``now``: epoch seconds."""
         # Somewhere it is tomorrow already.
-        return cls(pivot, None if now is None else (datetime.fromtimestamp(now, UTC) + _FARTHEST_AHEAD).date())
+        return cls(pivot, None if now is None else (datetime.fromtimestamp(now, UTC) + _MAX_AHEAD).date())
 
     def full(self, year: int, month: int, day: int) -> int:
         """Return the year that ``year`` (0 to 99) stands for on this day. Raise :class:`CenturyError`."""

@@ -30,7 +30,7 @@ _DEEPEST: Final = 100
 """Levels of JSON taken; Klaviyo's own limit is not known, and a deeper cell could not be written again."""
 _PLAIN_WHOLE: Final = re.compile(r"-?[0-9]{1,12}")
 _PLAIN_AMOUNT: Final = re.compile(r"-?[0-9]{1,12}(?:\.[0-9]{1,2})?")
-_FARTHEST_AHEAD: Final = timedelta(hours=14)
+_MAX_AHEAD: Final = timedelta(hours=14)
 _DAY: Final = len("2025-04-03")
 _NOON: Final = "12:00:00"
 _LONG_NUMBER: Final = re.compile(r"[\d.]{16}")
@@ -150,7 +150,7 @@ def _not_ahead(convert: Converter, rule: ColumnRule, now: float | None) -> Conve
         return convert
     moment = datetime.fromtimestamp(now, UTC)
     # Somewhere it is tomorrow already.
-    today = (moment + _FARTHEST_AHEAD).date().isoformat()
+    today = (moment + _MAX_AHEAD).date().isoformat()
 
     def checked(text: str) -> Converted:
         converted = convert(text)

@@ -27,7 +27,7 @@ Place = Callable[[int], str]
 
 _NESTED: Final = ("location", "properties")
 _IDENTIFIERS: Final = ("email", "external_id", "phone_number")
-_MOST_NAMED: Final = 5
+_MAX_NAMED: Final = 5
 
 
 @dataclass(slots=True)
@@ -255,8 +255,8 @@ def _rejections(lines: list[int], place: Callable[[int], str]) -> list[Issue]:
 
 
 def _others(lines: Sequence[int], place: Callable[[int], str]) -> str:
-    named = ", ".join(place(line) for line in lines[:_MOST_NAMED])
-    more = f" and {len(lines) - _MOST_NAMED} more" if len(lines) > _MOST_NAMED else ""
+    named = ", ".join(place(line) for line in lines[:_MAX_NAMED])
+    more = f" and {len(lines) - _MAX_NAMED} more" if len(lines) > _MAX_NAMED else ""
     return f"line{'s' if len(lines) > 1 else ''} {named}{more}"
 
 

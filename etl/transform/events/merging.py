@@ -13,7 +13,7 @@ from etl.config import EventMapping
 from etl.model import IDENTIFIERS, Issue, Record, Severity, Stage
 from etl.transform.events.transformer import add, event_record
 
-_MOST_ITEMS: Final = 4_000
+_MAX_ITEMS: Final = 4_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def merge_order(records: Sequence[Record], mapping: EventMapping) -> Merged:
     for event in events:
         for name, value in event["properties"].items():
             properties.setdefault(name, value)
-    first["properties"] = {**properties, "Items": items[:_MOST_ITEMS]}
+    first["properties"] = {**properties, "Items": items[:_MAX_ITEMS]}
     first["time"] = min(event["time"] for event in events)
     who = {name: value for name in IDENTIFIERS for part in reversed(parts) if (value := part.get(name))}
     record = event_record(ordered[0].line, who, first)

@@ -28,9 +28,9 @@ STANDARD: Final = (
 )  # fmt: skip
 _NEAR: Final = 0.85
 _YEAR: Final = 366 * 86_400.0
-_MOST_PROPERTIES: Final = 400
+_MAX_PROPERTIES: Final = 400
 _LONGEST_TEXT: Final = 100_000
-_MOST_ITEMS: Final = 4_000
+_MAX_ITEMS: Final = 4_000
 _LONGEST_METRIC: Final = 127
 _BLANK: Final[tuple[Any, ...]] = (None, "", [], {})
 
@@ -148,8 +148,8 @@ class EventBuilder:
         return hashlib.blake2b(said, digest_size=DIGEST_BYTES).hexdigest()
 
     def _limits(self, properties: Mapping[str, Any], faults: list[tuple[str, str, str]]) -> None:
-        if len(properties) > _MOST_PROPERTIES:
-            faults.append(("", "event-too-large", f"{len(properties)} properties, at most {_MOST_PROPERTIES}"))
+        if len(properties) > _MAX_PROPERTIES:
+            faults.append(("", "event-too-large", f"{len(properties)} properties, at most {_MAX_PROPERTIES}"))
         if any(isinstance(value, str) and len(value.encode()) > _LONGEST_TEXT for value in properties.values()):
             faults.append(("", "event-too-large", f"a text of more than {_LONGEST_TEXT:,} bytes"))
 

@@ -248,7 +248,7 @@ def test_a_file_beyond_all_measure_is_not_fetched_to_its_end(
     store: fsspec.AbstractFileSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.pipe("/endless.csv", PLAIN.encode() * 1_000)
-    monkeypatch.setattr(remote, "MOST_BYTES", 10_000)
+    monkeypatch.setattr(remote, "MAX_BYTES", 10_000)
     with pytest.raises(SourceError) as refused:
         read("memory://endless.csv")
     assert refused.value.code == "archive-bomb"

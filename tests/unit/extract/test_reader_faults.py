@@ -131,7 +131,7 @@ def test_a_reader_that_dies_takes_nobody_with_it(
     assert "mapleshop" not in said
 
 
-@pytest.mark.parametrize(("limit", "most"), [("_MOST_CPU", 1), ("_MOST_SILENCE", 0.3), ("_MOST_MEMORY", 400 << 20)])
+@pytest.mark.parametrize(("limit", "most"), [("_MAX_CPU", 1), ("_MOST_SILENCE", 0.3), ("_MOST_MEMORY", 400 << 20)])
 @pytest.mark.parametrize("command", ["sheets", "rows"])
 def test_a_reader_that_takes_too_much_is_given_up(
     tmp_path: Path, limit: str, most: float, command: str, monkeypatch: pytest.MonkeyPatch
@@ -139,9 +139,9 @@ def test_a_reader_that_takes_too_much_is_given_up(
     """Busy for ever, silent for ever, or greedy; while it opens the workbook, or while it reads the sheet."""
     real = Path(reader.__file__).with_name("process.py").read_text(encoding="utf-8")
     doing = {
-        "_MOST_CPU": "while True: pass",
-        "_MOST_SILENCE": "import time; time.sleep(600)",
-        "_MOST_MEMORY": "[b'x' * (1 << 30)]",
+        "_MAX_CPU": "while True: pass",
+        "_MAX_SILENCE": "import time; time.sleep(600)",
+        "_MAX_MEMORY": "[b'x' * (1 << 30)]",
     }[limit]
     begin = '    """Return the name of each' if command == "sheets" else "    before = ["
     assert real.count(begin) == 1
@@ -152,7 +152,7 @@ def test_a_reader_that_takes_too_much_is_given_up(
     with pytest.raises(SourceError) as caught:
         open_source(write(tmp_path / "a.xlsx", WHOLE))
     damaged = "source-binary" if command == "sheets" else "source-damaged"
-    assert caught.value.code == (damaged if limit == "_MOST_MEMORY" else "source-endless")
+    assert caught.value.code == (damaged if limit == "_MAX_MEMORY" else "source-endless")
     assert caught.value.exit_code == ExitCode.NOT_STARTED
     assert caught.value.hint
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from etl.errors import AuthError, KlaviyoError, RequestRefusedError, UnavailableError
-from etl.klaviyo import ApiError, Reply, ReplyKind, refusal
+from etl.klaviyo import ApiError, Reply, ReplyKind, error_for
 from etl.klaviyo.transport.reply import classify, retry_after
 from tests.support.http_stub import Wire, ok, problem
 
@@ -206,7 +206,7 @@ def test_no_answer_makes_the_reader_fall(status: int, body: bytes, header: str) 
 def test_a_reply_that_ends_the_attempt_says_what_to_do(
     answer: httpx.Response | Exception, kind: type[KlaviyoError], code: str
 ) -> None:
-    error = refusal(reply_to(answer))
+    error = error_for(reply_to(answer))
     assert type(error) is kind
     assert error.code == code
     assert error.hint
@@ -221,11 +221,11 @@ def test_a_reply_that_ends_the_attempt_says_what_to_do(
     ],
 )
 def test_what_klaviyo_quotes_is_hidden(detail: str, hidden: str) -> None:
-    message = str(refusal(reply_to(problem(400, {"detail": detail}))))
+    message = str(error_for(reply_to(problem(400, {"detail": detail}))))
     assert hidden not in message
     assert "(hidden)" in message
 
 
 def test_what_is_no_persons_stays_readable() -> None:
     detail = "Revision 2024-10-15 was retired, see 3 pages; list Y6nRLr"
-    assert detail in str(refusal(reply_to(problem(400, {"detail": detail}))))
+    assert detail in str(error_for(reply_to(problem(400, {"detail": detail}))))

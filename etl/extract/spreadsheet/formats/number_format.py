@@ -30,11 +30,11 @@ _OF_THOUSANDS: Final = frozenset(" '.,\u00a0\u202f\u2019")
 _GROUP: Final = 3
 _PREFIX: Final = re.compile(r"\w(?:[\w./#]|-)*|#|№|\+")
 _CURRENCY_CODE: Final = re.compile(r"[A-Z]{3}|[A-Z]?[a-z]{1,2}|Fr|Rs")
-_LEAST_PHONE: Final = 1_000_000
+_MIN_PHONE: Final = 1_000_000
 _LONGEST: Final = 255
 _DIGITS: Final = re.compile(r"[0-9]")
 _ASCII_DIGITS: Final = frozenset("0123456789")
-_MOST_SECTIONS: Final = 4
+_MAX_SECTIONS: Final = 4
 
 Parts = tuple[str | tuple[str], ...]
 """Of a format: texts, and ``0``, ``#``, ``?`` for digits as ``(sign,)``."""
@@ -86,7 +86,7 @@ class NumberFormat:
         section, is_signed = self._section(number)
         if section is None or not section.is_identifier:
             return None
-        if _prefix(section.parts) == "+" and not section.is_padded and abs(number) < _LEAST_PHONE:
+        if _prefix(section.parts) == "+" and not section.is_padded and abs(number) < _MIN_PHONE:
             return None
         text = section.rendered(abs(int(number)))
         return f"-{text}" if text is not None and is_signed else text
@@ -110,7 +110,7 @@ def identifier_format(code: str) -> NumberFormat | None:
     if len(code) > _LONGEST:
         return None
     split = _sections(code)
-    if len(split) > _MOST_SECTIONS:
+    if len(split) > _MAX_SECTIONS:
         return None
     has_minus = any("-" in _texts(parts) for parts, _ in split[1:])
     sections = tuple(

@@ -16,8 +16,8 @@ from etl.extract.spreadsheet.formats.number_format import is_identifier
 from etl.extract.spreadsheet.formats.xlsx import Place, SheetQuirks, pieces
 
 CONTENT: Final = "content.xml"
-_MOST: Final = 100_000
-_MOST_REPEATED: Final = 10_000
+_MAX: Final = 100_000
+_MAX_REPEATED: Final = 10_000
 _CALLS_FOR_A_LOOK: Final = re.compile(
     rb'\bcalcext:value-type="error"|\boffice:value-type="time"'
     rb"|<table:table-cell\b(?=[^<>]*\btable:formula=)(?![^<>]*\boffice:value-type=)"
@@ -33,7 +33,7 @@ _KIND: Final = re.compile(rb'\boffice:value-type="(\w+)"')
 _NUMBER: Final = re.compile(rb'\boffice:value="([0-9.eE+-]{1,40})"')
 _TIME: Final = re.compile(rb'\boffice:time-value="(-?)PT([0-9]{1,9})H([0-9]{1,2})M([0-9]{1,2})(?:[.,][0-9]+)?S"')
 _HOURS_OF_A_DAY: Final = 24
-_MOST_DIGITS: Final = 10**15
+_MAX_DIGITS: Final = 10**15
 
 
 @dataclass(slots=True)
@@ -47,8 +47,8 @@ class _Cell:
 
     def places(self) -> Iterator[Place]:
         (row, rows), (column, columns) = self.rows, self.columns
-        for line in range(row, row + min(rows, _MOST_REPEATED)):
-            for place in range(column, column + min(columns, _MOST_REPEATED)):
+        for line in range(row, row + min(rows, _MAX_REPEATED)):
+            for place in range(column, column + min(columns, _MAX_REPEATED)):
                 yield line, place
 
 
@@ -68,7 +68,7 @@ def scan_sheet(archive: zipfile.ZipFile, sheet: str) -> SheetQuirks:
                 uncalculated += cell.places()
             elif (text := _shown(cell)) is not None:
                 shown.update(dict.fromkeys(cell.places(), text))
-    return SheetQuirks(errors=tuple(errors[:_MOST]), uncalculated=tuple(uncalculated[:_MOST]), shown=shown)
+    return SheetQuirks(errors=tuple(errors[:_MAX]), uncalculated=tuple(uncalculated[:_MAX]), shown=shown)
 
 
 def _shown(cell: _Cell) -> str | None:
@@ -89,7 +89,7 @@ def _shown(cell: _Cell) -> str | None:
     except ValueError:
         return None
     text = html.unescape(cell.text.decode("utf-8", "replace")).strip()
-    return text if abs(value) < _MOST_DIGITS and is_identifier(text, value) else None
+    return text if abs(value) < _MAX_DIGITS and is_identifier(text, value) else None
 
 
 def _cells(part: IO[bytes], sheet: str) -> Iterator[_Cell]:

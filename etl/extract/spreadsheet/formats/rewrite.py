@@ -31,7 +31,7 @@ UNSOUND: Final = (
 )
 """What damaged archives raise."""
 _STRINGS: Final = "xl/sharedStrings.xml"
-_MOST_CELL_BYTES: Final = 1 << 20
+_MAX_CELL_BYTES: Final = 1 << 20
 _TAGS: Final = re.compile(rb"(?=<)")
 _CELL: Final = re.compile(rb"<(?:\w+:)?c\b[^<>]*>")
 _CELL_END: Final = re.compile(rb"</(?:\w+:)?c\s*>")
@@ -71,7 +71,7 @@ def cells_of(part: IO[bytes]) -> Iterator[tuple[Cell | None, bytes]]:
             continue
         cell.append(tag)
         size += len(tag)
-        if size > _MOST_CELL_BYTES:
+        if size > _MAX_CELL_BYTES:
             raise ValueError  # of no program
         if _CELL_END.match(tag) or (begins is not None and begins[0].endswith(b"/>")):
             yield _cell(b"".join(cell))

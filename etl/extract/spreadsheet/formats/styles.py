@@ -9,8 +9,8 @@ from typing import Final
 
 from etl.extract.spreadsheet.formats.number_format import NumberFormat, identifier_format
 
-_MOST_BYTES: Final = 1 << 26
-_MOST_STYLES: Final = 65_536
+_MAX_BYTES: Final = 1 << 26
+_MAX_STYLES: Final = 65_536
 _FORMATS: Final = re.compile(rb"<(?:\w+:)?numFmts\b[^<>]*>(.*?)</(?:\w+:)?numFmts\s*>", re.DOTALL)
 _FORMAT: Final = re.compile(rb"<(?:\w+:)?numFmt\b((?:[^<>\"']|\"[^\"]*\"|'[^']*')*)>")
 _STYLES: Final = re.compile(rb"<(?:\w+:)?cellXfs\b[^<>]*>(.*?)</(?:\w+:)?cellXfs\s*>", re.DOTALL)
@@ -24,7 +24,7 @@ def identifier_styles(archive: zipfile.ZipFile, place: str) -> dict[int, NumberF
     if place not in archive.namelist():
         return {}
     with archive.open(place) as part:
-        text = part.read(_MOST_BYTES)
+        text = part.read(_MAX_BYTES)
     formats = {}
     for block in _FORMATS.findall(text)[:1]:
         for attributes in _FORMAT.findall(block):
@@ -35,7 +35,7 @@ def identifier_styles(archive: zipfile.ZipFile, place: str) -> dict[int, NumberF
         return {}
     styles = {}
     for block in _STYLES.findall(text)[:1]:
-        for style, attributes in enumerate(_STYLE.findall(block)[:_MOST_STYLES]):
+        for style, attributes in enumerate(_STYLE.findall(block)[:_MAX_STYLES]):
             if (number := _NUMBER.search(attributes)) and int(number[1]) in formats:
                 styles[style] = formats[int(number[1])]
     return styles

@@ -14,7 +14,7 @@ from etl.extract.spreadsheet.formats.xlsx import Place, SheetQuirks
 
 MAGIC: Final = b"\xd0\xcf\x11\xe0"
 _STREAMS: Final = ("Workbook", "Book")
-_MOST_BYTES: Final = 1 << 29
+_MAX_BYTES: Final = 1 << 29
 
 # Types of records
 _FORMULA: Final = 0x0006
@@ -81,7 +81,7 @@ def with_known_error_bytes(path: Path, copy: Path) -> bool:
 
 
 def _stream(path: Path) -> Stream | None:
-    if path.stat().st_size > _MOST_BYTES:
+    if path.stat().st_size > _MAX_BYTES:
         return None
     return stream_of(path.read_bytes(), _STREAMS)
 

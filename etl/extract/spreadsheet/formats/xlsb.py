@@ -12,7 +12,7 @@ from etl.extract.spreadsheet.formats.xlsx import Place, SheetQuirks, part_by_rel
 
 WORKBOOK: Final = "xl/workbook.bin"
 _STYLES: Final = "xl/styles.bin"
-_MOST_BYTES: Final = 1 << 30
+_MAX_BYTES: Final = 1 << 30
 _SEVEN_BITS: Final = 0x7F
 _EIGHTH_BIT: Final = 0x80
 
@@ -130,4 +130,4 @@ def _text(data: bytes, start: int) -> tuple[str, int]:
 
 def _read(archive: zipfile.ZipFile, name: str) -> bytes:
     with archive.open(name) as part:
-        return part.read(_MOST_BYTES)
+        return part.read(_MAX_BYTES)

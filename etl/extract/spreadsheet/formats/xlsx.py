@@ -20,9 +20,9 @@ from etl.extract.spreadsheet.formats.styles import identifier_styles
 
 _PIECE: Final = 1 << 22
 _LONGEST_TAG: Final = 1 << 20
-_MOST_ERRORS: Final = 100_000
-_MOST_BYTES: Final = 2_000_000_000
-_MOST_INDEX_BYTES: Final = 1 << 26
+_MAX_ERRORS: Final = 100_000
+_MAX_BYTES: Final = 2_000_000_000
+_MAX_INDEX_BYTES: Final = 1 << 26
 """Of the parts that say which sheets there are."""
 
 _RELATIONS: Final = "xl/_rels/workbook.xml.rels"
@@ -108,8 +108,8 @@ class _SheetScanner:
         was computed yet: libraries write that 0.
         """
         if is_computed_later and self._zero and len(self._zero) + len(self._bare) == self._formulas:
-            return tuple((self._bare + self._zero)[:_MOST_ERRORS])
-        return tuple(self._bare[:_MOST_ERRORS])
+            return tuple((self._bare + self._zero)[:_MAX_ERRORS])
+        return tuple(self._bare[:_MAX_ERRORS])
 
     def _begin_row(self, attributes: bytes, _: bytes) -> None:
         self._end_cell()
@@ -153,10 +153,10 @@ def _searched(part: IO[bytes], *, is_computed_later: bool) -> tuple[SheetQuirks,
         hidden_rows += len(_HIDDEN_ROW.findall(piece))
         hidden_columns += sum(_span(found[0]) for found in _HIDDEN_COLUMN.finditer(piece))
         merged += [(int(first), int(last)) for first, last in _MERGED.findall(piece)]
-        if len(errors) < _MOST_ERRORS:
+        if len(errors) < _MAX_ERRORS:
             errors += [(int(row), number_of(letters)) for letters, row in _ERROR.findall(piece)]
     found = SheetQuirks(
-        errors=tuple(errors[:_MOST_ERRORS]),
+        errors=tuple(errors[:_MAX_ERRORS]),
         hidden_rows=hidden_rows,
         hidden_columns=hidden_columns,
         merged=tuple(merged),
@@ -170,7 +170,7 @@ def pieces(part: IO[bytes]) -> Iterator[bytes]:
     total = 0
     while block := part.read(_PIECE):
         total += len(block)
-        if total > _MOST_BYTES:
+        if total > _MAX_BYTES:
             return
         cut = block.rfind(b"<")
         if cut >= 0:
@@ -213,7 +213,7 @@ def _styles_of(archive: zipfile.ZipFile) -> str:
 
 def _index(archive: zipfile.ZipFile, name: str) -> bytes:
     with archive.open(name) as part:
-        return part.read(_MOST_INDEX_BYTES)
+        return part.read(_MAX_INDEX_BYTES)
 
 
 def _attribute(tag: bytes, name: bytes) -> str:

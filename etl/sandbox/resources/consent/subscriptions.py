@@ -15,8 +15,8 @@ from etl.sandbox.request import Context
 from etl.sandbox.resources.consent import apply as subscribing
 from etl.sandbox.resources.profiles.validation import is_real_phone, malformed
 
-_MOST_SUBSCRIBED: Final = 1_000
-_MOST_UNSUBSCRIBED: Final = 100
+_MAX_SUBSCRIBED: Final = 1_000
+_MAX_UNSUBSCRIBED: Final = 100
 _ROWS: Final = "/data/attributes/profiles/data"
 _FIELDS: Final = frozenset({"email", "phone_number", "subscriptions", "age_gated_date_of_birth"})
 _BAD_PHONE: Final = "Invalid phone number format (Example of a valid format: +12345678901)"
@@ -24,12 +24,12 @@ _BAD_PHONE: Final = "Invalid phone number format (Example of a valid format: +12
 
 def subscribe(context: Context) -> Response:
     """POST /api/profile-subscription-bulk-create-jobs: one refused profile refuses them all."""
-    return _accept(context, "profile-subscription-bulk-create-job", "subscribe", _MOST_SUBSCRIBED)
+    return _accept(context, "profile-subscription-bulk-create-job", "subscribe", _MAX_SUBSCRIBED)
 
 
 def unsubscribe(context: Context) -> Response:
     """POST /api/profile-subscription-bulk-delete-jobs: who is not on the list is unsubscribed from everything."""
-    return _accept(context, "profile-subscription-bulk-delete-job", "unsubscribe", _MOST_UNSUBSCRIBED)
+    return _accept(context, "profile-subscription-bulk-delete-job", "unsubscribe", _MAX_UNSUBSCRIBED)
 
 
 def _accept(context: Context, kind: str, work: work_queue.Kind, most: int) -> Response:

@@ -26,7 +26,7 @@ from etl.sandbox.resources.profiles.validation import malformed
 
 Action = Literal["create", "delete"]
 
-_MOST_EMAILS: Final = 100
+_MAX_EMAILS: Final = 100
 _PAGE: Final = 20
 _ROWS: Final = "/data/attributes/profiles/data"
 _STATUSES: Final = frozenset({"queued", "processing", "complete", "cancelled"})
@@ -171,8 +171,8 @@ def _emails(data: dict[str, Any]) -> list[str] | None:
     rows = profiles["data"]
     if not rows:
         raise ProblemError(invalid("At least one profile is required.", _ROWS))
-    if len(rows) > _MOST_EMAILS:
-        raise ProblemError(invalid(f"At most {_MOST_EMAILS} profiles are allowed.", _ROWS))
+    if len(rows) > _MAX_EMAILS:
+        raise ProblemError(invalid(f"At most {_MAX_EMAILS} profiles are allowed.", _ROWS))
     emails, found = [], []
     for index, row in enumerate(rows):
         given = row.get("attributes") if isinstance(row, dict) and row.get("type") == "profile" else None

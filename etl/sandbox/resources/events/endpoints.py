@@ -12,7 +12,7 @@ from etl.sandbox.resources.events import validation as event_rules
 from etl.sandbox.resources.profiles.identity import columns_of, key_of
 from etl.sandbox.resources.profiles.validation import IDENTIFIERS, is_real_phone, malformed, only_phone_is_bad
 
-_MOST_EVENTS: Final = 1_000
+_MAX_EVENTS: Final = 1_000
 _AT: Final = "/data/attributes"
 _BULK: Final = f"{_AT}/events-bulk-create/data"
 _DROPPED_PHONE: Final = {"x-klaviyo-partial-failure": "phone_number"}
@@ -43,8 +43,8 @@ def create_many(context: Context) -> Response:
     read = [_group(context, group, f"{_BULK}/{index}") for index, group in enumerate(groups)]
     work = [event for events, _ in read for event in events]
     found = [problem for _, problems in read for problem in problems]
-    if sum(len(_items(group)) for group in groups) > _MOST_EVENTS:
-        raise ProblemError(invalid(f"At most {_MOST_EVENTS} events are allowed.", _BULK))
+    if sum(len(_items(group)) for group in groups) > _MAX_EVENTS:
+        raise ProblemError(invalid(f"At most {_MAX_EVENTS} events are allowed.", _BULK))
     if not found and _repeats(context, work):
         found.append(invalid("A unique_id is repeated for the same profile and metric.", _BULK))
     if found:
@@ -92,7 +92,7 @@ def _fields(context: Context) -> frozenset[str]:
 
 
 def _check_size(context: Context) -> None:
-    if len(context.request.body) > event_rules.MOST_BYTES:
+    if len(context.request.body) > event_rules.MAX_BYTES:
         raise ProblemError(Problem(413, "payload_too_large", "Payload too large.", "At most 5MB are allowed."))
 
 

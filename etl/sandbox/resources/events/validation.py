@@ -10,10 +10,10 @@ from typing import Any, Final
 from etl.sandbox.protocol.filters import as_utc
 from etl.sandbox.protocol.jsonapi import Problem, invalid
 
-MOST_BYTES: Final = 5_000_000  # "5MB": the smaller reading
+MAX_BYTES: Final = 5_000_000  # "5MB": the smaller reading
 _STRING_BYTES: Final = 100_000
-_MOST_PROPERTIES: Final = 400
-_MOST_ITEMS: Final = 4_000
+_MAX_PROPERTIES: Final = 400
+_MAX_ITEMS: Final = 4_000
 _DEEPEST: Final = 10
 _NAME_LENGTH: Final = 128
 _OLDEST: Final = datetime(1990, 1, 1, tzinfo=UTC).timestamp()
@@ -93,8 +93,8 @@ def _check_time(text: Any, pointer: str, now: float) -> list[Problem]:
 def _check_properties(properties: Any, pointer: str) -> list[Problem]:
     if not isinstance(properties, dict):
         return [invalid("The properties are required.", pointer)]
-    if len(properties) > _MOST_PROPERTIES:
-        return [invalid(f"At most {_MOST_PROPERTIES} properties are allowed.", pointer)]
+    if len(properties) > _MAX_PROPERTIES:
+        return [invalid(f"At most {_MAX_PROPERTIES} properties are allowed.", pointer)]
     return _check_value(properties, pointer, 1)
 
 
@@ -105,7 +105,7 @@ def _check_value(value: Any, pointer: str, depth: int) -> list[Problem]:
         return []
     if depth > _DEEPEST:
         return [invalid(f"At most {_DEEPEST} levels of nesting are allowed.", pointer)]
-    if isinstance(value, list) and len(value) > _MOST_ITEMS:
-        return [invalid(f"An array has at most {_MOST_ITEMS} items.", pointer)]
+    if isinstance(value, list) and len(value) > _MAX_ITEMS:
+        return [invalid(f"An array has at most {_MAX_ITEMS} items.", pointer)]
     items = value.items() if isinstance(value, dict) else enumerate(value)
     return [problem for name, item in items for problem in _check_value(item, f"{pointer}/{name}", depth + 1)]

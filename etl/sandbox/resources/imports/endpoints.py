@@ -18,8 +18,8 @@ from etl.sandbox.resources.profiles import endpoints as profiles
 from etl.sandbox.resources.profiles import secondary
 from etl.sandbox.resources.profiles.validation import malformed
 
-_MOST_PROFILES: Final = 10_000
-_MOST_BYTES: Final = 5_000_000  # "5MB": the smaller reading
+_MAX_PROFILES: Final = 10_000
+_MAX_BYTES: Final = 5_000_000  # "5MB": the smaller reading
 _STATUSES: Final = frozenset({"queued", "processing", "complete", "cancelled"})
 _ROWS: Final = "/data/attributes/profiles/data"
 _FILTERS: Final = {"status": frozenset({"equals", "any"})}
@@ -27,7 +27,7 @@ _FILTERS: Final = {"status": frozenset({"equals", "any"})}
 
 def submit(context: Context) -> Response:
     """POST /api/profile-bulk-import-jobs."""
-    if len(context.request.body) > _MOST_BYTES:
+    if len(context.request.body) > _MAX_BYTES:
         raise ProblemError(Problem(413, "payload_too_large", "Payload too large.", "At most 5MB are allowed."))
     data = context.document(bodies.IMPORT_JOB)
     rows = _rows(data)
@@ -148,8 +148,8 @@ def _rows(data: dict[str, Any]) -> list[Any]:
     rows: list[Any] = data["attributes"]["profiles"]["data"]
     if not rows:
         raise ProblemError(invalid("The profiles are required.", _ROWS))
-    if len(rows) > _MOST_PROFILES:
-        raise ProblemError(invalid(f"At most {_MOST_PROFILES} profiles are allowed.", _ROWS))
+    if len(rows) > _MAX_PROFILES:
+        raise ProblemError(invalid(f"At most {_MAX_PROFILES} profiles are allowed.", _ROWS))
     return rows
 
 

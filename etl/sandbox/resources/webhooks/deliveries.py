@@ -21,7 +21,7 @@ from etl.sandbox.protocol.settings import SandboxSettings
 from etl.sandbox.resources.events import queries as event_reads
 from etl.sandbox.resources.profiles import endpoints as profiles
 
-_MOST_EVENTS: Final = 1_000
+_MAX_EVENTS: Final = 1_000
 _VERSION: Final = "2024-06-28"
 _TAKEN: Final = frozenset({200, 201, 202})
 _LONGEST_WAIT: Final = 3_600.0
@@ -64,7 +64,7 @@ def next_delivery(store: Store, settings: SandboxSettings, now: float, tried: fr
     if webhook is None:
         return None
     entries = store.connection.execute(
-        "SELECT * FROM outbox WHERE webhook = ? ORDER BY seq LIMIT ?", (webhook["seq"], _MOST_EVENTS)
+        "SELECT * FROM outbox WHERE webhook = ? ORDER BY seq LIMIT ?", (webhook["seq"], _MAX_EVENTS)
     ).fetchall()
     body = orjson.dumps(
         {

@@ -13,7 +13,7 @@ from etl.sandbox.protocol import bodies, jsonapi
 from etl.sandbox.protocol.jsonapi import Problem, ProblemError, Response, answer, invalid
 from etl.sandbox.request import Context
 
-_MOST: Final = 10
+_MAX: Final = 10
 _SECRET_LENGTH: Final = 16
 _AT: Final = "/data/attributes"
 _TOPICS_AT: Final = "/data/relationships/webhook-topics"
@@ -93,8 +93,8 @@ def create(context: Context) -> Response:
     if found:
         raise ProblemError(*found)
     connection = context.store.connection
-    if connection.execute("SELECT count(*) FROM webhooks").fetchone()[0] >= _MOST:
-        raise ProblemError(invalid(f"An account has at most {_MOST} webhooks.", "/data"))
+    if connection.execute("SELECT count(*) FROM webhooks").fetchone()[0] >= _MAX:
+        raise ProblemError(invalid(f"An account has at most {_MAX} webhooks.", "/data"))
     given = [attributes["name"], attributes.get("description"), attributes["endpoint_url"], attributes["secret_key"]]
     cursor = connection.execute(
         "INSERT INTO webhooks (name, description, endpoint_url, secret, topics, enabled, created, updated, failures) "
