@@ -58,21 +58,21 @@ class _Loader:
         self._phase = "load"
         self._phase_done = 0
         self._phase_total = 0
-        counts = self._store.counts(self._run)
+        counts = self._store.rows.counts(self._run)
         self._sent_rows = sum(counts.get(name, 0) for name in (Outcome.LOADED, Outcome.FAILED, Outcome.UNKNOWN))
         self._lost_rows = counts.get(Outcome.FAILED, 0) + counts.get(Outcome.UNKNOWN, 0)
         self._pending = counts.get(None, 0)
-        self.sent = any(kind.attempts for kind in self._store.batch_summary(self._run))
+        self.sent = any(kind.attempts for kind in self._store.batches.summary(self._run))
         self.settled = 0
 
     def load(self) -> None:
         """Pick up what is open, then import, then the list calls."""
         self._task.check_stop()
-        interrupted = self._store.open_batches(self._run, [BatchStatus.SENDING])
+        interrupted = self._store.batches.open(self._run, [BatchStatus.SENDING])
         self._task.let_requests_end(interrupted)
         for batch in interrupted:
             self._take(batch.id, self._settlement.recover(batch))
-        for batch in self._store.open_batches(self._run, [BatchStatus.SUBMITTED]):
+        for batch in self._store.batches.open(self._run, [BatchStatus.SUBMITTED]):
             if batch.id not in self._watches:
                 now = self._clock.now()
                 job = batch.job_id or ""
@@ -83,7 +83,7 @@ class _Loader:
         finally:
             self.sent = self.sent or merger.sent
         self._count(failed, failed)
-        self._store.add_batches(self._run, plan_imports(self._store.pending(self._run, "import"), self._options))
+        self._store.batches.add(self._run, plan_imports(self._store.rows.pending(self._run, "import"), self._options))
         self._drive("load", self._pending)
         self._drive("lists", self._plan_lists())
         if self._options.consent is not None:
@@ -96,18 +96,18 @@ class _Loader:
         the last of them has settled.
         """
         operations = 0
-        rows = self._store.pending(self._run, "lists")
+        rows = self._store.rows.pending(self._run, "lists")
         while window := list(itertools.islice(rows, _WINDOW)):
             self._task.check_stop()
             asking = self._asking(window)
-            self._store.go_on_to_consent(self._run, asking)
+            self._store.consents.advance_to_consent(self._run, asking)
             window = [row for row in window if row.line not in asking]
             missing = self._seeker.seek([row.line for row in window])
-            self._store.fail_rows(self._run, missing)
+            self._store.batches.fail_rows(self._run, missing)
             self._count(len(missing), len(missing))
             gone = {result.line for result in missing}
             planned = plan_lists([row for row in window if row.line not in gone], self._options)
-            self._store.add_batches(self._run, planned)
+            self._store.batches.add(self._run, planned)
             operations += sum(len(batch.lines) for batch in planned)
         return operations
 
@@ -124,11 +124,11 @@ class _Loader:
     def _plan_consents(self) -> int:
         """Plan the requests about consent; return how many there are to settle. Windows as for lists."""
         operations = 0
-        rows = self._store.pending(self._run, "consent")
+        rows = self._store.rows.pending(self._run, "consent")
         while window := list(itertools.islice(rows, _WINDOW)):
             self._task.check_stop()
-            planned = plan_consents(self._store.asks(self._run, [row.line for row in window]))
-            self._store.add_batches(self._run, planned)
+            planned = plan_consents(self._store.consents.requests(self._run, [row.line for row in window]))
+            self._store.batches.add(self._run, planned)
             operations += sum(len(batch.lines) for batch in planned)
         return operations
 
@@ -136,7 +136,7 @@ class _Loader:
         """Send every planned batch and see every job to its end."""
         waiting = {*self._ready, *(batch for _, batch in self._later)}
         self._ready.extend(
-            batch for batch in self._store.batch_ids(self._run, BatchStatus.PLANNED) if batch not in waiting
+            batch for batch in self._store.batches.ids(self._run, BatchStatus.PLANNED) if batch not in waiting
         )
         self._phase, self._phase_done, self._phase_total = phase, 0, total
         while self._ready or self._later or self._watches or self._settlement.suspects:
@@ -168,7 +168,7 @@ class _Loader:
         if not self._ready or len(self._watches) >= self._pace.jobs_in_flight:
             return None
         if self._next is None or self._next.id != self._ready[0]:
-            self._next = self._store.batch(self._ready[0])
+            self._next = self._store.batches.get(self._ready[0])
             self._next_due = self._task.due(self._next)
         hold = max(self._hold_until, self._next_due) - now
         return max(hold, self._client.wait_for(OPERATIONS[self._next.kind].endpoint), 0.0)

@@ -57,7 +57,7 @@ class LoadTask:
 
         Needed only where that process may still live: it lost its lock, but its last request may have left.
         """
-        if not batches or not self.store.predecessor_may_live:
+        if not batches or not self.store.lock.predecessor_may_live:
             return
         wait = max(self.sent_at(batch) for batch in batches) + LONGEST_EXCHANGE - self.clock.now()
         if wait > 0:

@@ -40,8 +40,8 @@ def build_report(store: Store, run_id: str, *, listing: bool = True) -> Report:
 
     Raise :class:`InternalError` if its sum does not tie (promise 1).
     """
-    run = store.run(run_id)
-    tally = _tally(run, store.counts(run_id))
+    run = store.runs.get(run_id)
+    tally = _tally(run, store.rows.counts(run_id))
     if not tally.ties:
         raise InternalError(
             "sum-does-not-tie",
@@ -50,7 +50,7 @@ def build_report(store: Store, run_id: str, *, listing: bool = True) -> Report:
         )
     places = run.details.locator
     issues = _issues(store, run_id, places)
-    left_out = store.cells_left_out(run_id)
+    left_out = store.rows.cells_left_out(run_id)
     details = run.details
     return Report(
         run=run.id,
@@ -70,11 +70,11 @@ def build_report(store: Store, run_id: str, *, listing: bool = True) -> Report:
         tally=tally,
         issues=issues,
         batches=_batches(store, run_id),
-        jobs=tuple(store.job_ids(run_id)),
+        jobs=tuple(store.batches.job_ids(run_id)),
         phases=_phases(run, tally),
         observed=tuple(
             Observed(seen.verdict.value, seen.count, seen.fields, *_located(places, seen.lines))
-            for seen in store.observation_summary(run_id)
+            for seen in store.observations.summary(run_id)
         ),
         notes=details.notes,
         next_steps=_next_steps(run, tally, issues, left_out),
@@ -88,7 +88,7 @@ def build_report(store: Store, run_id: str, *, listing: bool = True) -> Report:
         cells_left_out=sum(left_out.values()),
         left_out_of=tuple((header or "(row)", count) for header, count in left_out.items()),
         listed=_listed(store, run_id, places) if listing else (),
-        listable=store.count_issues(run_id),
+        listable=store.issues.count(run_id),
     )
 
 
@@ -116,7 +116,7 @@ def _tally(run: Run, counts: Mapping[Outcome | None, int]) -> Tally:
 
 def _issues(store: Store, run_id: str, places: LineLocator) -> tuple[IssueGroup, ...]:
     groups = []
-    for found in store.issue_groups(run_id):
+    for found in store.issues.groups(run_id):
         code = CODES.get(found.code)
         lines, files = _located(places, found.lines)
         groups.append(
@@ -139,12 +139,12 @@ def _issues(store: Store, run_id: str, places: LineLocator) -> tuple[IssueGroup,
 def _listed(store: Store, run_id: str, places: LineLocator) -> tuple[ListedIssue, ...]:
     return tuple(
         ListedIssue(places.text(issue.line), issue.code, issue.column, issue.detail, issue.severity, issue.left_out)
-        for issue in store.first_issues(run_id, MAX_LISTED)
+        for issue in store.issues.first(run_id, MAX_LISTED)
     )
 
 
 def _merges(store: Store, run_id: str) -> Merges:
-    found = store.merge_summary(run_id, MAX_MERGES)
+    found = store.duplicates.merge_summary(run_id, MAX_MERGES)
     return Merges(found.people, found.lines, found.fields, found.first)
 
 
@@ -160,7 +160,7 @@ def _batches(store: Store, run_id: str) -> tuple[BatchTotals, ...]:
             attempts=found.attempts,
             resent=found.resent,
         )
-        for found in store.batch_summary(run_id)
+        for found in store.batches.summary(run_id)
     )
 
 
@@ -170,7 +170,7 @@ def _revenue(store: Store, run: Run) -> tuple[Revenue, ...]:
     if staged is None:
         return ()
     sums: dict[str, dict[str, Decimal]] = {currency: {} for currency in staged.read}
-    for outcome, code, body in store.amounts(run.id):
+    for outcome, code, body in store.records.amounts(run.id):
         event = orjson.loads(body)["attributes"]["event"]
         if "value" in event and code != "order-line":
             counted = sums.setdefault(event.get("currency", ""), {})
@@ -196,7 +196,7 @@ def _revenue(store: Store, run: Run) -> tuple[Revenue, ...]:
 
 def _consents(store: Store, run_id: str) -> tuple[ConsentTotals, ...]:
     found: dict[tuple[str, str], Counter[str]] = {}
-    for one in store.consent_counts(run_id):
+    for one in store.consents.counts(run_id):
         counted = found.setdefault((one.channel.value, one.wish.value), Counter())
         counted[one.result.value if one.result else "open"] += one.count
     names = ("already", "confirmed", "withheld", "pending", "refused", "unknown", "open")

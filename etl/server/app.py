@@ -177,7 +177,7 @@ class _Server:
         troubles = dict(self._health.troubles)
         waiting = None
         try:
-            waiting = self._watched.waiting_parcels()
+            waiting = self._watched.outbox.count_waiting()
             if set(troubles) - {COURIER, "klaviyo"}:
                 # What could not be written was refused long ago; nothing but another try tells whether it could now.
                 self._watched.check_writable()

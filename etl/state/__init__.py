@@ -10,12 +10,12 @@ if TYPE_CHECKING:
     from etl.state.db.database import slices
     from etl.state.db.engine import shown
     from etl.state.db.errors import is_trouble
-    from etl.state.loading.batches import PendingRow, Precedents
-    from etl.state.loading.membership import People, hashes_of_people
+    from etl.state.loading.batches import BatchSummary, Precedents
     from etl.state.loading.observations import ObservationSummary
     from etl.state.loading.profile_merges import MergeStatus, ProfileMerge
     from etl.state.monitoring.view import Failure, RunHead, StateView
     from etl.state.records.chunks import PackedChunk, pack_chunk
+    from etl.state.records.membership import People, hashes_of_people
     from etl.state.runs.document import (
         PROFILES,
         DetailChanges,
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
         StagedFile,
         StagedRevenue,
     )
-    from etl.state.runs.queries import BatchSummary, IssueSummary
+    from etl.state.runs.issues import IssueSummary
+    from etl.state.runs.rows import PendingRow
     from etl.state.runs.runs import Run
     from etl.state.runs.source_rows import SourceRow
     from etl.state.serving.notices import EARLIEST, Notice, NoticeKind, Standing
@@ -83,7 +84,8 @@ __getattr__ = exports(
     __name__,
     {
         "db.database": ("slices",),
-        "loading.batches": ("PendingRow", "Precedents"),
+        "loading.batches": ("BatchSummary", "Precedents"),
+        "runs.rows": ("PendingRow",),
         "records.chunks": ("PackedChunk", "pack_chunk"),
         "staging.consents": ("ConsentCount",),
         "db.engine": ("shown",),
@@ -92,7 +94,7 @@ __getattr__ = exports(
         "loading.observations": ("ObservationSummary",),
         "serving.opt_outs": ("Said", "SourceOptOuts", "opt_out_hashes"),
         "serving.outbox": ("LONGEST_WAIT", "Parcel", "parcel_key"),
-        "loading.membership": ("People", "hashes_of_people"),
+        "records.membership": ("People", "hashes_of_people"),
         "loading.profile_merges": ("MergeStatus", "ProfileMerge"),
         "runs.document": (
             "PROFILES",
@@ -104,7 +106,7 @@ __getattr__ = exports(
             "StagedFile",
             "StagedRevenue",
         ),
-        "runs.queries": ("BatchSummary", "IssueSummary"),
+        "runs.issues": ("IssueSummary",),
         "runs.runs": ("Run",),
         "runs.source_rows": ("SourceRow",),
         "monitoring.view": ("Failure", "RunHead", "StateView"),

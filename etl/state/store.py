@@ -1,4 +1,4 @@
-"""The store: one open state database with everything that can be asked of it."""
+"""The store: one open state database with everything that can be asked of it, area by area."""
 
 from __future__ import annotations
 
@@ -7,64 +7,56 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from sqlalchemy.engine import Engine
-
 from etl.model import Clock
+from etl.state.db.database import Database
 from etl.state.db.engine import CommitHook, open_engine, parse_url, shown
 from etl.state.db.lock import Lock
-from etl.state.loading.batches import BatchTable
-from etl.state.loading.confirmed import KnownTable
-from etl.state.loading.membership import PeopleTable
-from etl.state.loading.observations import ObservationTable
-from etl.state.loading.profile_merges import ProfileMergeTable
-from etl.state.loading.settle import SettlingTable
-from etl.state.loading.skipped_fields import KeptTable
-from etl.state.loading.unchanged import AlikeTable
+from etl.state.loading.observations import Observations
+from etl.state.loading.profile_merges import ProfileMerges
+from etl.state.loading.settle import Batches
+from etl.state.loading.skipped_fields import SkippedFields
+from etl.state.loading.unchanged import Known
 from etl.state.migrations import migrate
-from etl.state.runs.queries import Reading
-from etl.state.runs.runs import RunTable
+from etl.state.runs.issues import Issues
+from etl.state.runs.runs import Runs
 from etl.state.runs.source_rows import SourceRowTable
-from etl.state.runs.watermarks import WatermarkTable
-from etl.state.serving.forgotten import ForgottenTable
-from etl.state.serving.notices import NoticeTable
-from etl.state.serving.opt_outs import OptOutTable
-from etl.state.serving.outbox import OutboxTable
-from etl.state.staging.conflicts import ConflictTable
-from etl.state.staging.consents import ConsentTable
-from etl.state.staging.duplicates import CandidateTable
-from etl.state.staging.merges import MergeTable
-from etl.state.staging.stage import StagingTable
+from etl.state.runs.watermarks import Watermarks
+from etl.state.serving.forgotten import Forgotten
+from etl.state.serving.notices import OptOuts
+from etl.state.serving.opt_outs import StagedOptOuts
+from etl.state.serving.outbox import Outbox
+from etl.state.staging.consents import Consents
+from etl.state.staging.duplicates import Duplicates
+from etl.state.staging.records import Records
+from etl.state.staging.stage import Staging
 
 
-class Store(
-    RunTable,
-    WatermarkTable,
-    StagingTable,
-    AlikeTable,
-    CandidateTable,
-    ConflictTable,
-    ConsentTable,
-    NoticeTable,
-    ForgottenTable,
-    OptOutTable,
-    OutboxTable,
-    KnownTable,
-    KeptTable,
-    MergeTable,
-    PeopleTable,
-    ProfileMergeTable,
-    BatchTable,
-    SettlingTable,
-    ObservationTable,
-    Reading,
-    SourceRowTable,
-    Lock,
-):
-    """State. Open it with :meth:`open`, use it as a context manager."""
+class Store:
+    """State. Open it with :meth:`open`, use it as a context manager, ask its areas: ``store.runs.get(run_id)``.
 
-    def __init__(self, engine: Engine, clock: Clock, rng: random.Random, on_commit: CommitHook | None = None) -> None:
-        super().__init__(engine, clock, on_commit)
-        self._rng = rng
+    Every method of an area that changes something is one transaction.
+    """
+
+    def __init__(self, database: Database, rng: random.Random) -> None:
+        self.database = database
+        self.lock = Lock(database)
+        self.runs = Runs(database, rng)
+        self.watermarks = Watermarks(database)
+        self.rows = SourceRowTable(database)
+        self.issues = Issues(database)
+        self.staging = Staging(database)
+        self.duplicates = Duplicates(database)
+        self.records = Records(database)
+        self.consents = Consents(database)
+        self.batches = Batches(database)
+        self.skipped_fields = SkippedFields(database)
+        self.known = Known(database)
+        self.observations = Observations(database)
+        self.profile_merges = ProfileMerges(database)
+        self.source_opt_outs = StagedOptOuts(database)
+        self.opt_outs = OptOuts(database)
+        self.forgotten = Forgotten(database)
+        self.outbox = Outbox(database)
 
     @classmethod
     def open(
@@ -88,16 +80,20 @@ class Store(
         except BaseException:
             engine.dispose()
             raise
-        return cls(engine, clock, rng if rng is not None else random.SystemRandom(), on_commit)
+        return cls(Database(engine, clock, on_commit), rng if rng is not None else random.SystemRandom())
 
     @property
     def url(self) -> str:
         """Where the state is, without its passwords."""
-        return shown(self._engine.url)
+        return shown(self.database.engine.url)
+
+    def check_writable(self) -> None:
+        """Raise :class:`StateError` unless something could be written now."""
+        self.database.check_writable()
 
     def close(self) -> None:
         """Let go of the database."""
-        self._engine.dispose()
+        self.database.engine.dispose()
 
     def __enter__(self) -> Self:
         return self

@@ -49,7 +49,7 @@ def main() -> int:
             finally:
                 server.terminate()
         with Store.open(state, clock=SystemClock(), create=False) as store:
-            stored = sum(1 for _ in store.notices(ACCOUNT))
+            stored = sum(1 for _ in store.opt_outs.events(ACCOUNT))
     waits.sort()
     median, slow = waits[len(waits) // 2], waits[len(waits) * 99 // 100]
     rate = given.deliveries / seconds

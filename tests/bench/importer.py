@@ -345,7 +345,7 @@ def loading(folder: Path, rows: int) -> Measured:
         run(folder / "people.csv", folder / "people.toml", context=context, limit=part, verify="none")
         seconds, cpu = time.monotonic() - began, time.process_time() - before
         with context.open_store() as store:
-            load = store.runs(1)[0].details.seconds["load"]
+            load = store.runs.newest(1)[0].details.seconds["load"]
     note = f"{len(jobs)} jobs in {load:.1f} s; making them took {sum(jobs):.1f} s of it"
     return Measured(part, seconds, cpu, note=note)
 
@@ -410,17 +410,19 @@ def nightly(folder: Path, rows: int) -> Measured:
         # The import of the night before, settled by hand: loading all rows into the sandbox would take minutes.
         plan(context, folder / "people.csv", toml)
         with context.open_store() as store:
-            first = store.runs(1)[0].id
+            first = store.runs.newest(1)[0].id
             for step in itertools.count():
-                lines = [row.line for row in itertools.islice(store.pending(first, "import"), 10_000)]
+                lines = [row.line for row in itertools.islice(store.rows.pending(first, "import"), 10_000)]
                 if not lines:
                     break
-                (batch,) = store.add_batches(first, [PlannedBatch(BatchKind.IMPORT, tuple(lines))])
-                store.mark_sending(batch)
-                store.settle(batch, [RowResult(line, Outcome.LOADED, klaviyo_id=f"{step}-{line}") for line in lines])
-            store.update_run(first, status=RunStatus.LOADING)
-            store.update_run(first, status=RunStatus.FINISHED)
-            store.fold_known()
+                (batch,) = store.batches.add(first, [PlannedBatch(BatchKind.IMPORT, tuple(lines))])
+                store.batches.mark_sending(batch)
+                store.batches.settle(
+                    batch, [RowResult(line, Outcome.LOADED, klaviyo_id=f"{step}-{line}") for line in lines]
+                )
+            store.runs.update(first, status=RunStatus.LOADING)
+            store.runs.update(first, status=RunStatus.FINISHED)
+            store.known.fold()
         clock.slept = 0.0
         requests.clear()
         began, cpu = time.monotonic(), time.process_time()

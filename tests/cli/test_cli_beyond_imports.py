@@ -148,7 +148,7 @@ def test_what_webhooks_told_is_shown(say: Any, folder: Path) -> None:
     assert say("suppressions") == "" if Path("klaviyo-etl.db").exists() else True
     with Store.open(folder / "klaviyo-etl.db", clock=_Clock()) as store:
         told = Notice("e1", "topic", NoticeKind.SPAM, Channel.EMAIL, "Ann@MapleShop.com", None, "P1", 1.0, 1.0)
-        store.add_notices("SBX001", [told])
+        store.opt_outs.append("SBX001", [told])
     assert (
         say("suppressions").splitlines()[1] == "SBX001,email,ann@mapleshop.com,spam,1970-01-01T00:00:01+00:00,received"
     )

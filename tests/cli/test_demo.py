@@ -37,7 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_outcomes_are_those_of_the_truth_line_by_line(folder: Path) -> None:
     with Store.open(folder / "state.db", clock=TurnedClock()) as store:
-        runs = {Path(run.source).stem: run.id for run in store.runs()}
+        runs = {Path(run.source).stem: run.id for run in store.runs.newest()}
         assert set(runs) == set(EXPORTS)
         for name, run_id in runs.items():
             assert came_out(store, run_id) == expected(truth(name)), name

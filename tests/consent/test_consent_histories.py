@@ -134,7 +134,7 @@ class World:
         email = SPELLINGS[spelling].format(who)
         notice = Notice(f"e{number}", "t", NoticeKind.UNSUBSCRIBED, Channel.EMAIL, email, None, None, now, now)
         with self.desk.context.open_store() as store:
-            store.add_notices(self.account, [notice])
+            store.opt_outs.append(self.account, [notice])
         self.told.add(f"c{who}")
 
 

@@ -64,7 +64,7 @@ def results(desk: Desk, report: Report) -> dict[str, int]:
     with desk.context.open_store() as store:
         return {
             f"{count.channel} {count.wish}: {count.result or 'open'}": count.count
-            for count in store.consent_counts(report.run)
+            for count in store.consents.counts(report.run)
         }
 
 
@@ -142,12 +142,12 @@ def test_who_opted_out_by_webhook_is_never_subscribed(desk: Desk, known_by: str)
     desk.run()
     profile = pipeline.get_profile("person1@mapleshop.com", context=desk.context)
     with desk.context.open_store() as store:
-        account = store.runs(1)[0].account or ""
+        account = store.runs.newest(1)[0].account or ""
         who = {"email": "Person1@MapleShop.com"} if known_by == "address" else {"profile_id": profile.id}
         notice = {"email": None, "phone_number": None, "profile_id": None} | who
         told = Notice("e1", "t", NoticeKind.SPAM, Channel.EMAIL, happened_at=1.0, received_at=2.0, **notice)
-        assert store.add_notices(account, [told]) == 1
-        assert store.add_notices(account, [told]) == 0, "once"
+        assert store.opt_outs.append(account, [told]) == 1
+        assert store.opt_outs.append(account, [told]) == 0, "once"
     desk.write([person(1, "subscribed"), person(2, "subscribed")], HEADER)
     report = desk.run()
     assert codes(report) == {"consent-withheld": 1}
@@ -158,11 +158,11 @@ def test_a_bounced_address_is_flagged(desk: Desk) -> None:
     desk.write([person(1), person(2)], HEADER)
     desk.run()
     with desk.context.open_store() as store:
-        account = store.runs(1)[0].account or ""
+        account = store.runs.newest(1)[0].account or ""
         profile = pipeline.get_profile("person1@mapleshop.com", context=desk.context)
         named = Notice("e1", "t", NoticeKind.BOUNCED, Channel.EMAIL, "person2@mapleshop.com", None, None, 1.0, 2.0)
         nameless = replace(named, event_id="e2", email=None, profile_id=profile.id)
-        store.add_notices(account, [named, nameless])
+        store.opt_outs.append(account, [named, nameless])
     report = desk.run()
     assert [(group.code, group.lines) for group in report.issues] == [("email-bounced", (2, 3))]
     assert outcomes(report) == {"loaded": 2}
@@ -261,7 +261,7 @@ def test_plan_says_what_becomes_of_every_wish(desk: Desk) -> None:
     assert desk.run().complete
     with desk.context.open_store() as store:
         told = Notice("e1", "t", NoticeKind.SPAM, Channel.EMAIL, "person2@mapleshop.com", None, None, 1.0, 2.0)
-        store.add_notices(store.runs(1)[0].account or "", [told])
+        store.opt_outs.append(store.runs.newest(1)[0].account or "", [told])
     wishes = ["yes", "yes", "yes", "yes", "unsubscribed", "cleaned"]
     desk.write([person(number, wish) for number, wish in enumerate(wishes)], HEADER)
 

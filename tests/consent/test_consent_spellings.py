@@ -56,7 +56,7 @@ def told(desk: Desk, email: str | None, phone: str | None = None, profile: str |
         channel = Channel.SMS if phone else Channel.EMAIL
         now = desk.clock.now()
         notice = Notice(f"e{now}{email}{phone}", "t", NoticeKind.UNSUBSCRIBED, channel, email, phone, profile, now, now)
-        store.add_notices(client.get_account().id, [notice])
+        store.opt_outs.append(client.get_account().id, [notice])
 
 
 SPELLINGS = [

@@ -101,7 +101,7 @@ def test_nobody_who_opted_out_is_ever_subscribed(steps: list[tuple[str, Any]]) -
                         f"e{number}", "t", NoticeKind.UNSUBSCRIBED, Channel.EMAIL,
                         f"person{about}@mapleshop.com", None, None, desk.clock.now(), desk.clock.now(),
                     )  # fmt: skip
-                    store.add_notices(store.runs(1)[0].account or "", [told])
+                    store.opt_outs.append(store.runs.newest(1)[0].account or "", [told])
                 out.add(f"c{about}")
 
 
@@ -140,7 +140,7 @@ def prepared(folder: Path) -> Desk:
 
 def result(desk: Desk, report: Report) -> Result:
     with desk.context.open_store() as store:
-        counts = store.consent_counts(report.run)
+        counts = store.consents.counts(report.run)
     # What is "already" so after a crash may be the work of the process that died.
     so = {ConsentResult.ALREADY, ConsentResult.CONFIRMED}
     consents = Counter[Any]()
@@ -181,7 +181,7 @@ def finish(desk: Desk, report: Report | None) -> Report:
             if error.code != "nothing-to-resume":
                 raise
             with desk.context.open_store() as store:
-                newest = store.runs(1)[0]
+                newest = store.runs.newest(1)[0]
             if newest.finished_at is None or newest.details.records_read != len(ROWS):
                 desk.context = desk.process()
                 report = desk.run()

@@ -17,7 +17,7 @@ from etl.klaviyo import Reply
 from etl.load.steps import imports, settle
 from etl.model import Batch
 from etl.report import Report
-from etl.state import Store
+from etl.state.loading.settle import Batches
 from tests.support.crash_points import FULL, walk
 from tests.support.crash_scenario import NOW, Result, World, revived
 from tests.support.in_process import Points, Weather
@@ -141,17 +141,17 @@ def test_crashes_and_bad_weather_in_any_mix_change_nothing(matrix: Matrix, part:
 def test_the_matrix_notices_a_mark_written_after_the_request(matrix: Matrix, monkeypatch: pytest.MonkeyPatch) -> None:
     """The negative control: with the durable mark after the request instead of before it, some crash must show."""
 
-    def late(_store: Store, _batch_id: int) -> None:
+    def late(_batches: Batches, _batch_id: int) -> None:
         pass
 
-    mark = Store.mark_sending
+    mark = Batches.mark_sending
     answered = imports.Settlement._answered
 
     def after(self: imports.Settlement, batch: Batch, reply: Reply, failures: int) -> settle.Next:
-        mark(self._store, batch.id)
-        return answered(self, self._store.batch(batch.id), reply, failures)
+        mark(self._store.batches, batch.id)
+        return answered(self, self._store.batches.get(batch.id), reply, failures)
 
-    monkeypatch.setattr(Store, "mark_sending", late)
+    monkeypatch.setattr(Batches, "mark_sending", late)
     monkeypatch.setattr(imports.Settlement, "_answered", after)
     world = matrix.world()
     calm = Points()

@@ -44,7 +44,7 @@ def finished(desk: Desk, report: Report | None) -> Report:
             if error.code != "nothing-to-resume":
                 raise
             with desk.context.open_store() as store:
-                newest = next(iter(store.runs(1)), None)
+                newest = next(iter(store.runs.newest(1)), None)
             ended = newest is not None and newest.finished_at is not None
             report = pipeline.get_report(newest.id, context=desk.context) if newest and ended else imported(desk)
     raise AssertionError("the run does not come to its end")

@@ -78,10 +78,10 @@ class Desk:
 
     def result(self) -> tuple[object, bytes]:
         with Store.open(self.folder / "state.db", clock=TurnedClock()) as store:
-            newest = store.latest_run(commands=["run"])
+            newest = store.runs.latest(commands=["run"])
             assert newest is not None
             assert newest.status == "finished"
-            outcomes = list(store.outcomes(newest.id))
+            outcomes = list(store.rows.outcomes(newest.id))
         assert len(outcomes) == ROWS
         return outcomes, self.server.sandbox.dump()
 
@@ -129,5 +129,5 @@ def _unfinished(desk: Desk) -> bool:
     if not path.exists():
         return False
     with Store.open(path, clock=TurnedClock()) as store:
-        newest = store.latest_run(commands=["run"])
+        newest = store.runs.latest(commands=["run"])
         return newest is not None and newest.status in {"staged", "loading"}

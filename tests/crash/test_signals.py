@@ -89,7 +89,7 @@ def test_a_signal_while_reading_forgets_the_half_staged_run(desk: Desk) -> None:
     with pytest.raises(InterruptedRunError):
         pipeline.run(desk.source, desk.mapping, context=desk.process(should_stop=lambda: True))
     with desk.context.open_store() as store:
-        assert store.runs() == []
+        assert store.runs.newest() == []
     assert desk.run().tally.loaded == 10
 
 
@@ -115,7 +115,7 @@ ORIGINAL = engine._PRAGMAS
 
 def unfinished(desk: Desk) -> bool:
     with contextlib.suppress(StateError), Store.open(desk.context.settings.state, clock=TurnedClock()) as store:
-        return store.latest_run((RunStatus.STAGED, RunStatus.LOADING), commands=["run"]) is not None
+        return store.runs.latest((RunStatus.STAGED, RunStatus.LOADING), commands=["run"]) is not None
     return False
 
 

@@ -33,7 +33,7 @@ def with_poison(count: int, *places: int) -> list[tuple[str, ...]]:
 
 def lines_of(desk: Desk, run: str, outcome: Outcome) -> list[int]:
     with desk.context.open_store() as store:
-        return store.lines_with(run, [outcome])
+        return store.rows.lines_with(run, [outcome])
 
 
 @pytest.mark.parametrize("status", [400, 413, 500, 502, 503])

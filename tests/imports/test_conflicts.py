@@ -318,8 +318,8 @@ def test_no_conflict_is_met_that_was_not_foretold(
     plan = pipeline.plan(desk.source, desk.mapping, context=desk.context)
     report = desk.run()
     with desk.context.open_store() as store:
-        met = {str(line) for line, _, code in store.outcomes(report.run) if code == "klaviyo-duplicate"}
-        lost = {str(line) for line, outcome, code in store.outcomes(report.run) if outcome == "failed"}
+        met = {str(line) for line, _, code in store.rows.outcomes(report.run) if code == "klaviyo-duplicate"}
+        lost = {str(line) for line, outcome, code in store.rows.outcomes(report.run) if outcome == "failed"}
     foretold = {conflict.place for conflict in plan.conflicts if conflict.fate == "fail"}
     assert met <= foretold
     assert lost == met

@@ -118,7 +118,7 @@ def staged(desk: Desk, path: Path, workers: int, state: str, **options: Any) -> 
             given = {"progress": lambda _: None, "should_stop": lambda: False, **options}
             stage(store, run, source, mapping(), clock=desk.context.clock, workers=workers, **given)
         tables = ("rows", "blocks", "record_blocks", "records", "issues", "consents")
-        with store._read() as connection:
+        with store.database.read() as connection:
             return {
                 name: [
                     tuple(value for key, value in row._mapping.items() if key not in {"run", "id"})
@@ -150,7 +150,7 @@ def test_it_stops_between_two_chunks(desk: Desk, tmp_path: Path, eager: list[Any
     with pytest.raises(InterruptedRunError):
         staged(desk, path, 2, "a", should_stop=lambda: next(asked))
     with desk.context.open_store() as store:
-        assert [run.status for run in store.runs()] == [RunStatus.STAGING]
+        assert [run.status for run in store.runs.newest()] == [RunStatus.STAGING]
     assert eager
 
 

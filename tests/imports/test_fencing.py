@@ -25,17 +25,17 @@ JOBS = "POST /api/profile-bulk-import-jobs"
 def test_whoever_was_overtaken_writes_nothing_more(open_store: OpenStore, state_url: str, tmp_path: Path) -> None:
     first, second = open_store(), open_store()
     run = begin(first, account="FENCE1")
-    with first.lock("FENCE1", "run"):
-        first.update_run(run, verified=1)
+    with first.lock.hold("FENCE1", "run"):
+        first.runs.update(run, verified=1)
         _steal(state_url, tmp_path)
-        with second.lock("FENCE1", "resume"):
+        with second.lock.hold("FENCE1", "resume"):
             with pytest.raises(LockedError) as caught:
-                first.update_run(run, verified=2)
+                first.runs.update(run, verified=2)
             assert (caught.value.code, caught.value.exit_code) == ("lock-lost", ExitCode.STATE)
-            second.update_run(run, verified=3)
+            second.runs.update(run, verified=3)
         with pytest.raises(LockedError):
-            first.update_run(run, verified=4)
-    assert second.run(run).details.verified == 3
+            first.runs.update(run, verified=4)
+    assert second.runs.get(run).details.verified == 3
 
 
 def test_negative_control_without_the_fence_both_write(
@@ -45,11 +45,11 @@ def test_negative_control_without_the_fence_both_write(
     monkeypatch.setattr(lock._PostgresLock, "check", lambda _self: None)
     first, second = open_store(), open_store()
     run = begin(first, account="FENCE2")
-    with first.lock("FENCE2", "run"):
+    with first.lock.hold("FENCE2", "run"):
         _steal(state_url, tmp_path)
-        with second.lock("FENCE2", "resume"):
-            first.update_run(run, verified=2)
-    assert second.run(run).details.verified == 2
+        with second.lock.hold("FENCE2", "resume"):
+            first.runs.update(run, verified=2)
+    assert second.runs.get(run).details.verified == 2
 
 
 def test_a_lock_whose_connection_broke_is_taken_again_while_nobody_else_has_it(
@@ -57,15 +57,15 @@ def test_a_lock_whose_connection_broke_is_taken_again_while_nobody_else_has_it(
 ) -> None:
     first, second = open_store(), open_store()
     run = begin(first, account="FENCE3")
-    with first.lock("FENCE3", "run"):
+    with first.lock.hold("FENCE3", "run"):
         if "://" in state_url:
             _steal(state_url, tmp_path)
-        first.update_run(run, verified=2)
-        with pytest.raises(LockedError) as caught, second.lock("FENCE3", "run"):
+        first.runs.update(run, verified=2)
+        with pytest.raises(LockedError) as caught, second.lock.hold("FENCE3", "run"):
             pass
         assert caught.value.code == "run-locked"
-        first.update_run(run, verified=3)
-    assert second.run(run).details.verified == 3
+        first.runs.update(run, verified=3)
+    assert second.runs.get(run).details.verified == 3
 
 
 def test_two_processes_on_one_run_send_each_job_once(state_url: str, tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_a_request_of_a_holder_that_may_live_is_waited_for(
     desk.write(5)
     with pytest.raises(CrashError):
         pipeline.run(desk.source, desk.mapping, context=desk.process(points=DiesAtTheFirstJob()))
-    with desk.context.open_store() as store, store._write() as connection:
+    with desk.context.open_store() as store, store.database.write() as connection:
         connection.execute(schema.owners.update().values(holder=orjson.dumps(holder).decode()))
     said: list[str] = []
     before = desk.clock.time

@@ -212,15 +212,17 @@ def test_dying_anywhere_ends_with_the_same_list(mirrored: Desk, part: int) -> No
         with pytest.raises(CrashError):
             pipeline.run(desk.source, desk.mapping, context=desk.process(Points(frozenset({point}))), verify="none")
         with desk.context.open_store() as store:
-            unfinished = store.latest_run(UNFINISHED, commands=["run"]) is not None
+            unfinished = store.runs.latest(UNFINISHED, commands=["run"]) is not None
         if unfinished:
             assert pipeline.resume(context=desk.process()).complete
         elif members(desk) != emails(ROWS[2:]):
             assert desk.run().complete
         assert members(desk) == emails(ROWS[2:]), f"after a crash at {point}"
         with desk.context.open_store() as store:
-            staging = [run for run in store.runs(200) if run.status.value == "staging" and run.command == "mirror"]
-            parents = {run.id for run in store.runs(200)}
+            staging = [
+                run for run in store.runs.newest(200) if run.status.value == "staging" and run.command == "mirror"
+            ]
+            parents = {run.id for run in store.runs.newest(200)}
         assert not [run for run in staging if run.parent not in parents]
 
 

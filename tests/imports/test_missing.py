@@ -89,7 +89,7 @@ def test_dying_while_taking_off_changes_nothing(desk: Desk, part: int) -> None:
         with pytest.raises(CrashError):
             pipeline.run(desk.source, desk.mapping, context=desk.process(Points(frozenset({point}))), verify="none")
         with desk.context.open_store() as store:
-            unfinished = store.latest_run(UNFINISHED, commands=["run"]) is not None
+            unfinished = store.runs.latest(UNFINISHED, commands=["run"]) is not None
         if unfinished:
             assert pipeline.resume(context=desk.process()).complete
         elif members(desk) != {one for one, *_ in ROWS[2:]}:

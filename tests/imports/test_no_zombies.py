@@ -28,7 +28,7 @@ JOBS = "POST /api/profile-bulk-import-jobs"
 
 def statuses(desk: Desk) -> list[tuple[str, str]]:
     with desk.context.open_store() as store:
-        return [(run.command, run.status.value) for run in reversed(store.runs())]
+        return [(run.command, run.status.value) for run in reversed(store.runs.newest())]
 
 
 def with_list(desk: Desk, name: str) -> None:
@@ -81,7 +81,7 @@ def test_a_signal_before_the_first_request_leaves_the_way_clear(desk: Desk) -> N
 
     def stop() -> bool:
         with desk.context.open_store() as store:
-            return store.latest_run([RunStatus.LOADING]) is not None
+            return store.runs.latest([RunStatus.LOADING]) is not None
 
     report = pipeline.run(desk.source, desk.mapping, context=desk.process(should_stop=stop), verify="none")
     assert not report.complete
@@ -108,8 +108,8 @@ def test_a_mapping_that_cannot_be_read_back_blocks_nobody(desk: Desk) -> None:
     with pytest.raises(ConfigError):
         desk.run()
     with desk.context.open_store() as store:
-        (run,) = store.runs()
-        with store._write() as connection:
+        (run,) = store.runs.newest()
+        with store.database.write() as connection:
             connection.exec_driver_sql("UPDATE runs SET mapping = '{\"columns\": {}}'")
     with pytest.raises(ConfigError, match="the mapping of the run"):
         pipeline.resume(run.id, context=desk.process())
@@ -162,7 +162,7 @@ def test_a_process_that_dies_at_the_question_leaves_nothing_to_resume(desk: Desk
 
     def confirm(_question: str) -> bool:
         with desk.context.open_store() as store:
-            (run,) = store.runs()
+            (run,) = store.runs.newest()
             # What another process sees while the question stands: all that a SIGKILL leaves behind.
             with pytest.raises(UsageError, match="nobody said yes"):
                 load_run(desk.process(), store, None, run.id, force=False)  # type: ignore[arg-type]

@@ -41,7 +41,7 @@ def test_the_plan_says_what_run_then_does(desk: Desk) -> None:
 
     assert (desk.profiles, desk.writes) == (profiles_before, writes_before)
     with desk.context.open_store() as store:
-        assert len(store.runs()) == 1
+        assert len(store.runs.newest()) == 1
 
     report = desk.run()
     assert desk.profiles == profiles_before + ahead.create

@@ -146,7 +146,7 @@ class MergingDesk:
                 work(*arguments, context=context, verify="none") if arguments else pipeline.resume(context=context)
             except (CrashError, StoppedError, UnavailableError):
                 with self.desk.process().open_store() as store:
-                    unfinished = store.latest_run([RunStatus.STAGED, RunStatus.LOADING])
+                    unfinished = store.runs.latest([RunStatus.STAGED, RunStatus.LOADING])
                 arguments = () if unfinished is not None else arguments
                 continue
             return
@@ -202,8 +202,8 @@ def test_a_merge_that_never_happens_fails_its_row_and_nothing_of_it_is_sent(tmp_
     made = MergingDesk(tmp_path, processing_seconds=1e9)
     made.run()
     with made.desk.context.open_store() as store:
-        run = store.runs(1)[0].id
-        outcomes = {line: (outcome, code) for line, outcome, code in store.outcomes(run)}
+        run = store.runs.newest(1)[0].id
+        outcomes = {line: (outcome, code) for line, outcome, code in store.rows.outcomes(run)}
     assert outcomes == {2: ("failed", "merge-unproven"), 3: ("loaded", None)}
     assert made.merges == 1
     assert len(made.desk.sandbox.dump().splitlines()) == 4

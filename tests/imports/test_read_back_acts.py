@@ -69,7 +69,7 @@ def after_the_jobs(desk: Desk, happening: Any) -> None:
 
 def outcomes(desk: Desk, report: Report) -> dict[int, str]:
     with desk.context.open_store() as store:
-        return {line: outcome.value for line, outcome, _ in store.outcomes(report.run) if outcome is not None}
+        return {line: outcome.value for line, outcome, _ in store.rows.outcomes(report.run) if outcome is not None}
 
 
 def test_a_lost_profile_and_a_changed_one_are_seen_by_everybody(desk: Desk) -> None:
@@ -203,7 +203,11 @@ def test_a_reader_that_is_away_costs_no_row(desk: Desk) -> None:
 def test_outcomes_are_still_written_once(desk: Desk) -> None:
     """The negative control: the trigger lets through what was read back, and nothing else."""
     report = desk.run(verify="none")
-    with desk.context.open_store() as store, pytest.raises(Exception, match="written once"), store._write() as at:
+    with (
+        desk.context.open_store() as store,
+        pytest.raises(Exception, match="written once"),
+        store.database.write() as at,
+    ):
         at.exec_driver_sql("UPDATE rows SET outcome = 'failed' WHERE line = 3")
     with desk.context.open_store() as store:
-        assert store.counts(report.run)[Outcome.LOADED] == 12
+        assert store.rows.counts(report.run)[Outcome.LOADED] == 12

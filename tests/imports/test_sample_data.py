@@ -51,7 +51,7 @@ def test_every_line_becomes_what_its_maker_meant(
     report = pipeline.run(None, SAMPLES / f"{name}.toml", context=at)
     with at.open_store() as store:
         came = came_out(store, report.run)
-        merged = dict(store.primaries(report.run))
+        merged = dict(store.rows.primaries(report.run))
     told = truth(name)
     assert came == expected(told)
     assert merged == {line: one.merged_into for line, one in told.items() if one.merged_into is not None}

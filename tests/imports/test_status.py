@@ -57,7 +57,7 @@ def stopped_by_a_guard(desk: Desk) -> None:
 def objected_to_at_the_end(desk: Desk) -> None:
     report = desk.run()
     with desk.context.open_store() as store:
-        store.update_run(report.run, objection="5 of 5 rows are not as they were sent")
+        store.runs.update(report.run, objection="5 of 5 rows are not as they were sent")
     assert pipeline.get_report(report.run, context=desk.context).exit_code is ExitCode.GUARD
 
 
@@ -94,7 +94,7 @@ def test_a_source_has_the_condition_of_its_last_run(desk: Desk, case: str) -> No
 def test_a_process_that_was_killed_holds_nothing(desk: Desk) -> None:
     """A lock that nobody let go of is asked for its process."""
     died(desk, 40)
-    with desk.context.open_store() as store, store._write() as connection:
+    with desk.context.open_store() as store, store.database.write() as connection:
         holder = '{"process": 999999999, "host": "%s", "since": 1}'
         connection.exec_driver_sql("UPDATE owners SET holder = ?", (holder % socket.gethostname(),))
     assert only(desk).condition is Condition.UNFINISHED
@@ -175,11 +175,11 @@ def test_opt_outs_and_the_outbox_are_counted(desk: Desk) -> None:
 
 
 def add_notices(store: Store, notices: list[Notice]) -> None:
-    store.add_notices("SBX001", notices)
+    store.opt_outs.append("SBX001", notices)
 
 
 def accept(store: Store) -> None:
-    store.accept("profile", b"{}", "u1")
+    store.outbox.accept("profile", b"{}", "u1")
 
 
 def test_prometheus_reads_what_is_written(desk: Desk) -> None:

@@ -123,8 +123,8 @@ def test_a_sample_includes_rows_with_phones_and_is_the_same_each_time(desk: Desk
     report = desk.run(verify="sample")
     assert seen(report)["confirmed"][0] == 400
     with desk.context.open_store() as store:
-        lines = [one.line for one in store.observations(report.run)]
-        assert lines == store.loaded_lines(report.run, 400)
+        lines = [one.line for one in store.observations.all(report.run)]
+        assert lines == store.rows.loaded_lines(report.run, 400)
     # Odd numbers have a phone; number n stands on line n + 2.
     assert sum(line % 2 for line in lines) == 200
     assert max(lines) > 1_190

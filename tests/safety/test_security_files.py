@@ -245,7 +245,7 @@ def test_a_look_that_is_still_going_on_is_left_alone(tmp_path: Path) -> None:
         for command in ("plan", "check"):
             begin(store, "x", mapping, command=command, account=None, options=RunOptions())
         sweep(store)
-        assert len(store.runs_with([RunStatus.STAGING], ["plan", "check"])) == 2
+        assert len(store.runs.with_status([RunStatus.STAGING], ["plan", "check"])) == 2
 
 
 # --- rules that judge nobody

@@ -79,7 +79,7 @@ def accept(context: Context, form: dict[str, Any], kind: str = "profile") -> int
     """Accept a form as the server does."""
     with context.open_store() as store:
         keys = keys_of(dict(identifiers(form["profile"], None)))
-        return store.accept(kind, json.dumps(form).encode(), f"{random.getrandbits(64):x}", keys)
+        return store.outbox.accept(kind, json.dumps(form).encode(), f"{random.getrandbits(64):x}", keys)
 
 
 def deliver(context: Context, *, rounds: int = 400) -> Courier:
@@ -91,7 +91,7 @@ def deliver(context: Context, *, rounds: int = 400) -> Courier:
             courier._take_over(store)
             for _ in range(rounds):
                 courier._deliver_due(store, carrier)
-                if not store.waiting_parcels():
+                if not store.outbox.count_waiting():
                     return courier
                 context.clock.sleep(1.0)
     finally:
@@ -241,7 +241,7 @@ def test_two_forms_of_one_person_keep_their_order(
 def test_another_person_does_not_wait(context: Context, sandbox: SandboxServer) -> None:
     with context.open_store() as store:
         waiting = accept(context, {"profile": ANN})
-        assert store.claim(waiting, "another process, on another machine 1 x") is not None
+        assert store.outbox.claim(waiting, "another process, on another machine 1 x") is not None
         with Serving(context) as client:
             mine = client.post("/profiles", json={"profile": {**ANN, "first_name": "Second"}}, headers=AUTH)
             other = client.post("/profiles", json={"profile": {"email": "bob@mapleshop.com"}}, headers=AUTH)

@@ -18,7 +18,7 @@ from etl.sandbox import SANDBOX_KEY, SandboxServer, SandboxSettings, parse_fault
 from etl.server import app
 from etl.server.outbox import worker as courier
 from etl.server.outbox.delivery import Carrier
-from etl.state import Store
+from etl.state.serving.outbox import Outbox
 from tests.support.cli_process import wait_until
 from tests.support.serving import AUTH, QuickClock, Serving, event, tell
 
@@ -104,7 +104,7 @@ def test_delivery_goes_on_after_a_bug_of_ours(
             assert client.post("/profiles", json={"profile": ANN}, headers=AUTH).status_code == 202
             wait_until(lambda: is_ill(client, f"unexpected-{type(broken).__name__}"))
         with monkeypatch.context() as patched:
-            patched.setattr(Store, "due_parcels", fails)
+            patched.setattr(Outbox, "due", fails)
             wait_until(lambda: is_ill(client, f"unexpected-{type(broken).__name__}"))
         wait_until(lambda: client.get("/healthz").json()["waiting"] == 0)
         wait_until(lambda: is_well(client))

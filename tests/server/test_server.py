@@ -21,6 +21,7 @@ from etl.pipeline import Context
 from etl.sandbox import SANDBOX_KEY, SandboxServer, SandboxSettings
 from etl.server import ServerOptions
 from etl.server.serving import check_options
+from etl.state.serving.notices import OptOuts
 from tests.support.serving import ACCOUNT, AUTH, Serving, signed
 
 
@@ -80,7 +81,7 @@ def test_who_comes_back_may_be_subscribed_again(context: Context) -> None:
                 b"1776120600", str(1_776_120_600 + number).encode()
             )
             assert client.post("/webhooks/klaviyo", content=body, headers=signed(body)).status_code == 200
-        assert store.opted_out(ACCOUNT, Channel.EMAIL, ["ann@mapleshop.com"]) == {}
+        assert store.opt_outs.among(ACCOUNT, Channel.EMAIL, ["ann@mapleshop.com"]) == {}
     assert told(context) == []
 
 
@@ -136,7 +137,6 @@ def test_many_deliveries_at_once_are_all_kept(context: Context) -> None:
 def test_a_state_that_cannot_be_written_is_no_success(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
     """Klaviyo must send it again; and then it is no replay."""
     from etl.errors import StateError  # noqa: PLC0415 - only here
-    from etl.state import Store  # noqa: PLC0415
 
     body = delivery(("e1", "bounced_email", "ann@mapleshop.com"))
     headers = signed(body)
@@ -146,7 +146,7 @@ def test_a_state_that_cannot_be_written_is_no_success(context: Context, monkeypa
             def full(*_: object) -> int:
                 raise StateError("state-full", "The disk is full", "Make room.")
 
-            patched.setattr(Store, "add_notices", full)
+            patched.setattr(OptOuts, "append", full)
             assert client.post("/webhooks/klaviyo", content=body, headers=headers).status_code == 503
         assert client.post("/webhooks/klaviyo", content=body, headers=headers).status_code == 200
     assert len(told(context, log=True)) == 1

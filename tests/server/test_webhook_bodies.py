@@ -17,6 +17,7 @@ from etl.config import Settings
 from etl.errors import StateError
 from etl.pipeline import Context
 from etl.state import Store
+from etl.state.serving.notices import OptOuts
 from tests.support.serving import ACCOUNT, AUTH, Serving, body_of, event, signed, tell
 
 OUT = "unsubscribed_from_email_marketing"
@@ -97,7 +98,7 @@ def test_what_is_there_is_a_success_while_nothing_can_be_written(
     with Serving(context) as client:
         assert tell(client, event(OUT)).status_code == 200
         with monkeypatch.context() as broken:
-            broken.setattr(Store, "add_notices", readonly)
+            broken.setattr(OptOuts, "append", readonly)
             broken.setattr(Store, "check_writable", readonly)
             assert tell(client, event(OUT)).json() == {"result": "repeated"}
             refused = tell(client, event(OUT, "e2", "bob@mapleshop.com"))
@@ -159,14 +160,14 @@ def test_one_event_takes_no_other_down(state_url: str, tmp_path: Path, *, apart:
 
 def test_what_the_database_refuses_is_alone(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
     """Deliveries share a transaction; one that no database takes is answered "again", the others are on the disk."""
-    real = Store.add_notices
+    real = OptOuts.append
 
-    def picky(store: Store, account: str, notices: Any) -> int:
+    def picky(opt_outs: OptOuts, account: str, notices: Any) -> int:
         if any(notice.email == "poison@mapleshop.com" for notice in notices):
             raise ValueError("A string literal cannot contain NUL characters")
-        return real(store, account, notices)
+        return real(opt_outs, account, notices)
 
-    monkeypatch.setattr(Store, "add_notices", picky)
+    monkeypatch.setattr(OptOuts, "append", picky)
     with Serving(context) as client:
         mixed = [event(OUT, f"m{number}", f"m{number}@mapleshop.com") for number in range(3)]
         assert tell(client, mixed[0], event(OUT, "p", "poison@mapleshop.com"), *mixed[1:]).status_code == 503

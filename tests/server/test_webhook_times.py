@@ -129,12 +129,12 @@ def test_both_back_ends_judge_alike(open_store: Any) -> None:
         [(NoticeKind.UNSUBSCRIBED, 1.7e9, True), (NoticeKind.SUBSCRIBED, 1.75e9, False)]
     ):
         told = Notice(f"e{number}", kind=kind, happened_at=at, received_at=1.75e9, timed=timed, **common)
-        assert store.add_notices(ACCOUNT, [told]) == 1
-    assert store.opted_out(ACCOUNT, Channel.EMAIL, ["a@b.com"]) == {}
+        assert store.opt_outs.append(ACCOUNT, [told]) == 1
+    assert store.opt_outs.among(ACCOUNT, Channel.EMAIL, ["a@b.com"]) == {}
     later = Notice("e9", kind=NoticeKind.SPAM, happened_at=1.7e9, received_at=1.75e9 + 1, **common)
-    assert store.add_notices(ACCOUNT, [later, later]) == 1
-    assert store.has_notices(ACCOUNT, ["e0", "e1", "e9", "e9"])
-    assert not store.has_notices(ACCOUNT, ["e0", "e2"])
-    assert store.opted_out(ACCOUNT, Channel.EMAIL, ["a@b.com"]) == {"a@b.com": NoticeKind.SPAM}
-    (standing,) = store.standings(ACCOUNT)
+    assert store.opt_outs.append(ACCOUNT, [later, later]) == 1
+    assert store.opt_outs.has(ACCOUNT, ["e0", "e1", "e9", "e9"])
+    assert not store.opt_outs.has(ACCOUNT, ["e0", "e2"])
+    assert store.opt_outs.among(ACCOUNT, Channel.EMAIL, ["a@b.com"]) == {"a@b.com": NoticeKind.SPAM}
+    (standing,) = store.opt_outs.current(ACCOUNT)
     assert (standing.since, standing.timed) == (1.7e9, True)

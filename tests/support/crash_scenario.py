@@ -134,7 +134,7 @@ class World:
 
     def result(self, report: Report) -> Result:
         with Store.open(self.state, clock=self.clock) as store:
-            outcomes = tuple(store.outcomes(report.run))
+            outcomes = tuple(store.rows.outcomes(report.run))
         issues = tuple((group.code, group.column, group.count, group.lines) for group in report.issues)
         return Result(outcomes, report.tally, issues, self.sandbox.dump())
 
@@ -150,8 +150,8 @@ class World:
     def attempts(self) -> int:
         """Requests that state knows may have left, in the newest run."""
         with Store.open(self.state, clock=self.clock) as store:
-            newest = store.runs(1)[0]
-            return sum(kind.attempts for kind in store.batch_summary(newest.id))
+            newest = store.runs.newest(1)[0]
+            return sum(kind.attempts for kind in store.batches.summary(newest.id))
 
     def snapshot(self, to: Path) -> None:
         """Copy the world's files. No process is at work."""
@@ -167,13 +167,13 @@ class World:
     def _ended(self) -> Report | None:
         """Return the report of the import under test if its process died after the end."""
         with Store.open(self.state, clock=self.clock) as store:
-            newest = store.runs(1)[0]
+            newest = store.runs.newest(1)[0]
             ended = newest.status is RunStatus.FINISHED and newest.options.list
             return build_report(store, newest.id) if ended else None
 
     def _unfinished(self) -> bool:
         with Store.open(self.state, clock=self.clock) as store:
-            return store.latest_run(UNFINISHED, commands=["run"]) is not None
+            return store.runs.latest(UNFINISHED, commands=["run"]) is not None
 
 
 def revived(template: Path, folder: Path, *, time: float, requests: int = 0, kind: type[World] = World) -> World:

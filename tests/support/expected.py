@@ -45,10 +45,12 @@ def truth(name: str) -> dict[int, Told]:
 def came_out(store: Store, run_id: str) -> dict[int, tuple[str, tuple[str, ...]]]:
     """Return line → outcome and the codes of its issues."""
     codes: dict[int, set[str]] = defaultdict(set)
-    for issue in store.issues(run_id):
+    for issue in store.issues.all(run_id):
         if issue.line:
             codes[issue.line].add(issue.code)
-    return {line: (str(outcome), tuple(sorted(codes.get(line, ())))) for line, outcome, _ in store.outcomes(run_id)}
+    return {
+        line: (str(outcome), tuple(sorted(codes.get(line, ())))) for line, outcome, _ in store.rows.outcomes(run_id)
+    }
 
 
 def expected(told: dict[int, Told]) -> dict[int, tuple[str, tuple[str, ...]]]:

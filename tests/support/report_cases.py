@@ -32,7 +32,7 @@ RENAMED = Issue(0, Stage.EXTRACT, "header-duplicate", "Plan", "", Severity.WARNI
 
 
 def begin(store: Store, *, mapping_hash: str = "m1", command: str = "run", parent: str | None = None) -> str:
-    return store.begin_run(
+    return store.runs.create(
         source="/exports/people.csv",
         mapping_hash=mapping_hash,
         mapping={"columns": {"Email": "email"}},
@@ -48,10 +48,10 @@ def earlier(store: Store) -> None:
     """A finished run that knows line 3 and 4 already."""
     run = begin(store)
     stage(store, run, [record(3), record(4)])
-    (batch,) = store.add_batches(run, [PlannedBatch(BatchKind.IMPORT, (3, 4))])
-    store.mark_sending(batch)
-    store.mark_submitted(batch, "job-0", None)
-    store.settle(batch, [RowResult(3, Outcome.LOADED), RowResult(4, Outcome.LOADED)])
+    (batch,) = store.batches.add(run, [PlannedBatch(BatchKind.IMPORT, (3, 4))])
+    store.batches.mark_sending(batch)
+    store.batches.mark_submitted(batch, "job-0", None)
+    store.batches.settle(batch, [RowResult(3, Outcome.LOADED), RowResult(4, Outcome.LOADED)])
 
 
 def every_outcome(store: Store, clock: TurnedClock, *, finish: bool = True) -> str:
@@ -66,12 +66,12 @@ def every_outcome(store: Store, clock: TurnedClock, *, finish: bool = True) -> s
     ragged = RaggedRow(15, ("Ragged Cell",))
     rejected = {6: BAD_PHONE}
     stage(store, run, records, rejected=rejected, ragged=(ragged,), issues=(SHORT,))
-    store.add_issues(run, [CLIPPED, TYPO, RENAMED])
+    store.issues.add(run, [CLIPPED, TYPO, RENAMED])
     merged = tuple((line, 2, "duplicate-merged") for line in (5, 9))
     told = tuple(Issue(line, Stage.DEDUPE, code, None, "line 2", Severity.WARNING) for line, _, code in merged)
     differing = Merge(2, (5, 9), ("Plan",))
-    store.apply_dedupe(run, DedupeResolution(duplicates=merged, issues=told, merges=(differing,)))
-    store.update_run(
+    store.duplicates.apply(run, DedupeResolution(duplicates=merged, issues=told, merges=(differing,)))
+    store.runs.update(
         run,
         status=RunStatus.STAGED,
         records_read=14,
@@ -83,30 +83,30 @@ def every_outcome(store: Store, clock: TurnedClock, *, finish: bool = True) -> s
         notes=["rows are added to Newsletter: this gives no consent"],
         seconds={"stage": 2.5},
     )
-    assert store.mark_unchanged(run, ACCOUNT, common_lists=(), list_ids={}) == 2
-    store.update_run(run, status=RunStatus.LOADING)
+    assert store.known.mark_unchanged(run, ACCOUNT, common_lists=(), list_ids={}) == 2
+    store.runs.update(run, status=RunStatus.LOADING)
     clock.time += 30
-    (batch,) = store.add_batches(run, [PlannedBatch(BatchKind.IMPORT, (2, 7, 8, 10, 11, 12), size=6_200)])
-    store.mark_sending(batch)
+    (batch,) = store.batches.add(run, [PlannedBatch(BatchKind.IMPORT, (2, 7, 8, 10, 11, 12), size=6_200)])
+    store.batches.mark_sending(batch)
     refused = RowResult(10, Outcome.FAILED, "klaviyo-invalid", "Invalid email address", "Email")
-    (rest,) = store.split(
+    (rest,) = store.batches.split(
         batch,
         [refused],
         [PlannedBatch(BatchKind.IMPORT, (2, 7, 8, 11, 12), size=5_100, parent=batch)],
         reply="row_errors",
         status=400,
     )
-    store.mark_sending(rest)
-    store.mark_planned_again(rest, not_before=0.0, reply="in_doubt", resent=True)
-    store.mark_sending(rest)
-    store.mark_submitted(rest, "job-1", clock.time + 604_800)
-    store.settle(rest, [RowResult(line, Outcome.LOADED, klaviyo_id=f"01-{line}") for line in (2, 7, 8, 11, 12)])
-    (last,) = store.add_batches(run, [PlannedBatch(BatchKind.IMPORT, (13, 14), size=1_024)])
-    store.mark_sending(last)
-    store.mark_submitted(last, "job-2", clock.time + 604_800)
+    store.batches.mark_sending(rest)
+    store.batches.mark_planned_again(rest, not_before=0.0, reply="in_doubt", resent=True)
+    store.batches.mark_sending(rest)
+    store.batches.mark_submitted(rest, "job-1", clock.time + 604_800)
+    store.batches.settle(rest, [RowResult(line, Outcome.LOADED, klaviyo_id=f"01-{line}") for line in (2, 7, 8, 11, 12)])
+    (last,) = store.batches.add(run, [PlannedBatch(BatchKind.IMPORT, (13, 14), size=1_024)])
+    store.batches.mark_sending(last)
+    store.batches.mark_submitted(last, "job-2", clock.time + 604_800)
     if finish:
-        store.settle(last, [RowResult(line, Outcome.UNKNOWN, "result-unproven") for line in (13, 14)])
-        store.observe(
+        store.batches.settle(last, [RowResult(line, Outcome.UNKNOWN, "result-unproven") for line in (13, 14)])
+        store.observations.add(
             run,
             [
                 *(Observation(line, Verdict.CONFIRMED) for line in (2, 7, 8)),
@@ -116,5 +116,5 @@ def every_outcome(store: Store, clock: TurnedClock, *, finish: bool = True) -> s
         )
         clock.time += 75
         seconds = {"load": 72.4, "verify": 3.0}
-        store.update_run(run, status=RunStatus.FINISHED, verified=5, seconds=seconds)
+        store.runs.update(run, status=RunStatus.FINISHED, verified=5, seconds=seconds)
     return run

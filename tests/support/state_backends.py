@@ -33,7 +33,7 @@ class TurnedClock:
 
 
 def begin(store: Store, *, mapping_hash: str = "m1", account: str | None = "AbC123", pilot: bool = False) -> str:
-    return store.begin_run(
+    return store.runs.create(
         source="people.csv",
         mapping_hash=mapping_hash,
         mapping={"columns": {"Email": "email"}},
@@ -83,7 +83,7 @@ def stage(
     """Stage one chunk: these records, and rejected lines with their issue."""
     refused = rejected or {}
     cells = chunk(sorted([*(each.line for each in records), *refused]), ragged=ragged, issues=issues)
-    store.stage_chunk(
+    store.staging.add_chunk(
         run_id,
         cells,
         Validated(cells.frame, frozenset(refused), tuple(refused.values())),

@@ -125,7 +125,7 @@ class Witness:
             shown = (address for profile in profiles[key] for address in profile.addresses(name))
             addresses[key] = [address for address in (person.address(self._channel), *shown) if address]
             ids[key] = list(dict.fromkeys([*(profile.id for profile in profiles[key]), *person.ids]))
-        told = self._store.opted_out(
+        told = self._store.opt_outs.among(
             self._account, self._channel, list(_all(addresses.values())), list(_all(ids.values()))
         )
         words: dict[int, str] = {}
@@ -139,7 +139,7 @@ class Witness:
                 words[key] = f"{told[by_id]}, says a webhook"
                 if addresses[key]:
                     renamed[by_id] = addresses[key][0]
-        self._store.name_notices(self._account, self._channel, renamed)
+        self._store.opt_outs.name(self._account, self._channel, renamed)
         return words
 
 

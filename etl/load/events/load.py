@@ -63,21 +63,21 @@ class _EventLoader:
         self._words: dict[int, Reply] = {}
         self._accepted = 0
         self._first_failed: dict[int, int] = {}
-        self._total = self._store.counts(self._run).get(None, 0)
+        self._total = self._store.rows.counts(self._run).get(None, 0)
         self.settled = 0
-        self.sent = any(kind.attempts for kind in self._store.batch_summary(self._run))
+        self.sent = any(kind.attempts for kind in self._store.batches.summary(self._run))
 
     def load(self) -> None:
         """Pick up what is open, send, prove, and send again what never arrived."""
-        interrupted = self._store.open_batches(self._run, [BatchStatus.SENDING])
+        interrupted = self._store.batches.open(self._run, [BatchStatus.SENDING])
         self._task.let_requests_end(interrupted)
         for batch in interrupted:
-            self._store.mark_submitted(batch.id, None, None, status=None, adopted=True)
-        self._store.add_batches(self._run, plan_events(self._store, self._run, self._options.requests))
+            self._store.batches.mark_submitted(batch.id, None, None, status=None, adopted=True)
+        self._store.batches.add(self._run, plan_events(self._store, self._run, self._options.requests))
         while True:
-            while planned := self._store.batch_ids(self._run, BatchStatus.PLANNED):
+            while planned := self._store.batches.ids(self._run, BatchStatus.PLANNED):
                 for batch_id in planned:
-                    self._send(self._store.batch(batch_id))
+                    self._send(self._store.batches.get(batch_id))
             if not self._prove():
                 return
 
@@ -94,9 +94,9 @@ class _EventLoader:
         made = self._made(batch.lines)
         owners = [line for line, events in made.items() for _ in events]
         body = events_body((event for events in made.values() for event in events), backfill=self._options.backfill)
-        self._store.mark_sending(batch.id)
+        self._store.batches.mark_sending(batch.id)
         reply = self._client.create_events(body)
-        self._answered(self._store.batch(batch.id), reply, owners, made)
+        self._answered(self._store.batches.get(batch.id), reply, owners, made)
 
     def _answered(self, batch: Batch, reply: Reply, owners: Sequence[int], made: Made) -> None:
         self.sent = self.sent or reply.kind is ReplyKind.OK or reply.kind.is_uncertain
@@ -106,11 +106,11 @@ class _EventLoader:
                 self._accepted += 1
                 self._words.pop(batch.id, None)
                 self._refused_alike = (0, "")
-                self._store.mark_submitted(batch.id, None, None, status=reply.status)
+                self._store.batches.mark_submitted(batch.id, None, None, status=reply.status)
             case ReplyKind.UNAVAILABLE | ReplyKind.IN_DOUBT | ReplyKind.MALFORMED:
                 self._words[batch.id] = reply
                 self._first_failed.setdefault(batch.id, self._accepted)
-                self._store.mark_submitted(batch.id, None, None, status=reply.status, adopted=True)
+                self._store.batches.mark_submitted(batch.id, None, None, status=reply.status, adopted=True)
                 self._trouble(batch)
             case ReplyKind.NOT_SENT | ReplyKind.THROTTLED:
                 delay = self._backoff.delay(self._failures + 1, self._task.rng.random(), reply.retry_after)
@@ -148,7 +148,7 @@ class _EventLoader:
         if not there and batch.resent and known == list(batch.lines):
             # An earlier request may have brought it, and it may yet show.
             self._words[batch.id] = reply
-            self._store.mark_submitted(batch.id, None, None, status=reply.status, adopted=False)
+            self._store.batches.mark_submitted(batch.id, None, None, status=reply.status, adopted=False)
             return
         done = [
             RowResult(line, Outcome.LOADED, klaviyo_id=there[line])
@@ -174,7 +174,7 @@ class _EventLoader:
             raise error_for(reply)
 
     def _put_back(self, batch: Batch, reply: Reply, not_before: float) -> None:
-        self._store.mark_planned_again(
+        self._store.batches.mark_planned_again(
             batch.id, not_before=not_before, reply=reply.kind.value, status=reply.status, detail=_told(reply)
         )
 
@@ -191,10 +191,10 @@ class _EventLoader:
 
     def _prove(self) -> bool:
         """See every accepted event in Klaviyo; return whether some never arrived and are planned again."""
-        open_ = self._store.batch_ids(self._run, BatchStatus.SUBMITTED)
+        open_ = self._store.batches.ids(self._run, BatchStatus.SUBMITTED)
         for start in range(0, len(open_), _PROVED_TOGETHER):
-            self._prove_together([self._store.batch(each) for each in open_[start : start + _PROVED_TOGETHER]])
-        return bool(self._store.batch_ids(self._run, BatchStatus.PLANNED))
+            self._prove_together([self._store.batches.get(each) for each in open_[start : start + _PROVED_TOGETHER]])
+        return bool(self._store.batches.ids(self._run, BatchStatus.PLANNED))
 
     def _prove_together(self, batches: Sequence[Batch]) -> None:
         sent = {batch.id: sent_events(self._made(batch.lines), batch.lines) for batch in batches}
@@ -259,18 +259,18 @@ class _EventLoader:
                 words = _words(error, reply, self._made(batch.lines)[batch.lines[0]])
                 self._settle(batch, [RowResult(batch.lines[0], Outcome.FAILED, "klaviyo-error", words)])
             case _:
-                self._store.mark_planned_again(
+                self._store.batches.mark_planned_again(
                     batch.id, not_before=0.0, reply=reply.kind.value, status=reply.status, detail="", resent=True
                 )
 
     # --- shared -------------------------------------------------------------------------------------------------------
 
     def _made(self, lines: Sequence[int]) -> Made:
-        bodies = self._store.bodies(self._run, lines)
+        bodies = self._store.records.bodies(self._run, lines)
         return {line: list(self._options.requests(body)) for line, body in zip(lines, bodies, strict=True)}
 
     def _settle(self, batch: Batch, results: Sequence[RowResult]) -> None:
-        self._store.settle(batch.id, results)
+        self._store.batches.settle(batch.id, results)
         self._count(len(results))
 
     def _split(
@@ -289,7 +289,7 @@ class _EventLoader:
             for part in parts
         ]
         said, status = (reply.kind.value, reply.status) if reply is not None else ("", None)
-        ids = self._store.split(batch.id, done, planned, reply=said, status=status)
+        ids = self._store.batches.split(batch.id, done, planned, reply=said, status=status)
         if batch.id in self._first_failed:
             self._first_failed.update(dict.fromkeys(ids, self._first_failed[batch.id]))
         self._count(len(done))

@@ -107,7 +107,7 @@ class EventProof:
         taken = self._taken | {event.id for event in found.values()}
         pairs = match(sent, seen, self._people, is_api=self._is_api, taken=taken)
         unnamed = [] if self._again else [event.id for _, event in pairs if not shows_id(event)]
-        before = self._task.store.events_that_prove(self._task.run_id, [one.line for one in sent], unnamed)
+        before = self._task.store.observations.events_that_prove(self._task.run_id, [one.line for one in sent], unnamed)
         if before:
             pairs = match(sent, seen, self._people, is_api=self._is_api, taken=taken | before)
         found.update(((one.line, one.number), event) for one, event in pairs)

@@ -23,9 +23,9 @@ def plan_events(store: Store, run_id: str, requests: Requests) -> Iterator[Plann
     """Yield batches of the rows that wait, in line order; a row's events stay together."""
     lines: list[int] = []
     events = size = 0
-    rows = store.pending(run_id, "import")
+    rows = store.rows.pending(run_id, "import")
     while window := [row.line for row in itertools.islice(rows, _WINDOW)]:
-        for line, body in zip(window, store.bodies(run_id, window), strict=True):
+        for line, body in zip(window, store.records.bodies(run_id, window), strict=True):
             count = sum(1 for _ in requests(body))
             more = 2 * len(body) + count * _ENVELOPE
             if lines and (events + count > _MOST_EVENTS or size + more > FULL_REQUEST_BYTES):

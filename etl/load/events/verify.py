@@ -27,7 +27,7 @@ def verify_events(task: LoadTask, requests: Requests, lines: Sequence[int]) -> i
     observed: list[Observation] = []
     for start in range(0, len(lines), _WINDOW):
         window = lines[start : start + _WINDOW]
-        bodies = task.store.bodies(task.run_id, window)
+        bodies = task.store.records.bodies(task.run_id, window)
         sent = sent_events({line: list(requests(body)) for line, body in zip(window, bodies, strict=True)}, window)
         try:
             found = proof.find(sent)
@@ -43,7 +43,7 @@ def verify_events(task: LoadTask, requests: Requests, lines: Sequence[int]) -> i
                 fields.setdefault(one.line, {}).update(dict.fromkeys(_differing(one, event)))
         observed += [_observed(line, tuple(fields.get(line, ())), line in missing) for line in window]
         task.progress(Progress("verify", len(observed), len(lines), "rows"))
-    task.store.observe(task.run_id, observed)
+    task.store.observations.add(task.run_id, observed)
     return len(lines)
 
 

@@ -47,13 +47,13 @@ class ConsentForeseer:
     def look(self, people: Mapping[int, Mapping[str, Any]]) -> None:
         """Read the consents of a window. ``people``: line → attributes."""
         groups: dict[Channel, list[ConsentAsk]] = defaultdict(list)
-        for ask in self._store.asks(self._run, list(people)):
+        for ask in self._store.consents.requests(self._run, list(people)):
             # A merge of duplicates may have given the address to another line.
             if people[ask.line].get(ask.channel.address):
                 groups[ask.channel].append(ask)
         for channel, asks in groups.items():
             if channel not in self._witnesses:
-                source = self._store.source_opt_outs(self._run, channel)
+                source = self._store.source_opt_outs.of(self._run, channel)
                 self._witnesses[channel] = Witness(self._client, self._store, self._account, channel, source=source)
             sought = {ask.line: Sought(people[ask.line]) for ask in asks}
             look = self._witnesses[channel].look(sought, subscribing=True)

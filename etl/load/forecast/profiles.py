@@ -74,7 +74,7 @@ def foresee(
     """
     seen = _Foreseer(store, client, run_id, options, leaving)
     done = 0
-    rows = itertools.chain(store.pending(run_id, "import"), store.pending(run_id, "lists"))
+    rows = itertools.chain(store.rows.pending(run_id, "import"), store.rows.pending(run_id, "lists"))
     while window := list(itertools.islice(rows, _WINDOW)):
         seen.look(window)
         done += len(window)
@@ -106,7 +106,7 @@ class _Foreseer:
     def look(self, window: Sequence[PendingRow]) -> None:
         """Read what Klaviyo has of these rows."""
         lines = [row.line for row in window]
-        bodies = self._store.bodies(self._run, lines)
+        bodies = self._store.records.bodies(self._run, lines)
         documents = {line: orjson.loads(body) for line, body in zip(lines, bodies, strict=True)}
         people = {line: document["attributes"] for line, document in documents.items()}
         owners = find_owners(self._client, people)
@@ -191,7 +191,7 @@ class _Foreseer:
         if self._merging:
             self._settle_merges()
         imports: Counter[BatchKind | Single] = Counter(
-            batch.kind for batch in plan_imports(self._store.pending(self._run, "import"), self._options)
+            batch.kind for batch in plan_imports(self._store.rows.pending(self._run, "import"), self._options)
         )
         removals = self._removals
         if self._options.remove_from is not None:

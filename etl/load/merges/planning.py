@@ -23,7 +23,7 @@ def settle_merges(
     settled = once_each(conflicts)
     wanted = [profile for one in settled if one.fate is Fate.MERGE for profile in one.profiles]
     profiles = {profile.id: profile for profile in client.profiles_with_consent("id", wanted)}
-    lines = store.lines_carrying(run_id, {name: _shown(profiles, name) for name in IDENTIFIERS})
+    lines = store.records.lines_carrying(run_id, {name: _shown(profiles, name) for name in IDENTIFIERS})
     found = []
     for one in settled:
         reason = _against(store, account, one, profiles, lines) if one.fate is Fate.MERGE else None
@@ -38,7 +38,7 @@ def opted_out(store: Store, account: str, profiles: Sequence[Profile]) -> str | 
         values = [profile.attributes.get(name) for profile in profiles]
         keys = [opt_out_key(name, value) for value in values if isinstance(value, str) and value]
         for channel in channels:
-            if told := store.opted_out(account, channel, keys, ids):
+            if told := store.opt_outs.among(account, channel, keys, ids):
                 return f"{next(iter(told.values())).value}, says a webhook"
     return None
 

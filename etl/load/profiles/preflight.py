@@ -40,7 +40,7 @@ class Looker:
 
     def bodies(self, batch: Batch) -> tuple[list[bytes], dict[int, tuple[str, ...]]]:
         """Return what is sent of each row, and line → fields that cannot be patched. Raise KlaviyoError."""
-        bodies = self._store.bodies(self._run, batch.lines)
+        bodies = self._store.records.bodies(self._run, batch.lines)
         unfit: dict[int, tuple[str, ...]] = {}
         if not self._options.looks_first:
             return bodies, unfit
@@ -54,7 +54,7 @@ class Looker:
                 kept[line], unfit[line] = decision.kept, decision.unfit
                 if decision.document != doubtful[place]:
                     bodies[place] = orjson.dumps(decision.document, option=orjson.OPT_SORT_KEYS)
-        self._store.keep(self._run, batch.lines, kept)
+        self._store.skipped_fields.record(self._run, batch.lines, kept)
         return bodies, {line: fields for line, fields in unfit.items() if fields}
 
     def _decided(self, batch: Batch, documents: Mapping[int, dict[str, Any]]) -> dict[int, Decision]:
@@ -74,9 +74,11 @@ class Looker:
         stale = self._clock.now() - self._read_at > _FRESH
         if batch.resent or stale or line not in self._ahead:
             self._ahead.clear()
-            batches = [batch] if batch.resent else self._store.upserts_from(self._run, batch.id, MAX_IDS_PER_LOOKUP)
+            batches = (
+                [batch] if batch.resent else self._store.batches.upserts_from(self._run, batch.id, MAX_IDS_PER_LOOKUP)
+            )
             lines = [one.lines[0] for one in batches]
-            documents = zip(lines, map(orjson.loads, self._store.bodies(self._run, lines)), strict=True)
+            documents = zip(lines, map(orjson.loads, self._store.records.bodies(self._run, lines)), strict=True)
             wanted = {line: one["attributes"] for line, one in documents if needs_look(one, self._only_if_blank)}
             found = self._seeker.look_for(wanted)
             self._ahead = {line: found.get(line) for line in wanted}
@@ -92,9 +94,9 @@ class Looker:
 
 def sent_documents(store: Store, run_id: str, options: LoadOptions, lines: Sequence[int]) -> dict[int, dict[str, Any]]:
     """Return line → its record without the fields that were left out of what was sent."""
-    bodies = store.bodies(run_id, lines) if lines else []
+    bodies = store.records.bodies(run_id, lines) if lines else []
     documents = {line: orjson.loads(body) for line, body in zip(lines, bodies, strict=True)}
     if options.only_if_blank:
-        for line, fields in store.kept(run_id, lines).items():
+        for line, fields in store.skipped_fields.of(run_id, lines).items():
             documents[line]["attributes"] = without(documents[line]["attributes"], fields)
     return documents

@@ -35,7 +35,7 @@ def verify_rows(task: LoadTask, options: LoadOptions, lines: Sequence[int], *, w
         seen = _look(task, options, window)
         doubtful += [line for line, one in seen.items() if not _is_certain(one)]
         confirmed = [seen[line] for line in sorted(seen) if _is_certain(seen[line])]
-        task.store.observe(task.run_id, confirmed, decides=True)
+        task.store.observations.add(task.run_id, confirmed, decides=True)
         done += len(window)
         task.progress(Progress("verify", done - len(doubtful), len(lines), "rows"))
         if task.should_stop():
@@ -64,7 +64,7 @@ def _look_again(task: LoadTask, options: LoadOptions, lines: Sequence[int], *, l
         else:
             doubtful += [line for line, one in seen.items() if not _is_certain(one)]
             seen = {line: one for line, one in seen.items() if _is_certain(one)}
-        task.store.observe(task.run_id, [seen[line] for line in sorted(seen)], decides=True)
+        task.store.observations.add(task.run_id, [seen[line] for line in sorted(seen)], decides=True)
     return doubtful
 
 
@@ -77,9 +77,9 @@ def _proved(client: KlaviyoClient, seen: dict[int, Observation]) -> dict[int, Ob
 
 def _look(task: LoadTask, options: LoadOptions, lines: Sequence[int]) -> dict[int, Observation]:
     sent = sent_documents(task.store, task.run_id, options, lines)
-    ids = task.store.klaviyo_ids(task.run_id, lines)
+    ids = task.store.known.klaviyo_ids(task.run_id, lines)
     found = find_profiles(task.client, {line: document["attributes"] for line, document in sent.items()}, ids)
-    routes = task.store.routes(task.run_id, lines) if options.list_ids else {}
+    routes = task.store.records.row_lists(task.run_id, lines) if options.list_ids else {}
     wanted = {line: wanted_lists(options, routes.get(line, ())) for line in found}
     absent = _absent(task.client, found, wanted, options.remove_from)
     return {line: _judge(line, sent[line], found.get(line), absent.get(line, ())) for line in lines}

@@ -59,16 +59,18 @@ class ConsentSettlement(Settlement):
         address = channel_of(batch.kind).address
         if batch.kind in {BatchKind.SUPPRESS, BatchKind.UNSUPPRESS}:
             emails = [str(people[line][address]) for line in batch.lines]
-            self._store.mark_sending(batch.id)
+            self._store.batches.mark_sending(batch.id)
             lifting = batch.kind is BatchKind.UNSUPPRESS
             reply = self._client.unsuppress(emails) if lifting else self._client.suppress(emails)
         else:
-            asks = {ask.line: ask for ask in self._store.asks(self._run, batch.lines, channel_of(batch.kind))}
+            asks = {
+                ask.line: ask for ask in self._store.consents.requests(self._run, batch.lines, channel_of(batch.kind))
+            }
             body = consent_body(batch.kind, [asks[line] for line in batch.lines], people, self._consent)
-            self._store.mark_sending(batch.id)
+            self._store.batches.mark_sending(batch.id)
             call = self._client.subscribe if is_subscribing(batch.kind) else self._client.unsubscribe
             reply = call(body)
-        following = self._consent_answered(self._store.batch(batch.id), reply, failures, people)
+        following = self._consent_answered(self._store.batches.get(batch.id), reply, failures, people)
         return self._with_released(batch, reply, following)
 
     def recover(self, batch: Batch) -> Next:
@@ -79,7 +81,7 @@ class ConsentSettlement(Settlement):
 
     def look_back(self, watch: Watch) -> Next:
         """Read the profiles of a batch that was accepted, or whose answer was lost."""
-        batch = self._store.batch(watch.batch)
+        batch = self._store.batches.get(watch.batch)
         now = self._clock.now()
         over = now - watch.sent_at > self._pace.consent_patience
         confirms = self._consent.confirms and not batch.resent
@@ -125,7 +127,7 @@ class ConsentSettlement(Settlement):
             settled = [result for result in settled if result.line not in set(hidden)]
             going = sorted([*going, *hidden])
         ids = {line: look.evidence[line].profiles[0].id for line in going if len(look.evidence[line].profiles) == 1}
-        self._store.remember_ids(self._run, ids)
+        self._store.known.remember_ids(self._run, ids)
         if not settled and not leaving:
             return None
         if not going and not leaving:
@@ -136,10 +138,10 @@ class ConsentSettlement(Settlement):
         """Settle some rows of a batch, and let some of the others subscribe and some take their consent back."""
         parts = [PlannedBatch(batch.kind, tuple(going), batch.lists, parent=batch.id)] if going else []
         if leaving:
-            self._store.revoke_wishes(self._run, leaving, channel_of(batch.kind))
+            self._store.consents.revoke(self._run, leaving, channel_of(batch.kind))
             kind = CONSENT_KINDS[channel_of(batch.kind), Wish.UNSUBSCRIBE]
             parts += [PlannedBatch(kind, part, parent=batch.id) for part in parts_of(kind, leaving)]
-        ready = self._store.split(batch.id, settled, parts, reply="", status=None)
+        ready = self._store.batches.split(batch.id, settled, parts, reply="", status=None)
         self._cleared.update(dict.fromkeys(ready[: bool(going)], look.seen_at))
         failed = sum(result.outcome in {Outcome.FAILED, Outcome.UNKNOWN} for result in settled)
         return Next(ready=tuple(ready), rows=len(settled), failed=failed)
@@ -165,9 +167,9 @@ class ConsentSettlement(Settlement):
         source = None
         if subscribing:
             if channel not in self._sources:
-                self._sources[channel] = self._store.source_opt_outs(self._run, channel)
+                self._sources[channel] = self._store.source_opt_outs.of(self._run, channel)
             source = self._sources[channel]
-        known = self._store.every_id(self._run, batch.lines)
+        known = self._store.known.every_id(self._run, batch.lines)
         sought = {line: Sought(people[line], known.get(line, ())) for line in batch.lines}
         witness = Witness(
             self._client,
@@ -218,7 +220,7 @@ class ConsentSettlement(Settlement):
         return self._fail_suspects(batch)
 
     def _wait_for_profiles(self, batch: Batch, reply: Reply, *, lost: bool) -> Next:
-        self._store.mark_submitted(batch.id, None, None, status=reply.status, adopted=lost)
+        self._store.batches.mark_submitted(batch.id, None, None, status=reply.status, adopted=lost)
         now = self._clock.now()
         watch = Watch(batch.id, "", now, now + self._pace.first_poll, len(batch.lines))
         return Next(watch=watch, trouble=lost and reply is not CRASH)

@@ -46,16 +46,16 @@ class Settlement(Refusals):
             return self._give_up(batch)
         if batch.kind in {BatchKind.LIST_ADD, BatchKind.LIST_REMOVE}:
             ids = list(dict.fromkeys(self._ids(batch)))
-            self._store.mark_sending(batch.id)
+            self._store.batches.mark_sending(batch.id)
             call = self._client.add_to_list if batch.kind is BatchKind.LIST_ADD else self._client.remove_from_list
             reply = call(batch.lists[0], ids)
         else:
             bodies, self._unfit = self._looker.bodies(batch)
             body = request_body(batch.kind, bodies, batch.lists)
-            self._store.mark_sending(batch.id)
+            self._store.batches.mark_sending(batch.id)
             submit = self._client.upsert_profile if batch.kind is BatchKind.UPSERT else self._client.submit_import_job
             reply = submit(body)
-        return self._with_released(batch, reply, self._answered(self._store.batch(batch.id), reply, failures))
+        return self._with_released(batch, reply, self._answered(self._store.batches.get(batch.id), reply, failures))
 
     def recover(self, batch: Batch) -> Next:
         """Say what follows for a batch whose request may have left before the process ended."""
@@ -69,10 +69,10 @@ class Settlement(Refusals):
             case Verdict.WAIT:
                 return Next(watch=poll_again(watch, self._clock.now(), self._pace))
             case Verdict.COUNT if job is not None:
-                return self._count(self._store.batch(watch.batch), job)
+                return self._count(self._store.batches.get(watch.batch), job)
             case Verdict.CANCELLED:
-                return self._cancelled(self._store.batch(watch.batch))
-        return self._read_back(self._store.batch(watch.batch), job)
+                return self._cancelled(self._store.batches.get(watch.batch))
+        return self._read_back(self._store.batches.get(watch.batch), job)
 
     # --- answers to requests ------------------------------------------------------------------------------------------
 
@@ -104,7 +104,7 @@ class Settlement(Refusals):
             job = job_of(data) if isinstance(data, dict) else None
             if job is None or not job.id:
                 return self._in_doubt(batch, reply, failures)
-            self._store.mark_submitted(batch.id, job.id, job.expires_at, status=reply.status)
+            self._store.batches.mark_submitted(batch.id, job.id, job.expires_at, status=reply.status)
             return Next(watch=self._watch(batch, job))
         if batch.kind is BatchKind.UPSERT:
             return self._settle(batch, [self._upserted(batch, reply)], reply)
@@ -167,9 +167,9 @@ class Settlement(Refusals):
 
     def _resolve(self, batch: Batch, reply: Reply) -> Next:
         """Look the rows' ids up again: a profile was deleted or merged since. If that changes nothing, isolate."""
-        before = self._store.klaviyo_ids(self._run, batch.lines)
+        before = self._store.known.klaviyo_ids(self._run, batch.lines)
         found = find_profiles(self._client, self._attributes(batch.lines))
-        self._store.remember_ids(self._run, {line: profile.id for line, profile in found.items()})
+        self._store.known.remember_ids(self._run, {line: profile.id for line, profile in found.items()})
         missing = [RowResult(line, Outcome.UNKNOWN, "profile-not-found") for line in batch.lines if line not in found]
         if missing and self._may_be_hidden(batch.id):
             self._put_back(batch, reply)
@@ -197,19 +197,19 @@ class Settlement(Refusals):
             for job in self._client.recent_jobs(since)
             if job.total == len(batch.lines) and job.status is not JobStatus.CANCELLED
         ]
-        ours = self._store.jobs_among([job.id for job in candidates])
+        ours = self._store.batches.jobs_among([job.id for job in candidates])
         fitting = [job for job in candidates if job.id not in ours]
         if len(fitting) != 1 and reply is CRASH:
             return self._again(batch, reply, failures, resent=True)
         if len(fitting) != 1:
             return self._again_or_suspect(batch, reply, failures)
         job = fitting[0]
-        self._store.mark_submitted(batch.id, job.id, job.expires_at, status=reply.status, adopted=True)
+        self._store.batches.mark_submitted(batch.id, job.id, job.expires_at, status=reply.status, adopted=True)
         return Next(watch=self._watch(batch, job), trouble=reply is not CRASH)
 
     def _give_up(self, batch: Batch) -> Next:
         outcome = Outcome.UNKNOWN if batch.resent else Outcome.FAILED
-        self._store.settle(batch.id, [RowResult(line, outcome, "gave-up") for line in batch.lines])
+        self._store.batches.settle(batch.id, [RowResult(line, outcome, "gave-up") for line in batch.lines])
         return Next(rows=len(batch.lines), failed=len(batch.lines))
 
     # --- what jobs say ------------------------------------------------------------------------------------------------
@@ -249,7 +249,7 @@ class Settlement(Refusals):
         del self._sighted[batch.id]
         if batch.adopted and doubtful:
             # Perhaps it was somebody else's job: sending again changes nothing that is there already.
-            self._store.mark_planned_again(
+            self._store.batches.mark_planned_again(
                 batch.id, not_before=0.0, reply="adopted", detail="the job found does not hold these rows", resent=True
             )
             return Next(ready=(batch.id,))
@@ -272,14 +272,16 @@ class Settlement(Refusals):
 
     def _cancelled(self, batch: Batch) -> Next:
         if batch.attempts < _MOST_CANCELLED:
-            self._store.mark_planned_again(batch.id, not_before=0.0, reply="cancelled", resent=True)
+            self._store.batches.mark_planned_again(batch.id, not_before=0.0, reply="cancelled", resent=True)
             return Next(ready=(batch.id,))
         return self._settle(batch, [RowResult(line, Outcome.FAILED, "job-cancelled") for line in batch.lines], None)
 
     def _done(self, lines: Sequence[int], *, in_job: bool) -> dict[int, Outcome | None]:
         """Return ``loaded`` for rows that are done with their import, ``None`` for those with calls ahead."""
-        routes = self._store.routes(self._run, lines) if self._options.list_ids else {}
-        asking = self._store.asking(self._run, lines) if self._options.consent is not None else frozenset()
+        routes = self._store.records.row_lists(self._run, lines) if self._options.list_ids else {}
+        asking = (
+            self._store.consents.with_requests(self._run, lines) if self._options.consent is not None else frozenset()
+        )
         return {
             line: None
             if line in asking or has_list_calls(self._options, routes.get(line, ()), in_job=in_job)
@@ -296,7 +298,7 @@ class Settlement(Refusals):
         return RowResult(line, Outcome.FAILED, code, detail)
 
     def _ids(self, batch: Batch) -> list[str]:
-        ids = self._store.klaviyo_ids(self._run, batch.lines)
+        ids = self._store.known.klaviyo_ids(self._run, batch.lines)
         if len(ids) != len(batch.lines):
             raise InternalError("ids-missing", f"Batch {batch.id} was planned before all its rows had ids")
         return [ids[line] for line in batch.lines]

@@ -56,10 +56,10 @@ class ProfileMerger:
 
     def merge_all(self) -> int:
         """Merge what is planned, and fail the rows whose profiles stay two; return how many rows failed."""
-        merges = self._store.open_profile_merges(self._run)
+        merges = self._store.profile_merges.open(self._run)
         lines = sorted({merge.line for merge in merges})
         # A row that failed before a crash is not what its merge is for any more.
-        failed = set(lines) - set(self._store.open_lines(self._run, lines))
+        failed = set(lines) - set(self._store.rows.open_lines(self._run, lines))
         before = len(failed)
         for done, merge in enumerate(merges):
             self._task.check_stop()
@@ -67,7 +67,7 @@ class ProfileMerger:
             failure = self._carry_through(merge) if merge.line not in failed else None
             if failure is not None:
                 # Before the merge is given up: a crash in between finds the row settled.
-                self._store.fail_rows(self._run, [failure])
+                self._store.batches.fail_rows(self._run, [failure])
                 failed.add(merge.line)
             if merge.line in failed:
                 self._move(merge, MergeStatus.GIVEN_UP)
@@ -176,4 +176,4 @@ class ProfileMerger:
         this.status = status
 
     def _move(self, merge: ProfileMerge, status: MergeStatus) -> None:
-        self._store.move_profile_merge(self._run, merge.source, status)
+        self._store.profile_merges.move(self._run, merge.source, status)

@@ -25,7 +25,7 @@ class Refusals(Settling):
     def judge_suspects(self) -> Next:
         """Say what follows for rows that were held back, now that there is nothing left that could pass."""
         one = self.suspects.first()
-        earlier = self._store.passed_beside(one.batch).earlier
+        earlier = self._store.batches.precedents(one.batch).earlier
         if self.suspects.speak_for_all(one.batch, earlier=earlier, last=True):
             return self._refused_as_a_whole(one.batch, one.reply)
         if one.reply.kind is ReplyKind.UNAVAILABLE and not earlier:
@@ -40,7 +40,7 @@ class Refusals(Settling):
 
     def _isolate(self, batch: Batch, reply: Reply) -> Next:
         """Go on with the search for the row that holds the others; see probing.py."""
-        known = self._store.passed_beside(batch)
+        known = self._store.batches.precedents(batch)
         words = words_of(reply, self._attributes(batch.lines[:1])[batch.lines[0]]) if len(batch.lines) == 1 else ""
         match after_refusal(len(batch.lines), beside=known.beside):
             case Move.FAIL:
@@ -59,7 +59,7 @@ class Refusals(Settling):
 
     def _refused_as_a_whole(self, batch: Batch, reply: Reply) -> Next:
         """Stop, resumable. Where such requests passed before, the witnesses fail: the next process gets further."""
-        if self._store.passed_beside(batch).earlier:
+        if self._store.batches.precedents(batch).earlier:
             self._fail_suspects(batch)
         raise error_for(reply)
 
@@ -82,12 +82,14 @@ class Refusals(Settling):
         if len(batch.lines) == 1:
             return self._isolate(batch, reply)
         parts = halves(batch.kind, batch.lines, batch.lists, batch.id, batch.size)
-        return Next(ready=tuple(self._store.split(batch.id, [], parts, reply=reply.kind.value, status=reply.status)))
+        return Next(
+            ready=tuple(self._store.batches.split(batch.id, [], parts, reply=reply.kind.value, status=reply.status))
+        )
 
     def _again_or_suspect(self, batch: Batch, reply: Reply, failures: int) -> Next:
         """Send the batch again, unless Klaviyo meets an error with it each time, and with others none."""
         if reply.kind is ReplyKind.UNAVAILABLE:
-            known = self._store.passed_beside(batch)
+            known = self._store.batches.precedents(batch)
             # The attempt in hand has no end yet.
             known = replace(known, errors=known.errors + 1)
             if is_suspect(len(batch.lines), known, searching=batch.parent is not None):
@@ -100,7 +102,7 @@ class Refusals(Settling):
         if resent and self._options.patches and batch.kind is BatchKind.UPSERT:
             # An item that was added is found there before it is added again; Klaviyo needs a moment to show it.
             not_before = max(not_before, self._task.sent_at(batch) + self._pace.visible_after)
-        self._store.mark_planned_again(
+        self._store.batches.mark_planned_again(
             batch.id,
             not_before=not_before,
             reply=reply.kind.value,

@@ -57,15 +57,15 @@ class Settling:
         raise error_for(reply)
 
     def _put_back(self, batch: Batch, reply: Reply) -> None:
-        self._store.mark_planned_again(
+        self._store.batches.mark_planned_again(
             batch.id, not_before=0.0, reply=reply.kind.value, status=reply.status, detail=told(reply)
         )
 
     def _settle(self, batch: Batch, results: Sequence[RowResult], reply: Reply | None) -> Next:
         if reply is None:
-            self._store.settle(batch.id, results)
+            self._store.batches.settle(batch.id, results)
         else:
-            self._store.settle(
+            self._store.batches.settle(
                 batch.id,
                 results,
                 reply=reply.kind.value,
@@ -84,7 +84,7 @@ class Settling:
             for part in parts
         ]
         said, status = (reply.kind.value, reply.status) if reply is not None else ("", None)
-        ready = self._store.split(batch.id, failed, planned, reply=said, status=status)
+        ready = self._store.batches.split(batch.id, failed, planned, reply=said, status=status)
         return Next(ready=tuple(ready), rows=len(failed), failed=_lost(failed))
 
     def _attributes(self, lines: Sequence[int]) -> dict[int, dict[str, Any]]:

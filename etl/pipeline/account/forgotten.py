@@ -21,15 +21,15 @@ def reject_forgotten(store: Store, run: Run) -> int:
     """Refuse the rows of a staged run whose people were deleted at their request; return how many."""
     account = run.account or ""
     refused = 0
-    if store.has_forgotten():
-        rows = itertools.chain(store.pending(run.id, "import"), store.pending(run.id, "consent"))
+    if store.forgotten.any():
+        rows = itertools.chain(store.rows.pending(run.id, "import"), store.rows.pending(run.id, "consent"))
         while window := [row.line for row in itertools.islice(rows, _WINDOW)]:
-            bodies = zip(window, store.bodies(run.id, window), strict=True)
+            bodies = zip(window, store.records.bodies(run.id, window), strict=True)
             people = {line: _who(orjson.loads(body)["attributes"]) for line, body in bodies}
-            for line, (first, *_) in store.every_id(run.id, window).items():
+            for line, (first, *_) in store.known.every_id(run.id, window).items():
                 people[line]["id"] = first
-            gone = sorted(store.are_forgotten(account, people))
-            store.fail_rows(run.id, [RowResult(line, Outcome.REJECTED, FORGOTTEN) for line in gone])
+            gone = sorted(store.forgotten.among(account, people))
+            store.batches.fail_rows(run.id, [RowResult(line, Outcome.REJECTED, FORGOTTEN) for line in gone])
             refused += len(gone)
     return refused
 
@@ -39,7 +39,7 @@ def refuse_forgotten(store: Store, account: Callable[[], str], attributes: Mappi
 
     ``account``: asked only where anybody was deleted at all.
     """
-    if store.has_forgotten() and store.are_forgotten(account(), {1: _who(attributes)}):
+    if store.forgotten.any() and store.forgotten.among(account(), {1: _who(attributes)}):
         raise UsageError(
             FORGOTTEN,
             "This person was deleted at their request and is not made anew",

@@ -19,9 +19,9 @@ _TIMED: Final = {True: "told", False: "received"}
 def opt_outs(*, context: Context, log: bool = False) -> Iterator[dict[str, str]]:
     """Yield what holds today per address, or the whole log (``log``). Times: ISO 8601, UTC."""
     with context.open_store(create=False) as store:
-        for account in store.notice_accounts():
+        for account in store.opt_outs.accounts():
             if log:
-                for notice in store.notices(account):
+                for notice in store.opt_outs.events(account):
                     yield {
                         "account": account,
                         "channel": notice.channel.value,
@@ -36,7 +36,7 @@ def opt_outs(*, context: Context, log: bool = False) -> Iterator[dict[str, str]]
                         "time": _TIMED[notice.timed],
                     }
                 continue
-            for standing in store.standings(account):
+            for standing in store.opt_outs.current(account):
                 yield {
                     "account": account,
                     "channel": standing.channel.value,
@@ -53,12 +53,12 @@ def name_opt_outs(store: Store, client: KlaviyoClient, account: str) -> None:
     Best done soon: once the profile is deleted nobody can tell any more, and its person may be made anew.
     """
     nameless: dict[Channel, list[str]] = {}
-    for standing in store.standings(account):
+    for standing in store.opt_outs.current(account):
         if standing.by_profile:
             nameless.setdefault(standing.channel, []).append(standing.address)
     for channel, ids in nameless.items():
         people = ((profile.id, profile.addresses(channel.address)) for profile in client.profiles_by("id", ids))
-        store.name_notices(account, channel, {each: addresses[0] for each, addresses in people if addresses})
+        store.opt_outs.name(account, channel, {each: addresses[0] for each, addresses in people if addresses})
 
 
 def flag_bounced(store: Store, run: Run, header: str | None) -> None:
@@ -67,12 +67,12 @@ def flag_bounced(store: Store, run: Run, header: str | None) -> None:
         return
     addresses = [
         standing.address
-        for standing in store.standings(run.account or "")
+        for standing in store.opt_outs.current(run.account or "")
         if standing.channel is Channel.EMAIL and standing.kind is NoticeKind.BOUNCED and not standing.by_profile
     ]
-    lines = store.lines_of_emails(run.id, addresses)
-    store.add_issues(run.id, [Issue(line, Stage.LOAD, BOUNCED, header, severity=Severity.WARNING) for line in lines])
-    store.update_run(run.id, bounced_flagged=True)
+    lines = store.duplicates.lines_of_emails(run.id, addresses)
+    store.issues.add(run.id, [Issue(line, Stage.LOAD, BOUNCED, header, severity=Severity.WARNING) for line in lines])
+    store.runs.update(run.id, bounced_flagged=True)
 
 
 def _time(seconds: float) -> str:

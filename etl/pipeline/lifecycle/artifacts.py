@@ -28,7 +28,7 @@ def write_folder(store: Store, run_id: str, output: Path, announce: Callable[[st
     The run is safe in state, and what became of it is not changed by a disk that is full afterwards.
     """
     report = build_report(store, run_id)
-    run = store.run(run_id)
+    run = store.runs.get(run_id)
     folder = output / run_id
     beside = _rows_beside(store, run, report)
     try:
@@ -57,7 +57,7 @@ def _rows_beside(store: Store, run: Run, report: Report) -> dict[str, bool]:
     tally = report.tally
     counts = {"rejects": tally.rejected + tally.failed + tally.unknown, "warnings": 0}
     if report.cells_left_out:
-        counts["warnings"] = store.count_warned(run.id)
+        counts["warnings"] = store.rows.count_warned(run.id)
     # A source that is a workbook comes back as one too, as far as a sheet can hold the rows.
     sheet = extract.SHEET_TYPES in run.details.source_facts
     return {
@@ -80,10 +80,10 @@ def write_rejects_file(store: Store, run: Run, path: Path, *, warnings: bool = F
     facts = run.details.source_facts
     if warnings:
         overflow = False  # a row of another width is refused as a whole
-        found = store.rows_warned(run.id, TO_FIX)
+        found = store.rows.warned(run.id, TO_FIX)
     else:
-        overflow = any(len(row.cells) > width for row in store.rows_to_fix(run.id, TO_FIX))
-        found = store.rows_to_fix(run.id, TO_FIX)
+        overflow = any(len(row.cells) > width for row in store.rows.to_fix(run.id, TO_FIX))
+        found = store.rows.to_fix(run.id, TO_FIX)
     rows = ((row.line, row.cells, row.issues) for row in found)
     places = run.details.locator
     with whole_file(path) as at:

@@ -63,7 +63,7 @@ def begin(
     sweep(store)
     if command in LOOKING_COMMANDS:
         options = replace(options, process=RunProcess(os.getpid(), socket.gethostname()))
-    return store.begin_run(
+    return store.runs.create(
         source=name,
         mapping_hash=mapping.hash,
         mapping=mapping.model_dump(mode="json", by_alias=True),
@@ -78,9 +78,9 @@ def begin(
 
 def sweep(store: Store) -> None:
     """Forget looks (``check``, ``plan``) that ended before they were done, with every row of theirs."""
-    for found in store.runs_with([RunStatus.STAGING], LOOKING_COMMANDS):
+    for found in store.runs.with_status([RunStatus.STAGING], LOOKING_COMMANDS):
         if not is_alive(found.options.process):
-            store.discard_run(found.id)
+            store.runs.discard(found.id)
 
 
 def is_alive(process: RunProcess | None) -> bool:
@@ -140,7 +140,7 @@ def stage_source(
         )
     except EtlError:
         # Half of a source is worth nothing, and nothing of it has left the house.
-        store.discard_run(run_id)
+        store.runs.discard(run_id)
         raise
 
 
@@ -150,11 +150,11 @@ def clear_the_way(store: Store, account: Account, *, abandon: bool) -> None:
     What a run has sent is asked of its attempts, not of its status: one that failed on the way to its first request (a
     list that was renamed, a key without the scope) left nothing in Klaviyo, and its source is read again now.
     """
-    while (stale := store.latest_run([RunStatus.STAGING], commands=LOADING_COMMANDS, account=account.id)) is not None:
-        store.discard_run(stale.id)
-    while (open_run := store.latest_run(UNFINISHED, commands=LOADING_COMMANDS, account=account.id)) is not None:
-        children = [one for one in store.children(open_run.id) if one.command not in LOADING_COMMANDS]
-        sent = any(store.has_sent(one.id) for one in (open_run, *children))
+    while (stale := store.runs.latest([RunStatus.STAGING], commands=LOADING_COMMANDS, account=account.id)) is not None:
+        store.runs.discard(stale.id)
+    while (open_run := store.runs.latest(UNFINISHED, commands=LOADING_COMMANDS, account=account.id)) is not None:
+        children = [one for one in store.runs.children(open_run.id) if one.command not in LOADING_COMMANDS]
+        sent = any(store.runs.has_sent(one.id) for one in (open_run, *children))
         if sent and not abandon:
             raise StateError(
                 "run-unfinished",
@@ -164,9 +164,9 @@ def clear_the_way(store: Store, account: Account, *, abandon: bool) -> None:
             )
         for child in children:
             if child.status is RunStatus.STAGING:
-                store.discard_run(child.id)
+                store.runs.discard(child.id)
             elif child.status not in ENDED:
-                store.update_run(child.id, status=RunStatus.ABANDONED)
+                store.runs.update(child.id, status=RunStatus.ABANDONED)
         unsent = "given up when another run began: nothing of it had been sent"
         notes = [*open_run.details.notes, *([] if sent else [unsent])]
-        store.update_run(open_run.id, status=RunStatus.ABANDONED, notes=notes)
+        store.runs.update(open_run.id, status=RunStatus.ABANDONED, notes=notes)

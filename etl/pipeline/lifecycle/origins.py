@@ -71,12 +71,12 @@ def origins(store: Store, info: SourceInfo, path: Path | None, *, kind: str = PR
     named = run_named(path) if path is not None else None
     if named is not None:
         with contextlib.suppress(UsageError):
-            run = store.run(named)
+            run = store.runs.get(named)
             if run.options.kind == kind and set(info.columns) <= set(run.details.headers):
                 return [run]
     alike = [
         run
-        for run in store.runs(RECENT)
+        for run in store.runs.newest(RECENT)
         if run.options.kind == kind and run.command in _READ_FROM_SOURCE and run.details.headers == info.columns
     ]
     # What was sent of an earlier file of rows to fix is a part of the same import.

@@ -15,13 +15,13 @@ def agree(context: Context, store: Store, run_id: str, question: str) -> None:
     That the question stands open is durable before it is asked: a terminal that is closed ends the process without a
     word, and the run must not look like one that may go on.
     """
-    store.update_run(run_id, asked=True)
+    store.runs.update(run_id, asked=True)
     agreed = False
     try:
         agreed = context.confirm(question)
     finally:
         if agreed:
-            store.update_run(run_id, asked=False)
+            store.runs.update(run_id, asked=False)
         else:
             give_up(store, run_id)
     if not agreed:
@@ -42,4 +42,4 @@ def must_be_agreed(store: Store, run: Run) -> None:
 def give_up(store: Store, run_id: str) -> None:
     """End a run of which nothing was sent."""
     drop_mirror(store, run_id)
-    store.update_run(run_id, status=RunStatus.ABANDONED)
+    store.runs.update(run_id, status=RunStatus.ABANDONED)

@@ -33,8 +33,8 @@ def settle_conflicts(
         return []
     found: list[Conflict] = []
     merging: list[Conflict] = []
-    rows = store.pending(run_id, "import")
-    done, total = 0, store.counts(run_id).get(None, 0)
+    rows = store.rows.pending(run_id, "import")
+    done, total = 0, store.rows.counts(run_id).get(None, 0)
     while window := [row.line for row in itertools.islice(rows, _WINDOW)]:
         conflicts = list(_look(store, client, run_id, options, window))
         now = [conflict for conflict in conflicts if conflict.fate is not Fate.MERGE]
@@ -71,7 +71,7 @@ def conflict_notes(conflicts: Sequence[Conflict], places: LineLocator) -> Iterat
 def _look(
     store: Store, client: KlaviyoClient, run_id: str, options: LoadOptions, lines: Sequence[int]
 ) -> Iterator[Conflict]:
-    documents = map(orjson.loads, store.bodies(run_id, lines))
+    documents = map(orjson.loads, store.records.bodies(run_id, lines))
     people = {
         line: document["attributes"]
         for line, document in zip(lines, documents, strict=True)
@@ -86,12 +86,12 @@ def _look(
 
 def _settle(store: Store, run_id: str, options: LoadOptions, conflicts: Sequence[Conflict]) -> None:
     failing = [conflict for conflict in conflicts if conflict.fate is Fate.FAIL]
-    store.fail_rows(run_id, [_failure(conflict, options) for conflict in failing])
+    store.batches.fail_rows(run_id, [_failure(conflict, options) for conflict in failing])
     dropping = {conflict.line: conflict for conflict in conflicts if conflict.fate is Fate.DROP_PHONE}
     if dropping:
-        records = [_without_phone(record, options.key) for record in store.records(run_id, list(dropping))]
+        records = [_without_phone(record, options.key) for record in store.records.read(run_id, list(dropping))]
         warnings = [_warning(conflict, options.headers) for conflict in dropping.values()]
-        store.rewrite(run_id, records, warnings)
+        store.records.rewrite(run_id, records, warnings)
 
 
 def _failure(conflict: Conflict, options: LoadOptions) -> RowResult:

@@ -66,8 +66,8 @@ def plan(
             )
             try:
                 stage_source(context, store, run_id, opened, rules, limit=limit, keep=False)
-                store.update_run(run_id, account_name=account.name)
-                run = store.run(run_id)
+                store.runs.update(run_id, account_name=account.name)
+                run = store.runs.get(run_id)
                 mirrored = compare_list(context, store, client, run, rules, keep=False)
                 objections = [
                     *unheard_columns(opened.info.columns, rules),
@@ -87,7 +87,7 @@ def plan(
                     noted=special_targets(rules),
                 )
             finally:
-                store.discard_run(run_id)
+                store.runs.discard(run_id)
 
 
 def foretold(
@@ -116,7 +116,7 @@ def foretold(
         progress=context.progress,
         should_stop=context.should_stop,
     )
-    counts = store.counts(run.id)
+    counts = store.rows.counts(run.id)
     conflicts = _planned(run, prepared.options.headers, (*prepared.conflicts, *foresight.conflicts))
     failing = sum(conflict.fate is Fate.FAIL for conflict in foresight.conflicts)
     usage = read_usage(client)
@@ -137,13 +137,13 @@ def foretold(
         fail=sum(conflict.fate == Fate.FAIL for conflict in conflicts),
         foresight=foresight,
         lists=tuple((names[list_id], count) for list_id, count in foresight.joining),
-        missing_lists=tuple(name for name in (*asked, *store.named_lists(run.id)) if name not in known),
+        missing_lists=tuple(name for name in (*asked, *store.records.named_lists(run.id)) if name not in known),
         notes=(
             *revision_notes(context),
             *noted,
             *([mirrored.note] if mirrored is not None and mirrored.leaving else []),
             *prepared.notes,
-            *_no_records(store.run(run.id)),
+            *_no_records(store.runs.get(run.id)),
             usage.says(foresight.create),
         ),
         objections=(*objections, *filter(None, [over])),

@@ -37,7 +37,7 @@ _READ_ON: Final = 20_000
 
 def load_run(context: Context, store: Store, client: KlaviyoClient, run_id: str, *, force: bool) -> Report:
     """From staged, or from half-way, to the end."""
-    run = store.run(run_id)
+    run = store.runs.get(run_id)
     must_be_agreed(store, run)
     if run.options.kind == KIND:
         return load_event_run(context, store, client, run_id, force=force)
@@ -49,13 +49,13 @@ def load_run(context: Context, store: Store, client: KlaviyoClient, run_id: str,
             objections = _make_ready(context, store, client, run, mapping, forced=forced)
             if objections:
                 return _refuse(context, store, run_id, objections)
-        summary = run_load(context.task(store, client, run_id), _options(store.run(run_id), force=force))
+        summary = run_load(context.task(store, client, run_id), _options(store.runs.get(run_id), force=force))
         ended = not summary.interrupted
         if ended:
             _read_back(context, store, client, run_id, mapping)
             # What could not be verified takes nobody off a list.
-            trusted = force or not store.run(run_id).details.objection
-            ended = not trusted or take_off(context, store, client, store.run(run_id), mapping)
+            trusted = force or not store.runs.get(run_id).details.objection
+            ended = not trusted or take_off(context, store, client, store.runs.get(run_id), mapping)
     except LockedError:
         # The run is another process's now: its report too.
         raise
@@ -69,13 +69,13 @@ def load_run(context: Context, store: Store, client: KlaviyoClient, run_id: str,
         watermarks.finish(store, run_id)
         # Now, while nobody waits for it. Where that fails (a full disk), the next run does it before it asks.
         with contextlib.suppress(StateError):
-            store.fold_known()
+            store.known.fold()
     return write_folder(store, run_id, context.output, context.announce)
 
 
 def _read_back(context: Context, store: Store, client: KlaviyoClient, run_id: str, mapping: Mapping) -> None:
     """Look at what was loaded before the run ends: what is seen decides what is known, and how far a query has come."""
-    mode = store.run(run_id).options.verify
+    mode = store.runs.get(run_id).options.verify
     if mode == "none":
         return
     try:
@@ -89,9 +89,9 @@ def _read_back(context: Context, store: Store, client: KlaviyoClient, run_id: st
 
 def judge_read_back(store: Store, run_id: str, mapping: Mapping) -> None:
     """Ask the guard about what was read back, and keep what it has to say with the run."""
-    seen = {one.verdict: one.count for one in store.observation_summary(run_id)}
+    seen = {one.verdict: one.count for one in store.observations.summary(run_id)}
     objection = unverified(mapping.guards, seen)
-    store.update_run(run_id, objection=objection)
+    store.runs.update(run_id, objection=objection)
     if objection:
         note(store, run_id, [f"guard: {objection}"])
 
@@ -101,27 +101,27 @@ def look(
 ) -> None:
     """Read rows back and write what was seen into state. ``unchanged``: also those that were not sent."""
     started = context.clock.monotonic()
-    run = store.run(run_id)
-    every = store.loaded_lines(run_id, unchanged=unchanged)
-    lines = every if full else store.loaded_lines(run_id, _SAMPLE, unchanged=unchanged)
+    run = store.runs.get(run_id)
+    every = store.rows.loaded_lines(run_id, unchanged=unchanged)
+    lines = every if full else store.rows.loaded_lines(run_id, _SAMPLE, unchanged=unchanged)
     if run.options.kind == KIND:
         verified = look_at_events(context, store, client, run, lines)
     else:
         verified = _look_at_profiles(context, store, client, run, lines)
         rest = sorted(set(every) - set(lines))
-        if rest and any(one.verdict not in _ARRIVED for one in store.observation_summary(run_id)):
+        if rest and any(one.verdict not in _ARRIVED for one in store.observations.summary(run_id)):
             # Not everything arrived: a sample is no answer any more.
             verified += _look_at_profiles(context, store, client, run, rest[:_READ_ON])
             if rest[_READ_ON:]:
                 count = len(rest) - _READ_ON
                 note(store, run_id, [f"{count:,} rows were not read back; klaviyo-etl verify {run_id} reads them all"])
     seconds = {"verify": context.clock.monotonic() - started}
-    store.update_run(run_id, verified=verified, seconds=seconds)
+    store.runs.update(run_id, verified=verified, seconds=seconds)
 
 
 def _look_at_profiles(context: Context, store: Store, client: KlaviyoClient, run: Run, lines: Sequence[int]) -> int:
     # What was known before it was seen is forgotten only where it is in the tables.
-    store.fold_known()
+    store.known.fold()
     written_at = run.finished_at or context.clock.now()
     return verify_rows(context.task(store, client, run.id), stored_options(run), lines, written_at=written_at)
 
@@ -138,8 +138,8 @@ def _make_ready(
     if mirrored is not None and mirrored.leaving:
         context.announce(mirrored.note)
         note(store, run.id, [mirrored.note])
-    prepared = prepare(context, store, client, store.run(run.id), mapping)
-    prepared_run = store.run(run.id)
+    prepared = prepare(context, store, client, store.runs.get(run.id), mapping)
+    prepared_run = store.runs.get(run.id)
     foretell = partial(foretold, context, store, client, prepared_run, prepared=prepared, mirrored=mirrored)
     watches_plan = mapping.guards.max_plan_percent is not None and not run.options.guards_waived
     if watches_plan and (objections := list(foretell(guards=mapping.guards).objections)):
@@ -148,13 +148,13 @@ def _make_ready(
         note(store, run.id, [f"guard overridden by --force: {objection}" for objection in objections])
     _ask_first(context, store, prepared_run, prepared.pending, foretell)
     agree_to_merges(context, store, run.id)
-    store.update_run(run.id, status=RunStatus.LOADING)
+    store.runs.update(run.id, status=RunStatus.LOADING)
     return []
 
 
 def _ask_first(context: Context, store: Store, run: Run, pending: int, foretell: Callable[[], Plan]) -> None:
     """Show what is about to happen, and ask, before the first write to an account. A no gives the run up."""
-    if store.has_loaded(run.account or "") or not pending:
+    if store.runs.has_sent_before(run.account or "") or not pending:
         return
     if context.foretell is not None:
         context.foretell(foretell())
@@ -170,11 +170,11 @@ def _options(run: Run, *, force: bool) -> LoadOptions:
 def _refuse(context: Context, store: Store, run_id: str, objections: list[str]) -> Report:
     drop_mirror(store, run_id)
     notes = [f"guard: {objection}" for objection in objections]
-    earlier = store.run(run_id).details.notes
-    store.update_run(run_id, status=RunStatus.REFUSED, notes=[*earlier, *notes])
+    earlier = store.runs.get(run_id).details.notes
+    store.runs.update(run_id, status=RunStatus.REFUSED, notes=[*earlier, *notes])
     return write_folder(store, run_id, context.output, context.announce)
 
 
 def _book_time(context: Context, store: Store, run_id: str, started: float) -> None:
-    spent = store.run(run_id).details.seconds.get("load", 0.0)
-    store.update_run(run_id, seconds={"load": spent + context.clock.monotonic() - started})
+    spent = store.runs.get(run_id).details.seconds.get("load", 0.0)
+    store.runs.update(run_id, seconds={"load": spent + context.clock.monotonic() - started})

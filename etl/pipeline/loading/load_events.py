@@ -86,20 +86,20 @@ def events(
             try:
                 return _foreseen(context, store, client, run_id, rules)
             finally:
-                store.discard_run(run_id)
-        with store.lock(account.id, KIND):
+                store.runs.discard(run_id)
+        with store.lock.hold(account.id, KIND):
             clear_the_way(store, account, abandon=abandon)
             show_words(context, opened.info)
             said = demand_certain(context, opened.info)
             run_id = _staged(context, store, opened, files, rules, account=account, options=options)
-            noted = store.run(run_id).details.notes
-            store.update_run(run_id, account_name=account.name, notes=[*noted, *said])
+            noted = store.runs.get(run_id).details.notes
+            store.runs.update(run_id, account_name=account.name, notes=[*noted, *said])
             return load_event_run(context, store, client, run_id, force=force)
 
 
 def load_event_run(context: Context, store: Store, client: KlaviyoClient, run_id: str, *, force: bool) -> Report:
     """From staged, or from half-way, to the end."""
-    run = store.run(run_id)
+    run = store.runs.get(run_id)
     mapping = parse_event_mapping(run.mapping, where="the mapping of the run")
     _check_revision(context, mapping)
     started = context.clock.monotonic()
@@ -110,12 +110,12 @@ def load_event_run(context: Context, store: Store, client: KlaviyoClient, run_id
             objections = guard(store, run, mapping.compiled, None, source_age=age, force=forced)
             if objections:
                 notes = [*run.details.notes, *(f"guard: {objection}" for objection in objections)]
-                store.update_run(run_id, status=RunStatus.REFUSED, notes=notes)
+                store.runs.update(run_id, status=RunStatus.REFUSED, notes=notes)
                 return write_folder(store, run_id, context.output, context.announce)
             reject_forgotten(store, run)
             _mark_unchanged(store, run)
             _announce(context, store, client, run, mapping)
-            store.update_run(run_id, status=RunStatus.LOADING, load={})
+            store.runs.update(run_id, status=RunStatus.LOADING, load={})
         summary = load_events(
             context.task(store, client, run_id),
             EventOptions(partial(requests_of, items_as=mapping.event.items_as), mapping.event.backfill),
@@ -123,14 +123,14 @@ def load_event_run(context: Context, store: Store, client: KlaviyoClient, run_id
     except EtlError:
         write_folder(store, run_id, context.output, context.announce)
         raise
-    spent = store.run(run_id).details.seconds.get("load", 0.0)
-    store.update_run(run_id, seconds={"load": spent + context.clock.monotonic() - started})
+    spent = store.runs.get(run_id).details.seconds.get("load", 0.0)
+    store.runs.update(run_id, seconds={"load": spent + context.clock.monotonic() - started})
     if summary.interrupted:
         return write_folder(store, run_id, context.output, context.announce)
     watermarks.finish(store, run_id)
     # As after an import: what fails here (a full disk), the next run does before it asks.
     with contextlib.suppress(StateError):
-        store.fold_known()
+        store.known.fold()
     return write_folder(store, run_id, context.output, context.announce)
 
 
@@ -186,34 +186,34 @@ def _staged(
     try:
         stage_events(context, store, run_id, source, mapping, limit=options.limit, keep=keep)
     except EtlError:
-        store.discard_run(run_id)
+        store.runs.discard(run_id)
         raise
     return run_id
 
 
 def _mark_unchanged(store: Store, run: Run) -> None:
-    store.mark_unchanged(run.id, run.account or "", common_lists=(), list_ids={})
-    store.mark_unchanged_as_before(run.id, run.account or "", _PERSONAL, former_record)
+    store.known.mark_unchanged(run.id, run.account or "", common_lists=(), list_ids={})
+    store.known.mark_unchanged_as_before(run.id, run.account or "", _PERSONAL, former_record)
 
 
 def _foreseen(context: Context, store: Store, client: KlaviyoClient, run_id: str, mapping: EventMapping) -> Report:
     """Return what a run would say before it sends: what is refused, known, or left to send, and to which metrics."""
-    run = store.run(run_id)
+    run = store.runs.get(run_id)
     age = run.options.source_age
     objections = guard(store, run, mapping.compiled, None, source_age=age, force=not run.options.guarded)
     _mark_unchanged(store, run)
     notes = [
-        *store.run(run_id).details.notes,
+        *store.runs.get(run_id).details.notes,
         *(f"guard: {objection}" for objection in objections),
         *_sending_notes(store, client, run, mapping),
     ]
-    store.update_run(run_id, notes=[*revision_notes(context), *notes])
+    store.runs.update(run_id, notes=[*revision_notes(context), *notes])
     return build_report(store, run_id)
 
 
 def _sending_notes(store: Store, client: KlaviyoClient, run: Run, mapping: EventMapping) -> list[str]:
     """Say what is about to be sent, and what becomes of it; nothing where nothing is left to send."""
-    pending = store.counts(run.id).get(None, 0)
+    pending = store.rows.counts(run.id).get(None, 0)
     if not pending:
         return []
     return [f"{pending:,} events: {_way(mapping)}", *_metric_notes(client, run.details.metrics)]
@@ -245,6 +245,6 @@ def _announce(context: Context, store: Store, client: KlaviyoClient, run: Run, m
         return
     for note in about:
         context.announce(note)
-    store.update_run(run.id, notes=[*run.details.notes, *about])
-    pending = store.counts(run.id).get(None, 0)
+    store.runs.update(run.id, notes=[*run.details.notes, *about])
+    pending = store.rows.counts(run.id).get(None, 0)
     agree(context, store, run.id, f"Send {pending:,} events to account {run.account} ({_way(mapping)})?")

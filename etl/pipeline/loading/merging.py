@@ -13,7 +13,7 @@ from etl.state import ProfileMerge, Store
 
 def plan_merges(store: Store, run_id: str, conflicts: Sequence[Conflict]) -> None:
     """Write down which profiles are to be merged, in place of what was written before."""
-    store.plan_profile_merges(
+    store.profile_merges.plan(
         run_id,
         [
             ProfileMerge(conflict.line, source, conflict.destination)
@@ -26,7 +26,7 @@ def plan_merges(store: Store, run_id: str, conflicts: Sequence[Conflict]) -> Non
 
 def agree_to_merges(context: Context, store: Store, run_id: str) -> None:
     """Ask for the number of pairs. Raise :class:`GuardError` without it; the run is given up, nothing was sent."""
-    pairs = len(store.open_profile_merges(run_id))
+    pairs = len(store.profile_merges.open(run_id))
     if not pairs:
         return
     agreed = False

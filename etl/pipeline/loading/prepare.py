@@ -48,9 +48,9 @@ BROKEN = ("row-rule-broken", "schema-broken")
 
 def refuse_unjudged(store: Store, run_id: str) -> None:
     """Let a run that is only looked at end as refused where a rule judged nobody."""
-    if objections := unjudged(store.issues_with(run_id, BROKEN)):
+    if objections := unjudged(store.issues.with_codes(run_id, BROKEN)):
         note(store, run_id, [f"guard: {objection}" for objection in objections])
-        store.update_run(run_id, status=RunStatus.REFUSED)
+        store.runs.update(run_id, status=RunStatus.REFUSED)
 
 
 def guard(
@@ -59,10 +59,10 @@ def guard(
     """Return what the guards object to; nothing if they were waived, or ``force`` overrides it (which is recorded)."""
     if run.options.guards_waived:
         return []
-    counts = store.counts(run.id)
+    counts = store.rows.counts(run.id)
     earlier = previous_run(store, run)
     leaving = mapping.load.missing == "remove_from_list"
-    before = store.counts(earlier.id) if earlier is not None and leaving else {}
+    before = store.rows.counts(earlier.id) if earlier is not None and leaving else {}
     staged = Staged(
         read=sum(counts.values()),
         rejected=counts.get(Outcome.REJECTED, 0),
@@ -74,7 +74,7 @@ def guard(
         members=mirrored.members if mirrored is not None else 0,
         strangers=mirrored.leaving if mirrored is not None else 0,
         part=is_part(run),
-        broken=store.issues_with(run.id, BROKEN),
+        broken=store.issues.with_codes(run.id, BROKEN),
     )
     objections = check_guards(mapping.guards, staged)
     if objections and force:
@@ -98,15 +98,15 @@ def prepare(context: Context, store: Store, client: KlaviyoClient, run: Run, map
     """Settle rows that need no request, find the lists, and keep with the run what loading it comes to."""
     name_opt_outs(store, client, run.account or "")
     flag_bounced(store, run, mapping.by_target["email"][0] if "email" in mapping.by_target else None)
-    prepared = settle_before_loading(store, client, store.run(run.id), mapping, create=mapping.load.create_list)
+    prepared = settle_before_loading(store, client, store.runs.get(run.id), mapping, create=mapping.load.create_list)
     prepared = _without_conflicts(context, store, client, run.id, prepared, only_changed=mapping.load.only_changed)
     for note in prepared.notes if prepared.pending else ():
         context.announce(note)
-    store.update_run(
+    store.runs.update(
         run.id,
         load=prepared.options.to_stored(),
         list_names=[describe(target) for target in prepared.targets],
-        notes=_with_notes(store.run(run.id), prepared.notes),
+        notes=_with_notes(store.runs.get(run.id), prepared.notes),
     )
     return prepared
 
@@ -117,14 +117,14 @@ def settle_before_loading(store: Store, client: KlaviyoClient, run: Run, mapping
     reject_forgotten(store, run)
     routes: dict[str, KlaviyoList] = {}
     if LIST_TARGET in mapping.by_target:
-        routes = find_routes(client, store.named_lists(run.id), create=create)
+        routes = find_routes(client, store.records.named_lists(run.id), create=create)
         if create or not mapping.load.create_list:
             _reject_unknown_lists(store, run.id, routes, mapping)
     list_ids = {name: target.id for name, target in routes.items()}
     common_ids = tuple(target.id for target in common)
     if mapping.load.only_changed:
-        store.mark_unchanged(run.id, run.account or "", common_lists=common_ids, list_ids=list_ids)
-    pending = store.counts(run.id).get(None, 0)
+        store.known.mark_unchanged(run.id, run.account or "", common_lists=common_ids, list_ids=list_ids)
+    pending = store.rows.counts(run.id).get(None, 0)
     options = LoadOptions(
         common_lists=common_ids,
         list_ids=list_ids,
@@ -161,14 +161,14 @@ def _without_conflicts(
         return prepared
     if only_changed:
         # Without its phone a row may be what the last import sent.
-        store.mark_unchanged(
+        store.known.mark_unchanged(
             run_id, options.account, common_lists=options.common_lists, list_ids=dict(options.list_ids)
         )
-    notes = conflict_notes(conflicts, store.run(run_id).details.locator)
+    notes = conflict_notes(conflicts, store.runs.get(run_id).details.locator)
     return replace(
         prepared,
         notes=(*prepared.notes, *notes),
-        pending=store.counts(run_id).get(None, 0),
+        pending=store.rows.counts(run_id).get(None, 0),
         conflicts=tuple(conflicts),
     )
 
@@ -196,10 +196,10 @@ def _reject_unknown_lists(store: Store, run_id: str, routes: AbstractMapping[str
     header = mapping.by_target[LIST_TARGET][0]
     refused = [
         RowResult(row.line, Outcome.REJECTED, "list-unknown", column=header)
-        for row in store.pending(run_id, "import")
+        for row in store.rows.pending(run_id, "import")
         if any(name not in routes for name in row.lists)
     ]
-    store.fail_rows(run_id, refused)
+    store.batches.fail_rows(run_id, refused)
 
 
 def _list_notes(targets: Sequence[KlaviyoList], removing: KlaviyoList | None) -> list[str]:
@@ -228,7 +228,7 @@ def _consent_notes(store: Store, run: Run, consent: ConsentOptions | None) -> It
     if consent is None:
         return
     wishes = Counter[Wish]()
-    for count in store.consent_counts(run.id):
+    for count in store.consents.counts(run.id):
         wishes[count.wish] += count.count
     if subscribing := wishes[Wish.SUBSCRIBE]:
         way = "as consent given earlier: nothing is mailed, no flow fires"
@@ -262,7 +262,7 @@ def _history_notes(store: Store, run: Run, mapping: Mapping, targets: Sequence[K
 
 def note(store: Store, run_id: str, notes: list[str]) -> None:
     """Add to what the report of a run says; what it says already is not said twice."""
-    store.update_run(run_id, notes=_with_notes(store.run(run_id), notes))
+    store.runs.update(run_id, notes=_with_notes(store.runs.get(run_id), notes))
 
 
 def _with_notes(run: Run, notes: Sequence[str]) -> list[str]:

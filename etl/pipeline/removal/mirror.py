@@ -81,7 +81,9 @@ def compare_list(
     strange: dict[str, Profile] = {}
     # Who stands in a row that was rejected is in the source, as far as an identifier can be read.
     unreadable = unreadable_people(store, run, mapping)
-    for window, strangers in _strangers(client.list_members(target.id), store.people(run.id), unreadable, found):
+    for window, strangers in _strangers(
+        client.list_members(target.id), store.records.identifier_set(run.id), unreadable, found
+    ):
         members += len(window)
         strange.update((one.id, one) for one in strangers)
         context.progress(Progress("list", members, target.profile_count or 0, "rows"))
@@ -91,9 +93,9 @@ def compare_list(
     leaving = len(going)
     for start in range(0, leaving if child is not None else 0, _WINDOW):
         _stage(store, str(child), going[start : start + _WINDOW], mapping, start + 1)
-    store.keep_members(run.id, target.id, People.gathered(found))
+    store.known.reset_membership(run.id, target.id, People.gathered(found))
     if child is not None and not leaving:
-        store.discard_run(child)
+        store.runs.discard(child)
         child = None
     if child is not None:
         _conclude(store, run, child, target, leaving)
@@ -102,9 +104,9 @@ def compare_list(
 
 def drop_mirror(store: Store, run_id: str) -> None:
     """Forget who would have left: the import does not take place, or looks at the list anew."""
-    for one in store.children(run_id):
+    for one in store.runs.children(run_id):
         if one.command == MIRROR:
-            store.discard_run(one.id)
+            store.runs.discard(one.id)
 
 
 def _strangers(
@@ -136,16 +138,16 @@ def _recognised(  # noqa: PLR0917 - the world, and who is looked for in it
     Klaviyo answers for a secondary e-mail with the profile, which shows its own. So the people of the source who are
     not ``seen`` on the list are asked for. Yields their hashes: they are on it, under another name.
     """
-    absent = store.lines_not_among(run.id, seen)
+    absent = store.records.lines_not_among(run.id, seen)
     for start in range(0, len(absent), _WINDOW):
         lines = absent[start : start + _WINDOW]
-        people = dict(zip(lines, map(_attributes, store.bodies(run.id, lines)), strict=True))
+        people = dict(zip(lines, map(_attributes, store.records.bodies(run.id, lines)), strict=True))
         emails = {line: {"email": one["email"]} for line, one in people.items() if one.get("email")}
         known = {line: one for line, one in find_profiles(client, emails).items() if one.id in strange}
         yield hashes_of_people([tuple(people[line].get(name) for name in IDENTIFIERS) for line in known])
         for one in known.values():
             strange.pop(one.id, None)
-        store.remember_ids(run.id, {line: one.id for line, one in known.items()})
+        store.known.remember_ids(run.id, {line: one.id for line, one in known.items()})
         context.progress(Progress("list", start + len(lines), len(absent), "rows"))
         if not strange:
             return
@@ -158,7 +160,7 @@ def _attributes(body: bytes) -> dict[str, Any]:
 
 def _begin(store: Store, run: Run, target: KlaviyoList) -> str:
     drop_mirror(store, run.id)
-    return store.begin_run(
+    return store.runs.create(
         source=f"list {target.name} ({target.id})",
         mapping_hash=run.mapping_hash,
         mapping=run.mapping,
@@ -178,8 +180,8 @@ def _stage(store: Store, child: str, leaving: Sequence[Profile], mapping: Mappin
     frame = text_frame(lines, cells)
     records = [_record(line, one, mapping) for line, one in zip(lines, leaving, strict=True)]
     validated = Validated(frame, frozenset(), ())
-    store.stage_chunk(child, Chunk(frame), validated, Transformed(records, frozenset(), ()))
-    store.remember_ids(child, {line: one.id for line, one in zip(lines, leaving, strict=True)})
+    store.staging.add_chunk(child, Chunk(frame), validated, Transformed(records, frozenset(), ()))
+    store.known.remember_ids(child, {line: one.id for line, one in zip(lines, leaving, strict=True)})
 
 
 def _record(line: int, member: Profile, mapping: Mapping) -> Record:
@@ -192,8 +194,8 @@ def _record(line: int, member: Profile, mapping: Mapping) -> Record:
 
 
 def _conclude(store: Store, run: Run, child: str, target: KlaviyoList, leaving: int) -> None:
-    store.send_no_profile(child)
-    store.update_run(
+    store.staging.send_no_profile(child)
+    store.runs.update(
         child,
         headers=_COLUMNS,
         records_read=leaving,

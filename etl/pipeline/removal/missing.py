@@ -29,7 +29,7 @@ MIRROR: Final = "mirror"
 
 def previous_run(store: Store, run: Run) -> Run | None:
     """Return the last complete run of the same source or mapping; pilots and repairs do not count."""
-    for earlier in store.runs(RECENT):
+    for earlier in store.runs.newest(RECENT):
         same = run.source == earlier.source or run.mapping_hash == earlier.mapping_hash
         whole = earlier.status is RunStatus.FINISHED and not is_part(earlier)
         alike = earlier.account == run.account and earlier.options.kind == run.options.kind
@@ -54,11 +54,11 @@ def vanished(store: Store, run: Run, mapping: Mapping) -> tuple[Run | None, list
     earlier = previous_run(store, run)
     if earlier is None:
         return None, []
-    lines = store.vanished_lines(run.id, earlier.id)
+    lines = store.staging.vanished_lines(run.id, earlier.id)
     present = unreadable_people(store, run, mapping) if lines else set()
     if not present:
         return earlier, lines
-    bodies = store.bodies(earlier.id, lines)
+    bodies = store.records.bodies(earlier.id, lines)
     return earlier, [
         line for line, body in zip(lines, bodies, strict=True) if not present & _identifiers(orjson.loads(body))
     ]
@@ -78,33 +78,33 @@ def take_off(context: Context, store: Store, client: KlaviyoClient, run: Run, ma
         summary = run_load(context.task(store, client, child.id), options)
         if summary.interrupted:
             return False
-        store.update_run(child.id, status=RunStatus.FINISHED)
+        store.runs.update(child.id, status=RunStatus.FINISHED)
         write_folder(store, child.id, context.output, context.announce)
     return True
 
 
 def _mirror_of(store: Store, run: Run, list_id: str) -> Run | None:
     """Return the run that takes off who is not in the source; it was staged before the import began."""
-    child = next((one for one in store.children(run.id) if one.command == MIRROR), None)
+    child = next((one for one in store.runs.children(run.id) if one.command == MIRROR), None)
     if child is not None and child.status is RunStatus.STAGING:
-        store.update_run(child.id, status=RunStatus.LOADING, load=LoadOptions(remove_from=list_id).to_stored())
-        return store.run(child.id)
+        store.runs.update(child.id, status=RunStatus.LOADING, load=LoadOptions(remove_from=list_id).to_stored())
+        return store.runs.get(child.id)
     return child
 
 
 def _missing_of(store: Store, run: Run, mapping: Mapping, list_id: str) -> Run | None:
     """Return the run that takes off who has vanished since the last import, begun if it is not there."""
-    child = next((one for one in store.children(run.id) if one.command == COMMAND), None)
+    child = next((one for one in store.runs.children(run.id) if one.command == COMMAND), None)
     if child is not None and child.status is not RunStatus.STAGING:
         return child
     if child is not None:
-        store.discard_run(child.id)
+        store.runs.discard(child.id)
     earlier, lines = vanished(store, run, mapping)
     return _begin(store, run, earlier, lines, list_id) if earlier is not None and lines else None
 
 
 def _begin(store: Store, run: Run, earlier: Run, lines: list[int], list_id: str) -> Run:
-    child = store.begin_run(
+    child = store.runs.create(
         source=earlier.source,
         mapping_hash=run.mapping_hash,
         mapping=run.mapping,
@@ -114,8 +114,8 @@ def _begin(store: Store, run: Run, earlier: Run, lines: list[int], list_id: str)
         options=RunOptions(kind="list_removal"),
         parent=run.id,
     )
-    store.stage_again(child, earlier.id, lines, unchanged=True)
-    store.update_run(
+    store.staging.copy_rows(child, earlier.id, lines, unchanged=True)
+    store.runs.update(
         child,
         status=RunStatus.LOADING,
         headers=earlier.details.headers,
@@ -125,7 +125,7 @@ def _begin(store: Store, run: Run, earlier: Run, lines: list[int], list_id: str)
         load=LoadOptions(remove_from=list_id).to_stored(),
         notes=[f"rows of run {earlier.id} that vanished from the source are taken off list {list_id}"],
     )
-    return store.run(child)
+    return store.runs.get(child)
 
 
 def unreadable_people(store: Store, run: Run, mapping: Mapping) -> set[str]:
@@ -138,7 +138,7 @@ def unreadable_people(store: Store, run: Run, mapping: Mapping) -> set[str]:
     ]
     return {
         identity_key(target, row.cells[place].strip())
-        for row in store.rows_to_fix(run.id, (Outcome.REJECTED,))
+        for row in store.rows.to_fix(run.id, (Outcome.REJECTED,))
         for target, place in places
         if place < len(row.cells) and row.cells[place].strip()
     }

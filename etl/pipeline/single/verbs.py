@@ -60,7 +60,7 @@ def upsert_profile(
     person = profiles.parse_profile(fields, country=country)
     with context.open_client() as client, context.open_store() as store:
         ids = [need_list(client, name, create=False).id for name in lists]
-        account = client.get_account().id if subscribe or store.has_forgotten() else ""
+        account = client.get_account().id if subscribe or store.forgotten.any() else ""
         return profiles.upsert_person(client, store, account, person, lists=ids, subscribe=subscribe, source=source)
 
 
@@ -85,12 +85,12 @@ def delete_profile(who: str, *, context: Context | None = None) -> None:
         with contextlib.suppress(AuthError):
             # A key that may delete and not read deletes all the same; what was given is remembered.
             found = profiles.find_person(client, who)
-        new = store.forget(account, identifiers_of(who, found))
+        new = store.forgotten.add(account, identifiers_of(who, found))
         try:
             profiles.request_deletion(client, who)
         except (AuthError, RequestRefusedError):
             # Klaviyo deletes nobody, so nobody is gone.
-            store.take_back(account, new)
+            store.forgotten.undo(account, new)
             raise
 
 
@@ -98,7 +98,7 @@ def allow_profile(who: str, *, context: Context | None = None) -> bool:
     """Let a person be written again who was deleted and came back; return whether they had been deleted."""
     context = context or Context.create()
     with context.open_client() as client, context.open_store() as store:
-        return store.remember_again(client.get_account().id, identifiers_of(who, None))
+        return store.forgotten.remove(client.get_account().id, identifiers_of(who, None))
 
 
 def track(fields: Mapping[str, Any], *, context: Context | None = None) -> str:

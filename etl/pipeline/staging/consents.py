@@ -46,25 +46,25 @@ def merge_consents(store: Store, run_id: str, replaced: Collection[int]) -> None
     ``replaced``: the lines whose records changed when duplicates were settled.
     """
     _merge(store, run_id, replaced)
-    store.drop_wishes(run_id, Wish.WITHHOLD)
+    store.consents.drop(run_id, Wish.WITHHOLD)
 
 
 def _merge(store: Store, run_id: str, replaced: Collection[int]) -> None:
     others: dict[int, list[ConsentAsk]] = {}
-    for kept, ask in store.asks_of_duplicates(run_id):
+    for kept, ask in store.consents.of_duplicates(run_id):
         others.setdefault(kept, []).append(ask)
     # A merged record is a new one, and lost the wishes out of its fingerprint.
     changed = sorted({*others, *replaced})
     if not changed:
         return
-    own = by_line(store.asks(run_id, changed))
+    own = by_line(store.consents.requests(run_id, changed))
     wishes: dict[int, list[ConsentAsk]] = {}
     for line in changed:
         said = [*own.get(line, ()), *others.get(line, ())]
         channels = dict.fromkeys(ask.channel for ask in said)
         held = (strictest([ask for ask in said if ask.channel is channel]) for channel in channels)
         wishes[line] = sorted(ask._replace(line=line) for ask in held if ask.wish is not Wish.WITHHOLD)
-    store.replace_asks(
+    store.consents.replace(
         run_id,
         {line: wishes[line] for line in changed if wishes[line] != sorted(own.get(line, ()))},
         _prints(store, run_id, changed, wishes),
@@ -77,22 +77,22 @@ def heed_opt_outs(store: Store, run_id: str, mapping: Mapping) -> None:
     That changes the row's fingerprint, so that it is sent although nothing else in it has changed.
     """
     for channel in Channel:
-        opt_outs = store.source_opt_outs(run_id, channel)
+        opt_outs = store.source_opt_outs.of(run_id, channel)
         header = mapping.by_target[f"consent.{channel}"][0] if f"consent.{channel}" in mapping.by_target else None
-        for named in slices(store.lines_named(run_id, opt_outs)):
-            lines = store.open_lines(run_id, named)
-            asks = by_line(store.asks(run_id, lines))
+        for named in slices(store.source_opt_outs.lines_named(run_id, opt_outs)):
+            lines = store.rows.open_lines(run_id, named)
+            asks = by_line(store.consents.requests(run_id, lines))
             wishes: dict[int, list[ConsentAsk]] = {}
-            for line, body in zip(lines, store.bodies(run_id, lines), strict=True):
+            for line, body in zip(lines, store.records.bodies(run_id, lines), strict=True):
                 attributes = orjson.loads(body)["attributes"]
                 others = [ask for ask in asks.get(line, ()) if ask.channel is not channel]
                 own = {ask.wish for ask in asks.get(line, ()) if ask.channel is channel}
                 if attributes.get(channel.address) and own <= {Wish.SUBSCRIBE} and _named(opt_outs, attributes):
                     wishes[line] = sorted([*others, ConsentAsk(line, channel, Wish.UNSUBSCRIBE)])
             if wishes:
-                store.replace_asks(run_id, wishes, _prints(store, run_id, list(wishes), wishes))
+                store.consents.replace(run_id, wishes, _prints(store, run_id, list(wishes), wishes))
                 told = (Issue(line, Stage.DEDUPE, _CONTRADICTED, header, severity=Severity.WARNING) for line in wishes)
-                store.add_issues(run_id, list(told))
+                store.issues.add(run_id, list(told))
 
 
 def _named(opt_outs: SourceOptOuts, attributes: AbstractMapping[str, Any]) -> bool:
@@ -103,6 +103,6 @@ def _prints(
     store: Store, run_id: str, lines: Sequence[int], wishes: AbstractMapping[int, Sequence[ConsentAsk]]
 ) -> dict[int, bytes]:
     """Return the fingerprints of rows with these wishes."""
-    routes = store.routes(run_id, lines)
-    bodies = zip(lines, store.bodies(run_id, lines), strict=True)
+    routes = store.records.row_lists(run_id, lines)
+    bodies = zip(lines, store.records.bodies(run_id, lines), strict=True)
     return {line: consent_digest(fingerprint(body, routes.get(line, ())), wishes[line]) for line, body in bodies}

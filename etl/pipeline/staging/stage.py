@@ -76,9 +76,9 @@ def stage(
         for step, judged in crew.judged(reading.first(), info.size):
             if should_stop():
                 raise InterruptedRunError("interrupted", "Stopped while reading: nothing was sent", "Run it again.")
-            store.stage_consents(run_id, judged.asks)
-            store.stage_opt_outs(run_id, judged.opt_outs)
-            store.stage_packed(run_id, once.filtered(judged.packed))
+            store.consents.stage(run_id, judged.asks)
+            store.source_opt_outs.stage(run_id, judged.opt_outs)
+            store.staging.add(run_id, once.filtered(judged.packed))
             unique.note(judged.hashes)
             read += step.records
             if step.part is not None:
@@ -86,23 +86,23 @@ def stage(
             progress(Progress("stage", step.position, info.size, info.unit, f"{read:,} rows"))
             # Otherwise this chunk would live on while the next one is read and judged.
             del judged
-    if mapping.asks_consent and store.run(run_id).command != "check":
+    if mapping.asks_consent and store.runs.get(run_id).command != "check":
         # A pilot sends few rows, but whoever opts out further down has opted out all the same.
         for chunk in reading.rest():
             if should_stop():
                 raise InterruptedRunError("interrupted", "Stopped while reading: nothing was sent", "Run it again.")
-            store.stage_opt_outs(run_id, judge.opt_outs(chunk))
+            store.source_opt_outs.stage(run_id, judge.opt_outs(chunk))
             progress(Progress("stage", chunk.position, info.size, info.unit, "looking for opt-outs"))
     places = LineLocator(parts)
     replaced: set[int] = set()
-    for candidates in store.duplicate_candidates(run_id):
+    for candidates in store.duplicates.candidates(run_id):
         newest: dict[int, str] = {}
         if mapping.profile.newest_by is not None:
-            newest = store.column_cells(run_id, mapping.profile.newest_by, [record.line for record in candidates])
+            newest = store.rows.cells(run_id, mapping.profile.newest_by, [record.line for record in candidates])
         resolution = resolve_duplicates(
             candidates, mapping.profile.duplicates, mapping, newest, now=clock.now(), place=places.text
         )
-        store.apply_dedupe(run_id, resolution)
+        store.duplicates.apply(run_id, resolution)
         replaced.update(record.line for record in resolution.replaced)
     unique.settle(store, run_id, places.text)
     if mapping.asks_consent:
@@ -110,7 +110,7 @@ def stage(
         heed_opt_outs(store, run_id, mapping)
     facts = facts_of(source, mapping, parts, read=read, limit=limit)
     facts["seconds"] = {"stage": clock.monotonic() - started}
-    store.update_run(run_id, status=RunStatus.STAGED if keep else None, **facts)
+    store.runs.update(run_id, status=RunStatus.STAGED if keep else None, **facts)
 
 
 def facts_of(

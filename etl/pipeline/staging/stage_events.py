@@ -58,7 +58,7 @@ def stage_events(
         built = builder.build(list(transformed.records))
         rejected = transformed.rejected | built.rejected
         issues = (*transformed.issues, *built.issues)
-        store.stage_chunk(
+        store.staging.add_chunk(
             run_id, sparing_unused(chunk, mapping.compiled), validated, Transformed(built.records, rejected, issues)
         )
         for currency, amount in built.revenue.items():
@@ -71,7 +71,7 @@ def stage_events(
             parts[chunk.part] = parts.get(chunk.part, 0) + chunk.records
         context.progress(Progress("stage", chunk.position, info.size, info.unit, f"{read:,} rows"))
     _merge(store, run_id, mapping, revenue)
-    items = store.counts(run_id).get(Outcome.DUPLICATE, 0) if mapping.event.group_by_order else 0
+    items = store.rows.counts(run_id).get(Outcome.DUPLICATE, 0) if mapping.event.group_by_order else 0
     notes = [f"{items:,} rows are further line items: they are in the event of their order"] if items else []
     notes += _zero_notes(builder.zeros)
     facts = facts_of(source, mapping.compiled, parts, read=read, limit=limit)
@@ -82,21 +82,21 @@ def stage_events(
     facts["revenue"] = StagedRevenue(_texts(revenue), _texts(refused), mapping.event.group_by_order)
     facts["metrics"] = sorted({*builder.metrics, *filter(None, [mapping.event.items_as])})[:_MOST_METRICS]
     facts["notes"] = notes
-    store.update_run(run_id, status=RunStatus.STAGED if keep else None, **facts)
+    store.runs.update(run_id, status=RunStatus.STAGED if keep else None, **facts)
 
 
 def _merge(store: Store, run_id: str, mapping: EventMapping, revenue: dict[str, Decimal]) -> None:
     """Make one event of the rows that are one. ``revenue`` is left with what the events add up to."""
-    for groups in store.named_unlike(run_id):
-        store.identify(run_id, [record for group in groups for record in same_people(group)])
-    for groups in store.same_identity(run_id):
+    for groups in store.duplicates.named_unlike(run_id):
+        store.records.identify(run_id, [record for group in groups for record in same_people(group)])
+    for groups in store.duplicates.same_identity(run_id):
         merged = [merge_order(group, mapping) for group in groups]
         for one in merged:
             for currency, amount in one.dropped.items():
                 add_amount(revenue, currency, -amount)
         kept = {record.line: record for group in groups for record in group}
         pairs = [(one, group) for one, group in zip(merged, groups, strict=True) if not one.refused]
-        store.apply_dedupe(
+        store.duplicates.apply(
             run_id,
             DedupeResolution(
                 duplicates=tuple(

@@ -52,7 +52,7 @@ class Uniqueness:
             shared = np.zeros(len(hashes), dtype=bool)
             shared[1:] = hashes[1:] == hashes[:-1]
             shared[:-1] |= shared[1:]
-            alive = set(store.open_lines(run_id, lines[shared].tolist()))
+            alive = set(store.rows.open_lines(run_id, lines[shared].tolist()))
             first: dict[int, int] = {}
             refused: list[Issue] = []
             for value, line in zip(hashes[shared].tolist(), lines[shared].tolist(), strict=True):
@@ -61,6 +61,6 @@ class Uniqueness:
                 if first.setdefault(value, line) != line:
                     detail = f"line {place(first[value])} has it already"
                     refused.append(Issue(line, Stage.DEDUPE, "value-not-unique", self._columns[target], detail))
-            store.apply_dedupe(
+            store.duplicates.apply(
                 run_id, DedupeResolution(rejected=tuple(issue.line for issue in refused), issues=tuple(refused))
             )

@@ -36,7 +36,7 @@ def opened(
             yield source, store
         return
     with context.open_store() as store:
-        stored = store.watermark(account(), query_key(mapping.source))
+        stored = store.watermarks.get(account(), query_key(mapping.source))
         if stored is not None and stored.mapping_hash != (hash_ or mapping.hash):
             context.announce(
                 "The mapping has changed since the watermark was set: rows before it are not read again. "
@@ -52,12 +52,14 @@ def finish(store: Store, run_id: str) -> None:
 
     A pilot moves nothing. Neither do rejected rows hold it: what we think of them changes only when the row does.
     """
-    run = store.run(run_id)
+    run = store.runs.get(run_id)
     reached = run.details.watermark
     if reached is None or not run.moves_known_state:
-        store.update_run(run_id, status=RunStatus.FINISHED)
+        store.runs.update(run_id, status=RunStatus.FINISHED)
         return
-    mark = clamp_to_confirmed(Watermark(reached.kind, reached.value), store.unconfirmed_cells(run_id, reached.column))
-    stored = store.watermark(run.account, reached.source)
+    mark = clamp_to_confirmed(
+        Watermark(reached.kind, reached.value), store.watermarks.unconfirmed_cells(run_id, reached.column)
+    )
+    stored = store.watermarks.get(run.account, reached.source)
     mark = newest(mark, stored.watermark if stored is not None else None)
-    store.finish_run(run_id, reached.source, mark)
+    store.watermarks.finish_run(run_id, reached.source, mark)

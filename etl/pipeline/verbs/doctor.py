@@ -88,7 +88,7 @@ def _state(context: Context) -> str:
     if "://" not in where and not Path(where).exists():
         return f"{where} does not exist yet; the first run makes it"
     with context.open_store(create=False) as store:
-        return f"{store.url} can be opened, {len(store.runs(1_000)):,} runs"
+        return f"{store.url} can be opened, {len(store.runs.newest(1_000)):,} runs"
 
 
 def _profiles(client: KlaviyoClient) -> str:

@@ -50,7 +50,11 @@ def runs(limit: int = 20, *, context: Context | None = None) -> list[Report]:
     """Return the reports of the newest runs, newest first."""
     context = context or Context.create()
     with context.open_store(create=False) as store:
-        return [build_report(store, found.id, listing=False) for found in store.runs(limit) if found.status in _SETTLED]
+        return [
+            build_report(store, found.id, listing=False)
+            for found in store.runs.newest(limit)
+            if found.status in _SETTLED
+        ]
 
 
 def _refused(sentence: str) -> None:
@@ -59,7 +63,7 @@ def _refused(sentence: str) -> None:
 
 
 def _find(store: Store, run_id: str | None) -> Run:
-    found = store.run(run_id) if run_id else store.latest_run(_SETTLED)
+    found = store.runs.get(run_id) if run_id else store.runs.latest(_SETTLED)
     if found is None:
         raise UsageError("no-runs", "There is no run yet", "Begin with klaviyo-etl check FILE.")
     return found

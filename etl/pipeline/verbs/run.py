@@ -102,7 +102,7 @@ def run(
         opened, store = stack.enter_context(watermarks.opened(context, files, rules, lambda: get_account().id))
         account = get_account()
         check_account(rules, account)
-        with store.lock(account.id, "run"):
+        with store.lock.hold(account.id, "run"):
             clear_the_way(store, account, abandon=abandon)
             options = RunOptions(
                 limit=limit,
@@ -130,8 +130,8 @@ def run(
                 parent=parent,
             )
             stage_source(context, store, run_id, opened, rules, limit=limit)
-            noted = store.run(run_id).details.notes
-            store.update_run(run_id, account_name=account.name, notes=[*noted, *said])
+            noted = store.runs.get(run_id).details.notes
+            store.runs.update(run_id, account_name=account.name, notes=[*noted, *said])
             return load_run(context, store, client, run_id, force=force)
 
 
@@ -142,7 +142,7 @@ def resume(run_id: str | None = None, *, context: Context | None = None, force: 
     """
     context = context or Context.create()
     with context.open_store(create=False) as store:
-        found = store.run(run_id) if run_id else store.latest_run(UNFINISHED, commands=LOADING_COMMANDS)
+        found = store.runs.get(run_id) if run_id else store.runs.latest(UNFINISHED, commands=LOADING_COMMANDS)
         if found is None:
             raise UsageError("nothing-to-resume", "No run is unfinished", "klaviyo-etl runs shows the history.")
         if found.status not in UNFINISHED or found.command not in LOADING_COMMANDS:
@@ -154,7 +154,7 @@ def resume(run_id: str | None = None, *, context: Context | None = None, force: 
         with context.open_client() as client:
             account = client.get_account()
             _same_account(found, account)
-            with store.lock(account.id, "resume"):
+            with store.lock.hold(account.id, "resume"):
                 return load_run(context, store, client, found.id, force=force)
 
 
@@ -166,10 +166,10 @@ def retry(run_id: str | None = None, *, context: Context | None = None, force: b
     """
     context = context or Context.create()
     with context.open_store(create=False) as store:
-        parent = store.run(run_id) if run_id else _latest_that_sent(store)
+        parent = store.runs.get(run_id) if run_id else _latest_that_sent(store)
         if parent is None or parent.status not in ENDED or parent.command not in LOADING_COMMANDS:
             raise UsageError("not-retryable", "There is no finished run to send again", "See klaviyo-etl runs.")
-        counts = store.counts(parent.id)
+        counts = store.rows.counts(parent.id)
         if not any(counts.get(outcome) for outcome in AGAIN):
             raise UsageError(
                 "nothing-to-retry",
@@ -179,9 +179,9 @@ def retry(run_id: str | None = None, *, context: Context | None = None, force: b
         with context.open_client() as client:
             account = client.get_account()
             _same_account(parent, account)
-            with store.lock(account.id, "retry"):
+            with store.lock.hold(account.id, "retry"):
                 clear_the_way(store, account, abandon=False)
-                child = store.begin_run(
+                child = store.runs.create(
                     source=parent.source,
                     mapping_hash=parent.mapping_hash,
                     mapping=parent.mapping,
@@ -193,9 +193,9 @@ def retry(run_id: str | None = None, *, context: Context | None = None, force: b
                     moves_known_state=parent.moves_known_state,
                     parent=parent.id,
                 )
-                lines = store.lines_with(parent.id, AGAIN)
-                store.stage_again(child, parent.id, lines)
-                store.update_run(
+                lines = store.rows.lines_with(parent.id, AGAIN)
+                store.staging.copy_rows(child, parent.id, lines)
+                store.runs.update(
                     child,
                     status=RunStatus.STAGED,
                     records_read=len(lines),
@@ -218,7 +218,9 @@ def verify(run_id: str | None = None, *, context: Context | None = None, full: b
     context = context or Context.create()
     with context.open_store(create=False) as store:
         found = (
-            store.run(run_id) if run_id else store.latest_run([RunStatus.LOADING, *ENDED], commands=LOADING_COMMANDS)
+            store.runs.get(run_id)
+            if run_id
+            else store.runs.latest([RunStatus.LOADING, *ENDED], commands=LOADING_COMMANDS)
         )
         if found is None or found.details.load is None:
             raise UsageError("nothing-to-verify", "No run has loaded anything yet", "See klaviyo-etl runs.")
@@ -232,9 +234,9 @@ def verify(run_id: str | None = None, *, context: Context | None = None, full: b
 
 def _latest_that_sent(store: Store) -> Run | None:
     """Return the newest run that ended; one that was given up before it sent anything is none."""
-    for one in store.runs(RECENT):
+    for one in store.runs.newest(RECENT):
         if one.command in LOADING_COMMANDS and (
-            one.status is RunStatus.FINISHED or (one.status is RunStatus.ABANDONED and store.has_sent(one.id))
+            one.status is RunStatus.FINISHED or (one.status is RunStatus.ABANDONED and store.runs.has_sent(one.id))
         ):
             return one
     return None

@@ -36,7 +36,7 @@ def suppress(
     rules = _mapping(files, column)
     with context.open_client() as client, context.open_store() as store:
         account = client.get_account()
-        with store.lock(account.id, command):
+        with store.lock.hold(account.id, command):
             clear_the_way(store, account, abandon=False)
             opened = open_mapped(files, rules)
             # What such a run confirms says nothing of the profile.
@@ -53,8 +53,8 @@ def suppress(
                 stage_source(context, store, run_id, opened, rules, limit=None, keep=False)
             finally:
                 opened.close()
-            store.ask_of_all(run_id, COMMANDS[command])
-            store.update_run(run_id, status=RunStatus.STAGED, account_name=account.name)
+            store.consents.request_for_all(run_id, COMMANDS[command])
+            store.runs.update(run_id, status=RunStatus.STAGED, account_name=account.name)
             return load_run(context, store, client, run_id, force=False)
 
 

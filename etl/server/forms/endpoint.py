@@ -112,7 +112,7 @@ class Reception:
             return {"errors": [problem("body-not-storable", "The body is nested too deeply")]}, 422
         try:
             uid = f"{self._rng.getrandbits(128):032x}"
-            parcel = await loop.run_in_executor(self._threads, self._store.accept, kind, stored, uid, keys)
+            parcel = await loop.run_in_executor(self._threads, self._store.outbox.accept, kind, stored, uid, keys)
         except EtlError as error:
             self._health.ill(_PART, error.code)
             return {"errors": [problem(error.code, "The request could not be stored: send it again")]}, 503

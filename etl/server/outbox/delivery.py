@@ -90,7 +90,7 @@ class Carrier:
             raise NotNowError(wait, failed=False)
         asked = orjson.loads(parcel.body)
         progress = Progress.read(parcel.progress)
-        if not progress.linked and not self._store.is_first_parcel(parcel.id):
+        if not progress.linked and not self._store.outbox.is_first(parcel.id):
             progress = self._link(parcel, progress, asked["profile"])
         if parcel.kind == "event":
             # Requests of earlier versions may have left under this name.
@@ -205,12 +205,12 @@ class Carrier:
                 keys += keys_of(profile.attributes)
         progress = replace(progress, linked=True)
         self._note(parcel, progress, keys)
-        if self._store.is_behind(parcel.id):
+        if self._store.outbox.is_behind(parcel.id):
             raise NotNowError(0.0, failed=False)
         return progress
 
     def _note(self, parcel: Parcel, progress: Progress, keys: Sequence[str] = ()) -> None:
-        self._store.note_progress(parcel.id, self._owner, progress.text(), keys)
+        self._store.outbox.note_progress(parcel.id, self._owner, progress.text(), keys)
 
     def _account_id(self) -> str:
         if not self._account:

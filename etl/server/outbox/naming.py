@@ -34,8 +34,8 @@ class Naming:
             self._resting -= 1
             return
         if self._after is None:
-            self._after = self._store.recent_notice()
-        last, notices = self._store.nameless_notices(self._after, _MOST)
+            self._after = self._store.opt_outs.recent()
+        last, notices = self._store.opt_outs.nameless(self._after, _MOST)
         if notices:
             try:
                 self._name(account(), notices)
@@ -55,4 +55,4 @@ class Naming:
             # An opt-in without a time goes by its place in the log, which a second entry does not have.
             if (notice.timed or notice.kind not in _BACK) and (profile := profiles.get(notice.profile_id or ""))
         ]
-        self._store.add_notices(account, named)
+        self._store.opt_outs.append(account, named)

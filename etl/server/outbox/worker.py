@@ -113,12 +113,12 @@ class Courier:
 
     def _take_over(self, store: Store) -> None:
         """Take what processes had in hand that are no more, and complete what earlier versions left incomplete."""
-        for owner in store.owners():
+        for owner in store.outbox.owners():
             if self._owner.is_gone(owner):
-                store.disown(owner)
-        for parcel in store.keyless_parcels():
+                store.outbox.disown(owner)
+        for parcel in store.outbox.without_keys():
             who = orjson.loads(parcel.body)["profile"]
-            store.add_parcel_keys(parcel.id, keys_of(dict(identifiers(who, self._country))))
+            store.outbox.add_keys(parcel.id, keys_of(dict(identifiers(who, self._country))))
 
     def _deliver_all(self, store: Store, carrier: Carrier) -> None:
         """Deliver what is told and what is due, until told to end."""
@@ -147,7 +147,7 @@ class Courier:
 
     def _deliver_due(self, store: Store, carrier: Carrier) -> None:
         in_vain = 0
-        for parcel_id in store.due_parcels():
+        for parcel_id in store.outbox.due():
             if self._stopping.is_set() or in_vain >= _ONE_AFTER_THE_OTHER:
                 return
             outcome = self._deliver(store, carrier, parcel_id)
@@ -160,7 +160,7 @@ class Courier:
 
     def _deliver(self, store: Store, carrier: Carrier, parcel_id: int) -> Outcome | None:
         """Send one parcel; return what it came to, ``None`` if it has to wait."""
-        parcel = store.claim(parcel_id, self._owner.name)
+        parcel = store.outbox.claim(parcel_id, self._owner.name)
         if parcel is None:
             return None
         try:
@@ -208,12 +208,12 @@ class Courier:
         return outcome
 
     def _settle(self, store: Store, parcel: Parcel, result: str) -> None:
-        store.delivered(parcel.id, self._owner.name, result)
+        store.outbox.finish(parcel.id, self._owner.name, result)
         self._metrics.parcels.labels(parcel.kind, "refused" if result.startswith("refused: ") else "delivered").inc()
 
     def _put_back(self, store: Store, parcel: Parcel, seconds: float, *, failed: bool = True) -> None:
         not_before = self._context.clock.now() + min(seconds, LONGEST_WAIT)
-        store.put_back(parcel.id, self._owner.name, not_before, failed=failed)
+        store.outbox.reschedule(parcel.id, self._owner.name, not_before, failed=failed)
 
 
 def _delay(parcel: Parcel) -> float:

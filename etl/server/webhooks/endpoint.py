@@ -113,7 +113,7 @@ class Webhook:
 
 def _is_there(store: Store, delivery: Delivery) -> bool:
     try:
-        return bool(delivery.notices) and store.has_notices(
+        return bool(delivery.notices) and store.opt_outs.has(
             delivery.account, [notice.event_id for notice in delivery.notices]
         )
     except EtlError:

@@ -102,7 +102,7 @@ class Ledger:
 
     def _store_notices(self, account: str, notices: Sequence[Notice]) -> EtlError | None:
         try:
-            self._store.add_notices(account, notices)
+            self._store.opt_outs.append(account, notices)
         except Exception as error:  # noqa: BLE001 - whatever it is, the next delivery wants to be written
             self._health.ill(_PART, code_of(error))
             return error if isinstance(error, EtlError) else StateError("state-failed", "State failed", "")

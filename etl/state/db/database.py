@@ -24,31 +24,35 @@ SLICE = 1000
 
 
 class Database:
-    """An open state database. The parts of :class:`etl.state.store.Store` build on it."""
+    """An open state database: connections, transactions and the clock, shared by all areas of a store.
+
+    ``fence``: called first in every transaction that writes; it raises once another process has taken the lock over.
+    """
 
     def __init__(self, engine: Engine, clock: Clock, on_commit: CommitHook | None = None) -> None:
-        self._engine = engine
-        self._clock = clock
+        self.engine = engine
+        self.clock = clock
+        self.fence: Callable[[Connection], None] | None = None
         self._on_commit = on_commit
         self._seqs: dict[str, int] = {}
-        self._fence: Callable[[Connection], None] | None = None
 
     @contextlib.contextmanager
-    def _write(self) -> Iterator[Connection]:
+    def write(self) -> Iterator[Connection]:
         """One transaction. Whoever holds a lock writes nothing after another process has taken it over."""
-        with transaction(self._engine, self._on_commit) as connection:
-            if self._fence is not None:
-                self._fence(connection)
+        with transaction(self.engine, self._on_commit) as connection:
+            if self.fence is not None:
+                self.fence(connection)
             yield connection
 
     def check_writable(self) -> None:
         """Raise :class:`StateError` unless something could be written now."""
-        with self._write() as connection:
+        with self.write() as connection:
             connection.execute(sa.select(sa.literal(1)))
 
     @contextlib.contextmanager
-    def _read(self) -> Iterator[Connection]:
-        with reading(self._engine) as connection:
+    def read(self) -> Iterator[Connection]:
+        """Read without a write lock. Raise :class:`StateError` if what is stored cannot be decoded."""
+        with reading(self.engine) as connection:
             try:
                 yield connection
             except (
@@ -67,15 +71,26 @@ class Database:
                     "Restore it from a backup, or begin with a new one (--state).",
                 ) from error
 
-    def _seq(self, run_id: str) -> int:
+    def seq(self, run_id: str) -> int:
         """Return the integer key of a run. Raise :class:`UsageError` if there is no such run."""
         if run_id not in self._seqs:
-            with self._read() as connection:
+            with self.read() as connection:
                 found = connection.execute(sa.select(schema.runs.c.seq).where(schema.runs.c.id == run_id)).scalar()
             if found is None:
                 raise UsageError("run-unknown", f"There is no run {run_id!r} in this state", "See klaviyo-etl runs.")
             self._seqs[run_id] = int(found)
         return self._seqs[run_id]
+
+    def forget_seq(self, run_id: str) -> None:
+        """Forget the key of a run that is deleted."""
+        self._seqs.pop(run_id, None)
+
+
+class Table:
+    """What is asked of, and written to, some tables of an open state database."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
 
 
 def pack(lines: Iterable[int]) -> bytes:

@@ -25,7 +25,7 @@ from sqlalchemy.engine import Connection
 
 from etl.errors import EtlError, LockedError, StateError
 from etl.state.db import schema
-from etl.state.db.database import Database
+from etl.state.db.database import Table
 from etl.state.db.engine import transaction
 from etl.state.db.errors import translated
 
@@ -42,21 +42,26 @@ _Check = Callable[[], None]
 """Raises :class:`LockedError` once a lock is lost for good; takes it again where only its connection was."""
 
 
-class Lock(Database):
+class Lock(Table):
     """Holds the right to run."""
 
     predecessor_may_live: bool = False
     """Whether the last holder of our lock never let go of it and may still have a request under way."""
 
     @contextlib.contextmanager
-    def lock(self, account: str, purpose: str) -> Iterator[None]:
+    def hold(self, account: str, purpose: str) -> Iterator[None]:
         """Hold the lock of this account.
 
         Raise :class:`LockedError`: ``run-locked``, naming the holder, if another run has it; ``lock-lost`` out of any
         later write, if another process took it over meanwhile.
         """
-        holder = {"process": os.getpid(), "host": socket.gethostname(), "since": self._clock.now(), "purpose": purpose}
-        held = self._postgres_lock if self._engine.dialect.name == "postgresql" else self._file_lock
+        holder = {
+            "process": os.getpid(),
+            "host": socket.gethostname(),
+            "since": self._db.clock.now(),
+            "purpose": purpose,
+        }
+        held = self._postgres_lock if self._db.engine.dialect.name == "postgresql" else self._file_lock
         with held(account, holder) as check:
             token, before = self._take_over(account, holder)
             self.predecessor_may_live = _may_live(before, holder)
@@ -65,11 +70,11 @@ class Lock(Database):
                 check()
                 _demand_newest(connection, account, token)
 
-            self._fence = fence
+            self._db.fence = fence
             try:
                 yield
             finally:
-                self._fence = None
+                self._db.fence = None
                 # A database that is away now keeps the name of a holder that is gone: the next one waits a little.
                 with contextlib.suppress(EtlError):
                     self._let_go(account, token)
@@ -77,7 +82,7 @@ class Lock(Database):
     def _take_over(self, account: str, holder: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         """Return the token of the new holder, and who had the lock before and did not let go of it."""
         owners = schema.owners
-        with transaction(self._engine) as connection:
+        with transaction(self._db.engine) as connection:
             query = sa.select(owners.c.token, owners.c.holder).where(owners.c.account == account).with_for_update()
             last = connection.execute(query).one_or_none()
             said = orjson.dumps(holder).decode()
@@ -90,13 +95,13 @@ class Lock(Database):
 
     def _let_go(self, account: str, token: int) -> None:
         owners = schema.owners
-        with transaction(self._engine) as connection:
+        with transaction(self._db.engine) as connection:
             mine = (owners.c.account == account) & (owners.c.token == token)
             connection.execute(owners.update().where(mine).values(holder=_RELEASED))
 
     @contextlib.contextmanager
     def _file_lock(self, account: str, holder: dict[str, Any]) -> Iterator[_Check]:
-        database = Path(self._engine.url.database or "state")
+        database = Path(self._db.engine.url.database or "state")
         # The account's id is Klaviyo's to choose; in a name of ours it is a word and no path.
         word = account if account.isalnum() and account.isascii() else hashlib.sha256(account.encode()).hexdigest()[:16]
         path = database.with_name(f"{database.name}.{word}.lock")
@@ -123,7 +128,7 @@ class Lock(Database):
     @contextlib.contextmanager
     def _postgres_lock(self, account: str, holder: dict[str, Any]) -> Iterator[_Check]:
         name = f"klaviyo-etl {holder['purpose']} {holder['process']}@{holder['host']}"[:_LONGEST_NAME]
-        lock = _PostgresLock(self._engine, advisory_key(self._schema(), account), name)
+        lock = _PostgresLock(self._db.engine, advisory_key(self._schema(), account), name)
         try:
             lock.acquire()
             yield lock.check
@@ -131,7 +136,7 @@ class Lock(Database):
             lock.release()
 
     def _schema(self) -> str:
-        with self._read() as connection:
+        with self._db.read() as connection:
             return str(connection.execute(sa.text("SELECT current_schema()")).scalar())
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,34 +14,11 @@ from etl.errors import InternalError
 from etl.model import Batch, BatchKind, BatchStatus, PlannedBatch
 from etl.operations import OPERATIONS
 from etl.state.db import schema
-from etl.state.db.database import Database, pack, slices, unpack
+from etl.state.db.database import Table, pack, slices, unpack
 from etl.state.db.engine import bulk
-from etl.state.records.read import read_blocks, read_bodies
 
 OPEN: Final = (BatchStatus.PLANNED, BatchStatus.SENDING, BatchStatus.SUBMITTED)
-_PAGE: Final = 20_000
 _SERVER_ERROR: Final = 500
-
-
-@dataclass(frozen=True, slots=True)
-class PendingRow:
-    """A row that waits to be put into a batch. ``size``: bytes of its body."""
-
-    line: int
-    size: int
-    lists: tuple[str, ...]
-    clears: bool
-    klaviyo_id: str | None
-    unchanged: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Identifiers:
-    """What a row can be found by in Klaviyo."""
-
-    email: str | None
-    phone_number: str | None
-    external_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,67 +44,55 @@ class Precedents:
     errors: int
 
 
-class BatchTable(Database):
+@dataclass(frozen=True, slots=True)
+class BatchSummary:
+    """Batches of one kind, counted. ``rows`` and ``bytes`` are those of settled batches."""
+
+    kind: str
+    settled: int
+    open: int
+    superseded: int
+    rows: int
+    bytes: int
+    attempts: int
+    resent: int
+
+
+class BatchTable(Table):
     """Every method that changes something is one transaction."""
 
-    def pending(self, run_id: str, step: str) -> Iterator[PendingRow]:
-        """Yield the rows at ``step`` (``import``, ``lists``, ``consent``) without outcome and batch, in line order."""
-        seq = self._seq(run_id)
-        rows = schema.rows
-        after = -1
-        while True:
-            query = (
-                sa.select(rows.c.line, rows.c.klaviyo_id, rows.c.unchanged)
-                .where(rows.c.run == seq, rows.c.line > after, rows.c.step == step)
-                .where(rows.c.outcome.is_(None), rows.c.batch.is_(None))
-                .order_by(rows.c.line)
-                .limit(_PAGE)
-            )
-            with self._read() as connection:
-                page = {row.line: row for row in connection.execute(query)}
-                blocks = list(read_blocks(connection, seq, ("sizes", "extras"), page))
-            for block in blocks:
-                places = block.chosen
-                for line, size in zip(block.lines[places].tolist(), block.sizes[places].tolist(), strict=True):
-                    row = page[line]
-                    named = block.lists.get(line, ())
-                    yield PendingRow(line, size, named, line in block.clears, row.klaviyo_id, bool(row.unchanged))
-            if len(page) < _PAGE:
-                return
-            after = max(page)
-
-    def add_batches(self, run_id: str, planned: Iterable[PlannedBatch]) -> list[int]:
+    def add(self, run_id: str, planned: Iterable[PlannedBatch]) -> list[int]:
         """Record batches as ``planned`` and tie their rows to them; return their ids in order.
 
         A row that needs several list operations must get all of them in one call: its outcome is written when the last
         of the operations known by then has settled.
         """
-        seq = self._seq(run_id)
-        with self._write() as connection:
+        seq = self._db.seq(run_id)
+        with self._db.write() as connection:
             return [insert_batch(connection, seq, batch) for batch in planned]
 
-    def open_batches(self, run_id: str, statuses: Sequence[BatchStatus] | None = None) -> list[Batch]:
+    def open(self, run_id: str, statuses: Sequence[BatchStatus] | None = None) -> list[Batch]:
         """Return the batches that are not settled (or those in ``statuses``), oldest first."""
         query = (
             sa.select(schema.batches)
-            .where(schema.batches.c.run == self._seq(run_id))
+            .where(schema.batches.c.run == self._db.seq(run_id))
             .where(schema.batches.c.status.in_([status.value for status in statuses or OPEN]))
             .order_by(schema.batches.c.id)
         )
-        with self._read() as connection:
+        with self._db.read() as connection:
             return [batch_of(row) for row in connection.execute(query)]
 
-    def batch_ids(self, run_id: str, status: BatchStatus) -> list[int]:
+    def ids(self, run_id: str, status: BatchStatus) -> list[int]:
         """Return the ids of the batches in one status, oldest first: far less to hold than the batches."""
         columns = schema.batches.c
-        mine = (columns.run == self._seq(run_id)) & (columns.status == status.value)
-        with self._read() as connection:
+        mine = (columns.run == self._db.seq(run_id)) & (columns.status == status.value)
+        with self._db.read() as connection:
             return list(connection.execute(sa.select(columns.id).where(mine).order_by(columns.id)).scalars())
 
     def jobs_among(self, job_ids: Sequence[str]) -> frozenset[str]:
         """Return those of Klaviyo's jobs that belong to a batch of any run of this state."""
         found: set[str] = set()
-        with self._read() as connection:
+        with self._db.read() as connection:
             for part in slices(job_ids):
                 query = sa.select(schema.batches.c.job_id).where(schema.batches.c.job_id.in_(part))
                 found.update(connection.execute(query).scalars())
@@ -137,9 +102,9 @@ class BatchTable(Database):
         """Return Klaviyo's jobs that these lines of a run were in, with what of them was."""
         wanted = set(lines)
         columns = schema.batches.c
-        mine = (columns.run == self._seq(run_id)) & columns.job_id.is_not(None)
+        mine = (columns.run == self._db.seq(run_id)) & columns.job_id.is_not(None)
         found: dict[str, JobRows] = {}
-        with self._read() as connection:
+        with self._db.read() as connection:
             query = sa.select(columns.job_id, columns.members).where(mine, columns.kind == BatchKind.IMPORT.value)
             for job, members in connection.execute(query.order_by(columns.id)):
                 every = unpack(bytes(members))
@@ -147,10 +112,10 @@ class BatchTable(Database):
                     found[job] = JobRows(here, len(every))
         return found
 
-    def passed_beside(self, batch: Batch) -> Precedents:
+    def precedents(self, batch: Batch) -> Precedents:
         """Return what requests like this one have come to in its run: of its kind, to its lists."""
         batches, attempts = schema.batches, schema.attempts
-        with self._read() as connection:
+        with self._db.read() as connection:
             mine = connection.execute(sa.select(batches).where(batches.c.id == batch.id)).one()
             root, parent = batch.id, batch.parent
             while parent is not None:
@@ -176,60 +141,53 @@ class BatchTable(Database):
                 errors=connection.execute(failed).scalar_one(),
             )
 
-    def routes(self, run_id: str, lines: Sequence[int]) -> dict[int, tuple[str, ...]]:
-        """Return the names or ids in the list column of these lines; lines without any are left out."""
-        wanted = set(lines)
-        with self._read() as connection:
-            return {
-                line: names
-                for block in read_blocks(connection, self._seq(run_id), ("extras",), wanted)
-                for line, names in block.lists.items()
-                if line in wanted
-            }
-
-    def named_lists(self, run_id: str) -> list[str]:
-        """Return every name or id in the list column of rows that wait to be sent, sorted."""
-        seq = self._seq(run_id)
-        rows = schema.rows
-        found: set[str] = set()
-        with self._read() as connection:
-            for block in read_blocks(connection, seq, ("extras",)):
-                new = {line: names for line, names in block.lists.items() if not found.issuperset(names)}
-                if not new:
-                    continue
-                waiting = sa.select(rows.c.line).where(rows.c.run == seq, rows.c.outcome.is_(None))
-                there = rows.c.line.between(min(new), max(new))
-                for line in connection.execute(waiting.where(there)).scalars():
-                    found.update(new.get(line, ()))
-        return sorted(found)
-
-    def batch(self, batch_id: int) -> Batch:
+    def get(self, batch_id: int) -> Batch:
         """Return one batch. Raise :class:`InternalError` if there is none of that id."""
         query = sa.select(schema.batches).where(schema.batches.c.id == batch_id)
-        with self._read() as connection:
+        with self._db.read() as connection:
             row = connection.execute(query).one_or_none()
         if row is None:
             raise InternalError("batch-unknown", f"There is no batch {batch_id} in this state")
         return batch_of(row)
 
-    def bodies(self, run_id: str, lines: Sequence[int]) -> list[bytes]:
-        """Return the records' bodies in the order of ``lines``."""
-        with self._read() as connection:
-            found = read_bodies(connection, self._seq(run_id), set(lines))
-        missing = [line for line in lines if line not in found]
-        if missing:
-            raise InternalError("records-missing", f"{len(missing)} rows have no record, line {missing[0]} first")
-        return [found[line] for line in lines]
+    def upserts_from(self, run_id: str, batch_id: int, most: int) -> list[Batch]:
+        """Return the planned single-profile batches from this one on, in the order they were planned."""
+        batches = schema.batches
+        query = (
+            sa.select(batches)
+            .where(batches.c.run == self._db.seq(run_id), batches.c.status == BatchStatus.PLANNED.value)
+            .where(batches.c.kind == BatchKind.UPSERT.value, batches.c.id >= batch_id)
+            .order_by(batches.c.id)
+            .limit(most)
+        )
+        with self._db.read() as connection:
+            return [batch_of(row) for row in connection.execute(query)]
 
-    def identifiers(self, run_id: str, lines: Sequence[int]) -> dict[int, Identifiers]:
-        """Return what each line can be found by."""
-        result = {}
-        for line, body in zip(lines, self.bodies(run_id, lines), strict=True):
-            attributes = orjson.loads(body)["attributes"]
-            result[line] = Identifiers(
-                attributes.get("email"), attributes.get("phone_number"), attributes.get("external_id")
-            )
-        return result
+    def summary(self, run_id: str) -> list[BatchSummary]:
+        """Return the batches counted by kind."""
+        columns = schema.batches.c
+        query = sa.select(
+            columns.kind,
+            columns.status,
+            sa.func.count().label("total"),
+            sa.func.sum(columns.row_count).label("rows"),
+            sa.func.sum(columns.size).label("bytes"),
+            sa.func.sum(columns.attempts).label("attempts"),
+            sa.func.sum(columns.resent).label("resent"),
+        )
+        query = query.where(columns.run == self._db.seq(run_id)).group_by(columns.kind, columns.status)
+        with self._db.read() as connection:
+            found = connection.execute(query).all()
+        return [
+            _summary(kind, [row for row in found if row.kind == kind]) for kind in sorted({row.kind for row in found})
+        ]
+
+    def job_ids(self, run_id: str) -> list[str]:
+        """Return the ids of Klaviyo's jobs of this run, in order."""
+        columns = schema.batches.c
+        query = sa.select(columns.job_id).where(columns.run == self._db.seq(run_id), columns.job_id.is_not(None))
+        with self._db.read() as connection:
+            return [str(job) for job in connection.execute(query.order_by(columns.id)).scalars()]
 
 
 def insert_batch(connection: Connection, seq: int, planned: PlannedBatch, *, again: bool = False) -> int:
@@ -274,4 +232,20 @@ def batch_of(row: Row[Any]) -> Batch:
         sent_at=row.sent_at,
         resent=bool(row.resent),
         adopted=bool(row.adopted),
+    )
+
+
+def _summary(kind: str, found: Sequence[Row[tuple[object, ...]]]) -> BatchSummary:
+    def total(name: str, *statuses: str) -> int:
+        return sum(int(getattr(row, name)) for row in found if not statuses or row.status in statuses)
+
+    return BatchSummary(
+        kind=kind,
+        settled=total("total", "settled"),
+        open=total("total", "planned", "sending", "submitted"),
+        superseded=total("total", "superseded"),
+        rows=total("rows", "settled"),
+        bytes=total("bytes", "settled"),
+        attempts=total("attempts"),
+        resent=total("resent"),
     )

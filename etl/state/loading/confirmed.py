@@ -18,11 +18,11 @@ from sqlalchemy.engine import Connection
 from etl.deferred import np, npt
 from etl.model import Outcome
 from etl.state.db import schema
-from etl.state.db.database import Database, slices
+from etl.state.db.database import Table, slices
 from etl.state.db.engine import bulk, bulk_insert
-from etl.state.loading.membership import People
 from etl.state.records.blocks import Block, Lines
 from etl.state.records.digests import DigestRange, DigestSet, Mask, ranges, read_digests, spans
+from etl.state.records.membership import People
 from etl.state.records.read import as_bytes, count_records, read_blocks
 
 _CONFIRMED: Final = ("run", "identity", "fingerprint", "klaviyo_id", "confirmed_at")
@@ -70,18 +70,18 @@ class KnownProfile:
     lists: frozenset[str]
 
 
-class KnownTable(Database):
+class KnownTable(Table):
     """Questions to what is known, and the one change that follows from it: rows that are unchanged."""
 
-    def fold_known(self) -> None:
+    def fold(self) -> None:
         """Make what was confirmed answerable. Without anything new this writes nothing."""
-        with self._read() as connection:
+        with self._db.read() as connection:
             new = any(
                 connection.execute(sa.select(sa.exists().select_from(log))).scalar()
                 for log in (schema.confirmed_profiles, schema.confirmed_memberships)
             )
         if new:
-            with self._write() as connection:
+            with self._db.write() as connection:
                 for statement in (_FOLD_PROFILES, _FOLD_JOINED, _FOLD_LEFT):
                     connection.exec_driver_sql(statement)
                 connection.execute(schema.confirmed_profiles.delete())
@@ -96,9 +96,9 @@ class KnownTable(Database):
         yet known to be on all its lists moves to the step ``lists`` instead and ends ``unchanged`` from there.
         Returns how many rows equal. One transaction.
         """
-        seq = self._seq(run_id)
-        self.fold_known()
-        with self._write() as connection:
+        seq = self._db.seq(run_id)
+        self.fold()
+        with self._db.write() as connection:
             equal, on_all = _compare(connection, seq, account, common_lists, list_ids)
             done = joining = 0
             at = 0
@@ -109,14 +109,14 @@ class KnownTable(Database):
                 at += len(block.lines)
             return done + joining
 
-    def keep_members(self, run_id: str, list_id: str, members: People) -> None:
+    def reset_membership(self, run_id: str, list_id: str, members: People) -> None:
         """Forget that people of this run were known to be on a list, unless they are among its ``members``."""
-        seq = self._seq(run_id)
-        self.fold_known()
+        seq = self._db.seq(run_id)
+        self.fold()
         known, runs = schema.known_memberships, schema.runs
         account = sa.select(runs.c.account).where(runs.c.seq == seq).scalar_subquery()
         on_it = (known.c.account == account) & (known.c.list_id == list_id)
-        with self._write() as connection:
+        with self._db.write() as connection:
             for block in read_blocks(connection, seq, ("identities", "hashes")):
                 gone = block.identities[~members.include(tuple(block.hashes))]
                 for part in slices(list(as_bytes(gone))):
@@ -124,10 +124,10 @@ class KnownTable(Database):
 
     def klaviyo_ids(self, run_id: str, lines: Sequence[int]) -> dict[int, str]:
         """Return the Klaviyo ids known for these lines, from this run or an earlier confirmed one."""
-        seq = self._seq(run_id)
+        seq = self._db.seq(run_id)
         rows, known, runs = schema.rows, schema.known_profiles, schema.runs
         found: dict[int, str] = {}
-        with self._read() as connection:
+        with self._db.read() as connection:
             for part in slices(lines):
                 query = sa.select(rows.c.line, rows.c.klaviyo_id).where(rows.c.run == seq, rows.c.line.in_(part))
                 found.update((row.line, row.klaviyo_id) for row in connection.execute(query) if row.klaviyo_id)
@@ -150,10 +150,10 @@ class KnownTable(Database):
 
         They differ where a profile was deleted and made anew.
         """
-        seq = self._seq(run_id)
+        seq = self._db.seq(run_id)
         rows, known, runs = schema.rows, schema.known_profiles, schema.runs
         found: dict[int, list[str]] = defaultdict(list)
-        with self._read() as connection:
+        with self._db.read() as connection:
             for part in slices(lines):
                 query = sa.select(rows.c.line, rows.c.klaviyo_id).where(rows.c.run == seq, rows.c.line.in_(part))
                 for row in connection.execute(query):
@@ -174,13 +174,13 @@ class KnownTable(Database):
                             found[line].append(row.klaviyo_id)
         return found
 
-    def known_lines(self, run_id: str, lines: Sequence[int]) -> frozenset[int]:
+    def lines(self, run_id: str, lines: Sequence[int]) -> frozenset[int]:
         """Return those of these lines whose people an earlier import confirmed: Klaviyo has them, or had."""
-        seq = self._seq(run_id)
+        seq = self._db.seq(run_id)
         known, runs = schema.known_profiles, schema.runs
         asked: dict[bytes, list[int]] = defaultdict(list)
         found: set[int] = set()
-        with self._read() as connection:
+        with self._db.read() as connection:
             for block in read_blocks(connection, seq, ("identities",), set(lines)):
                 for line, identity in _identities(block):
                     asked[identity].append(line)
@@ -193,21 +193,21 @@ class KnownTable(Database):
 
     def remember_ids(self, run_id: str, ids: Mapping[int, str]) -> None:
         """Keep Klaviyo ids that were looked up."""
-        seq = self._seq(run_id)
+        seq = self._db.seq(run_id)
         if ids:
-            with self._write() as connection:
+            with self._db.write() as connection:
                 bulk(
                     connection,
                     "UPDATE rows SET klaviyo_id = ? WHERE run = ? AND line = ?",
                     [(found, seq, line) for line, found in ids.items()],
                 )
 
-    def known(self, account: str, identities: Sequence[bytes]) -> dict[bytes, KnownProfile]:
+    def profiles(self, account: str, identities: Sequence[bytes]) -> dict[bytes, KnownProfile]:
         """Return what is known of these identities in this account."""
-        self.fold_known()
+        self.fold()
         profiles, members = schema.known_profiles, schema.known_memberships
         found: dict[bytes, KnownProfile] = {}
-        with self._read() as connection:
+        with self._db.read() as connection:
             for part in slices(identities):
                 lists: dict[bytes, set[str]] = defaultdict(set)
                 mine = sa.select(members).where(members.c.account == account, members.c.identity.in_(part))

@@ -10,16 +10,13 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from etl.deferred import np
-from etl.model import IDENTIFIERS, Issue, Observation, Outcome, Stage, Verdict
+from etl.model import Issue, Observation, Outcome, Stage, Verdict
 from etl.state.db import schema
-from etl.state.db.database import Database, slices
+from etl.state.db.database import Table, slices
 from etl.state.db.engine import bulk, bulk_insert
-from etl.state.db.triggers import SEEN_CODES
 from etl.state.loading.confirmed import forget, forget_membership
-from etl.state.records.blocks import Lines
-from etl.state.records.read import read_blocks
-from etl.state.staging.stage import insert_issues
+from etl.state.records.read import as_bytes, read_blocks
+from etl.state.runs.issues import insert_issues
 
 _PAGE = 1_000
 
@@ -42,68 +39,40 @@ _OUTCOMES: Final = {
 _MEMBERSHIP: Final = "list "
 
 
-class ObservationTable(Database):
+class Observations(Table):
     """Observations of a run; a later look replaces an earlier one."""
 
-    def loaded_lines(self, run_id: str, sample: int | None = None, *, unchanged: bool = False) -> list[int]:
-        """Return the lines that were loaded, in order; with ``sample`` about so many, half of them with a phone.
-
-        What an earlier look found otherwise is among them. ``unchanged``: also those that Klaviyo had already.
-
-        A sample is spread evenly over the file, and the same each time. Phones have their own half, because Klaviyo
-        is known to drop them in silence (reference 4.7).
-        """
-        rows = schema.rows
-        ended = [Outcome.LOADED.value, *([Outcome.UNCHANGED.value] if unchanged else [])]
-        seen = rows.c.code.in_(SEEN_CODES) & (sa.true() if unchanged else rows.c.unchanged == 0)
-        mine = (rows.c.run == self._seq(run_id)) & (rows.c.outcome.in_(ended) | seen)
-        if sample is None:
-            with self._read() as connection:
-                return list(connection.execute(sa.select(rows.c.line).where(mine).order_by(rows.c.line)).scalars())
-        phoned: list[Lines] = []
-        others: list[Lines] = []
-        with self._read() as connection:
-            for block in read_blocks(connection, self._seq(run_id), ("hashes",)):
-                first, last = block.lines[[0, -1]].tolist()
-                loaded = sa.select(rows.c.line).where(mine, rows.c.line.between(first, last))
-                there = np.isin(block.lines, np.fromiter(connection.execute(loaded).scalars(), np.int64))
-                has_phone = block.hashes[IDENTIFIERS.index("phone_number")] != 0
-                phoned.append(block.lines[there & has_phone])
-                others.append(block.lines[there & ~has_phone])
-        most = max(1, sample // 2)
-        return sorted(line for stratum in (phoned, others) for line in _spread(stratum, most))
-
-    def observe(self, run_id: str, seen: Sequence[Observation], *, decides: bool = False) -> None:
+    def add(self, run_id: str, seen: Sequence[Observation], *, decides: bool = False) -> None:
         """Write what was seen, in one transaction.
 
         ``decides``: what is not as it was sent gets the outcome that says so, and is forgotten where it is known, so
         that the next run sends it; what is seen as it should be is loaded again. Fields of the form ``list ID`` are
         memberships that are not there. What was confirmed has to be folded by then (:meth:`fold_known`).
         """
-        seq, now = self._seq(run_id), self._clock.now()
+        seq, now = self._db.seq(run_id), self._db.clock.now()
         values = [(seq, one.line, one.verdict.value, orjson.dumps(one.fields).decode(), now) for one in seen]
         table = schema.observations
-        with self._write() as connection:
+        with self._db.write() as connection:
             if decides:
                 _decide(connection, seq, seen)
             for part in slices([line for _, line, *_ in values]):
                 connection.execute(table.delete().where(table.c.run == seq, table.c.line.in_(part)))
             bulk_insert(connection, table, ("run", "line", "verdict", "fields", "observed_at"), values)
 
-    def observations(self, run_id: str) -> Iterator[Observation]:
+    def all(self, run_id: str) -> Iterator[Observation]:
         """Yield what was seen, in line order."""
         table = schema.observations
-        query = sa.select(table).where(table.c.run == self._seq(run_id)).order_by(table.c.line)
-        with self._read() as connection:
+        query = sa.select(table).where(table.c.run == self._db.seq(run_id)).order_by(table.c.line)
+        with self._db.read() as connection:
             for row in connection.execute(query):
                 yield Observation(row.line, Verdict(row.verdict), tuple(orjson.loads(row.fields)))
 
-    def observation_summary(self, run_id: str, first: int = 5) -> list[ObservationSummary]:
+    def summary(self, run_id: str, first: int = 5) -> list[ObservationSummary]:
         """Return the observations counted by verdict, in the order of the enum; verdicts without any are left out."""
         counts: dict[Verdict, int] = dict.fromkeys(Verdict, 0)
         fields: dict[Verdict, dict[str, int]] = {verdict: {} for verdict in Verdict}
         lines: dict[Verdict, list[int]] = {verdict: [] for verdict in Verdict}
-        for one in self.observations(run_id):
+        for one in self.all(run_id):
             counts[one.verdict] += 1
             if len(lines[one.verdict]) < first:
                 lines[one.verdict].append(one.line)
@@ -114,6 +83,30 @@ class ObservationTable(Database):
             for verdict in Verdict
             if counts[verdict]
         ]
+
+    def events_that_prove(self, run_id: str, lines: Sequence[int], event_ids: Sequence[str]) -> frozenset[str]:
+        """Return those of Klaviyo's events that were seen as proof of other events than these lines', in any run."""
+        if not event_ids:
+            return frozenset()
+        seq = self._db.seq(run_id)
+        known, confirmed, runs = schema.known_profiles, schema.confirmed_profiles, schema.runs
+        found: set[str] = set()
+        with self._db.read() as connection:
+            account = sa.select(runs.c.account).where(runs.c.seq == seq).scalar_subquery()
+            blocks = read_blocks(connection, seq, ("identities",), lines)
+            mine = {identity for block in blocks for identity in as_bytes(block.identities[block.chosen])}
+            here = sa.select(runs.c.seq).where(runs.c.account == account)
+            for part in slices(event_ids):
+                for query in (
+                    sa.select(known.c.identity, known.c.klaviyo_id).where(
+                        known.c.account == account, known.c.klaviyo_id.in_(part)
+                    ),
+                    sa.select(confirmed.c.identity, confirmed.c.klaviyo_id).where(
+                        confirmed.c.run.in_(here), confirmed.c.klaviyo_id.in_(part)
+                    ),
+                ):
+                    found.update(row.klaviyo_id for row in connection.execute(query) if bytes(row.identity) not in mine)
+        return frozenset(found)
 
 
 def _decide(connection: Connection, seq: int, seen: Sequence[Observation]) -> None:
@@ -153,12 +146,3 @@ def _decide(connection: Connection, seq: int, seen: Sequence[Observation]) -> No
 
 def _only_lists(one: Observation) -> bool:
     return all(name.startswith(_MEMBERSHIP) for name in one.fields)
-
-
-def _spread(lines: Sequence[Lines], most: int) -> list[int]:
-    """Return at most so many of the lines, one of each stretch of the file."""
-    together = np.concatenate([np.zeros(0, np.int64), *lines])
-    if len(together) > most:
-        share = np.arange(len(together) + 1) * most // len(together)
-        together = together[share[1:] > share[:-1]]
-    return list(together.tolist())

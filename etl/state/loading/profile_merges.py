@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from etl.errors import InternalError
 from etl.state.db import schema
-from etl.state.db.database import Database
+from etl.state.db.database import Table
 
 
 class MergeStatus(StrEnum):
@@ -40,14 +40,14 @@ class ProfileMerge:
     sent_at: float = 0.0
 
 
-class ProfileMergeTable(Database):
+class ProfileMerges(Table):
     """Every method that changes something is one transaction."""
 
-    def plan_profile_merges(self, run_id: str, merges: Sequence[ProfileMerge]) -> None:
+    def plan(self, run_id: str, merges: Sequence[ProfileMerge]) -> None:
         """Write what is to be merged, in place of what was planned before for this run."""
-        seq = self._seq(run_id)
+        seq = self._db.seq(run_id)
         table = schema.profile_merges
-        with self._write() as connection:
+        with self._db.write() as connection:
             connection.execute(table.delete().where(table.c.run == seq))
             values = [
                 {"run": seq, "source": one.source, "line": one.line, "destination": one.destination} for one in merges
@@ -55,15 +55,15 @@ class ProfileMergeTable(Database):
             if values:
                 connection.execute(table.insert(), [{**value, "status": MergeStatus.PLANNED.value} for value in values])
 
-    def open_profile_merges(self, run_id: str) -> list[ProfileMerge]:
+    def open(self, run_id: str) -> list[ProfileMerge]:
         """Return the merges that are not at their end, by line."""
         table = schema.profile_merges
         query = (
             sa.select(table)
-            .where(table.c.run == self._seq(run_id), table.c.status.in_([status.value for status in _OPEN]))
+            .where(table.c.run == self._db.seq(run_id), table.c.status.in_([status.value for status in _OPEN]))
             .order_by(table.c.line, table.c.source)
         )
-        with self._read() as connection:
+        with self._db.read() as connection:
             return [
                 ProfileMerge(
                     row.line, row.source, row.destination, MergeStatus(row.status), row.attempts, row.sent_at or 0.0
@@ -71,13 +71,13 @@ class ProfileMergeTable(Database):
                 for row in connection.execute(query)
             ]
 
-    def move_profile_merge(self, run_id: str, source: str, status: MergeStatus) -> None:
+    def move(self, run_id: str, source: str, status: MergeStatus) -> None:
         """Write how far a merge is. ``sending`` must commit before the request leaves, and counts it."""
         table = schema.profile_merges
         values: dict[str, Any] = {"status": status.value}
         if status is MergeStatus.SENDING:
-            values |= {"attempts": table.c.attempts + 1, "sent_at": self._clock.now()}
-        mine = (table.c.run == self._seq(run_id)) & (table.c.source == source)
-        with self._write() as connection:
+            values |= {"attempts": table.c.attempts + 1, "sent_at": self._db.clock.now()}
+        mine = (table.c.run == self._db.seq(run_id)) & (table.c.source == source)
+        with self._db.write() as connection:
             if connection.execute(table.update().where(mine).values(**values)).rowcount != 1:
                 raise InternalError("merge-unknown", f"No merge of profile {source} is planned in this run")

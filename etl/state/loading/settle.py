@@ -13,13 +13,13 @@ from etl.errors import InternalError
 from etl.model import Batch, BatchKind, BatchStatus, Issue, Outcome, PlannedBatch, RowResult, Stage
 from etl.operations import OPERATIONS, Subject
 from etl.state.db import schema
-from etl.state.db.database import Database, slices
+from etl.state.db.database import slices
 from etl.state.db.engine import bulk
 from etl.state.db.triggers import TRANSITIONS
-from etl.state.loading.batches import batch_of, insert_batch
+from etl.state.loading.batches import BatchTable, batch_of, insert_batch
 from etl.state.loading.confirmed import confirm, confirm_membership, forget
+from etl.state.runs.issues import insert_issues
 from etl.state.staging.consents import write_consent_results
-from etl.state.staging.stage import insert_issues
 
 _COST_THE_CELL: Final = frozenset({"phone-dropped", "property-not-list", "consent-no-address"})
 """Codes of loaded rows of which a cell is not in Klaviyo."""
@@ -34,14 +34,14 @@ class _Stored:
     pilot: bool
 
 
-class SettlingTable(Database):
+class Batches(BatchTable):
     """Every method is one transaction."""
 
     def mark_sending(self, batch_id: int) -> None:
         """Write the mark that a request is about to leave. Must commit before it does."""
-        now = self._clock.now()
+        now = self._db.clock.now()
         batches = schema.batches
-        with self._write() as connection:
+        with self._db.write() as connection:
             _move(connection, batch_id, BatchStatus.SENDING, attempts=batches.c.attempts + 1, sent_at=now)
             number = connection.execute(sa.select(batches.c.attempts).where(batches.c.id == batch_id)).scalar_one()
             connection.execute(schema.attempts.insert().values(batch=batch_id, number=number, started_at=now))
@@ -60,9 +60,9 @@ class SettlingTable(Database):
         values: dict[str, Any] = {"not_before": not_before, "job_id": None, "expires_at": None, "adopted": 0}
         if resent:
             values["resent"] = 1
-        with self._write() as connection:
+        with self._db.write() as connection:
             _move(connection, batch_id, BatchStatus.PLANNED, **values)
-            _end_attempt(connection, batch_id, self._clock.now(), reply=reply, status=status, detail=detail)
+            _end_attempt(connection, batch_id, self._db.clock.now(), reply=reply, status=status, detail=detail)
 
     def mark_submitted(
         self,
@@ -81,9 +81,9 @@ class SettlingTable(Database):
         if adopted:
             values["resent"] = 1
         reply = "adopted" if adopted else "ok"
-        with self._write() as connection:
+        with self._db.write() as connection:
             _move(connection, batch_id, BatchStatus.SUBMITTED, **values)
-            _end_attempt(connection, batch_id, self._clock.now(), reply=reply, status=status, detail=job_id or "")
+            _end_attempt(connection, batch_id, self._db.clock.now(), reply=reply, status=status, detail=job_id or "")
 
     def settle(
         self,
@@ -101,12 +101,12 @@ class SettlingTable(Database):
         row's outcome is written when its last one has. Known profiles and memberships move forward here and nowhere
         else.
         """
-        with self._write() as connection:
+        with self._db.write() as connection:
             stored = _stored(connection, batch_id)
             _must_cover(stored.batch, [result.line for result in results])
             _move(connection, batch_id, BatchStatus.SETTLED)
             if reply is not None:
-                _end_attempt(connection, batch_id, self._clock.now(), reply=reply, status=status, detail=detail)
+                _end_attempt(connection, batch_id, self._db.clock.now(), reply=reply, status=status, detail=detail)
             self._write_results(connection, stored, results)
 
     def split(
@@ -122,19 +122,19 @@ class SettlingTable(Database):
 
         Each row of the batch is either in ``failed`` or in one replacement.
         """
-        with self._write() as connection:
+        with self._db.write() as connection:
             stored = _stored(connection, batch_id)
             onward = [line for planned in replacements for line in planned.lines]
             _must_cover(stored.batch, [*(result.line for result in failed), *onward])
             _move(connection, batch_id, BatchStatus.SUPERSEDED)
-            _end_attempt(connection, batch_id, self._clock.now(), reply=reply, status=status, detail="")
+            _end_attempt(connection, batch_id, self._db.clock.now(), reply=reply, status=status, detail="")
             self._write_results(connection, stored, failed)
             return [insert_batch(connection, stored.seq, planned, again=True) for planned in replacements]
 
     def fail_rows(self, run_id: str, results: Sequence[RowResult]) -> None:
         """Write outcomes of rows that never came into a batch (an unknown list, say)."""
-        seq = self._seq(run_id)
-        with self._write() as connection:
+        seq = self._db.seq(run_id)
+        with self._db.write() as connection:
             _write_outcomes(connection, seq, results)
             _write_issues(connection, seq, results)
             _forget_absent(connection, seq, results)
@@ -194,7 +194,7 @@ class SettlingTable(Database):
 
     def _confirm(self, connection: Connection, stored: _Stored, lines: Sequence[int]) -> None:
         if not stored.pilot:
-            confirm(connection, stored.seq, lines, self._clock.now())
+            confirm(connection, stored.seq, lines, self._db.clock.now())
 
 
 def _done(results: Sequence[RowResult]) -> list[int]:

@@ -15,11 +15,13 @@ from sqlalchemy.engine import Row
 from etl.errors import InternalError
 from etl.model import RunStatus
 from etl.state.db import schema
-from etl.state.db.database import Database
+from etl.state.db.database import Database, Table
 from etl.state.runs.document import DetailChanges, RunDetails, RunOptions, changed_details
 
 _ALPHABET: Final = "23456789abcdefghjkmnpqrstuvwxyz"
 _ENDED: Final = frozenset({RunStatus.FINISHED, RunStatus.REFUSED, RunStatus.ABANDONED})
+_SURELY_REFUSED: Final = ("not_sent", "throttled", "auth", "gone", "not_found", "refused", "row_errors", "too_large")
+"""Replies, as the client names them, after which Klaviyo has done nothing of what was asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +48,14 @@ class Run:
     details: RunDetails
 
 
-class RunTable(Database):
+class Runs(Table):
     """The history of runs."""
 
-    _rng: random.Random
+    def __init__(self, database: Database, rng: random.Random) -> None:
+        super().__init__(database)
+        self._rng = rng
 
-    def begin_run(
+    def create(
         self,
         *,
         source: str,
@@ -68,10 +72,10 @@ class RunTable(Database):
 
         ``moves_known_state``: see :class:`Run`; not that of a pilot (``--limit``).
         """
-        now = self._clock.now()
+        now = self._db.clock.now()
         suffix = "".join(self._rng.choice(_ALPHABET) for _ in range(4))
         run_id = f"{datetime.fromtimestamp(now, UTC):%Y%m%d-%H%M%S}-{suffix}"
-        with self._write() as connection:
+        with self._db.write() as connection:
             connection.execute(
                 schema.runs.insert().values(
                     id=run_id,
@@ -90,25 +94,25 @@ class RunTable(Database):
             )
         return run_id
 
-    def run(self, run_id: str) -> Run:
+    def get(self, run_id: str) -> Run:
         """Return a run. Raise :class:`etl.errors.UsageError` if there is none of that id."""
-        seq = self._seq(run_id)
-        with self._read() as connection:
+        seq = self._db.seq(run_id)
+        with self._db.read() as connection:
             return _run(connection.execute(sa.select(schema.runs).where(schema.runs.c.seq == seq)).one())
 
-    def runs(self, limit: int = 20) -> list[Run]:
+    def newest(self, limit: int = 20) -> list[Run]:
         """Return the newest runs, newest first."""
-        with self._read() as connection:
+        with self._db.read() as connection:
             query = sa.select(schema.runs).order_by(schema.runs.c.seq.desc()).limit(limit)
             return [_run(row) for row in connection.execute(query)]
 
     def children(self, run_id: str) -> list[Run]:
         """Return the runs whose parent a run is, newest first."""
-        with self._read() as connection:
+        with self._db.read() as connection:
             query = sa.select(schema.runs).where(schema.runs.c.parent == run_id).order_by(schema.runs.c.seq.desc())
             return [_run(row) for row in connection.execute(query)]
 
-    def latest_run(
+    def latest(
         self,
         statuses: Sequence[RunStatus] | None = None,
         *,
@@ -126,11 +130,11 @@ class RunTable(Database):
             query = query.where(schema.runs.c.source == source)
         if account is not None:
             query = query.where(schema.runs.c.account == account)
-        with self._read() as connection:
+        with self._db.read() as connection:
             row = connection.execute(query).one_or_none()
         return _run(row) if row is not None else None
 
-    def runs_with(self, statuses: Sequence[RunStatus], commands: Sequence[str]) -> list[Run]:
+    def with_status(self, statuses: Sequence[RunStatus], commands: Sequence[str]) -> list[Run]:
         """Return the runs of these commands in one of these states, oldest first."""
         query = (
             sa.select(schema.runs)
@@ -138,10 +142,10 @@ class RunTable(Database):
             .where(schema.runs.c.command.in_(commands))
             .order_by(schema.runs.c.seq)
         )
-        with self._read() as connection:
+        with self._db.read() as connection:
             return [_run(row) for row in connection.execute(query)]
 
-    def update_run(
+    def update(
         self,
         run_id: str,
         *,
@@ -150,17 +154,17 @@ class RunTable(Database):
         **details: Unpack[DetailChanges],
     ) -> None:
         """Change a run. ``details``: what has become known of it; tables of values are merged into what is there."""
-        seq = self._seq(run_id)
+        seq = self._db.seq(run_id)
         values: dict[str, Any] = {}
         if status is not None:
             values["status"] = status.value
             if status is RunStatus.STAGED:
-                values["staged_at"] = self._clock.now()
+                values["staged_at"] = self._db.clock.now()
             if status in _ENDED:
-                values["finished_at"] = self._clock.now()
+                values["finished_at"] = self._db.clock.now()
         if account is not None:
             values["account"] = account
-        with self._write() as connection:
+        with self._db.write() as connection:
             if details:
                 query = sa.select(schema.runs.c.details).where(schema.runs.c.seq == seq)
                 stored = orjson.loads(connection.execute(query).scalar_one())
@@ -168,10 +172,10 @@ class RunTable(Database):
             if values:
                 connection.execute(schema.runs.update().where(schema.runs.c.seq == seq).values(**values))
 
-    def discard_run(self, run_id: str) -> None:
+    def discard(self, run_id: str) -> None:
         """Forget a half-staged run: nothing of it has left the house."""
-        seq = self._seq(run_id)
-        with self._write() as connection:
+        seq = self._db.seq(run_id)
+        with self._db.write() as connection:
             status = connection.execute(sa.select(schema.runs.c.status).where(schema.runs.c.seq == seq)).scalar()
             if status != RunStatus.STAGING:
                 raise InternalError("run-not-staging", f"Run {run_id} has left staging and is kept")
@@ -179,7 +183,25 @@ class RunTable(Database):
             for table in (*staged, schema.source_opt_outs, schema.rows, schema.blocks):
                 connection.execute(table.delete().where(table.c.run == seq))
             connection.execute(schema.runs.delete().where(schema.runs.c.seq == seq))
-        self._seqs.pop(run_id, None)
+        self._db.forget_seq(run_id)
+
+    def has_sent_before(self, account: str) -> bool:
+        """Whether any run has sent something to this account."""
+        batches, runs = schema.batches, schema.runs
+        sent = sa.select(batches.c.id).join(runs, runs.c.seq == batches.c.run)
+        query = sa.select(sent.where(runs.c.account == account, batches.c.attempts > 0).exists())
+        with self._db.read() as connection:
+            return bool(connection.execute(query).scalar())
+
+    def has_sent(self, run_id: str) -> bool:
+        """Whether Klaviyo may have taken anything of a run: whether one of its requests was not surely refused."""
+        batches, attempts = schema.batches, schema.attempts
+        mine = sa.select(attempts.c.batch).join(batches, batches.c.id == attempts.c.batch)
+        mine = mine.where(batches.c.run == self._db.seq(run_id))
+        # A request without an end, or with an end nobody foresaw, may have got through.
+        perhaps = attempts.c.reply.is_(None) | attempts.c.reply.not_in(_SURELY_REFUSED)
+        with self._db.read() as connection:
+            return bool(connection.execute(sa.select(mine.where(perhaps).exists())).scalar())
 
 
 def _run(row: Row[Any]) -> Run:

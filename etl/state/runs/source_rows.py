@@ -17,16 +17,11 @@ from sqlalchemy.engine import Connection
 from etl.deferred import pa
 from etl.model import Issue, Outcome, Severity, Stage
 from etl.state.db import schema
-from etl.state.db.database import Database
 from etl.state.records.chunks import read_cells
+from etl.state.runs.issues import ISSUE_COLUMNS, issue_of
+from etl.state.runs.rows import Rows
 
 _BEFORE_LOADING: Final = (Stage.EXTRACT.value, Stage.VALIDATE.value, Stage.TRANSFORM.value)
-_ISSUE_COLUMNS: Final = tuple(
-    schema.issues.c[name]
-    for name in ("line", "stage", "code", "column_name", "detail", "severity", "suggestion", "left_out")
-)
-_STAGES: Final = {stage.value: stage for stage in Stage}
-_SEVERITIES: Final = {severity.value: severity for severity in Severity}
 _OUTCOMES: Final[dict[str | None, Outcome | None]] = {None: None, **{outcome.value: outcome for outcome in Outcome}}
 _REFUSED: Final = (Outcome.REJECTED.value, Outcome.FAILED.value)
 
@@ -45,44 +40,18 @@ class SourceRow:
     issues: tuple[Issue, ...]
 
 
-class SourceRowTable(Database):
+class SourceRowTable(Rows):
     """Questions about single rows and cells."""
-
-    def issues(self, run_id: str) -> Iterator[Issue]:
-        """Yield every issue in line order."""
-        issues = schema.issues
-        query = sa.select(*_ISSUE_COLUMNS).where(issues.c.run == self._seq(run_id)).order_by(issues.c.line, issues.c.id)
-        with self._read() as connection:
-            for row in connection.execute(query):
-                yield _issue(row)
-
-    def first_issues(self, run_id: str, most: int) -> list[Issue]:
-        """Return the first issues of single rows, errors before warnings, each in line order."""
-        issues = schema.issues
-        mine = sa.select(*_ISSUE_COLUMNS).where(issues.c.run == self._seq(run_id), issues.c.line > 0)
-        found: list[Issue] = []
-        with self._read() as connection:
-            for severity in (Severity.ERROR, Severity.WARNING):
-                query = mine.where(issues.c.severity == severity.value).order_by(issues.c.line, issues.c.id)
-                found += map(_issue, connection.execute(query.limit(most - len(found))))
-        return found
-
-    def count_issues(self, run_id: str) -> int:
-        """Return how many issues of single rows there are."""
-        issues = schema.issues
-        query = sa.select(sa.func.count()).where(issues.c.run == self._seq(run_id), issues.c.line > 0)
-        with self._read() as connection:
-            return int(connection.execute(query).scalar_one())
 
     def count_warned(
         self, run_id: str, without: Sequence[Outcome] = (Outcome.REJECTED, Outcome.FAILED, Outcome.UNKNOWN)
     ) -> int:
-        """Return how many rows :meth:`rows_warned` yields; where people stand on several lines, at most so many."""
-        seq = self._seq(run_id)
+        """Return how many rows :meth:`warned` yields; where people stand on several lines, at most so many."""
+        seq = self._db.seq(run_id)
         rows = schema.rows
         kept = rows.c.outcome.is_(None) | rows.c.outcome.not_in([outcome.value for outcome in without])
         query = sa.select(sa.func.count()).where(rows.c.run == seq, kept, rows.c.line.in_(_warned_lines(seq)))
-        with self._read() as connection:
+        with self._db.read() as connection:
             warned = int(connection.execute(query).scalar_one())
             return warned + len(_lines_beside(connection, seq)) if warned else 0
 
@@ -96,20 +65,20 @@ class SourceRowTable(Database):
         query = (
             sa.select(issues.c.column_name, sa.func.count(issues.c.line.distinct()).label("cells"))
             .join(rows, (rows.c.run == issues.c.run) & (rows.c.line == issues.c.line))
-            .where(issues.c.run == self._seq(run_id), issues.c.left_out == 1, kept)
+            .where(issues.c.run == self._db.seq(run_id), issues.c.left_out == 1, kept)
             .group_by(issues.c.column_name)
         )
-        with self._read() as connection:
+        with self._db.read() as connection:
             found = [(row.column_name or "", int(row.cells)) for row in connection.execute(query)]
         return dict(sorted(found, key=lambda each: (-each[1], each[0])))
 
-    def rows_to_fix(
+    def to_fix(
         self,
         run_id: str,
         outcomes: Sequence[Outcome] = (Outcome.REJECTED, Outcome.FAILED, Outcome.UNKNOWN),
     ) -> Iterator[SourceRow]:
         """Yield the rows with one of ``outcomes``, with their original cells, block by block."""
-        seq = self._seq(run_id)
+        seq = self._db.seq(run_id)
         rows = schema.rows
         wanted = sa.select(rows.c.line, rows.c.outcome).where(
             rows.c.run == seq, rows.c.outcome.in_([outcome.value for outcome in outcomes])
@@ -118,7 +87,7 @@ class SourceRowTable(Database):
             seq, lambda connection, span: connection.execute(wanted.where(rows.c.line.between(*span))).all()
         )
 
-    def rows_warned(
+    def warned(
         self, run_id: str, without: Sequence[Outcome] = (Outcome.REJECTED, Outcome.FAILED, Outcome.UNKNOWN)
     ) -> Iterator[SourceRow]:
         """Yield the rows that were not refused and have a warning about a cell, with their original cells.
@@ -126,11 +95,11 @@ class SourceRowTable(Database):
         With them come the other lines of their people, so that sent again they are merged as they were. ``without``:
         rows that stand elsewhere.
         """
-        seq = self._seq(run_id)
+        seq = self._db.seq(run_id)
         rows = schema.rows
         kept = rows.c.outcome.is_(None) | rows.c.outcome.not_in([outcome.value for outcome in without])
         here = sa.select(rows.c.line, rows.c.outcome).where(rows.c.run == seq, kept)
-        with self._read() as connection:
+        with self._db.read() as connection:
             beside = _lines_beside(connection, seq)
 
         def lines(connection: Connection, span: tuple[int, int]) -> Sequence[Any]:
@@ -147,26 +116,26 @@ class SourceRowTable(Database):
 
     def _rows_of(self, seq: int, lines: _Lines) -> Iterator[SourceRow]:
         blocks = schema.blocks
-        with self._read() as connection:
+        with self._db.read() as connection:
             spans = connection.execute(
                 sa.select(blocks.c.first_line, blocks.c.last_line)
                 .where(blocks.c.run == seq)
                 .order_by(blocks.c.first_line)
             ).all()
         for first, last in spans:
-            with self._read() as connection:
+            with self._db.read() as connection:
                 wanted = sorted(tuple(row) for row in lines(connection, (first, last)))
                 found = _with_cells(connection, seq, (first, last), wanted) if wanted else []
             yield from found
 
-    def column_cells(self, run_id: str, header: str, lines: Sequence[int]) -> dict[int, str]:
+    def cells(self, run_id: str, header: str, lines: Sequence[int]) -> dict[int, str]:
         """Return line → original cell of one column, for the lines of which the source has it."""
-        seq = self._seq(run_id)
+        seq = self._db.seq(run_id)
         blocks = schema.blocks
         wanted = sorted(lines)
         found: dict[int, str] = {}
         spans = sa.select(blocks.c.first_line, blocks.c.last_line).where(blocks.c.run == seq)
-        with self._read() as connection:
+        with self._db.read() as connection:
             for first, last in connection.execute(spans.order_by(blocks.c.first_line)).all():
                 mine = wanted[bisect_left(wanted, first) : bisect_right(wanted, last)]
                 if not mine:
@@ -224,9 +193,9 @@ def _with_cells(
         sa.select(blocks.c.cells, blocks.c.ragged).where(blocks.c.run == seq, blocks.c.first_line == span[0])
     ).one()
     told: dict[int, list[Issue]] = {}
-    query = sa.select(*_ISSUE_COLUMNS).where(issues.c.run == seq, issues.c.line.between(*span))
+    query = sa.select(*ISSUE_COLUMNS).where(issues.c.run == seq, issues.c.line.between(*span))
     for row in connection.execute(query.order_by(issues.c.line, issues.c.id)):
-        told.setdefault(row[0], []).append(_issue(row))
+        told.setdefault(row[0], []).append(issue_of(row))
     frame = read_cells(bytes(block.cells))
     regular = frame.loc[frame.index.isin([line for line, _ in wanted])]
     # Column by column: pandas hands out Arrow's texts one by one, which takes thrice as long.
@@ -234,8 +203,3 @@ def _with_cells(
     cells = {line: tuple(row) for line, *row in orjson.loads(bytes(block.ragged))}
     cells.update(zip(regular.index.tolist(), zip(*columns, strict=True), strict=True) if columns else ())
     return [SourceRow(line, _OUTCOMES[outcome], cells[line], tuple(told.get(line, ()))) for line, outcome in wanted]
-
-
-def _issue(row: Sequence[Any]) -> Issue:
-    line, stage, code, column, detail, severity, suggestion, left_out = row
-    return Issue(line, _STAGES[stage], code, column, detail, _SEVERITIES[severity], suggestion, bool(left_out))

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from etl.model import Outcome, RunStatus, Watermark
 from etl.state.db import schema
-from etl.state.db.database import Database
+from etl.state.db.database import Table
 from etl.state.records.chunks import read_cells
 
 _UNCONFIRMED = (Outcome.FAILED.value, Outcome.UNKNOWN.value, Outcome.DIFFERENT.value)
@@ -23,10 +23,10 @@ class StoredMark:
     mapping_hash: str
 
 
-class WatermarkTable(Database):
+class Watermarks(Table):
     """A mark moves in the transaction that finishes its run, and at no other time."""
 
-    def watermark(self, account: str | None, source: str) -> StoredMark | None:
+    def get(self, account: str | None, source: str) -> StoredMark | None:
         """Return the mark of a query in an account. ``account`` ``None``: of the account that moved it last."""
         marks, runs = schema.watermarks.c, schema.runs.c
         query = (
@@ -38,15 +38,15 @@ class WatermarkTable(Database):
         )
         if account is not None:
             query = query.where(marks.account == account)
-        with self._read() as connection:
+        with self._db.read() as connection:
             row = connection.execute(query).one_or_none()
         return StoredMark(Watermark(row.kind, row.value), row.mapping_hash) if row is not None else None
 
     def unconfirmed_cells(self, run_id: str, column: str) -> Iterator[str]:
         """Yield the cells of one column of all rows that are failed or unknown, or were merged into such a row."""
-        seq = self._seq(run_id)
+        seq = self._db.seq(run_id)
         rows, kept, blocks = schema.rows, schema.rows.alias("kept"), schema.blocks
-        with self._read() as connection:
+        with self._db.read() as connection:
             spans = connection.execute(
                 sa.select(blocks.c.first_line, blocks.c.last_line).where(blocks.c.run == seq)
             ).all()
@@ -57,7 +57,7 @@ class WatermarkTable(Database):
                 .where(rows.c.run == seq, rows.c.line.between(first, last))
                 .where(sa.or_(rows.c.outcome.in_(_UNCONFIRMED), kept.c.outcome.in_(_UNCONFIRMED)))
             )
-            with self._read() as connection:
+            with self._db.read() as connection:
                 lines = connection.execute(query).scalars().all()
                 if not lines:
                     continue
@@ -67,10 +67,10 @@ class WatermarkTable(Database):
 
     def finish_run(self, run_id: str, source: str, watermark: Watermark) -> None:
         """End a run and move the mark of its query, both or neither."""
-        seq = self._seq(run_id)
-        now = self._clock.now()
+        seq = self._db.seq(run_id)
+        now = self._db.clock.now()
         runs, marks = schema.runs, schema.watermarks
-        with self._write() as connection:
+        with self._db.write() as connection:
             account = connection.execute(sa.select(runs.c.account).where(runs.c.seq == seq)).scalar_one()
             connection.execute(
                 runs.update().where(runs.c.seq == seq).values(status=RunStatus.FINISHED.value, finished_at=now)

@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection
 from etl.identity import opt_out_key
 from etl.model import DIGEST_BYTES, IDENTIFIERS
 from etl.state.db import schema
-from etl.state.db.database import Database, slices
+from etl.state.db.database import Table, slices
 
 Identifiers = Iterable[tuple[str, str]]
 """(name, value): ``email``, ``phone_number``, ``external_id``, or ``id`` for Klaviyo's own."""
@@ -26,46 +26,46 @@ NAMES: Final = (*IDENTIFIERS, "id")
 _SALT_BYTES: Final = 32
 
 
-class ForgottenTable(Database):
+class Forgotten(Table):
     """People that were deleted at their request, by account."""
 
-    def forget(self, account: str, identifiers: Identifiers) -> list[bytes]:
-        """Remember that a person was deleted; return what is new in that, for :meth:`take_back`."""
-        with self._write() as connection:
+    def add(self, account: str, identifiers: Identifiers) -> list[bytes]:
+        """Remember that a person was deleted; return what is new in that, for :meth:`undo`."""
+        with self._db.write() as connection:
             digests = _digests(_salt(connection, create=True), identifiers)
             known = _among(connection, account, digests)
             new = sorted(set(digests) - known)
-            together = {"person": secrets.token_bytes(DIGEST_BYTES), "forgotten_at": self._clock.now()}
+            together = {"person": secrets.token_bytes(DIGEST_BYTES), "forgotten_at": self._db.clock.now()}
             values = [{"account": account, "digest": each, **together} for each in new]
             if values:
                 connection.execute(schema.forgotten.insert(), values)
         return new
 
-    def take_back(self, account: str, digests: Sequence[bytes]) -> None:
-        """Undo a :meth:`forget` of which Klaviyo wants to know nothing."""
+    def undo(self, account: str, digests: Sequence[bytes]) -> None:
+        """Undo a :meth:`add` of which Klaviyo wants to know nothing."""
         table = schema.forgotten
-        with self._write() as connection:
+        with self._db.write() as connection:
             for part in slices(digests):
                 connection.execute(table.delete().where(table.c.account == account, table.c.digest.in_(part)))
 
-    def remember_again(self, account: str, identifiers: Identifiers) -> bool:
+    def remove(self, account: str, identifiers: Identifiers) -> bool:
         """Let a person be written again, by whatever they are named; return whether they had been deleted."""
         table = schema.forgotten
-        with self._write() as connection:
+        with self._db.write() as connection:
             known = sorted(_among(connection, account, _digests(_salt(connection), identifiers)))
             theirs = sa.select(table.c.person).where(table.c.account == account, table.c.digest.in_(known))
             people = connection.execute(theirs).scalars().all()
             connection.execute(table.delete().where(table.c.account == account, table.c.person.in_(people)))
         return bool(known)
 
-    def has_forgotten(self) -> bool:
+    def any(self) -> bool:
         """Whether anybody was deleted at all, in any account."""
-        with self._read() as connection:
+        with self._db.read() as connection:
             return bool(connection.execute(sa.select(sa.exists().select_from(schema.forgotten))).scalar())
 
-    def are_forgotten(self, account: str, people: Mapping[int, Mapping[str, Any]]) -> set[int]:
+    def among(self, account: str, people: Mapping[int, Mapping[str, Any]]) -> set[int]:
         """Return which of these people were deleted. ``people``: key → identifiers by :data:`NAMES`."""
-        with self._read() as connection:
+        with self._db.read() as connection:
             salt = _salt(connection)
             digests = {
                 key: _digests(salt, ((name, str(who[name])) for name in NAMES if who.get(name)))

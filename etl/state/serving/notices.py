@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection, Row
 from etl.identity import EMAIL, PHONE, opt_out_key
 from etl.model import Channel
 from etl.state.db import schema
-from etl.state.db.database import Database, slices
+from etl.state.db.database import Table, slices
 
 
 class NoticeKind(StrEnum):
@@ -90,14 +90,14 @@ class _Seen:
     untimed_entry: int
 
 
-class NoticeTable(Database):
+class OptOuts(Table):
     """Notices are added, never changed."""
 
-    def add_notices(self, account: str, notices: Sequence[Notice]) -> int:
+    def append(self, account: str, notices: Sequence[Notice]) -> int:
         """Store notices that are not known yet, in one transaction; return how many were new."""
         if not notices:
             return 0
-        statement = _insert_once(self._engine.dialect.name)
+        statement = _insert_once(self._db.engine.dialect.name)
         values = [
             {
                 "account": account,
@@ -113,21 +113,21 @@ class NoticeTable(Database):
             }
             for notice in notices
         ]
-        with self._write() as connection:
+        with self._db.write() as connection:
             return int(connection.execute(statement.execution_options(preserve_rowcount=True), values).rowcount)
 
-    def has_notices(self, account: str, event_ids: Sequence[str]) -> bool:
+    def has(self, account: str, event_ids: Sequence[str]) -> bool:
         """Return whether all of these events are in the log."""
         columns = schema.notices.c
         wanted = list(dict.fromkeys(event_ids))
         query = sa.select(sa.func.count()).where(columns.account == account)
-        with self._read() as connection:
+        with self._db.read() as connection:
             found = (
                 connection.execute(query.where(columns.event_id.in_(part))).scalar_one() for part in slices(wanted)
             )
             return sum(found) == len(wanted)
 
-    def opted_out(
+    def among(
         self, account: str, channel: Channel, addresses: Sequence[str], profile_ids: Sequence[str] = ()
     ) -> dict[str, NoticeKind]:
         """Return which of these addresses and profiles must not be subscribed, and why, by their ``opt_out_key``.
@@ -140,7 +140,7 @@ class NoticeTable(Database):
         found += self._standings(account, channel, schema.notices.c.profile_id, profile_ids)
         return {standing.address: standing.kind for standing in found}
 
-    def name_notices(self, account: str, channel: Channel, addresses: Mapping[str, str]) -> None:
+    def name(self, account: str, channel: Channel, addresses: Mapping[str, str]) -> None:
         """Write down whose the opt-outs are that named no more than a profile: Klaviyo id → address.
 
         The profile may be deleted, and its person made anew under another id.
@@ -148,48 +148,48 @@ class NoticeTable(Database):
         if not addresses:
             return
         notices, address = schema.notices, _address(channel)
-        with self._write() as connection:
+        with self._db.write() as connection:
             for profile_id, value in addresses.items():
                 mine = (notices.c.account == account) & (notices.c.channel == channel.value)
                 nameless = mine & (notices.c.profile_id == profile_id) & address.is_(None)
                 named = {address.name: opt_out_key(address.name, value)}
                 connection.execute(notices.update().where(nameless).values(named))
 
-    def standings(self, account: str) -> Iterator[Standing]:
+    def current(self, account: str) -> Iterator[Standing]:
         """Yield every address that must not be subscribed, by channel, in order."""
         for channel in Channel:
             yield from self._standings(account, channel, _address(channel), None)
             nameless = self._standings(account, channel, schema.notices.c.profile_id, None, nameless=True)
             yield from (replace(standing, by_profile=True) for standing in nameless)
 
-    def notices(self, account: str) -> Iterator[Notice]:
+    def events(self, account: str) -> Iterator[Notice]:
         """Yield the log, oldest first."""
         query = sa.select(schema.notices).where(schema.notices.c.account == account).order_by(schema.notices.c.id)
-        with self._read() as connection:
+        with self._db.read() as connection:
             yield from map(_notice, connection.execute(query))
 
-    def nameless_notices(self, after: int, most: int) -> tuple[int, list[tuple[str, Notice]]]:
+    def nameless(self, after: int, most: int) -> tuple[int, list[tuple[str, Notice]]]:
         """Return events behind a place in the log that name a profile and no address, each with its account.
 
         And how far the log was read.
         """
         columns = schema.notices.c
         query = sa.select(schema.notices).where(columns.id > after).order_by(columns.id).limit(most)
-        with self._read() as connection:
+        with self._db.read() as connection:
             rows = connection.execute(query).all()
         nameless = (row for row in rows if row.profile_id and not row.email and not row.phone_number)
         return max((row.id for row in rows), default=after), [(row.account, _notice(row)) for row in nameless]
 
-    def recent_notice(self) -> int:
+    def recent(self) -> int:
         """Return a place in the log behind which nothing is old."""
-        with self._read() as connection:
+        with self._db.read() as connection:
             newest = connection.execute(sa.select(sa.func.max(schema.notices.c.id))).scalar()
         return max(int(newest or 0) - _RECENT, 0)
 
-    def notice_accounts(self) -> list[str]:
+    def accounts(self) -> list[str]:
         """Return the accounts that have a log."""
         query = sa.select(schema.notices.c.account).distinct().order_by(schema.notices.c.account)
-        with self._read() as connection:
+        with self._db.read() as connection:
             return [str(name) for name in connection.execute(query).scalars()]
 
     def _standings(
@@ -216,7 +216,7 @@ class NoticeTable(Database):
             sa.func.max(sa.case((timed, sa.null()), else_=notices.c.id)),
         ).group_by(who, notices.c.kind)
         latest: dict[str, dict[NoticeKind, _Seen]] = {}
-        with self._read() as connection:
+        with self._db.read() as connection:
             for part in [None] if values is None else slices(values):
                 here = mine if part is None else mine & who.in_(part)
                 for name, kind, at, told, entry, untimed in connection.execute(query.where(here)):

@@ -16,7 +16,7 @@ from etl.deferred import np, npt
 from etl.identity import opt_out_key
 from etl.model import IDENTIFIERS, Channel
 from etl.state.db import schema
-from etl.state.db.database import Database
+from etl.state.db.database import Table
 from etl.state.records.blocks import hashes_of_any
 from etl.state.records.read import read_blocks
 
@@ -76,14 +76,14 @@ def _among(asked: Hashes, kept: Hashes) -> npt.NDArray[np.bool_]:
     return np.asarray(kept[at] == asked)
 
 
-class OptOutTable(Database):
+class StagedOptOuts(Table):
     """Opt-outs are staged with their chunk, before anything of the run is sent, and never changed."""
 
-    def stage_opt_outs(self, run_id: str, found: Mapping[Said, bytes]) -> None:
+    def stage(self, run_id: str, found: Mapping[Said, bytes]) -> None:
         """Record the opt-outs of a chunk: packed hashes."""
         values = [
             {
-                "run": self._seq(run_id),
+                "run": self._db.seq(run_id),
                 "channel": said.channel.value,
                 "certain": int(said.certain),
                 "name": said.name,
@@ -93,16 +93,16 @@ class OptOutTable(Database):
             if packed
         ]
         if values:
-            with self._write() as connection:
+            with self._db.write() as connection:
                 connection.execute(schema.source_opt_outs.insert(), values)
 
-    def source_opt_outs(self, run_id: str, channel: Channel) -> SourceOptOuts:
+    def of(self, run_id: str, channel: Channel) -> SourceOptOuts:
         """Return who opted out on any line of a run's source, or of the source that it repeats a part of."""
         kept = schema.source_opt_outs
         pieces: dict[bool, dict[str, list[Hashes]]] = {True: {}, False: {}}
         for seq in self._lineage(run_id):
             mine = (kept.c.run == seq) & (kept.c.channel == channel.value)
-            with self._read() as connection:
+            with self._db.read() as connection:
                 for row in connection.execute(sa.select(kept.c.certain, kept.c.name, kept.c.hashes).where(mine)):
                     hashes = np.frombuffer(bytes(row.hashes), _HASH)
                     pieces[bool(row.certain)].setdefault(row.name, []).append(hashes)
@@ -117,8 +117,8 @@ class OptOutTable(Database):
         if not kept:
             return []
         found: list[int] = []
-        with self._read() as connection:
-            for block in read_blocks(connection, self._seq(run_id), ("hashes",)):
+        with self._db.read() as connection:
+            for block in read_blocks(connection, self._db.seq(run_id), ("hashes",)):
                 named = np.isin(block.lines, block.changed)
                 for name, hashes in zip(IDENTIFIERS, block.hashes, strict=True):
                     if name in kept:
@@ -133,7 +133,7 @@ class OptOutTable(Database):
         seen: set[str] = set()
         while parent is not None and parent not in seen:
             seen.add(parent)
-            with self._read() as connection:
+            with self._db.read() as connection:
                 found = connection.execute(sa.select(runs.c.seq, runs.c.parent).where(runs.c.id == parent)).first()
             if found is None:
                 return

@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection, Row
 from etl.errors import LockedError
 from etl.model import DIGEST_BYTES
 from etl.state.db import schema
-from etl.state.db.database import Database
+from etl.state.db.database import Table
 
 LONGEST_WAIT: Final = 3_600.0
 """Seconds that a request may be put back for. What waits longer was put back under another clock, and is due."""
@@ -45,34 +45,34 @@ class Parcel:
     progress: str
 
 
-class OutboxTable(Database):
+class Outbox(Table):
     """Every change is one transaction: what was accepted survives a crash of any kind."""
 
     def accept(self, kind: str, body: bytes, uid: str, keys: Iterable[str] = ()) -> int:
         """Store a request; return its id. ``keys``: whom it is about, see :func:`parcel_key`."""
-        statement = schema.outbox.insert().values(kind=kind, body=body, uid=uid, accepted_at=self._clock.now())
-        with self._write() as connection:
+        statement = schema.outbox.insert().values(kind=kind, body=body, uid=uid, accepted_at=self._db.clock.now())
+        with self._db.write() as connection:
             parcel_id = int(connection.execute(statement.returning(schema.outbox.c.id)).scalar_one())
             _add_keys(connection, parcel_id, keys)
         return parcel_id
 
-    def parcel(self, parcel_id: int) -> Parcel | None:
+    def get(self, parcel_id: int) -> Parcel | None:
         """Return one request, ``None`` if there is none of this id."""
         query = sa.select(schema.outbox).where(schema.outbox.c.id == parcel_id)
-        with self._read() as connection:
+        with self._db.read() as connection:
             row = connection.execute(query).one_or_none()
         return _parcel(row) if row is not None else None
 
-    def due_parcels(self, most: int = 100) -> list[int]:
+    def due(self, most: int = 100) -> list[int]:
         """Return the requests that may be sent now, oldest first."""
         query = sa.select(schema.outbox.c.id).where(*self._claimable(None)).order_by(schema.outbox.c.id).limit(most)
-        with self._read() as connection:
+        with self._db.read() as connection:
             return [int(found) for found in connection.execute(query).scalars()]
 
-    def waiting_parcels(self) -> int:
+    def count_waiting(self) -> int:
         """Return how many requests Klaviyo does not have yet."""
         query = sa.select(sa.func.count()).select_from(schema.outbox).where(schema.outbox.c.done_at.is_(None))
-        with self._read() as connection:
+        with self._db.read() as connection:
             return int(connection.execute(query).scalar_one())
 
     # --- a process at work --------------------------------------------------------------------------------------------
@@ -82,27 +82,27 @@ class OutboxTable(Database):
         statement = (
             schema.outbox.update()
             .where(schema.outbox.c.id == parcel_id, *self._claimable(owner))
-            .values(owner=owner, owned_until=self._clock.now() + _CLAIM)
+            .values(owner=owner, owned_until=self._db.clock.now() + _CLAIM)
             .returning(schema.outbox)
         )
-        with self._write() as connection:
+        with self._db.write() as connection:
             row = connection.execute(statement).one_or_none()
         return _parcel(row) if row is not None else None
 
     def note_progress(self, parcel_id: int, owner: str, progress: str, keys: Iterable[str] = ()) -> None:
         """Note which steps are done, and what else the person is known by. Raise :class:`LockedError`."""
-        with self._write() as connection:
-            self._change(connection, parcel_id, owner, progress=progress, owned_until=self._clock.now() + _CLAIM)
+        with self._db.write() as connection:
+            self._change(connection, parcel_id, owner, progress=progress, owned_until=self._db.clock.now() + _CLAIM)
             _add_keys(connection, parcel_id, keys)
 
-    def delivered(self, parcel_id: int, owner: str, result: str) -> None:
+    def finish(self, parcel_id: int, owner: str, result: str) -> None:
         """Note that a request has come to its end. Its body is forgotten: it holds personal data."""
-        with self._write() as connection:
+        with self._db.write() as connection:
             self._change(
                 connection,
                 parcel_id,
                 owner,
-                done_at=self._clock.now(),
+                done_at=self._db.clock.now(),
                 result=result,
                 body=b"",
                 owner=None,
@@ -110,9 +110,9 @@ class OutboxTable(Database):
             )
             connection.execute(schema.outbox_keys.delete().where(schema.outbox_keys.c.parcel == parcel_id))
 
-    def put_back(self, parcel_id: int, owner: str, not_before: float, *, failed: bool = True) -> None:
+    def reschedule(self, parcel_id: int, owner: str, not_before: float, *, failed: bool = True) -> None:
         """Let go of a request that could not be sent, and note when to try again. ``failed``: it counts as a try."""
-        with self._write() as connection:
+        with self._db.write() as connection:
             tries = schema.outbox.c.attempts + int(failed)
             self._change(connection, parcel_id, owner, not_before=not_before, owner=None, attempts=tries)
 
@@ -120,44 +120,44 @@ class OutboxTable(Database):
         """Return who has requests in hand."""
         columns = schema.outbox.c
         query = sa.select(columns.owner).where(columns.done_at.is_(None), columns.owner.is_not(None)).distinct()
-        with self._read() as connection:
+        with self._db.read() as connection:
             return [str(owner) for owner in connection.execute(query).scalars()]
 
     def disown(self, owner: str) -> None:
         """Let go of what a process had in hand that is no more."""
         columns = schema.outbox.c
-        with self._write() as connection:
+        with self._db.write() as connection:
             connection.execute(
                 schema.outbox.update().where(columns.owner == owner, columns.done_at.is_(None)).values(owner=None)
             )
 
-    def keyless_parcels(self) -> list[Parcel]:
+    def without_keys(self) -> list[Parcel]:
         """Return the waiting requests of which nobody noted whom they are about: earlier versions did not."""
         keyed = sa.exists().where(schema.outbox_keys.c.parcel == schema.outbox.c.id)
         query = sa.select(schema.outbox).where(schema.outbox.c.done_at.is_(None), ~keyed).order_by(schema.outbox.c.id)
-        with self._read() as connection:
+        with self._db.read() as connection:
             return list(map(_parcel, connection.execute(query)))
 
-    def add_parcel_keys(self, parcel_id: int, keys: Iterable[str]) -> None:
+    def add_keys(self, parcel_id: int, keys: Iterable[str]) -> None:
         """Note whom a request is about."""
-        with self._write() as connection:
+        with self._db.write() as connection:
             _add_keys(connection, parcel_id, keys)
 
-    def is_first_parcel(self, parcel_id: int) -> bool:
+    def is_first(self, parcel_id: int) -> bool:
         """Whether no earlier request waits, of whomever."""
         columns = schema.outbox.c
         query = sa.select(columns.id).where(columns.done_at.is_(None), columns.id < parcel_id).limit(1)
-        with self._read() as connection:
+        with self._db.read() as connection:
             return connection.execute(query).scalar_one_or_none() is None
 
     def is_behind(self, parcel_id: int) -> bool:
         """Whether an earlier request about the same person waits."""
-        with self._read() as connection:
+        with self._db.read() as connection:
             return bool(connection.execute(sa.select(_earlier(sa.literal(parcel_id)))).scalar_one())
 
     def _claimable(self, owner: str | None) -> tuple[sa.ColumnElement[bool], ...]:
         columns = schema.outbox.c
-        now = self._clock.now()
+        now = self._db.clock.now()
         # A time that is far ahead was written under a clock that has been mended since. Not one that is a little ahead:
         # another process may have written it while this one waited for its turn, after it had looked at its clock.
         free = columns.owner.is_(None) | (columns.owned_until <= now) | (columns.owned_until > now + 2 * _CLAIM)

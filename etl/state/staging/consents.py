@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection, Row
 
 from etl.model import Channel, ConsentAsk, ConsentResult, Outcome, RowResult, Wish
 from etl.state.db import schema
-from etl.state.db.database import Database, slices
+from etl.state.db.database import Table, slices
 from etl.state.db.engine import bulk, bulk_insert
 from etl.state.records.read import read_records, replace_records
 
@@ -27,71 +27,59 @@ class ConsentCount:
     count: int
 
 
-class ConsentTable(Database):
+class Consents(Table):
     """Wishes are staged with their rows and get their results in the transaction that settles the batch."""
 
-    def stage_consents(self, run_id: str, asks: Sequence[ConsentAsk]) -> None:
+    def stage(self, run_id: str, asks: Sequence[ConsentAsk]) -> None:
         """Record the wishes of a chunk."""
         if not asks:
             return
-        seq = self._seq(run_id)
-        with self._write() as connection:
+        seq = self._db.seq(run_id)
+        with self._db.write() as connection:
             _insert(connection, seq, asks)
 
-    def asks(self, run_id: str, lines: Sequence[int], channel: Channel | None = None) -> list[ConsentAsk]:
+    def requests(self, run_id: str, lines: Sequence[int], channel: Channel | None = None) -> list[ConsentAsk]:
         """Return the wishes of these lines, in line order."""
         consents = schema.consents
         found: list[ConsentAsk] = []
-        with self._read() as connection:
+        with self._db.read() as connection:
             for part in slices(lines):
-                mine = (consents.c.run == self._seq(run_id)) & consents.c.line.in_(part)
+                mine = (consents.c.run == self._db.seq(run_id)) & consents.c.line.in_(part)
                 if channel is not None:
                     mine &= consents.c.channel == channel.value
                 found += map(_ask, connection.execute(sa.select(consents).where(mine)))
         return sorted(found)
 
-    def asking(self, run_id: str, lines: Sequence[int]) -> frozenset[int]:
+    def with_requests(self, run_id: str, lines: Sequence[int]) -> frozenset[int]:
         """Return which of these lines ask for something."""
-        return frozenset(ask.line for ask in self.asks(run_id, lines))
+        return frozenset(ask.line for ask in self.requests(run_id, lines))
 
-    def asks_of_duplicates(self, run_id: str) -> list[tuple[int, ConsentAsk]]:
+    def of_duplicates(self, run_id: str) -> list[tuple[int, ConsentAsk]]:
         """Return (line that is kept, wish) of every line that was merged into another one and wishes something."""
         rows, consents = schema.rows, schema.consents
         query = (
             sa.select(rows.c.primary_line, consents)
             .join(rows, (rows.c.run == consents.c.run) & (rows.c.line == consents.c.line))
-            .where(consents.c.run == self._seq(run_id), rows.c.outcome == Outcome.DUPLICATE.value)
+            .where(consents.c.run == self._db.seq(run_id), rows.c.outcome == Outcome.DUPLICATE.value)
             .order_by(consents.c.line)
         )
-        with self._read() as connection:
+        with self._db.read() as connection:
             return [(int(row.primary_line), _ask(row)) for row in connection.execute(query)]
 
-    def replace_asks(
-        self, run_id: str, asks: Mapping[int, Sequence[ConsentAsk]], fingerprints: Mapping[int, bytes]
-    ) -> None:
+    def replace(self, run_id: str, asks: Mapping[int, Sequence[ConsentAsk]], fingerprints: Mapping[int, bytes]) -> None:
         """Give lines other wishes, and with them other fingerprints, in one transaction."""
-        seq = self._seq(run_id)
-        with self._write() as connection:
+        seq = self._db.seq(run_id)
+        with self._db.write() as connection:
             bulk(connection, "DELETE FROM consents WHERE run = ? AND line = ?", [(seq, line) for line in asks])
             _insert(connection, seq, [ask for each in asks.values() for ask in each])
             records = read_records(connection, seq, fingerprints)
             changed = [record._replace(fingerprint=fingerprints[record.line]) for record in records]
             replace_records(connection, seq, changed)
 
-    def open_lines(self, run_id: str, lines: Sequence[int]) -> list[int]:
-        """Return which of these lines have no outcome yet, in order."""
-        rows = schema.rows
-        found: list[int] = []
-        with self._read() as connection:
-            for part in slices(lines):
-                mine = (rows.c.run == self._seq(run_id)) & rows.c.outcome.is_(None) & rows.c.line.in_(part)
-                found += connection.execute(sa.select(rows.c.line).where(mine).order_by(rows.c.line)).scalars()
-        return found
-
-    def revoke_wishes(self, run_id: str, lines: Sequence[int], channel: Channel) -> None:
+    def revoke(self, run_id: str, lines: Sequence[int], channel: Channel) -> None:
         """Let rows that wished to subscribe take their consent back instead: another line of the person does."""
-        bulk_values = [(Wish.UNSUBSCRIBE.value, self._seq(run_id), line, channel.value) for line in lines]
-        with self._write() as connection:
+        bulk_values = [(Wish.UNSUBSCRIBE.value, self._db.seq(run_id), line, channel.value) for line in lines]
+        with self._db.write() as connection:
             bulk(
                 connection,
                 "UPDATE consents SET wish = ?, at = '', source = '', birthday = '' "
@@ -99,21 +87,21 @@ class ConsentTable(Database):
                 bulk_values,
             )
 
-    def drop_wishes(self, run_id: str, wish: Wish) -> None:
+    def drop(self, run_id: str, wish: Wish) -> None:
         """Forget the wishes of one kind."""
         consents = schema.consents
-        with self._write() as connection:
-            mine = (consents.c.run == self._seq(run_id)) & (consents.c.wish == wish.value)
+        with self._db.write() as connection:
+            mine = (consents.c.run == self._db.seq(run_id)) & (consents.c.wish == wish.value)
             connection.execute(consents.delete().where(mine))
 
-    def ask_of_all(self, run_id: str, wish: Wish) -> None:
+    def request_for_all(self, run_id: str, wish: Wish) -> None:
         """Give every row that is left after staging one wish for its e-mail, and nothing else to do."""
         consents = (
             "INSERT INTO consents (run, line, channel, wish, at, source, birthday) "
             "SELECT run, line, :channel, :wish, '', '', '' FROM rows WHERE run = :run AND outcome IS NULL"
         )
-        seq = self._seq(run_id)
-        with self._write() as connection:
+        seq = self._db.seq(run_id)
+        with self._db.write() as connection:
             named = {"run": seq, "channel": Channel.EMAIL.value, "wish": wish.value}
             connection.execute(sa.text(consents), named)
             connection.execute(
@@ -122,21 +110,21 @@ class ConsentTable(Database):
                 .values(step="consent")
             )
 
-    def go_on_to_consent(self, run_id: str, lines: Collection[int]) -> None:
+    def advance_to_consent(self, run_id: str, lines: Collection[int]) -> None:
         """Move rows that have no list calls before them to the step ``consent``."""
-        seq = self._seq(run_id)
-        with self._write() as connection:
+        seq = self._db.seq(run_id)
+        with self._db.write() as connection:
             bulk(
                 connection,
                 "UPDATE rows SET step = 'consent' WHERE run = ? AND line = ? AND outcome IS NULL",
                 [(seq, line) for line in lines],
             )
 
-    def consent_counts(self, run_id: str) -> list[ConsentCount]:
+    def counts(self, run_id: str) -> list[ConsentCount]:
         """Return the wishes of rows that were not rejected or merged away, by channel, wish and result."""
         rows, consents = schema.rows, schema.consents
         key = (consents.c.channel, consents.c.wish, consents.c.result)
-        mine = (consents.c.run == self._seq(run_id)) & (
+        mine = (consents.c.run == self._db.seq(run_id)) & (
             rows.c.outcome.is_(None) | rows.c.outcome.not_in([Outcome.REJECTED.value, Outcome.DUPLICATE.value])
         )
         query = (
@@ -145,7 +133,7 @@ class ConsentTable(Database):
             .where(mine)
             .group_by(*key)
         )
-        with self._read() as connection:
+        with self._db.read() as connection:
             counts = [
                 ConsentCount(
                     Channel(row.channel), Wish(row.wish), ConsentResult(row.result) if row.result else None, row.total

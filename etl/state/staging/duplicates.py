@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterator
-from typing import Final, TypeAlias
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any, Final, TypeAlias
 
 import orjson
 import sqlalchemy as sa
@@ -12,12 +13,24 @@ from sqlalchemy.engine import Connection
 
 from etl.deferred import np, npt
 from etl.identity import email_key
-from etl.model import IDENTIFIERS, Record
+from etl.model import IDENTIFIERS, DedupeResolution, Merge, Outcome, Record, Severity
 from etl.state.db import schema
-from etl.state.db.database import Database, slices
-from etl.state.records.blocks import Lines, hashes_of
-from etl.state.records.read import count_records, read_blocks, read_records
+from etl.state.db.database import Table, slices
+from etl.state.db.engine import bulk
+from etl.state.records.blocks import Digests, Lines, hashes_of
+from etl.state.records.digests import ranges
+from etl.state.records.read import (
+    count_records,
+    read_blocks,
+    read_records,
+    replace_records,
+)
+from etl.state.runs.issues import insert_issues
+from etl.state.staging.merges import MergeSummary, insert_merges
 
+_GROUPS: Final = 5_000
+"""Groups of rows that are read together."""
+_WAYS: Final = 0b11
 _TOGETHER: Final = 20_000
 """Records handed out at once; more only where that many lines are tied to each other."""
 _COMPARED: Final = 2_000_000
@@ -26,30 +39,30 @@ _COMPARED: Final = 2_000_000
 Hashes: TypeAlias = "npt.NDArray[np.int64]"
 
 
-class CandidateTable(Database):
+class Duplicates(Table):
     """Finds duplicates across a whole run in bounded memory."""
 
-    def duplicate_candidates(self, run_id: str) -> Iterator[list[Record]]:
+    def candidates(self, run_id: str) -> Iterator[list[Record]]:
         """Yield the records that share an identifier with another one (or, rarely, a hash), each list in line order.
 
         Records that share one, directly or over others, are in one list.
         """
-        seq = self._seq(run_id)
-        with self._read() as connection:
+        seq = self._db.seq(run_id)
+        with self._db.read() as connection:
             shared = _shared(connection, seq)
         for lines in _together(shared):
-            with self._read() as connection:
+            with self._db.read() as connection:
                 found = read_records(connection, seq, lines)
             yield found
 
     def lines_of_emails(self, run_id: str, emails: Collection[str]) -> list[int]:
         """Return the lines of pending rows that carry one of these e-mails (given as their ``email_key``), in order."""
-        seq = self._seq(run_id)
+        seq = self._db.seq(run_id)
         wanted = set(emails)
         hashes = hashes_of("email", sorted(wanted))
         rows = schema.rows
         found: list[int] = []
-        with self._read() as connection:
+        with self._db.read() as connection:
             for block in read_blocks(connection, seq, ("hashes", "sizes", "bodies")):
                 # A hash only makes candidates, and a changed record may carry another e-mail than its line.
                 alike = np.isin(block.hashes[IDENTIFIERS.index("email")], hashes) | np.isin(block.lines, block.changed)
@@ -65,6 +78,87 @@ class CandidateTable(Database):
                     )
                     found += connection.execute(query).scalars()
         return sorted(found)
+
+    def apply(self, run_id: str, resolution: DedupeResolution) -> None:
+        """Write what became of duplicates, in one transaction."""
+        seq = self._db.seq(run_id)
+        codes = {issue.line: issue.code for issue in resolution.issues if issue.severity is Severity.ERROR}
+        with self._db.write() as connection:
+            bulk(
+                connection,
+                f"UPDATE rows SET outcome = '{Outcome.DUPLICATE}', step = 'done', code = ?, primary_line = ? "  # noqa: S608 - an enum of ours
+                "WHERE run = ? AND line = ?",
+                [(code, kept, seq, line) for line, kept, code in resolution.duplicates],
+            )
+            bulk(
+                connection,
+                f"UPDATE rows SET outcome = '{Outcome.REJECTED}', step = 'done', code = ? WHERE run = ? AND line = ?",  # noqa: S608 - an enum of ours
+                [(codes.get(line), seq, line) for line in resolution.rejected],
+            )
+            replace_records(connection, seq, resolution.replaced)
+            insert_merges(connection, seq, resolution.merges)
+            insert_issues(connection, seq, resolution.issues)
+
+    def same_identity(self, run_id: str) -> Iterator[list[list[Record]]]:
+        """Yield the records that share an identity, group by group, several groups at a time."""
+        for lines, digests in self._identities(run_id):
+            order = np.lexsort((lines, digests[:, 1], digests[:, 0]))
+            breaks = np.flatnonzero(np.any(np.diff(digests[order], axis=0) != 0, axis=1)) + 1
+            yield from self._read_groups(run_id, np.split(lines[order], breaks))
+
+    def named_unlike(self, run_id: str) -> Iterator[list[list[Record]]]:
+        """Yield the records of each event whose rows do not all name its person by the same kind of identifier."""
+        for lines, digests in self._identities(run_id):
+            order = np.lexsort((lines, digests[:, 0]))
+            breaks = np.flatnonzero(np.diff(digests[order, 0]) != 0) + 1
+            ways = np.split(digests[order, 1] & np.uint64(_WAYS), breaks)
+            groups = np.split(lines[order], breaks)
+            mixed = [group for group, way in zip(groups, ways, strict=True) if len(way) > 1 and (way != way[0]).any()]
+            yield from self._read_groups(run_id, mixed)
+
+    def _identities(self, run_id: str) -> Iterator[tuple[Lines, Digests]]:
+        """Yield the lines and identities of a run's records, range by range of what the identities begin with."""
+        seq = self._db.seq(run_id)
+        with self._db.read() as connection:
+            parts = ranges(count_records(connection, seq))
+        for part in parts:
+            lines: list[Any] = []
+            digests: list[Any] = []
+            with self._db.read() as connection:
+                for block in read_blocks(connection, seq, ("identities",)):
+                    here = part.mask(block.identities)
+                    lines.append(block.lines[here])
+                    digests.append(block.identities[here])
+            if lines:
+                yield np.concatenate(lines), np.concatenate(digests)
+
+    def _read_groups(self, run_id: str, groups: Sequence[npt.NDArray[np.int64]]) -> Iterator[list[list[Record]]]:
+        """Yield the records of those of these groups of lines that have several, a few thousand groups at a time."""
+        seq = self._db.seq(run_id)
+        several = [group.tolist() for group in groups if len(group) > 1]
+        for some in slices(several, _GROUPS):
+            with self._db.read() as connection:
+                found = read_records(connection, seq, sorted(line for group in some for line in group))
+            records = {record.line: record for record in found}
+            yield [[records[line] for line in group] for group in some]
+
+    def merge_summary(self, run_id: str, first: int) -> MergeSummary:
+        """Return what became of lines of one person, with the ``first`` of them by line."""
+        table = schema.merges
+        mine = sa.select(table.c.line, table.c.lines, table.c.fields).where(table.c.run == self._db.seq(run_id))
+        people = lines = 0
+        fields: Counter[str] = Counter()
+        shown: list[Merge] = []
+        with self._db.read() as connection:
+            for row in connection.execute(mine.order_by(table.c.line)):
+                others, differing = orjson.loads(row.lines), orjson.loads(row.fields)
+                people += 1
+                lines += len(others)
+                fields.update(differing)
+                if len(shown) < first:
+                    shown.append(Merge(row.line, tuple(others), tuple(differing)))
+        counted = tuple(sorted(fields.items(), key=lambda found: (-found[1], found[0])))
+        return MergeSummary(people, lines, counted, tuple(shown))
 
 
 def _shared(connection: Connection, seq: int) -> list[tuple[Hashes, Lines]]:

@@ -248,7 +248,7 @@ def test_the_same_customers_from_every_kind_of_file_give_the_same_profiles(tmp_p
         desk.source = path
         report = desk.run()
         with desk.context.open_store() as store:
-            bodies[path.name] = store.bodies(report.run, [line for line, *_ in store.outcomes(report.run)])
+            bodies[path.name] = store.records.bodies(report.run, [line for line, *_ in store.rows.outcomes(report.run)])
         desk.sandbox.close()
     assert len(bodies) == 5
     assert len({tuple(found) for found in bodies.values()}) == 1

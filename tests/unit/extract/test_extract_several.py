@@ -289,8 +289,8 @@ def test_report_and_rejects_name_file_and_line(desk: Desk) -> None:
         ("orders_2.csv", "4", "e@x.com"),
     ]
     with desk.context.open_store() as store:
-        state = store.run(report.run).details.files
-        assert store.run(report.run).details.source_facts["sha256"]
+        state = store.runs.get(report.run).details.files
+        assert store.runs.get(report.run).details.source_facts["sha256"]
     assert [(file.name, file.offset, file.rows) for file in state] == [
         ("orders_1.csv", 1, 3),
         ("orders_2.csv", 6, 4),

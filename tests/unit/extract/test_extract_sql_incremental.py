@@ -59,7 +59,7 @@ class Source:
 
     @property
     def mark(self) -> str | None:
-        with self.desk.context.open_store() as store, store._read() as connection:
+        with self.desk.context.open_store() as store, store.database.read() as connection:
             return connection.execute(sa.text("SELECT value FROM watermarks")).scalar()
 
 
@@ -196,7 +196,7 @@ def test_die_anywhere_and_the_mark_is_that_of_a_finished_run(desk: Desk, small: 
             small.run(small.desk.process(points=Points(frozenset({deadly}))))
         context = small.desk.process()
         with context.open_store() as store:
-            left = store.latest_run()
+            left = store.runs.latest()
         status = left.status if left is not None else None
         finished = status is RunStatus.FINISHED
         assert small.mark == ("2026-03-01 10:02:00" if finished else None), calm.names[deadly - 1]
@@ -219,7 +219,7 @@ def test_an_abandoned_run_moves_nothing(small: Source) -> None:
     small.run(abandon=True)
     assert small.mark == "2026-03-01 10:02:00"
     with small.desk.context.open_store() as store:
-        assert store.latest_run([RunStatus.ABANDONED]) is not None
+        assert store.runs.latest([RunStatus.ABANDONED]) is not None
 
 
 @pytest.mark.parametrize(
@@ -243,24 +243,24 @@ def test_a_rule_that_does_not_fit_the_query_is_said(small: Source, change: dict[
 
 def test_marks_are_kept_by_account(store: Store) -> None:
     for account, value in (("AbC123", "5"), ("XyZ789", "9")):
-        store.finish_run(begin(store, account=account), "q", Watermark("integer", value))
-    found = store.watermark("AbC123", "q")
+        store.watermarks.finish_run(begin(store, account=account), "q", Watermark("integer", value))
+    found = store.watermarks.get("AbC123", "q")
     assert found is not None
     assert found.watermark == Watermark("integer", "5")
-    assert store.watermark("AbC123", "another") is None
-    assert store.watermark("Nobody", "q") is None
-    store.finish_run(begin(store), "q", Watermark("integer", "11"))
-    last = store.watermark(None, "q")
+    assert store.watermarks.get("AbC123", "another") is None
+    assert store.watermarks.get("Nobody", "q") is None
+    store.watermarks.finish_run(begin(store), "q", Watermark("integer", "11"))
+    last = store.watermarks.get(None, "q")
     assert last is not None
     assert last.watermark.value == "11"
 
 
 def test_a_state_from_before_watermarks_gains_their_table(open_store: OpenStore) -> None:
-    with open_store() as store, store._write() as connection:
+    with open_store() as store, store.database.write() as connection:
         connection.execute(sa.text("DROP TABLE watermarks"))
         connection.execute(sa.text("DELETE FROM migrations WHERE number > 1"))
     with open_store() as again:
-        assert again.watermark(None, "q") is None
+        assert again.watermarks.get(None, "q") is None
 
 
 def test_no_password_reaches_state_report_or_manifest(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -327,8 +327,8 @@ TYPED_COLUMNS = {
 
 def bodies(desk: Desk) -> list[bytes]:
     with desk.context.open_store() as store:
-        newest = store.runs(1)[0].id
-        return store.bodies(newest, [line for line, _, _ in store.outcomes(newest)])
+        newest = store.runs.newest(1)[0].id
+        return store.records.bodies(newest, [line for line, _, _ in store.rows.outcomes(newest)])
 
 
 @pytest.mark.parametrize("kind", ALL)

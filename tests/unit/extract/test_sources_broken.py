@@ -26,7 +26,8 @@ from etl.errors import ExitCode
 from etl.extract import open_query, open_source
 from etl.extract.delimited import buffer
 from etl.sandbox import SANDBOX_KEY, SandboxServer, SandboxSettings
-from etl.state import PackedChunk, Store
+from etl.state import PackedChunk
+from etl.state.staging.stage import Staging
 from tests.support.databases import SERVERS, opened
 from tests.support.http_files import WebFiles, web_files
 from tests.support.tcp_proxy import cut_wire
@@ -325,13 +326,13 @@ def test_a_broken_source_is_told_and_leaves_nothing_behind(
     name: str, world: World, klaviyo: SandboxServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     staged: list[int] = []
-    stage_packed = Store.stage_packed
+    add = Staging.add
 
-    def counted(self: Store, run_id: str, packed: PackedChunk) -> None:
-        stage_packed(self, run_id, packed)
+    def counted(self: Staging, run_id: str, packed: PackedChunk) -> None:
+        add(self, run_id, packed)
         staged.append(len(packed.pending) + len(packed.rejected))
 
-    monkeypatch.setattr(Store, "stage_packed", counted)
+    monkeypatch.setattr(Staging, "add", counted)
     breaking, exit_code, code = BROKEN[name]
     arguments = breaking(world)
     before = writes(klaviyo)

@@ -210,10 +210,10 @@ class Made(NamedTuple):
 def made_of(source: Any, mapping: dict[str, Any], folder: Path) -> Made:
     context = pipeline.Context.create(state=folder / "state.db", output=folder / "runs")
     report = pipeline.check(source, {**MAPPING, **mapping}, context=context)
-    with context.open_store() as store, store._read() as connection:
-        outcomes = [(line, outcome, code) for line, outcome, code in store.outcomes(report.run)]
+    with context.open_store() as store, store.database.read() as connection:
+        outcomes = [(line, outcome, code) for line, outcome, code in store.rows.outcomes(report.run)]
         lines = [line for line, outcome, _ in outcomes if outcome is None]
-        records = read_records(connection, store._seq(report.run), lines)
+        records = read_records(connection, store.database.seq(report.run), lines)
     return Made(
         [(outcome, code) for _, outcome, code in outcomes],
         [(record.body, record.fingerprint, record.identity) for record in sorted(records)],

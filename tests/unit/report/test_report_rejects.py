@@ -175,7 +175,7 @@ def test_the_file_holds_exactly_the_rows_to_fix(store: Store, clock: TurnedClock
     path.chmod(0o644)
     before = os.umask(0)
     try:
-        assert write_rejects_file(store, store.run(run), path) == 5
+        assert write_rejects_file(store, store.runs.get(run), path) == 5
     finally:
         os.umask(before)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600

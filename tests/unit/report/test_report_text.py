@@ -152,7 +152,7 @@ def test_an_unfinished_run_counts_what_is_pending(store: Store, clock: TurnedClo
 @pytest.mark.parametrize("read", [13, 15, 0])
 def test_a_sum_that_does_not_tie_is_our_bug_and_never_a_footnote(store: Store, clock: TurnedClock, read: int) -> None:
     run = every_outcome(store, clock)
-    store.update_run(run, records_read=read)
+    store.runs.update(run, records_read=read)
     with pytest.raises(InternalError) as broken:
         build_report(store, run)
     assert broken.value.code == "sum-does-not-tie"
@@ -230,7 +230,7 @@ def test_the_exit_code_follows_from_the_result(changes: dict[str, object], code:
 def test_an_unknown_code_is_shown_as_it_is(store: Store, clock: TurnedClock) -> None:
     """A state written by a newer version can still be read."""
     run = every_outcome(store, clock)
-    store.add_issues(run, [Issue(9, Stage.LOAD, "code-of-2030", "Email", "")])
+    store.issues.add(run, [Issue(9, Stage.LOAD, "code-of-2030", "Email", "")])
     text = render_text(build_report(store, run))
     assert "code-of-2030" in text
     assert "code-of-2030:" not in text, "it has no hint"
@@ -260,10 +260,10 @@ def test_lines_fit_a_terminal_and_commands_stay_whole() -> None:
 def test_one_row_is_not_rows(store: Store) -> None:
     run = begin(store)
     stage(store, run, [record(2), record(3)])
-    (batch,) = store.add_batches(run, [PlannedBatch(BatchKind.IMPORT, (2, 3))])
-    store.mark_sending(batch)
+    (batch,) = store.batches.add(run, [PlannedBatch(BatchKind.IMPORT, (2, 3))])
+    store.batches.mark_sending(batch)
     results = [RowResult(2, Outcome.FAILED, "gave-up"), RowResult(3, Outcome.UNKNOWN, "gave-up")]
-    store.settle(batch, results)
+    store.batches.settle(batch, results)
     steps = " ".join(build_report(store, run).next_steps)
     assert "the 1 failed row;" in steps
     assert "the 1 row without proof" in steps
@@ -333,8 +333,8 @@ def test_the_keys_of_the_document_are_stable(store: Store, clock: TurnedClock) -
 @pytest.mark.parametrize("render", [render_text, render_json, render_html])
 def test_no_report_holds_personal_data(render, store: Store, clock: TurnedClock) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
     run = every_outcome(store, clock)
-    kept = "".join(cell for row in store.rows_to_fix(run) for cell in row.cells)
-    kept += "".join(issue.suggestion for issue in store.issues(run))
+    kept = "".join(cell for row in store.rows.to_fix(run) for cell in row.cells)
+    kept += "".join(issue.suggestion for issue in store.issues.all(run))
     assert all(piece in kept for piece in ("person6@example.org", "Ragged Cell", "Fixed Suggestion")), "state does"
     shown = render(build_report(store, run))
     assert [piece for piece in PERSONAL if piece in shown] == []

@@ -19,7 +19,7 @@ HOLDER = """
 import sys
 from etl.pipeline import SystemClock
 from etl.state import Store
-with Store.open(sys.argv[1], clock=SystemClock()) as store, store.lock("SBX001", "run"):
+with Store.open(sys.argv[1], clock=SystemClock()) as store, store.lock.hold("SBX001", "run"):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -63,7 +63,7 @@ def test_another_account_is_not_locked(holder: subprocess.Popen[str], state_url:
     other.write(3)
     with pytest.raises(LockedError):
         other.run()
-    with other.context.open_store() as store, store.lock("ZZZ999", "run"):
+    with other.context.open_store() as store, store.lock.hold("ZZZ999", "run"):
         pass
     other.sandbox.close()
 

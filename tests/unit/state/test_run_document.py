@@ -123,7 +123,7 @@ def test_a_person_who_forced_and_a_command_without_guards_are_told_apart() -> No
 
 def test_what_a_later_version_wrote_is_kept_by_an_update(store: Store) -> None:
     run = begin(store)
-    store.update_run(run, notes=["one"], seconds={"stage": 1.0})
-    store.update_run(run, seconds={"load": 2.0})
-    details = store.run(run).details
+    store.runs.update(run, notes=["one"], seconds={"stage": 1.0})
+    store.runs.update(run, seconds={"load": 2.0})
+    details = store.runs.get(run).details
     assert (details.notes, details.seconds) == (("one",), {"stage": 1.0, "load": 2.0})

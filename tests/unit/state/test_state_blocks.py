@@ -54,23 +54,23 @@ def test_bodies_come_back_in_the_order_asked_for(store: Store) -> None:
     lines = [each.line for each in found]
     random.Random(1).shuffle(lines)
     bodies = {each.line: each.body for each in found}
-    assert store.bodies(run, lines) == [bodies[line] for line in lines]
-    assert store.bodies(run, lines[:1]) == [bodies[lines[0]]]
-    assert store.bodies(run, []) == []
+    assert store.records.bodies(run, lines) == [bodies[line] for line in lines]
+    assert store.records.bodies(run, lines[:1]) == [bodies[lines[0]]]
+    assert store.records.bodies(run, []) == []
     with pytest.raises(Exception, match="records-missing"):
-        store.bodies(run, [lines[0], 3])
+        store.records.bodies(run, [lines[0], 3])
 
 
 def test_rows_that_wait_know_their_size_lists_and_clears(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("etl.state.loading.batches._PAGE", 4)
+    monkeypatch.setattr("etl.state.runs.rows._PAGE", 4)
     found = people(20)
     run = begin(store)
     stage(store, run, found)
-    assert [(row.line, row.size, row.lists, row.clears) for row in store.pending(run, "import")] == [
+    assert [(row.line, row.size, row.lists, row.clears) for row in store.rows.pending(run, "import")] == [
         (each.line, len(each.body), each.lists, each.clears) for each in found
     ]
-    assert store.routes(run, [2, 4, 12, 16]) == {2: ("News", "Größe"), 12: ("News", "Größe"), 16: ("News",)}
-    assert store.named_lists(run) == ["Größe", "News"]
+    assert store.records.row_lists(run, [2, 4, 12, 16]) == {2: ("News", "Größe"), 12: ("News", "Größe"), 16: ("News",)}
+    assert store.records.named_lists(run) == ["Größe", "News"]
 
 
 def test_a_changed_record_counts_instead_of_the_one_in_its_block(store: Store) -> None:
@@ -80,24 +80,24 @@ def test_a_changed_record_counts_instead_of_the_one_in_its_block(store: Store) -
     stage(store, run, found)
     new = record(12, email="new@example.org", plan="pro and more", lists=("Other",), clears=not found[5].clears)
     bare = record(2, email="bare@example.org")
-    store.apply_dedupe(run, DedupeResolution(replaced=(bare, new)))
-    store.apply_dedupe(run, DedupeResolution(replaced=(new,)))
+    store.duplicates.apply(run, DedupeResolution(replaced=(bare, new)))
+    store.duplicates.apply(run, DedupeResolution(replaced=(new,)))
     after = {**{each.line: each for each in found}, 12: new, 2: bare}
     lines = sorted(after)
-    assert store.bodies(run, lines) == [after[line].body for line in lines]
-    assert [(row.line, row.size, row.lists, row.clears) for row in store.pending(run, "import")] == [
+    assert store.records.bodies(run, lines) == [after[line].body for line in lines]
+    assert [(row.line, row.size, row.lists, row.clears) for row in store.rows.pending(run, "import")] == [
         (line, len(after[line].body), after[line].lists, after[line].clears) for line in lines
     ]
     load(store, run, lines)
-    known = store.known(ACCOUNT, [after[line].identity for line in lines])
+    known = store.known.profiles(ACCOUNT, [after[line].identity for line in lines])
     assert {each.fingerprint for each in known.values()} == {after[line].fingerprint for line in lines}
     assert len(known) == len(lines)
 
 
 def load(store: Store, run: str, lines: list[int]) -> None:
-    (batch,) = store.add_batches(run, [PlannedBatch(BatchKind.IMPORT, tuple(lines), ("L1",))])
-    store.mark_sending(batch)
-    store.settle(batch, [RowResult(line, Outcome.LOADED, klaviyo_id=f"01-{line}") for line in lines])
+    (batch,) = store.batches.add(run, [PlannedBatch(BatchKind.IMPORT, tuple(lines), ("L1",))])
+    store.batches.mark_sending(batch)
+    store.batches.settle(batch, [RowResult(line, Outcome.LOADED, klaviyo_id=f"01-{line}") for line in lines])
 
 
 def test_what_vanished_is_found_over_many_blocks(store: Store) -> None:
@@ -109,7 +109,7 @@ def test_what_vanished_is_found_over_many_blocks(store: Store) -> None:
     run = begin(store)
     kept = random.Random(3).sample(found, 20)
     stage(store, run, [each._replace(line=place) for place, each in enumerate(kept, start=100)])
-    assert store.vanished_lines(run, earlier) == [each.line for each in found[:25] if each not in kept]
+    assert store.staging.vanished_lines(run, earlier) == [each.line for each in found[:25] if each not in kept]
 
 
 def test_unchanged_rows_among_many_blocks(store: Store) -> None:
@@ -122,9 +122,9 @@ def test_unchanged_rows_among_many_blocks(store: Store) -> None:
     now = [record(each.line, plan="pro") if each.line in changed else each._replace(lists=()) for each in found]
     refused = found[12].line
     stage(store, run, now)
-    store.apply_dedupe(run, DedupeResolution(duplicates=((refused, now[11].line, "duplicate-merged"),)))
-    assert store.mark_unchanged(run, ACCOUNT, common_lists=("L1",), list_ids={}) == 24
-    assert {line for line, outcome, _ in store.outcomes(run) if outcome is Outcome.UNCHANGED} == {
+    store.duplicates.apply(run, DedupeResolution(duplicates=((refused, now[11].line, "duplicate-merged"),)))
+    assert store.known.mark_unchanged(run, ACCOUNT, common_lists=("L1",), list_ids={}) == 24
+    assert {line for line, outcome, _ in store.rows.outcomes(run) if outcome is Outcome.UNCHANGED} == {
         each.line for each in found if each.line not in changed and each.line != refused
     }
 
@@ -135,10 +135,10 @@ def test_rows_staged_again_have_the_records_they_had(store: Store) -> None:
     stage(store, run, found)
     child = begin(store)
     some = [each for each in found if each.line % 4 == 0]
-    store.stage_again(child, run, [each.line for each in some])
+    store.staging.copy_rows(child, run, [each.line for each in some])
     lines = [each.line for each in some]
-    assert store.bodies(child, lines) == [each.body for each in some]
-    assert [(row.line, row.lists, row.clears) for row in store.pending(child, "import")] == [
+    assert store.records.bodies(child, lines) == [each.body for each in some]
+    assert [(row.line, row.lists, row.clears) for row in store.rows.pending(child, "import")] == [
         (each.line, each.lists, each.clears) for each in some
     ]
 
@@ -158,7 +158,7 @@ def test_candidates_come_in_lists_that_share_nothing(
     pairs = [record(line, email=f"p{line // 2}@example.org") for line in range(20, 30)]
     alone = [record(line) for line in range(40, 50)]
     stage(store, run, [*chain, *pairs, *alone])
-    found = [[each.line for each in part] for part in store.duplicate_candidates(run)]
+    found = [[each.line for each in part] for part in store.duplicates.candidates(run)]
     groups = [list(range(2, 14)), *([line, line + 1] for line in range(20, 30, 2))]
     assert sorted(line for part in found for line in part) == sorted(line for group in groups for line in group)
     for group in groups:
@@ -172,7 +172,7 @@ def test_a_state_of_the_version_before_is_read_on(open_store: OpenStore) -> None
     found = people(8)
     run = begin(store)
     stage(store, run, found)
-    with store._write() as connection:
+    with store.database.write() as connection:
         connection.exec_driver_sql("DROP TABLE record_blocks")
         connection.exec_driver_sql("ALTER TABLE records ADD COLUMN size INTEGER NOT NULL DEFAULT 0")
         for name in ("email_hash", "phone_hash", "external_hash"):
@@ -186,12 +186,12 @@ def test_a_state_of_the_version_before_is_read_on(open_store: OpenStore) -> None
         connection.execute(table.insert(), values)
     store.close()
     later = open_store()
-    assert later.bodies(run, [each.line for each in found]) == [each.body for each in found]
+    assert later.records.bodies(run, [each.line for each in found]) == [each.body for each in found]
     load(later, run, [each.line for each in found])
-    assert len(later.known(ACCOUNT, [each.identity for each in found])) == 8
+    assert len(later.known.profiles(ACCOUNT, [each.identity for each in found])) == 8
     # The hashes are back too: half of a sample has a phone.
-    assert {line % 4 for line in later.loaded_lines(run, 2)} == {0, 2}
-    with later._read() as connection:
+    assert {line % 4 for line in later.rows.loaded_lines(run, 2)} == {0, 2}
+    with later.database.read() as connection:
         assert connection.execute(sa.text("SELECT count(*) FROM records")).scalar() == 0
         assert connection.execute(sa.text("SELECT max(number) FROM migrations")).scalar() == LATEST
 
@@ -200,12 +200,12 @@ def test_a_damaged_block_is_refused(store: Store) -> None:
     """Bytes that somebody else wrote must not go to Klaviyo."""
     run = begin(store)
     stage(store, run, people(3))
-    with store._write() as connection:
+    with store.database.write() as connection:
         bodies = bytes(connection.execute(sa.text("SELECT bodies FROM record_blocks")).scalar_one())
         damaged = bodies[:-3] + bytes([bodies[-3] ^ 1]) + bodies[-2:]
         connection.execute(sa.text("UPDATE record_blocks SET bodies = :bodies"), {"bodies": damaged})
     with pytest.raises(StateError, match="state-damaged"):
-        store.bodies(run, [2])
+        store.records.bodies(run, [2])
 
 
 def test_equal_hashes_of_different_values_only_make_candidates(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,7 +213,7 @@ def test_equal_hashes_of_different_values_only_make_candidates(store: Store, mon
     monkeypatch.setattr(blocks.pd.util, "hash_array", lambda values, **_: np.zeros(len(values), np.uint64))
     run = begin(store)
     stage(store, run, [record(2), record(3)])
-    ((first, second),) = store.duplicate_candidates(run)
+    ((first, second),) = store.duplicates.candidates(run)
     assert (first, second) == (record(2), record(3))
 
 

@@ -18,16 +18,16 @@ def settled(store: Store) -> Store:
     """Line 2 is loaded in batch 1, line 3 waits in batch 2, line 4 in none."""
     run = begin(store)
     stage(store, run, [record(2), record(3), record(4)])
-    store.update_run(run, status=RunStatus.STAGED)
-    one, _ = store.add_batches(run, [PlannedBatch(BatchKind.IMPORT, (2,)), PlannedBatch(BatchKind.IMPORT, (3,))])
-    store.mark_sending(one)
-    store.mark_submitted(one, "job-1", None)
-    store.settle(one, [RowResult(2, Outcome.LOADED)])
+    store.runs.update(run, status=RunStatus.STAGED)
+    one, _ = store.batches.add(run, [PlannedBatch(BatchKind.IMPORT, (2,)), PlannedBatch(BatchKind.IMPORT, (3,))])
+    store.batches.mark_sending(one)
+    store.batches.mark_submitted(one, "job-1", None)
+    store.batches.settle(one, [RowResult(2, Outcome.LOADED)])
     return store
 
 
 def execute(store: Store, statement: str) -> None:
-    with store._write() as connection:
+    with store.database.write() as connection:
         connection.exec_driver_sql(statement)
 
 
@@ -59,24 +59,24 @@ def test_the_database_refuses(settled: Store, statement: str, rule: str) -> None
 
 
 def contents(store: Store) -> list[list[tuple[object, ...]]]:
-    with store._read() as connection:
+    with store.database.read() as connection:
         tables = (schema.runs, schema.rows, schema.batches, schema.attempts)
         return [[tuple(row) for row in connection.execute(sa.select(table))] for table in tables]
 
 
 def test_a_finished_run_is_at_its_end(settled: Store) -> None:
-    run = settled.runs()[0].id
-    settled.update_run(run, status=RunStatus.LOADING)
-    settled.update_run(run, status=RunStatus.FINISHED)
+    run = settled.runs.newest()[0].id
+    settled.runs.update(run, status=RunStatus.LOADING)
+    settled.runs.update(run, status=RunStatus.FINISHED)
     with pytest.raises(StateError, match="state-write-once"):
-        settled.update_run(run, status=RunStatus.LOADING)
-    settled.update_run(run, verified=5)
-    assert settled.run(run).details.verified == 5
+        settled.runs.update(run, status=RunStatus.LOADING)
+    settled.runs.update(run, verified=5)
+    assert settled.runs.get(run).details.verified == 5
 
 
 def test_replace_does_not_go_behind_the_triggers(settled: Store) -> None:
     """SQLite's REPLACE deletes without triggers unless told otherwise; PostgreSQL has TRUNCATE."""
-    if settled._engine.dialect.name == "sqlite":
+    if settled.database.engine.dialect.name == "sqlite":
         statements = ["INSERT OR REPLACE INTO rows (run, line, step) VALUES (1, 2, 'import')"]
     else:
         statements = [f"TRUNCATE {name} CASCADE" for name in ("runs", "rows", "batches", "attempts")]
@@ -93,8 +93,8 @@ def test_batches_move_as_the_protocol_says_and_no_other_way(
     store: Store, source: BatchStatus, target: BatchStatus
 ) -> None:
     run = begin(store)
-    values = {"run": store._seq(run), "kind": "import", "status": source.value, "members": b"", "lists": "[]"}
-    with store._write() as connection:
+    values = {"run": store.database.seq(run), "kind": "import", "status": source.value, "members": b"", "lists": "[]"}
+    with store.database.write() as connection:
         connection.execute(schema.batches.insert().values(**values, row_count=0, size=0))
     allowed = target in TRANSITIONS[source]
     if allowed:
@@ -102,7 +102,7 @@ def test_batches_move_as_the_protocol_says_and_no_other_way(
     elif source is not target or source in {BatchStatus.SETTLED, BatchStatus.SUPERSEDED}:
         with pytest.raises(StateError, match="state-write-once"):
             execute(store, f"UPDATE batches SET status = '{target}'")
-    (batch,) = store.open_batches(run, list(BatchStatus))
+    (batch,) = store.batches.open(run, list(BatchStatus))
     assert batch.status is (target if allowed else source)
 
 

@@ -269,25 +269,29 @@ def staged(store: Store, rows: list[dict[str, str]], cuts: list[int]) -> tuple[A
     for first, last in pairwise(edges):
         chunk = Chunk(whole.iloc[first:last])
         validated = validator.validate(chunk.frame)
-        store.stage_chunk(run, chunk, validated, transformer.transform(validated.frame))
-    for candidates in store.duplicate_candidates(run):
-        newest = store.column_cells(run, "At", [record.line for record in candidates])
+        store.staging.add_chunk(run, chunk, validated, transformer.transform(validated.frame))
+    for candidates in store.duplicates.candidates(run):
+        newest = store.rows.cells(run, "At", [record.line for record in candidates])
         assert newest == {record.line: rows[record.line - 2]["At"] for record in candidates}
-        store.apply_dedupe(run, resolve_duplicates(candidates, "merge", mapping, newest))
-    outcomes = list(store.outcomes(run))
+        store.duplicates.apply(run, resolve_duplicates(candidates, "merge", mapping, newest))
+    outcomes = list(store.rows.outcomes(run))
     lines = [line for line, outcome, _ in outcomes if outcome is None]
-    merges = store.merge_summary(run, 100)
-    assert merges.lines == sum(outcome == "duplicate" for _, outcome, _ in outcomes) == len(list(store.primaries(run)))
+    merges = store.duplicates.merge_summary(run, 100)
+    assert (
+        merges.lines
+        == sum(outcome == "duplicate" for _, outcome, _ in outcomes)
+        == len(list(store.rows.primaries(run)))
+    )
     assert [line for line, _, _ in outcomes] == list(range(2, 2 + len(rows)))
     assert dict(merges.fields) == Counter(name for merge in merges.first for name in merge.fields)
     found = (
         outcomes,
-        store.bodies(run, lines) if lines else [],
-        list(store.primaries(run)),
+        store.records.bodies(run, lines) if lines else [],
+        list(store.rows.primaries(run)),
         merges,
-        sorted(map(str, store.issues(run))),
+        sorted(map(str, store.issues.all(run))),
     )
-    store.discard_run(run)
+    store.runs.discard(run)
     return found
 
 
