@@ -14,8 +14,8 @@ from sqlalchemy.exc import OperationalError
 
 from etl.state import Store
 from etl.state.db.engine import open_engine
-from tests.support.importer import Desk
-from tests.support.state_backends import POSTGRES, OpenStore, TurnedClock
+from tests.support.importer import ImporterFixture
+from tests.support.state_backends import POSTGRES, FakeClock, OpenStore
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -76,12 +76,12 @@ def state_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def clock() -> TurnedClock:
-    return TurnedClock()
+def clock() -> FakeClock:
+    return FakeClock()
 
 
 @pytest.fixture
-def open_store(state_url: str, clock: TurnedClock) -> Iterator[OpenStore]:
+def open_store(state_url: str, clock: FakeClock) -> Iterator[OpenStore]:
     """Open the state once more: what another process, or the same one after a crash, would do."""
     opened: list[Store] = []
 
@@ -101,7 +101,7 @@ def store(open_store: OpenStore) -> Store:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    at = Desk(tmp_path)
+def desk(tmp_path: Path) -> Iterator[ImporterFixture]:
+    at = ImporterFixture(tmp_path)
     yield at
     at.sandbox.close()

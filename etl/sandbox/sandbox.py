@@ -93,9 +93,9 @@ class Sandbox:
             self._serial += 1
             if request.path.startswith(ADMIN):
                 return self._admin(request)
-            return self._struck(request, self._faults.strike(request.method, request.path))
+            return self._apply_fault(request, self._faults.next_fault(request.method, request.path))
 
-    def _struck(self, request: Request, fault: Fault | None) -> Result:
+    def _apply_fault(self, request: Request, fault: Fault | None) -> Result:
         if fault is None:
             return self._answer(request, None)
         refused = self._refused(fault)
@@ -165,8 +165,8 @@ class Sandbox:
         if name == "month" and request.method == "POST":
             self._new_month()
             return Response(204)
-        if name in simulated_people.ACTS and request.method == "POST":
-            return self._acted(name, request.body)
+        if name in simulated_people.SIMULATIONS and request.method == "POST":
+            return self._simulated(name, request.body)
         return self._problem(Problem(404, "not_found", "Not found.", "There is no such knob."))
 
     def _configured(self, name: str, request: Request) -> Response:
@@ -184,11 +184,11 @@ class Sandbox:
             return self._problem(invalid(str(error)))
         return jsonapi.answer(200, {"switches": orjson.loads(self.settings.switches.model_dump_json())})
 
-    def _acted(self, name: str, body: bytes) -> Response:
+    def _simulated(self, name: str, body: bytes) -> Response:
         try:
             who = orjson.loads(body or b"{}")
             with self._moment() as now:
-                return jsonapi.answer(200, {"changed": simulated_people.act(self.store, name, who, now)})
+                return jsonapi.answer(200, {"changed": simulated_people.simulate(self.store, name, who, now)})
         except orjson.JSONDecodeError as error:
             return self._problem(invalid(str(error)))
         except ProblemError as error:
@@ -204,7 +204,7 @@ class Sandbox:
         now = self._clock.now()
         self.store.begin()
         try:
-            scheduler.advance(self.store, self.settings, now)
+            scheduler.run_due_work(self.store, self.settings, now)
             self.store.connection.execute("SAVEPOINT request")
             yield now
         except ProblemError:
@@ -217,13 +217,13 @@ class Sandbox:
             raise
         self.store.commit()
 
-    def act(self, what: str, **who: str) -> int:
+    def simulate(self, what: str, **who: str) -> int:
         """Let something happen in the account that no request causes; ``what`` and ``who`` as in docs/sandbox.md.
 
         Return how many it changed something for. Raise :class:`ProblemError` where nobody is meant.
         """
         with self._lock, self._moment() as now:
-            return simulated_people.act(self.store, what, who, now)
+            return simulated_people.simulate(self.store, what, who, now)
 
     def deliver(self) -> deliveries.Delivered:
         """Deliver to webhooks what is due to them. Each one that fails is left alone until its next try."""

@@ -133,7 +133,7 @@ def test_a_file_of_addresses_is_suppressed_and_released(say: Any, server: Sandbo
     assert "230 already" in say("report")
     posts = [name for name in server.sandbox.requests if name.startswith("POST")]
     assert {name: server.sandbox.requests[name] for name in posts} == {name: before[name] for name in posts}
-    server.sandbox.act("bounce", email="person7@mapleshop.com")
+    server.sandbox.simulate("bounce", email="person7@mapleshop.com")
     assert _main(["suppress", "out.csv", "--undo", "--yes", "--column", "E-Mail"]) == ExitCode.ROWS_NOT_LOADED
     assert server.sandbox.dump_suppressions().count(b"USER_SUPPRESSED") == 0
     assert server.sandbox.dump_suppressions().count(b"HARD_BOUNCE") == 1

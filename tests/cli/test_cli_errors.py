@@ -16,7 +16,7 @@ import pytest
 from etl.cli import _main
 from etl.errors import ExitCode
 from etl.sandbox import SANDBOX_KEY, SandboxServer, SandboxSettings
-from tests.support.command_line import HurriedClock
+from tests.support.command_line import FastClock
 from tests.support.paths import ROOT
 
 MAPPING = '[columns]\n"Email" = "email"\n"Name" = "first_name"\n'
@@ -77,7 +77,7 @@ def unreadable(_desk: Path, patch: pytest.MonkeyPatch) -> None:
 
 def unreachable(_desk: Path, patch: pytest.MonkeyPatch) -> None:
     patch.setenv("KLAVIYO_BASE_URL", "https://127.0.0.1:9")
-    patch.setattr("etl.pipeline.context.SystemClock", HurriedClock)
+    patch.setattr("etl.pipeline.context.SystemClock", FastClock)
 
 
 def plain_http(_desk: Path, patch: pytest.MonkeyPatch) -> None:

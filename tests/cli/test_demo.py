@@ -14,8 +14,8 @@ import pytest
 import demo
 from etl.sandbox import SANDBOX_KEY, SandboxServer, SandboxSettings
 from etl.state import Store
-from tests.support.expected import EXPORTS, came_out, expected, truth
-from tests.support.state_backends import TurnedClock
+from tests.support.expected import EXPORTS, actual_rows, expected, truth
+from tests.support.state_backends import FakeClock
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # the client's generated models shadow names of pydantic
@@ -36,11 +36,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_outcomes_are_those_of_the_truth_line_by_line(folder: Path) -> None:
-    with Store.open(folder / "state.db", clock=TurnedClock()) as store:
+    with Store.open(folder / "state.db", clock=FakeClock()) as store:
         runs = {Path(run.source).stem: run.id for run in store.runs.newest()}
         assert set(runs) == set(EXPORTS)
         for name, run_id in runs.items():
-            assert came_out(store, run_id) == expected(truth(name)), name
+            assert actual_rows(store, run_id) == expected(truth(name)), name
 
 
 def test_each_run_leaves_its_folder(folder: Path) -> None:

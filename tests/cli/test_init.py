@@ -27,7 +27,7 @@ from etl.discover.profiling import Profiler, mask
 from etl.errors import ConfigError, UsageError
 from etl.extract.table.cell_kinds import Kind, kind_of
 from etl.pipeline import Context
-from tests.support.expected import EXPORTS, SAMPLES, came_out
+from tests.support.expected import EXPORTS, SAMPLES, actual_rows
 
 # Rules that only the hand-made mapping has: what they find is theirs alone.
 EXTRA = {"hubspot_contacts": {"not-in-list"}}
@@ -70,7 +70,7 @@ def test_a_known_export_comes_out_as_by_hand(name: str, context: Context, tmp_pa
     ours = pipeline.check(None, made, context=context)
     theirs = pipeline.check(None, SAMPLES / f"{name}.toml", context=context)
     with context.open_store() as store:
-        came, wanted = came_out(store, ours.run), came_out(store, theirs.run)
+        came, wanted = actual_rows(store, ours.run), actual_rows(store, theirs.run)
     left_out = EXTRA.get(name, set())
     strict = {
         line: (outcome, tuple(code for code in codes if code not in left_out))

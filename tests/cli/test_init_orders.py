@@ -14,7 +14,7 @@ from etl import pipeline
 from etl.cli.commands.init import init as command
 from etl.discover import Question
 from etl.sandbox import Sandbox
-from tests.support.importer import Desk
+from tests.support.importer import ImporterFixture
 
 SHOPIFY = """\
 Name,Email,Financial Status,Paid at,Currency,Subtotal,Total,Created at,Lineitem quantity,Lineitem name,Lineitem price,Lineitem sku,Billing Name,Shipping Zip,Accepts Marketing,Id,Cancelled at
@@ -56,7 +56,7 @@ def test_an_orders_export_runs_as_events(name: str, tmp_path: Path) -> None:
     text, wanted, items = CUSTOMERS[name]
     path = tmp_path / "orders.csv"
     path.write_text(text, encoding="utf-8")
-    desk = Desk(tmp_path)
+    desk = ImporterFixture(tmp_path)
     proposal, made = pipeline.init(path, context=desk.context, beside=tmp_path)
     mapping = tomllib.loads(made)
     targets = {header: rule if isinstance(rule, str) else rule["to"] for header, rule in mapping["columns"].items()}
@@ -87,7 +87,7 @@ def test_what_is_open_is_asked_and_nothing_is_guessed(tmp_path: Path) -> None:
         + "".join(f"o{n // 2},0{n + 5}/04/2026,p{n // 2}@mapleshop.com,S{n},{n + 1}0.00\n" for n in range(4)),
         encoding="utf-8",
     )
-    desk = Desk(tmp_path)
+    desk = ImporterFixture(tmp_path)
     asked: dict[str, Question] = {}
 
     def first(question: Question) -> str:
@@ -117,7 +117,7 @@ def test_years_of_two_digits_lie_behind_and_a_check_names_the_command_for_events
     path = tmp_path / "orders.csv"
     head = "Order ID,Order date,Email,Total\n"
     path.write_text(f"{head}O1,13.03.26,ann@mapleshop.com,30.00\nO2,04.03.26,bob@mapleshop.com,20.00\n")
-    desk = Desk(tmp_path)
+    desk = ImporterFixture(tmp_path)
     _, made = pipeline.init(path, context=desk.context)
     (tmp_path / "orders.toml").write_text(made, encoding="utf-8")
     checked = pipeline.events(path, tmp_path / "orders.toml", context=desk.context, check=True)
@@ -141,7 +141,7 @@ def test_years_of_two_digits_lie_behind_and_a_check_names_the_command_for_events
 )
 def test_customers_stay_profiles(text: str, tmp_path: Path) -> None:
     (tmp_path / "people.csv").write_text(text)
-    desk = Desk(tmp_path)
+    desk = ImporterFixture(tmp_path)
     _, made = pipeline.init(tmp_path / "people.csv", context=desk.context)
     assert "event" not in tomllib.loads(made)
 

@@ -15,7 +15,7 @@ import pytest
 from etl import pipeline
 from etl.discover import Question
 from etl.errors import ConfigError
-from tests.support.importer import Desk
+from tests.support.importer import ImporterFixture
 
 COVER = [["Customers of Maple Shop"], ["exported on 1 March 2026"], ["for internal use"]]
 PEOPLE = [["Email", "Name"], ["ann@mapleshop.com", "Ann"], ["bob@mapleshop.com", "Bob"]]
@@ -37,7 +37,7 @@ def book(path: Path, **sheets: Sequence[Sequence[Any]]) -> Path:
 
 
 def test_a_packed_workbook_is_looked_through_like_any_other(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
+    desk = ImporterFixture(tmp_path)
     path = book(tmp_path / "people.xlsx", Cover=COVER, People=PEOPLE)
     with zipfile.ZipFile(tmp_path / "people.zip", "w") as archive:
         archive.write(path, "people.xlsx")
@@ -60,7 +60,7 @@ def test_a_packed_workbook_is_looked_through_like_any_other(tmp_path: Path) -> N
     ],
 )
 def test_the_only_sheet_of_people_is_taken_and_said(sheets: dict[str, Any], taken: str, tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
+    desk = ImporterFixture(tmp_path)
     path = book(tmp_path / "people.xlsx", **sheets)
     proposal, text = pipeline.init(path, context=desk.context, beside=tmp_path)
     mapping = tomllib.loads(text)
@@ -70,7 +70,7 @@ def test_the_only_sheet_of_people_is_taken_and_said(sheets: dict[str, Any], take
 
 
 def test_of_several_one_is_asked_for(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
+    desk = ImporterFixture(tmp_path)
     path = book(tmp_path / "people.xlsx", Cover=COVER, May=PEOPLE, June=MORE, Hidden=PEOPLE)
     asked: list[Question] = []
 
@@ -94,7 +94,7 @@ def test_of_several_one_is_asked_for(tmp_path: Path) -> None:
 
 
 def test_where_nobody_is_found_the_sheets_are_listed(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
+    desk = ImporterFixture(tmp_path)
     path = book(tmp_path / "people.xlsx", Cover=COVER, Places=PLACES)
     with pytest.raises(ConfigError) as caught:
         pipeline.init(path, context=desk.context)

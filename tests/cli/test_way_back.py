@@ -27,7 +27,7 @@ from etl.report import Report, render_html, render_text, report_document
 from etl.report.rejects import REJECT_COLUMNS, VALUE_COLUMN, added_columns
 from tests.support import in_process as rehearsal
 from tests.support.command_line import told
-from tests.support.importer import Desk
+from tests.support.importer import ImporterFixture
 from tests.unit.report.test_report_html import Page
 
 HEADER = ("Id", "Email", "Name", "Phone", "Born", "Note")
@@ -44,8 +44,8 @@ def german(number: int, phone: str = "", born: str = "03.04.1990") -> tuple[str,
     return (f"c{number}", f"person{number}@mapleshop.de", "Zoë", phone or f"+49151{23000000 + number}", born, "x")
 
 
-def at_desk(folder: Path, **mapping: Any) -> Desk:
-    desk = Desk(folder)
+def at_desk(folder: Path, **mapping: Any) -> ImporterFixture:
+    desk = ImporterFixture(folder)
     load = {"list": "News", "small_run": 0}
     desk.mapping = {"defaults": {"country": "DE"}, "columns": COLUMNS, "load": load, **mapping}
     return desk
@@ -57,7 +57,7 @@ def rows_of(path: Path, **dialect: Any) -> tuple[list[str], list[dict[str, str]]
     return header, [dict(zip(header, row, strict=True)) for row in rows]
 
 
-def profiles(desk: Desk) -> dict[str, dict[str, Any]]:
+def profiles(desk: ImporterFixture) -> dict[str, dict[str, Any]]:
     found = [orjson.loads(line) for line in desk.sandbox.dump().splitlines() if line]
     return {one["external_id"]: one for one in found if one.get("external_id")}
 
@@ -66,7 +66,7 @@ def profiles(desk: Desk) -> dict[str, dict[str, Any]]:
 
 
 @pytest.fixture
-def imported(tmp_path: Path) -> tuple[Desk, Report]:
+def imported(tmp_path: Path) -> tuple[ImporterFixture, Report]:
     """140 rows of which 57 cells are left out: 54 phones and 3 birthdays, two of them in one row."""
     desk = at_desk(tmp_path)
     rows = [german(n, phone="0151 7" if n < 53 else "0151 1" if n == 60 else "") for n in range(140)]
@@ -76,7 +76,7 @@ def imported(tmp_path: Path) -> tuple[Desk, Report]:
     return desk, desk.run()
 
 
-def test_the_headline_counts_the_cells_that_were_left_out(imported: tuple[Desk, Report]) -> None:
+def test_the_headline_counts_the_cells_that_were_left_out(imported: tuple[ImporterFixture, Report]) -> None:
     """In every form of the report, and where each column went; every issue is listed, and no value of a cell."""
     desk, report = imported
     assert report.headline == "140 loaded, 57 cells left out"
@@ -182,7 +182,7 @@ def test_a_cell_counts_once_and_only_where_its_row_was_taken(tmp_path: Path) -> 
 
 
 def test_a_report_lists_a_bounded_number_and_says_so(
-    imported: tuple[Desk, Report], monkeypatch: pytest.MonkeyPatch
+    imported: tuple[ImporterFixture, Report], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     desk, report = imported
     monkeypatch.setattr(etl.report.build, "MAX_LISTED", 10)
@@ -420,7 +420,7 @@ def test_code_of_a_mapping_runs_from_its_file_or_not_at_all(tmp_path: Path) -> N
 
 
 def test_rows_of_events_find_the_mapping_of_their_run_too(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
+    desk = ImporterFixture(tmp_path)
     rules = {
         "event": {"metric": "Visited"},
         "columns": {"Email": "email", "At": "time", "Born": {"to": "properties.born", "type": "date"}},

@@ -11,7 +11,7 @@ import pytest
 from etl import pipeline
 from etl.report import Report
 from tests.consent.test_consent_run import codes, state_of
-from tests.support.importer import Desk
+from tests.support.importer import ImporterFixture
 
 DAY = "2024-05-01"
 HEADER = ("Id", "Email", "Phone", "Age", "Mail", "Text", "At", "Text at")
@@ -30,8 +30,8 @@ P, Q = "+14155552000", "+14155552001"
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    found = Desk(tmp_path, processing_seconds=0.5)
+def desk(tmp_path: Path) -> ImporterFixture:
+    found = ImporterFixture(tmp_path, processing_seconds=0.5)
     found.mapping = {"columns": COLUMNS, "load": {"list": "News", "small_run": 0}}
     return found
 
@@ -40,7 +40,7 @@ def line(who: str, email: str, phone: str = "", mail: str = "", text: str = "", 
     return (who, email, phone, age, mail, text, DAY, DAY)
 
 
-def imported(desk: Desk, *rows: tuple[str, ...], **options: Any) -> Report:
+def imported(desk: ImporterFixture, *rows: tuple[str, ...], **options: Any) -> Report:
     desk.write(list(rows), HEADER)
     desk.clock.time += 10
     return desk.run(**options)
@@ -63,7 +63,9 @@ REJECTED: dict[str, tuple[str, ...]] = {
 
 @pytest.mark.parametrize("place", ["first", "last"])
 @pytest.mark.parametrize("why", REJECTED)
-def test_an_opt_out_on_a_rejected_line_keeps_the_other_line_from_subscribing(desk: Desk, why: str, place: str) -> None:
+def test_an_opt_out_on_a_rejected_line_keeps_the_other_line_from_subscribing(
+    desk: ImporterFixture, why: str, place: str
+) -> None:
     desk.mapping = {**desk.mapping, "defaults": {"country": "US"}}
     rows = [REJECTED[why], YES] if place == "first" else [YES, REJECTED[why]]
     report = imported(desk, *rows, line("c1", BOB, Q, "subscribed", "subscribed"))
@@ -75,7 +77,7 @@ def test_an_opt_out_on_a_rejected_line_keeps_the_other_line_from_subscribing(des
 
 
 @pytest.mark.parametrize("rule", ["merge", "first", "last", "reject"])
-def test_an_opt_out_on_a_duplicate_counts_whatever_becomes_of_duplicates(desk: Desk, rule: str) -> None:
+def test_an_opt_out_on_a_duplicate_counts_whatever_becomes_of_duplicates(desk: ImporterFixture, rule: str) -> None:
     desk.mapping = {**desk.mapping, "profile": {"duplicates": rule}}
     imported(desk, YES, line("c0", ANN, P, "unsubscribed", "unsubscribed"), YES)
     assert state_of(desk, 0) != "SUBSCRIBED"
@@ -83,7 +85,7 @@ def test_an_opt_out_on_a_duplicate_counts_whatever_becomes_of_duplicates(desk: D
 
 
 @pytest.mark.parametrize("place", ["first", "last"])
-def test_a_contested_phone_that_opted_out_on_either_line_is_not_subscribed(desk: Desk, place: str) -> None:
+def test_a_contested_phone_that_opted_out_on_either_line_is_not_subscribed(desk: ImporterFixture, place: str) -> None:
     """Ann and Bob have one number. Ann's line comes first and keeps it; Bob's says it must not be texted."""
     bob, ann = line("c1", BOB, P, "", "unsubscribed"), line("c0", ANN, P, "subscribed", "subscribed")
     imported(desk, *([bob, ann] if place == "first" else [ann, bob]))
@@ -91,7 +93,7 @@ def test_a_contested_phone_that_opted_out_on_either_line_is_not_subscribed(desk:
     assert state_of(desk, 0) == "SUBSCRIBED", "a shared phone says nothing of the mail to the other"
 
 
-def test_an_opt_out_of_a_contested_phone_reaches_the_one_who_keeps_it(desk: Desk) -> None:
+def test_an_opt_out_of_a_contested_phone_reaches_the_one_who_keeps_it(desk: ImporterFixture) -> None:
     imported(desk, line("c0", ANN, P, "", "subscribed"))
     assert state_of(desk, 0, "sms") == "SUBSCRIBED"
     imported(desk, line("c0", ANN, P), line("c1", BOB, P, "", "unsubscribed"))
@@ -99,7 +101,7 @@ def test_an_opt_out_of_a_contested_phone_reaches_the_one_who_keeps_it(desk: Desk
 
 
 def test_who_is_subscribed_already_is_taken_off_by_a_line_that_is_refused_though_nothing_else_changed(
-    desk: Desk,
+    desk: ImporterFixture,
 ) -> None:
     imported(desk, YES)
     assert state_of(desk, 0) == "SUBSCRIBED"
@@ -109,7 +111,7 @@ def test_who_is_subscribed_already_is_taken_off_by_a_line_that_is_refused_though
 
 
 @pytest.mark.parametrize("limit", [1, 2, 50])
-def test_a_pilot_subscribes_nobody_whose_opt_out_stands_further_down(desk: Desk, limit: int) -> None:
+def test_a_pilot_subscribes_nobody_whose_opt_out_stands_further_down(desk: ImporterFixture, limit: int) -> None:
     others = [line(f"c{each}", f"person{each}@mapleshop.com", "", "no") for each in range(2, 120)]
     out = line("c0", ANN, P, "unsubscribed", "unsubscribed")
     report = imported(desk, YES, line("c1", BOB, "", "subscribed"), *others, out, limit=limit)
@@ -119,13 +121,13 @@ def test_a_pilot_subscribes_nobody_whose_opt_out_stands_further_down(desk: Desk,
     assert sum(count for _, count in report.tally.parts) == limit
 
 
-def test_a_dropping_rule_drops_the_line_and_not_its_opt_out(desk: Desk) -> None:
+def test_a_dropping_rule_drops_the_line_and_not_its_opt_out(desk: ImporterFixture) -> None:
     desk.mapping = {**desk.mapping, "rules": [{"name": "gone", "expression": "external_id != 'gone'"}]}
     imported(desk, line("c0", ANN, P, "subscribed"), line("gone", ANN, P, "unsubscribed"))
     assert state_of(desk, 0) != "SUBSCRIBED"
 
 
-def test_another_file_of_the_source_counts(desk: Desk) -> None:
+def test_another_file_of_the_source_counts(desk: ImporterFixture) -> None:
     paths = [desk.folder / name for name in ("one.csv", "two.csv")]
     for path, row in zip(paths, [YES, line("c0", ANN, P, "unsubscribed", "unsubscribed", age="")], strict=True):
         with path.open("w", newline="") as out:
@@ -135,7 +137,7 @@ def test_another_file_of_the_source_counts(desk: Desk) -> None:
     assert state_of(desk, 0, "sms") != "SUBSCRIBED"
 
 
-def test_a_rejects_file_remembers_what_other_lines_of_the_original_said(desk: Desk) -> None:
+def test_a_rejects_file_remembers_what_other_lines_of_the_original_said(desk: ImporterFixture) -> None:
     """Bob's line took Ann's phone off; Ann's own line is rejected, repaired, and run again without Bob's."""
     report = imported(
         desk,

@@ -26,7 +26,7 @@ from etl.sandbox import Switches
 from etl.state import Notice, NoticeKind
 from tests.consent.test_consent_every_line import COLUMNS, HEADER, line
 from tests.support.crash_points import examples
-from tests.support.importer import Desk
+from tests.support.importer import ImporterFixture
 
 PEOPLE = 2
 PHONES = ("+14155552000", "+14155552001")
@@ -79,11 +79,11 @@ STEPS = st.one_of(
 )
 
 
-class World:
+class ConsentHistory:
     """An account, and what everybody in it has said so far."""
 
     def __init__(self, folder: Path) -> None:
-        self.desk = Desk(folder, processing_seconds=0.5)
+        self.desk = ImporterFixture(folder, processing_seconds=0.5)
         self.desk.mapping = {"columns": COLUMNS, "load": {"list": "News", "small_run": 0}}
         self.told: set[str] = set()
         with self.desk.context.open_client() as client:
@@ -94,7 +94,7 @@ class World:
             self.desk.clock.time += 20
             match what:
                 case "leave":
-                    self.desk.sandbox.act("unsubscribe", email=SPELLINGS[0].format(about))
+                    self.desk.sandbox.simulate("unsubscribe", email=SPELLINGS[0].format(about))
                 case "webhook":
                     self._webhook(number, *about)
                 case "lost":
@@ -141,7 +141,7 @@ class World:
 class Promise:
     """Nobody of these is subscribed while it lasts. Who was subscribed before may stay so."""
 
-    def __init__(self, desk: Desk, said_no: set[tuple[str, str]]) -> None:
+    def __init__(self, desk: ImporterFixture, said_no: set[tuple[str, str]]) -> None:
         self._desk = desk
         self._said_no = said_no
         self._before = {each for each, word in consents(desk) if word == "SUBSCRIBED"}
@@ -156,7 +156,7 @@ class Promise:
             assert not newly & self._said_no, "somebody who had said no was subscribed"
 
 
-def consents(desk: Desk) -> Iterator[tuple[tuple[str, str], str]]:
+def consents(desk: ImporterFixture) -> Iterator[tuple[tuple[str, str], str]]:
     for said in map(json.loads, filter(None, desk.sandbox.dump_consents().splitlines())):
         yield (said["channel"], said["external_id"]), said["consent"]
 
@@ -176,7 +176,7 @@ NEVER = ("import", [ConsentLine(0, "no", "no")])
 
 def lived(steps: list[Step]) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        World(Path(folder)).live(steps)
+        ConsentHistory(Path(folder)).live(steps)
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from etl import pipeline
 from etl.model import Channel, Wish
 from etl.report import Report, render_html, render_text
 from etl.state import Notice, NoticeKind
-from tests.support.importer import Desk
+from tests.support.importer import ImporterFixture
 
 HEADER = ("Id", "Email", "Phone", "Mail", "Mail at", "Text", "Text at")
 COLUMNS = {
@@ -29,8 +29,8 @@ DAY = "2024-05-01"
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    found = Desk(tmp_path, double_opt_in_lists=("Double",))
+def desk(tmp_path: Path) -> ImporterFixture:
+    found = ImporterFixture(tmp_path, double_opt_in_lists=("Double",))
     found.mapping = {"columns": COLUMNS, "load": {"list": "News", "small_run": 0}}
     return found
 
@@ -39,7 +39,7 @@ def person(number: int, mail: str = "", text: str = "", at: str = DAY) -> tuple[
     return (f"c{number}", f"person{number}@mapleshop.com", f"+1415555{2000 + number:04}", mail, at, text, at)
 
 
-def consents(desk: Desk) -> dict[str, dict[str, dict[str, Any]]]:
+def consents(desk: ImporterFixture) -> dict[str, dict[str, dict[str, Any]]]:
     """External id → channel → what the account knows."""
     found: dict[str, dict[str, dict[str, Any]]] = {}
     for line in filter(None, desk.sandbox.dump_consents().splitlines()):
@@ -48,7 +48,7 @@ def consents(desk: Desk) -> dict[str, dict[str, dict[str, Any]]]:
     return found
 
 
-def state_of(desk: Desk, number: int, channel: str = "email") -> str:
+def state_of(desk: ImporterFixture, number: int, channel: str = "email") -> str:
     return str(consents(desk).get(f"c{number}", {}).get(channel, {}).get("consent", "NEVER_SUBSCRIBED"))
 
 
@@ -60,7 +60,7 @@ def codes(report: Report) -> dict[str, int]:
     return {group.code: group.count for group in report.issues}
 
 
-def results(desk: Desk, report: Report) -> dict[str, int]:
+def results(desk: ImporterFixture, report: Report) -> dict[str, int]:
     with desk.context.open_store() as store:
         return {
             f"{count.channel} {count.wish}: {count.result or 'open'}": count.count
@@ -68,11 +68,11 @@ def results(desk: Desk, report: Report) -> dict[str, int]:
         }
 
 
-def requests(desk: Desk, part: str) -> int:
+def requests(desk: ImporterFixture, part: str) -> int:
     return sum(count for name, count in desk.sandbox.requests.items() if part in name and name.startswith("POST"))
 
 
-def test_consents_are_given_taken_and_left_as_the_rows_say(desk: Desk) -> None:
+def test_consents_are_given_taken_and_left_as_the_rows_say(desk: ImporterFixture) -> None:
     desk.write(
         [
             person(1, "subscribed", "yes"),
@@ -101,7 +101,7 @@ def test_consents_are_given_taken_and_left_as_the_rows_say(desk: Desk) -> None:
     }
 
 
-def test_a_second_run_sends_nothing_about_consent(desk: Desk) -> None:
+def test_a_second_run_sends_nothing_about_consent(desk: ImporterFixture) -> None:
     desk.write([person(1, "subscribed", "yes"), person(2, "unsubscribed")], HEADER)
     desk.run()
     before = requests(desk, "subscription")
@@ -112,7 +112,7 @@ def test_a_second_run_sends_nothing_about_consent(desk: Desk) -> None:
     }  # fmt: skip
 
 
-def test_only_changed_notices_a_consent_that_was_taken_back(desk: Desk) -> None:
+def test_only_changed_notices_a_consent_that_was_taken_back(desk: ImporterFixture) -> None:
     desk.mapping["load"]["only_changed"] = True
     desk.write([person(1, "subscribed"), person(2, "subscribed")], HEADER)
     desk.run()
@@ -122,11 +122,11 @@ def test_only_changed_notices_a_consent_that_was_taken_back(desk: Desk) -> None:
     assert (state_of(desk, 1), state_of(desk, 2)) == ("UNSUBSCRIBED", "SUBSCRIBED")
 
 
-def test_who_opted_out_in_klaviyo_is_left_alone(desk: Desk) -> None:
+def test_who_opted_out_in_klaviyo_is_left_alone(desk: ImporterFixture) -> None:
     desk.write([person(1, "subscribed"), person(2, "subscribed"), person(3, "subscribed")], HEADER)
     desk.run()
-    desk.sandbox.act("unsubscribe", email="person1@mapleshop.com")
-    desk.sandbox.act("bounce", email="person2@mapleshop.com")
+    desk.sandbox.simulate("unsubscribe", email="person1@mapleshop.com")
+    desk.sandbox.simulate("bounce", email="person2@mapleshop.com")
     report = desk.run()
     assert outcomes(report) == {"loaded": 3}
     assert codes(report) == {"consent-withheld": 2}
@@ -136,7 +136,7 @@ def test_who_opted_out_in_klaviyo_is_left_alone(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("known_by", ["address", "profile"])
-def test_who_opted_out_by_webhook_is_never_subscribed(desk: Desk, known_by: str) -> None:
+def test_who_opted_out_by_webhook_is_never_subscribed(desk: ImporterFixture, known_by: str) -> None:
     """Even where Klaviyo shows nothing of it (yet)."""
     desk.write([person(1), person(2)], HEADER)
     desk.run()
@@ -154,7 +154,7 @@ def test_who_opted_out_by_webhook_is_never_subscribed(desk: Desk, known_by: str)
     assert (state_of(desk, 1), state_of(desk, 2)) == ("NEVER_SUBSCRIBED", "SUBSCRIBED")
 
 
-def test_a_bounced_address_is_flagged(desk: Desk) -> None:
+def test_a_bounced_address_is_flagged(desk: ImporterFixture) -> None:
     desk.write([person(1), person(2)], HEADER)
     desk.run()
     with desk.context.open_store() as store:
@@ -168,7 +168,7 @@ def test_a_bounced_address_is_flagged(desk: Desk) -> None:
     assert outcomes(report) == {"loaded": 2}
 
 
-def test_one_opt_out_among_a_persons_lines_holds(desk: Desk) -> None:
+def test_one_opt_out_among_a_persons_lines_holds(desk: ImporterFixture) -> None:
     one = person(1, "subscribed")
     desk.write([one, person(2, "subscribed"), (*one[:3], "unsubscribed", DAY, "", "")], HEADER)
     report = desk.run()
@@ -176,7 +176,7 @@ def test_one_opt_out_among_a_persons_lines_holds(desk: Desk) -> None:
     assert (state_of(desk, 1), state_of(desk, 2)) == ("UNSUBSCRIBED", "SUBSCRIBED")
 
 
-def test_a_failed_row_asks_for_nothing(desk: Desk) -> None:
+def test_a_failed_row_asks_for_nothing(desk: ImporterFixture) -> None:
     desk.write([person(1, "subscribed"), ("c2", "person2@sandbox-refused.com", "", "subscribed", DAY, "", "")], HEADER)
     report = desk.run()
     assert outcomes(report) == {"loaded": 1, "failed": 1}
@@ -184,7 +184,7 @@ def test_a_failed_row_asks_for_nothing(desk: Desk) -> None:
     assert results(desk, report) == {"email subscribe: confirmed": 1, "email subscribe: open": 1}
 
 
-def test_a_number_that_klaviyo_cannot_text_costs_no_email_consent(desk: Desk) -> None:
+def test_a_number_that_klaviyo_cannot_text_costs_no_email_consent(desk: ImporterFixture) -> None:
     """Germany has no sending number in this account."""
     german = ("c2", "person2@mapleshop.com", "+4915112345678", "yes", DAY, "yes", DAY)
     desk.write([person(1, "yes", "yes"), german], HEADER)
@@ -195,19 +195,19 @@ def test_a_number_that_klaviyo_cannot_text_costs_no_email_consent(desk: Desk) ->
     assert state_of(desk, 1, "sms") == "SUBSCRIBED"
 
 
-def test_new_consent_on_a_double_opt_in_list_waits_for_the_person(desk: Desk) -> None:
+def test_new_consent_on_a_double_opt_in_list_waits_for_the_person(desk: ImporterFixture) -> None:
     desk.mapping = {**desk.mapping, "consent": {"historical": False}, "load": {"list": "Double", "small_run": 0}}
     desk.write([person(1, "subscribed")], HEADER)
     report = desk.run()
     assert outcomes(report) == {"loaded": 1}
     assert codes(report) == {"consent-pending": 1}
     assert state_of(desk, 1) == "NEVER_SUBSCRIBED"
-    assert desk.sandbox.act("confirm", email="person1@mapleshop.com") == 1
+    assert desk.sandbox.simulate("confirm", email="person1@mapleshop.com") == 1
     assert state_of(desk, 1) == "SUBSCRIBED"
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_a_subscribe_call_whose_answer_is_lost_is_not_repeated(desk: Desk, when: str) -> None:
+def test_a_subscribe_call_whose_answer_is_lost_is_not_repeated(desk: ImporterFixture, when: str) -> None:
     fault = {"before": "reset_before", "after": "answer_lost"}[when]
     desk.faults({"fault": fault, "endpoint": "POST /api/profile-subscription-bulk-create-jobs", "times": 1})
     desk.mapping = {**desk.mapping, "consent": {"historical": False}}
@@ -225,7 +225,7 @@ def test_a_subscribe_call_whose_answer_is_lost_is_not_repeated(desk: Desk, when:
     assert {state_of(desk, number) for number in range(3)} == {"SUBSCRIBED"}
 
 
-def test_many_consents_go_in_the_batches_klaviyo_takes(desk: Desk) -> None:
+def test_many_consents_go_in_the_batches_klaviyo_takes(desk: ImporterFixture) -> None:
     rows = [person(number, "subscribed" if number < 2_500 else "unsubscribed") for number in range(2_750)]
     desk.write(rows, HEADER)
     report = desk.run()
@@ -234,7 +234,7 @@ def test_many_consents_go_in_the_batches_klaviyo_takes(desk: Desk) -> None:
     assert requests(desk, "subscription-bulk-delete") == 3
 
 
-def test_consent_given_earlier_goes_again_where_it_never_arrived(desk: Desk) -> None:
+def test_consent_given_earlier_goes_again_where_it_never_arrived(desk: ImporterFixture) -> None:
     """It mails nobody, so a kill between the mark and the request costs nothing."""
     desk.faults({"fault": "reset_before", "endpoint": "POST /api/profile-subscription-bulk-create-jobs", "times": 1})
     desk.write([person(number, "subscribed") for number in range(3)], HEADER)
@@ -243,10 +243,10 @@ def test_consent_given_earlier_goes_again_where_it_never_arrived(desk: Desk) -> 
     assert {state_of(desk, number) for number in range(3)} == {"SUBSCRIBED"}
 
 
-def test_the_report_accounts_for_every_wish(desk: Desk) -> None:
+def test_the_report_accounts_for_every_wish(desk: ImporterFixture) -> None:
     desk.write([person(1, "subscribed", "yes"), person(2, "unsubscribed"), person(3, "subscribed")], HEADER)
     desk.run()
-    desk.sandbox.act("unsubscribe", email="person3@mapleshop.com")
+    desk.sandbox.simulate("unsubscribe", email="person3@mapleshop.com")
     report = desk.run()
     assert all(one.asked == sum(count for _, count in one.results) for one in report.consents)
     text = render_text(report)
@@ -256,7 +256,7 @@ def test_the_report_accounts_for_every_wish(desk: Desk) -> None:
     assert "mapleshop" not in text
 
 
-def test_plan_says_what_becomes_of_every_wish(desk: Desk) -> None:
+def test_plan_says_what_becomes_of_every_wish(desk: ImporterFixture) -> None:
     desk.write([person(0, "yes"), person(1, "unsubscribed")], HEADER)
     assert desk.run().complete
     with desk.context.open_store() as store:

@@ -13,26 +13,26 @@ from etl.model import Channel
 from etl.report import Report
 from etl.sandbox import Switches
 from tests.consent.test_consent_run import COLUMNS, HEADER, codes, outcomes, person, state_of
-from tests.support.importer import Desk
-from tests.support.in_process import Points
+from tests.support.importer import ImporterFixture
+from tests.support.in_process import CrashPoints
 from tests.support.tampering import Change, each, marketing, tamper
 
 NEWS = "News"
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    found = Desk(tmp_path, processing_seconds=0.5)
+def desk(tmp_path: Path) -> ImporterFixture:
+    found = ImporterFixture(tmp_path, processing_seconds=0.5)
     found.mapping = {"columns": COLUMNS, "load": {"list": NEWS, "small_run": 0}}
     return found
 
 
-def list_id(desk: Desk) -> str:
+def list_id(desk: ImporterFixture) -> str:
     with desk.context.open_client() as client:
         return next(one.id for one in client.all_lists() if one.name == NEWS)
 
 
-def imported(desk: Desk, change: Change | None) -> Report:
+def imported(desk: ImporterFixture, change: Change | None) -> Report:
     """Import one person who says yes to both channels, while somebody changes what is read of them."""
     desk.write([person(0, "subscribed", "subscribed")], HEADER)
     if change is not None:
@@ -79,7 +79,7 @@ UNREADABLE = {
 
 
 @pytest.mark.parametrize("silence", UNREADABLE)
-def test_a_page_that_cannot_be_read_subscribes_nobody(desk: Desk, silence: str) -> None:
+def test_a_page_that_cannot_be_read_subscribes_nobody(desk: ImporterFixture, silence: str) -> None:
     """It is asked for again and again, and then the run stops, resumable: nothing was learnt of anybody."""
     with pytest.raises(StoppedError):
         imported(desk, UNREADABLE[silence])
@@ -92,7 +92,7 @@ def test_a_page_that_cannot_be_read_subscribes_nobody(desk: Desk, silence: str) 
 
 
 @pytest.mark.parametrize("silence", UNCLEAR)
-def test_what_klaviyo_does_not_say_is_no_permission(desk: Desk, silence: str) -> None:
+def test_what_klaviyo_does_not_say_is_no_permission(desk: ImporterFixture, silence: str) -> None:
     report = imported(desk, UNCLEAR[silence])
     assert state_of(desk, 0) == "NEVER_SUBSCRIBED"
     assert outcomes(report) == {"unknown": 1}
@@ -104,12 +104,12 @@ def test_what_klaviyo_does_not_say_is_no_permission(desk: Desk, silence: str) ->
     assert (state_of(desk, 0), outcomes(again)) == ("SUBSCRIBED", {"loaded": 1})
 
 
-def test_a_profile_that_shows_another_address_is_known_by_its_id(desk: Desk) -> None:
+def test_a_profile_that_shows_another_address_is_known_by_its_id(desk: ImporterFixture) -> None:
     """Klaviyo finds people by secondary e-mails, and shows the first one; whose profile it is, the id says."""
     first = each(lambda item: item["attributes"].__setitem__("email", "first@mapleshop.com"))
     imported(desk, first)
     assert state_of(desk, 0) == "SUBSCRIBED"
-    desk.sandbox.act("unsubscribe", email="person0@mapleshop.com")
+    desk.sandbox.simulate("unsubscribe", email="person0@mapleshop.com")
     report = imported(desk, first)
     assert (state_of(desk, 0), codes(report)["consent-withheld"]) == ("UNSUBSCRIBED", 1)
 
@@ -132,13 +132,13 @@ WITHHELD: dict[str, Change] = {
 
 
 @pytest.mark.parametrize("word", WITHHELD)
-def test_every_word_against_it_withholds(desk: Desk, word: str) -> None:
+def test_every_word_against_it_withholds(desk: ImporterFixture, word: str) -> None:
     report = imported(desk, WITHHELD[word])
     assert state_of(desk, 0) == "NEVER_SUBSCRIBED"
     assert codes(report)["consent-withheld"] >= 1
 
 
-def test_who_is_suppressed_for_the_list_named_is_left_alone_and_for_another_list_is_not(desk: Desk) -> None:
+def test_who_is_suppressed_for_the_list_named_is_left_alone_and_for_another_list_is_not(desk: ImporterFixture) -> None:
     there = list_id(desk)
     entry = {"list_id": there, "reason": "USER_SUPPRESSED", "timestamp": "2024-01-01T00:00:00+00:00"}
     report = imported(desk, holding("list_suppressions", [entry]))
@@ -152,7 +152,7 @@ def test_who_is_suppressed_for_the_list_named_is_left_alone_and_for_another_list
 
 
 @pytest.mark.parametrize("setting", ["absent", "null", "empty", "unknown_words"])
-def test_a_klaviyo_that_says_nothing_at_all_subscribes_nobody(desk: Desk, setting: Any) -> None:
+def test_a_klaviyo_that_says_nothing_at_all_subscribes_nobody(desk: ImporterFixture, setting: Any) -> None:
     desk.sandbox.set_switches(Switches(subscriptions=setting))
     report = imported(desk, None)
     assert (state_of(desk, 0), state_of(desk, 0, "sms")) == ("NEVER_SUBSCRIBED", "NEVER_SUBSCRIBED")
@@ -160,7 +160,7 @@ def test_a_klaviyo_that_says_nothing_at_all_subscribes_nobody(desk: Desk, settin
 
 
 @pytest.mark.parametrize("silence", ["no subscriptions", "no profile", "an unknown word"])
-def test_a_single_profile_is_no_exception(desk: Desk, silence: str) -> None:
+def test_a_single_profile_is_no_exception(desk: ImporterFixture, silence: str) -> None:
     tamper(desk, UNCLEAR[silence])
     done = pipeline.upsert_profile(
         {"email": "ann@mapleshop.com"}, context=desk.context, lists=[NEWS], subscribe=[Channel.EMAIL]
@@ -169,7 +169,7 @@ def test_a_single_profile_is_no_exception(desk: Desk, silence: str) -> None:
     assert desk.sandbox.requests.get("POST /api/profile-subscription-bulk-create-jobs", 0) == 0
 
 
-def test_an_opt_out_is_not_held_back_by_silence(desk: Desk) -> None:
+def test_an_opt_out_is_not_held_back_by_silence(desk: ImporterFixture) -> None:
     """Taking a consent back needs nobody's leave."""
     desk.write([person(0, "subscribed")], HEADER)
     desk.run()
@@ -181,7 +181,7 @@ def test_an_opt_out_is_not_held_back_by_silence(desk: Desk) -> None:
     assert state_of(desk, 0) == "UNSUBSCRIBED"
 
 
-def test_the_look_is_never_as_old_as_a_wait(desk: Desk) -> None:
+def test_the_look_is_never_as_old_as_a_wait(desk: ImporterFixture) -> None:
     """Ann opts out while Klaviyo makes us wait: between the look and the request, or between two looks."""
     desk.write([person(number, "subscribed") for number in range(150)], HEADER)
     seen: list[str] = []
@@ -191,7 +191,7 @@ def test_the_look_is_never_as_old_as_a_wait(desk: Desk) -> None:
         if len(seen) == 2:
             # The first page showed person 0; the second one takes a Retry-After.
             desk.clock.time += 600
-            desk.sandbox.act("unsubscribe", email="person0@mapleshop.com")
+            desk.sandbox.simulate("unsubscribe", email="person0@mapleshop.com")
         return document
 
     tamper(desk, slow)
@@ -201,13 +201,13 @@ def test_the_look_is_never_as_old_as_a_wait(desk: Desk) -> None:
     assert state_of(desk, 1) == state_of(desk, 149) == "SUBSCRIBED"
 
 
-def test_a_batch_that_passed_the_gate_and_then_waited_passes_it_again(desk: Desk) -> None:
+def test_a_batch_that_passed_the_gate_and_then_waited_passes_it_again(desk: ImporterFixture) -> None:
     desk.write([person(0, "no"), person(1, "no")], HEADER)
     desk.run()
-    desk.sandbox.act("unsubscribe", email="person1@mapleshop.com")
+    desk.sandbox.simulate("unsubscribe", email="person1@mapleshop.com")
     desk.write([person(0, "subscribed"), person(1, "subscribed")], HEADER)
 
-    class Waiting(Points):
+    class Waiting(CrashPoints):
         """Person 1 is settled without a request; before that of person 0 leaves, a quarter of an hour goes by."""
 
         waited = False
@@ -217,7 +217,7 @@ def test_a_batch_that_passed_the_gate_and_then_waited_passes_it_again(desk: Desk
             if tampering.looks and name == "after commit" and not self.waited:
                 self.waited = True
                 desk.clock.time += 900
-                desk.sandbox.act("unsubscribe", email="person0@mapleshop.com")
+                desk.sandbox.simulate("unsubscribe", email="person0@mapleshop.com")
 
     desk.context = desk.process(Waiting())
     tampering = tamper(desk, lambda document: document)

@@ -14,14 +14,14 @@ from etl.model import Channel
 from etl.report import Report
 from etl.state import Notice, NoticeKind
 from tests.consent.test_consent_run import codes
-from tests.support.importer import Desk
+from tests.support.importer import ImporterFixture
 
 DAY = "2024-05-01"
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    found = Desk(tmp_path, processing_seconds=0.5)
+def desk(tmp_path: Path) -> ImporterFixture:
+    found = ImporterFixture(tmp_path, processing_seconds=0.5)
     found.mapping = {
         "columns": {
             "Id": "external_id", "Email": "email", "Phone": "phone_number", "Mail": "consent.email",
@@ -32,7 +32,7 @@ def desk(tmp_path: Path) -> Desk:
     return found
 
 
-def imported(desk: Desk, *rows: tuple[str, str, str, str, str]) -> Report:
+def imported(desk: ImporterFixture, *rows: tuple[str, str, str, str, str]) -> Report:
     """Import (id, e-mail, phone, mail, text)."""
     desk.write([(*row, DAY, DAY) for row in rows], ("Id", "Email", "Phone", "Mail", "Text", "At", "Text at"))
     desk.clock.time += 10
@@ -41,7 +41,7 @@ def imported(desk: Desk, *rows: tuple[str, str, str, str, str]) -> Report:
     return report
 
 
-def subscribed(desk: Desk, channel: str = "email") -> set[str]:
+def subscribed(desk: ImporterFixture, channel: str = "email") -> set[str]:
     lines = filter(None, desk.sandbox.dump_consents().splitlines())
     return {
         str(said["external_id"])
@@ -50,7 +50,7 @@ def subscribed(desk: Desk, channel: str = "email") -> set[str]:
     }
 
 
-def told(desk: Desk, email: str | None, phone: str | None = None, profile: str | None = None) -> None:
+def told(desk: ImporterFixture, email: str | None, phone: str | None = None, profile: str | None = None) -> None:
     """Let a webhook tell of an opt-out."""
     with desk.context.open_store() as store, desk.context.open_client() as client:
         channel = Channel.SMS if phone else Channel.EMAIL
@@ -73,7 +73,7 @@ SPELLINGS = [
 
 
 @pytest.mark.parametrize(("row", "webhook"), SPELLINGS)
-def test_an_opt_out_told_in_another_spelling_holds(desk: Desk, row: str, webhook: str) -> None:
+def test_an_opt_out_told_in_another_spelling_holds(desk: ImporterFixture, row: str, webhook: str) -> None:
     told(desk, webhook)
     report = imported(desk, ("c1", row, "", "subscribed", ""), ("c2", "bob@mapleshop.com", "", "subscribed", ""))
     assert subscribed(desk) == {"c2"}
@@ -81,7 +81,7 @@ def test_an_opt_out_told_in_another_spelling_holds(desk: Desk, row: str, webhook
 
 
 @pytest.mark.parametrize("written", ["+1 415 555 2000", "001-415-555-2000", "tel:+1-415-555-2000"])
-def test_an_opt_out_of_a_phone_holds_however_it_is_written(desk: Desk, written: str) -> None:
+def test_an_opt_out_of_a_phone_holds_however_it_is_written(desk: ImporterFixture, written: str) -> None:
     told(desk, None, written)
     imported(
         desk, ("c1", "a@mapleshop.com", "+14155552000", "", "yes"), ("c2", "b@mapleshop.com", "+14155552001", "", "yes")
@@ -94,18 +94,18 @@ TWO = [("weiß@mapleshop.de", "weiss@mapleshop.de"), ("ann@straße.de", "ann@str
 
 @pytest.mark.parametrize(("one", "other"), [*TWO, *(pair[::-1] for pair in TWO)])
 def test_two_people_whose_addresses_only_look_alike_are_judged_each_by_their_own(
-    desk: Desk, one: str, other: str
+    desk: ImporterFixture, one: str, other: str
 ) -> None:
     """Both are imported (neither is merged away), and the opt-out of one is not the other's."""
     imported(desk, ("c1", one, "", "no", ""), ("c2", other, "", "no", ""))
     assert desk.profiles == 2
-    desk.sandbox.act("unsubscribe", email=one)
+    desk.sandbox.simulate("unsubscribe", email=one)
     report = imported(desk, ("c1", one, "", "subscribed", ""), ("c2", other, "", "subscribed", ""))
     assert (subscribed(desk), codes(report)) == ({"c2"}, {"consent-withheld": 1})
 
 
 @pytest.mark.parametrize(("one", "other"), TWO)
-def test_a_webhook_about_one_is_not_about_the_other(desk: Desk, one: str, other: str) -> None:
+def test_a_webhook_about_one_is_not_about_the_other(desk: ImporterFixture, one: str, other: str) -> None:
     told(desk, one)
     imported(desk, ("c1", one, "", "subscribed", ""), ("c2", other, "", "subscribed", ""))
     assert subscribed(desk) == {"c2"}
@@ -115,19 +115,19 @@ def test_a_webhook_about_one_is_not_about_the_other(desk: Desk, one: str, other:
     ("there", "row"), [("ann@xn--mller-kva.de", "ann@müller.de"), ("jose\u0301@mapleshop.com", "josé@mapleshop.com")]
 )
 def test_who_opted_out_under_another_spelling_in_klaviyo_is_not_subscribed_under_this_one(
-    desk: Desk, there: str, row: str
+    desk: ImporterFixture, there: str, row: str
 ) -> None:
     """Whether Klaviyo takes the two for one profile, nobody knows: both are asked for."""
     with desk.context.open_client() as client:
         body = json.dumps({"data": {"type": "profile", "attributes": {"email": there, "external_id": "old"}}})
         client.upsert_profile(body.encode())
-    desk.sandbox.act("unsubscribe", email=there)
+    desk.sandbox.simulate("unsubscribe", email=there)
     report = imported(desk, ("c1", row, "", "subscribed", ""))
     assert subscribed(desk) == set()
     assert codes(report) == {"consent-withheld": 1}
 
 
-def forget(desk: Desk, email: str) -> None:
+def forget(desk: ImporterFixture, email: str) -> None:
     """Let somebody delete the profile in Klaviyo, not by us."""
     with desk.context.open_client() as client:
         client.request_deletion("email", email)
@@ -137,7 +137,7 @@ def forget(desk: Desk, email: str) -> None:
 
 
 @pytest.mark.parametrize("named", ["by address", "by id"])
-def test_a_profile_deleted_and_made_anew_has_still_said_no(desk: Desk, named: str) -> None:
+def test_a_profile_deleted_and_made_anew_has_still_said_no(desk: ImporterFixture, named: str) -> None:
     imported(desk, ("c1", "ann@mapleshop.com", "", "no", ""))
     with desk.context.open_client() as client:
         (profile,) = client.profiles_by("email", ["ann@mapleshop.com"])

@@ -24,15 +24,15 @@ from etl.report import Report
 from etl.state import Notice, NoticeKind
 from tests.consent.test_consent_run import COLUMNS, HEADER, person
 from tests.support.crash_points import examples, walk
-from tests.support.importer import Desk
-from tests.support.in_process import CrashError, Points, Weather
+from tests.support.importer import ImporterFixture
+from tests.support.in_process import CrashError, CrashPoints, NetworkFaults
 
 PEOPLE = 2
 WORDS = ("subscribed", "subscribed", "unsubscribed", "cleaned", "no", "")
 
 
-def make_desk(folder: Path) -> Desk:
-    desk = Desk(folder, processing_seconds=0.5)
+def make_desk(folder: Path) -> ImporterFixture:
+    desk = ImporterFixture(folder, processing_seconds=0.5)
     desk.mapping = {"columns": COLUMNS, "load": {"list": "News", "small_run": 0, "batch_rows": 3}}
     return desk
 
@@ -40,7 +40,7 @@ def make_desk(folder: Path) -> Desk:
 # --- who opted out stays out ------------------------------------------------------------------------------------------
 
 
-def opted_out(desk: Desk) -> set[str]:
+def opted_out(desk: ImporterFixture) -> set[str]:
     """Ids of people that Klaviyo itself says have opted out or are suppressed."""
     found = set()
     for line in filter(None, desk.sandbox.dump_consents().splitlines()):
@@ -52,7 +52,7 @@ def opted_out(desk: Desk) -> set[str]:
     return found
 
 
-def subscribed(desk: Desk) -> set[str]:
+def subscribed(desk: ImporterFixture) -> set[str]:
     lines = filter(None, desk.sandbox.dump_consents().splitlines())
     return {
         said["external_id"]
@@ -90,10 +90,10 @@ def test_nobody_who_opted_out_is_ever_subscribed(steps: list[tuple[str, Any]]) -
                 assert not newly & out, "somebody who had opted out was subscribed"
                 out |= {f"c{each}" for each, word in enumerate(about) if word in {"unsubscribed", "cleaned"}}
             elif there and what == "leave":
-                desk.sandbox.act("unsubscribe", email=f"person{about}@mapleshop.com")
+                desk.sandbox.simulate("unsubscribe", email=f"person{about}@mapleshop.com")
                 out.add(f"c{about}")
             elif there and what == "suppress":
-                desk.sandbox.act("bounce", email=f"person{about}@mapleshop.com")
+                desk.sandbox.simulate("bounce", email=f"person{about}@mapleshop.com")
                 out.add(f"c{about}")
             elif there and what == "webhook":
                 with desk.context.open_store() as store:
@@ -129,16 +129,16 @@ class Result:
     messages: bytes
 
 
-def prepared(folder: Path) -> Desk:
+def prepared(folder: Path) -> ImporterFixture:
     desk = make_desk(folder)
     desk.write([person(5, "subscribed")], HEADER)
     desk.run()
-    desk.sandbox.act("unsubscribe", email="person5@mapleshop.com")
+    desk.sandbox.simulate("unsubscribe", email="person5@mapleshop.com")
     desk.write(ROWS, HEADER)
     return desk
 
 
-def result(desk: Desk, report: Report) -> Result:
+def result(desk: ImporterFixture, report: Report) -> Result:
     with desk.context.open_store() as store:
         counts = store.consents.counts(report.run)
     # What is "already" so after a crash may be the work of the process that died.
@@ -170,7 +170,7 @@ def _timeless(dump: bytes) -> bytes:
     return "\n".join(sorted(lines)).encode()
 
 
-def finish(desk: Desk, report: Report | None) -> Report:
+def finish(desk: ImporterFixture, report: Report | None) -> Report:
     for _ in range(6):
         if report is not None and report.complete:
             return report
@@ -193,7 +193,7 @@ def finish(desk: Desk, report: Report | None) -> Report:
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Result, int]:
     desk = prepared(tmp_path_factory.mktemp("undisturbed"))
-    points = Points()
+    points = CrashPoints()
     desk.context = desk.process(points)
     report = desk.run()
     assert {name: count for name, count in report.tally.parts if count} == {"loaded": len(ROWS)}
@@ -215,7 +215,7 @@ def test_dying_anywhere_and_resuming_gives_the_same(
         folder = tmp_path / str(moment)
         folder.mkdir()
         desk = prepared(folder)
-        desk.context = desk.process(Points(frozenset({moment})))
+        desk.context = desk.process(CrashPoints(frozenset({moment})))
         report = None
         with pytest.raises(CrashError):
             report = desk.run()
@@ -230,7 +230,7 @@ def test_bad_weather_changes_nothing_but_the_time(tmp_path: Path, undisturbed: t
     desk = prepared(tmp_path)
     chance = random.Random(seed)
     report: Report | None = None
-    desk.context = desk.process(weather=Weather(seed, 0.05 + chance.random() / 10))
+    desk.context = desk.process(network_faults=NetworkFaults(seed, 0.05 + chance.random() / 10))
     try:
         report = desk.run()
     except EtlError:

@@ -19,8 +19,8 @@ from etl.model import Batch
 from etl.report import Report
 from etl.state.loading.settle import Batches
 from tests.support.crash_points import FULL, walk
-from tests.support.crash_scenario import NOW, Result, World, revived
-from tests.support.in_process import Points, Weather
+from tests.support.crash_scenario import NOW, CrashScenario, Result, restored
+from tests.support.in_process import CrashPoints, NetworkFaults
 
 SLICES = 8
 MIXES_PER_SLICE = 400 if FULL else 4
@@ -36,20 +36,20 @@ class Matrix:
     names: tuple[str, ...]
     scratch: Path
 
-    def world(self) -> World:
-        return revived(self.template, self.scratch, time=self.time)
+    def world(self) -> CrashScenario:
+        return restored(self.template, self.scratch, time=self.time)
 
 
 @pytest.fixture(scope="module")
 def matrix(tmp_path_factory: pytest.TempPathFactory) -> Matrix:
     folder = tmp_path_factory.mktemp("matrix")
     (folder / "first").mkdir()
-    world = World(folder / "first")
+    world = CrashScenario(folder / "first")
     world.prepare()
     world.snapshot(folder / "template")
     time = world.clock.time
-    world = revived(folder / "template", folder / "calm", time=time)
-    points = Points()
+    world = restored(folder / "template", folder / "calm", time=time)
+    points = CrashPoints()
     report = world.process(points=points)
     assert report is not None
     assert report.complete
@@ -58,7 +58,7 @@ def matrix(tmp_path_factory: pytest.TempPathFactory) -> Matrix:
     return Matrix(folder / "template", time, expected, report, points.passed, tuple(points.names), folder / "scratch")
 
 
-def check(matrix: Matrix, world: World, where: str) -> None:
+def check(matrix: Matrix, world: CrashScenario, where: str) -> None:
     report = world.finish()
     assert world.result(report) == matrix.expected, f"another result after a crash at {where}"
     assert world.requests <= world.attempts, f"a request left without a mark after a crash at {where}"
@@ -85,7 +85,7 @@ def test_the_import_under_test_has_every_kind_of_row(matrix: Matrix) -> None:
 def test_dying_at_any_commit_or_request_changes_nothing(matrix: Matrix, part: int) -> None:
     for point in walk(matrix.points, part=part, parts=SLICES):
         world = matrix.world()
-        points = Points(deadly=frozenset({point}))
+        points = CrashPoints(deadly=frozenset({point}))
         assert world.process(points=points) is None
         check(matrix, world, f"{point}: {points.names[-1]}")
 
@@ -100,19 +100,19 @@ def test_dying_twice_changes_nothing(matrix: Matrix, part: int, tmp_path: Path) 
         firsts = chosen.sample(firsts, min(len(firsts), 2))
     for first in firsts:
         world = matrix.world()
-        assert world.process(points=Points(deadly=frozenset({first}))) is None
+        assert world.process(points=CrashPoints(deadly=frozenset({first}))) is None
         world.snapshot(tmp_path / "wounded")
         time, requests = world.clock.time, world.requests
-        calm = Points()
-        world = revived(tmp_path / "wounded", matrix.scratch, time=time)
+        calm = CrashPoints()
+        world = restored(tmp_path / "wounded", matrix.scratch, time=time)
         world.process(points=calm)
         world.close()
         seconds = list(range(1, calm.passed + 1))
         if not FULL:
             seconds = chosen.sample(seconds, min(len(seconds), 2))
         for second in seconds:
-            world = revived(tmp_path / "wounded", matrix.scratch, time=time, requests=requests)
-            points = Points(deadly=frozenset({second}))
+            world = restored(tmp_path / "wounded", matrix.scratch, time=time, requests=requests)
+            points = CrashPoints(deadly=frozenset({second}))
             assert world.process(points=points) is None
             check(matrix, world, f"{first}, then {second}: {points.names[-1]}")
             done += 1
@@ -125,10 +125,10 @@ def test_crashes_and_bad_weather_in_any_mix_change_nothing(matrix: Matrix, part:
         seed = part * 10_000 + number
         chosen = random.Random(seed)
         world = matrix.world()
-        weather = Weather(seed, share=chosen.choice((0.05, 0.15, 0.3)))
+        network_faults = NetworkFaults(seed, share=chosen.choice((0.05, 0.15, 0.3)))
         for _ in range(chosen.randrange(1, 5)):
-            points = Points(deadly=frozenset({chosen.randrange(1, matrix.points * 2)}))
-            report = world.process(points=points, weather=weather)
+            points = CrashPoints(deadly=frozenset({chosen.randrange(1, matrix.points * 2)}))
+            report = world.process(points=points, network_faults=network_faults)
             if report is not None and report.complete:
                 break
         else:
@@ -154,7 +154,7 @@ def test_the_matrix_notices_a_mark_written_after_the_request(matrix: Matrix, mon
     monkeypatch.setattr(Batches, "mark_sending", late)
     monkeypatch.setattr(imports.Settlement, "_answered", after)
     world = matrix.world()
-    calm = Points()
+    calm = CrashPoints()
     world.process(points=calm)
     world.close()
     seen = []
@@ -162,7 +162,7 @@ def test_the_matrix_notices_a_mark_written_after_the_request(matrix: Matrix, mon
         if not name.startswith("after POST"):
             continue
         world = matrix.world()
-        assert world.process(points=Points(deadly=frozenset({point}))) is None
+        assert world.process(points=CrashPoints(deadly=frozenset({point}))) is None
         try:
             check(matrix, world, name)
         except AssertionError:

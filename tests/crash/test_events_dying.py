@@ -13,23 +13,23 @@ from etl.report import Report
 from etl.sandbox import Switches
 from tests.support.crash_points import walk
 from tests.support.event_cases import GROUPED, HEADER, imported, order, outcomes
-from tests.support.importer import Desk
-from tests.support.in_process import CrashError, Points, Weather
+from tests.support.importer import ImporterFixture
+from tests.support.in_process import CrashError, CrashPoints, NetworkFaults
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    return Desk(tmp_path, processing_seconds=0.5)
+def desk(tmp_path: Path) -> ImporterFixture:
+    return ImporterFixture(tmp_path, processing_seconds=0.5)
 
 
 SMALL = [order(number, f"{number}.50") for number in range(6)]
 
 
-def result(desk: Desk, report: Report) -> tuple[Any, ...]:
+def result(desk: ImporterFixture, report: Report) -> tuple[Any, ...]:
     return report.tally, report.revenue, desk.sandbox.dump_events(), desk.sandbox.dump_messages()
 
 
-def finished(desk: Desk, report: Report | None) -> Report:
+def finished(desk: ImporterFixture, report: Report | None) -> Report:
     for _ in range(6):
         if report is not None and report.complete:
             return report
@@ -52,9 +52,9 @@ def finished(desk: Desk, report: Report | None) -> Report:
 
 @pytest.fixture(scope="module")
 def calm(tmp_path_factory: pytest.TempPathFactory) -> tuple[tuple[Any, ...], int]:
-    desk = Desk(tmp_path_factory.mktemp("calm"), processing_seconds=0.5)
+    desk = ImporterFixture(tmp_path_factory.mktemp("calm"), processing_seconds=0.5)
     desk.write(SMALL, HEADER)
-    points = Points()
+    points = CrashPoints()
     desk.context = desk.process(points)
     return result(desk, imported(desk)), points.passed
 
@@ -66,9 +66,9 @@ def test_dying_anywhere_and_resuming_gives_the_same(tmp_path: Path, calm: tuple[
     for moment in walk(passed):
         folder = tmp_path / str(moment)
         folder.mkdir()
-        desk = Desk(folder, processing_seconds=0.5)
+        desk = ImporterFixture(folder, processing_seconds=0.5)
         desk.write(SMALL, HEADER)
-        desk.context = desk.process(Points(frozenset({moment})))
+        desk.context = desk.process(CrashPoints(frozenset({moment})))
         with pytest.raises(CrashError):
             imported(desk)
         desk.context = desk.process()
@@ -80,23 +80,23 @@ def test_dying_anywhere_and_resuming_gives_the_same(tmp_path: Path, calm: tuple[
 def test_dying_while_a_failing_row_is_isolated_gives_the_same(tmp_path: Path, poison: int) -> None:
     """The unique ids are hidden, so that what was seen once must be remembered over the crash."""
 
-    def made(name: str) -> Desk:
+    def made(name: str) -> ImporterFixture:
         folder = tmp_path / name
         folder.mkdir()
         switches = Switches(poison="person3@mapleshop.com", poison_status=poison, event_id="hidden")
-        desk = Desk(folder, processing_seconds=0.5, switches=switches)
+        desk = ImporterFixture(folder, processing_seconds=0.5, switches=switches)
         twice = [(f"t{number}", *SMALL[0][1:]) for number in range(2)]
         desk.write([*SMALL, *twice], HEADER)
         return desk
 
     desk = made("calm")
-    points = Points()
+    points = CrashPoints()
     desk.context = desk.process(points)
     expected = result(desk, imported(desk))
     assert (expected[0].loaded, expected[0].failed) == (7, 1)
     for moment in range(1, points.passed + 1, points.passed // 8):
         desk = made(str(moment))
-        desk.context = desk.process(Points(frozenset({moment})))
+        desk.context = desk.process(CrashPoints(frozenset({moment})))
         with pytest.raises(CrashError):
             imported(desk)
         desk.context = desk.process()
@@ -107,9 +107,9 @@ def test_dying_while_a_failing_row_is_isolated_gives_the_same(tmp_path: Path, po
 @pytest.mark.parametrize("seed", range(15))
 def test_bad_weather_changes_nothing(tmp_path: Path, calm: tuple[tuple[Any, ...], int], seed: int) -> None:
     expected, _ = calm
-    desk = Desk(tmp_path, processing_seconds=0.5)
+    desk = ImporterFixture(tmp_path, processing_seconds=0.5)
     desk.write(SMALL, HEADER)
-    desk.context = desk.process(weather=Weather(seed, 0.15))
+    desk.context = desk.process(network_faults=NetworkFaults(seed, 0.15))
     report = None
     try:
         report = imported(desk)
@@ -119,7 +119,7 @@ def test_bad_weather_changes_nothing(tmp_path: Path, calm: tuple[tuple[Any, ...]
     assert result(desk, finished(desk, report)) == expected
 
 
-def test_verify_reads_events_back(desk: Desk) -> None:
+def test_verify_reads_events_back(desk: ImporterFixture) -> None:
     items = [("o1", "ann@mapleshop.com", "2024-05-01 10:00", "10.00", "USD", "Lyon", f"S{n}", "2") for n in range(3)]
     other = ("o2", "bob@mapleshop.com", "2024-05-02 10:00", "7.50", "EUR", "Lyon", "S9", "1")
     desk.write([*items, other], (*HEADER, "SKU", "Quantity"))
@@ -145,7 +145,7 @@ def test_verify_reads_events_back(desk: Desk) -> None:
     ],
 )
 def test_verify_finds_the_event_that_is_not_as_sent(
-    desk: Desk, damage: str, verdict: str, fields: tuple[str, ...]
+    desk: ImporterFixture, damage: str, verdict: str, fields: tuple[str, ...]
 ) -> None:
     desk.write([order(number, day=f"2024-05-{number:02} 10:00") for number in range(1, 6)], HEADER)
     assert outcomes(imported(desk)) == {"loaded": 5}

@@ -16,7 +16,7 @@ import pytest
 from etl.sandbox import SANDBOX_KEY, SandboxServer, SandboxSettings
 from etl.state import Store
 from tests.support.paths import ROOT
-from tests.support.state_backends import TurnedClock
+from tests.support.state_backends import FakeClock
 
 ROWS = 3_000
 KILLS = 5
@@ -50,7 +50,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-class Desk:
+class ImporterFixture:
     """One account and one state, and processes that import into them."""
 
     def __init__(self, folder: Path, source: Path) -> None:
@@ -77,7 +77,7 @@ class Desk:
         return self.start("run", str(self.source / "people.csv"))
 
     def result(self) -> tuple[object, bytes]:
-        with Store.open(self.folder / "state.db", clock=TurnedClock()) as store:
+        with Store.open(self.folder / "state.db", clock=FakeClock()) as store:
             newest = store.runs.latest(commands=["run"])
             assert newest is not None
             assert newest.status == "finished"
@@ -89,7 +89,7 @@ class Desk:
 def test_killed_at_random_moments_the_import_ends_the_same(source: Path, tmp_path: Path) -> None:
     (tmp_path / "calm").mkdir()
     (tmp_path / "killed").mkdir()
-    calm = Desk(tmp_path / "calm", source)
+    calm = ImporterFixture(tmp_path / "calm", source)
     with calm.server:
         process = calm.run()
         _, said = process.communicate(timeout=120)
@@ -97,7 +97,7 @@ def test_killed_at_random_moments_the_import_ends_the_same(source: Path, tmp_pat
         expected = calm.result()
 
     chance = random.Random(11)
-    killed = Desk(tmp_path / "killed", source)
+    killed = ImporterFixture(tmp_path / "killed", source)
     with killed.server:
         for _ in range(KILLS):
             process = killed.start("resume") if _unfinished(killed) else killed.run()
@@ -124,10 +124,10 @@ def kill_after(process: subprocess.Popen[str], server: SandboxServer, requests: 
     return True
 
 
-def _unfinished(desk: Desk) -> bool:
+def _unfinished(desk: ImporterFixture) -> bool:
     path = desk.folder / "state.db"
     if not path.exists():
         return False
-    with Store.open(path, clock=TurnedClock()) as store:
+    with Store.open(path, clock=FakeClock()) as store:
         newest = store.runs.latest(commands=["run"])
         return newest is not None and newest.status in {"staged", "loading"}

@@ -18,8 +18,8 @@ from etl.sandbox import SANDBOX_KEY, SandboxServer, SandboxSettings, parse_fault
 from etl.state import Store
 from etl.state.db import engine
 from tests.support.cli_process import start, wait_until
-from tests.support.importer import Desk
-from tests.support.state_backends import TurnedClock
+from tests.support.importer import ImporterFixture
+from tests.support.state_backends import FakeClock
 
 JOBS = "POST /api/profile-bulk-import-jobs"
 
@@ -84,7 +84,7 @@ def test_a_signal_while_waiting_for_klaviyo_ends_the_wait(server: SandboxServer,
     assert time.monotonic() - sent < 5
 
 
-def test_a_signal_while_reading_forgets_the_half_staged_run(desk: Desk) -> None:
+def test_a_signal_while_reading_forgets_the_half_staged_run(desk: ImporterFixture) -> None:
     desk.write(10)
     with pytest.raises(InterruptedRunError):
         pipeline.run(desk.source, desk.mapping, context=desk.process(should_stop=lambda: True))
@@ -93,7 +93,7 @@ def test_a_signal_while_reading_forgets_the_half_staged_run(desk: Desk) -> None:
     assert desk.run().tally.loaded == 10
 
 
-def test_a_full_disk_stops_clearly_and_is_resumable(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_stops_clearly_and_is_resumable(desk: ImporterFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     """While staging nothing is left behind; while loading the run is resumed once there is room."""
     desk.write(3_000)
     desk.mapping["load"]["batch_rows"] = 100
@@ -113,13 +113,13 @@ def test_a_full_disk_stops_clearly_and_is_resumable(desk: Desk, monkeypatch: pyt
 ORIGINAL = engine._PRAGMAS
 
 
-def unfinished(desk: Desk) -> bool:
-    with contextlib.suppress(StateError), Store.open(desk.context.settings.state, clock=TurnedClock()) as store:
+def unfinished(desk: ImporterFixture) -> bool:
+    with contextlib.suppress(StateError), Store.open(desk.context.settings.state, clock=FakeClock()) as store:
         return store.runs.latest((RunStatus.STAGED, RunStatus.LOADING), commands=["run"]) is not None
     return False
 
 
-def test_a_full_disk_has_its_own_code_and_hint(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_has_its_own_code_and_hint(desk: ImporterFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     desk.write(3_000)
     monkeypatch.setattr(engine, "_PRAGMAS", (*ORIGINAL, "max_page_count=40"))
     with pytest.raises(StateError) as full:
@@ -128,7 +128,7 @@ def test_a_full_disk_has_its_own_code_and_hint(desk: Desk, monkeypatch: pytest.M
     assert "Make room" in full.value.hint
 
 
-def test_a_state_that_may_not_be_written_is_said(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_state_that_may_not_be_written_is_said(desk: ImporterFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     desk.write(3)
     assert desk.run().complete
     monkeypatch.setattr(engine, "_PRAGMAS", (*ORIGINAL, "query_only=ON"))

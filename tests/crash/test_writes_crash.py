@@ -19,8 +19,8 @@ from etl import pipeline
 from etl.load.profiles.preflight import Looker
 from etl.model import Batch
 from tests.support.crash_points import examples, walk
-from tests.support.crash_scenario import Result, World, revived
-from tests.support.in_process import Points, Weather, context
+from tests.support.crash_scenario import CrashScenario, Result, restored
+from tests.support.in_process import CrashPoints, NetworkFaults, context
 
 COLUMNS: dict[str, Any] = {
     "Email": "email",
@@ -56,7 +56,7 @@ NOW = (
 )
 
 
-class WritesWorld(World):
+class WritesScenario(CrashScenario):
     """The import under test writes only where nothing is, and patches lists."""
 
     @property
@@ -76,12 +76,12 @@ class Calm:
 
     def __init__(self, folder: Path) -> None:
         (folder / "first").mkdir()
-        world = WritesWorld(folder / "first")
+        world = WritesScenario(folder / "first")
         world.prepare()
         self.template, self.scratch, self.time = folder / "template", folder / "scratch", world.clock.time
         world.snapshot(self.template)
         world = self.world()
-        points = Points()
+        points = CrashPoints()
         report = world.process(points=points)
         assert report is not None
         assert report.complete
@@ -89,8 +89,8 @@ class Calm:
         self.expected: Result = world.result(report)
         world.close()
 
-    def world(self) -> WritesWorld:
-        return revived(self.template, self.scratch, time=self.time, kind=WritesWorld)
+    def world(self) -> WritesScenario:
+        return restored(self.template, self.scratch, time=self.time, kind=WritesScenario)
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +98,7 @@ def calm(tmp_path_factory: pytest.TempPathFactory) -> Calm:
     return Calm(tmp_path_factory.mktemp("writes"))
 
 
-def check(calm: Calm, world: World, where: str) -> None:
+def check(calm: Calm, world: CrashScenario, where: str) -> None:
     report = world.finish()
     assert world.result(report) == calm.expected, f"another result after {where}"
     world.close()
@@ -121,7 +121,7 @@ def test_the_import_under_test_does_what_its_rules_say(calm: Calm) -> None:
 def test_dying_at_any_point_writes_nothing_twice_and_nothing_over(calm: Calm, part: int) -> None:
     for point in walk(calm.points, part=part, parts=4):
         world = calm.world()
-        points = Points(deadly=frozenset({point}))
+        points = CrashPoints(deadly=frozenset({point}))
         assert world.process(points=points) is None
         check(calm, world, f"dying at {point}: {points.names[-1]}")
 
@@ -131,10 +131,10 @@ def test_dying_at_any_point_writes_nothing_twice_and_nothing_over(calm: Calm, pa
 def test_no_mix_of_crashes_and_weather_does(calm: Calm, seed: int) -> None:
     chosen = random.Random(seed)
     world = calm.world()
-    weather = Weather(seed, share=chosen.choice((0.05, 0.15, 0.3)))
+    network_faults = NetworkFaults(seed, share=chosen.choice((0.05, 0.15, 0.3)))
     for _ in range(chosen.randrange(1, 5)):
-        points = Points(deadly=frozenset({chosen.randrange(1, calm.points * 2)}))
-        report = world.process(points=points, weather=weather)
+        points = CrashPoints(deadly=frozenset({chosen.randrange(1, calm.points * 2)}))
+        report = world.process(points=points, network_faults=network_faults)
         if report is not None and report.complete:
             break
     check(calm, world, f"seed {seed}")
@@ -155,7 +155,7 @@ def test_the_matrix_notices_a_decision_that_is_not_taken_again(calm: Calm, monke
             continue
         first.clear()
         world = calm.world()
-        assert world.process(points=Points(deadly=frozenset({point}))) is None
+        assert world.process(points=CrashPoints(deadly=frozenset({point}))) is None
         try:
             check(calm, world, name)
         except AssertionError:

@@ -37,18 +37,18 @@ from tests.support.event_cases import (
     requests,
     stored,
 )
-from tests.support.importer import Desk
+from tests.support.importer import ImporterFixture
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    return Desk(tmp_path, processing_seconds=0.5)
+def desk(tmp_path: Path) -> ImporterFixture:
+    return ImporterFixture(tmp_path, processing_seconds=0.5)
 
 
 # --- from outside -----------------------------------------------------------------------------------------------------
 
 
-def test_orders_become_events_with_revenue(desk: Desk) -> None:
+def test_orders_become_events_with_revenue(desk: ImporterFixture) -> None:
     desk.write([order(1, "19.90"), order(2, "$1,200.05", "EUR"), order(3, "")], HEADER)
     report = imported(desk)
     assert outcomes(report) == {"loaded": 3}
@@ -66,13 +66,13 @@ def test_orders_become_events_with_revenue(desk: Desk) -> None:
     assert b"metric_flow" not in desk.sandbox.dump_messages(), "no flow starts unless it is asked for"
 
 
-def test_flows_start_only_where_they_are_asked_for(desk: Desk) -> None:
+def test_flows_start_only_where_they_are_asked_for(desk: ImporterFixture) -> None:
     desk.write([order(1)], HEADER)
     imported(desk, fire_flows=True)
     assert b"metric_flow" in desk.sandbox.dump_messages()
 
 
-def test_a_second_run_sends_nothing(desk: Desk) -> None:
+def test_a_second_run_sends_nothing(desk: ImporterFixture) -> None:
     desk.write([order(number) for number in range(30)], HEADER)
     imported(desk)
     before = requests(desk)
@@ -83,7 +83,7 @@ def test_a_second_run_sends_nothing(desk: Desk) -> None:
     assert len(stored(desk)) == 30
 
 
-def test_line_items_become_one_order(desk: Desk) -> None:
+def test_line_items_become_one_order(desk: ImporterFixture) -> None:
     rows = [
         (*order(1, "10.00"), "A", "1"),
         (*order(2, "5.00"), "B", "2"),
@@ -107,7 +107,7 @@ def test_line_items_become_one_order(desk: Desk) -> None:
     assert report.revenue[0].read == report.revenue[0].loaded == "17.50"
 
 
-def test_an_order_whose_rows_repeat_its_total_counts_it_once(desk: Desk) -> None:
+def test_an_order_whose_rows_repeat_its_total_counts_it_once(desk: ImporterFixture) -> None:
     rows = [(*order(1, "10.00"), "A", "1"), (*order(1, "10.00"), "B", "1"), (*order(2, "7.00"), "C", "1")]
     desk.write(rows, (*HEADER, "SKU", "Quantity"))
     report = imported(desk, {**GROUPED, "event": {"metric": "Placed Order", "group_by_order": True}})
@@ -115,7 +115,7 @@ def test_an_order_whose_rows_repeat_its_total_counts_it_once(desk: Desk) -> None
     assert "1 rows are further line items: they are in the event of their order" in report.notes
 
 
-def test_a_refused_order_whose_rows_repeat_its_total_counts_once(desk: Desk) -> None:
+def test_a_refused_order_whose_rows_repeat_its_total_counts_once(desk: ImporterFixture) -> None:
     bad = ("o1", "nobody", "2024-05-01 10:00", "1000.00", "USD", "")
     desk.write([(*bad, "A", "1"), (*bad, "B", "1"), (*order(2, "7.00"), "C", "1")], (*HEADER, "SKU", "Quantity"))
     report = imported(desk, {**GROUPED, "event": {"metric": "Placed Order", "group_by_order": True}})
@@ -124,7 +124,7 @@ def test_a_refused_order_whose_rows_repeat_its_total_counts_once(desk: Desk) -> 
     assert "1,007.00" in render_html(report)
 
 
-def test_bad_rows_are_refused_and_their_amounts_counted(desk: Desk) -> None:
+def test_bad_rows_are_refused_and_their_amounts_counted(desk: ImporterFixture) -> None:
     desk.write(
         [
             order(1, "10.00"),
@@ -152,7 +152,7 @@ def test_bad_rows_are_refused_and_their_amounts_counted(desk: Desk) -> None:
     assert report.exit_code is ExitCode.ROWS_NOT_LOADED
 
 
-def test_rows_that_klaviyo_names_fail_and_the_rest_goes_again(desk: Desk) -> None:
+def test_rows_that_klaviyo_names_fail_and_the_rest_goes_again(desk: ImporterFixture) -> None:
     rows = [order(number) for number in range(20)]
     rows[7] = ("o7", "person@sandbox-refused.com", "2024-05-01 10:00", "10.00", "USD", "")
     desk.write(rows, HEADER)
@@ -162,7 +162,7 @@ def test_rows_that_klaviyo_names_fail_and_the_rest_goes_again(desk: Desk) -> Non
     assert report.tally.failed + report.tally.loaded == 20
 
 
-def test_a_near_miss_of_a_standard_name_is_said(desk: Desk) -> None:
+def test_a_near_miss_of_a_standard_name_is_said(desk: ImporterFixture) -> None:
     desk.write([order(1)], HEADER)
     report = imported(desk, {**ORDERS, "event": {"metric": "placed order"}}, check=True)
     (group,) = report.issues
@@ -186,7 +186,7 @@ def test_near_misses(name: str, standard: str | None) -> None:
     assert all(near_miss(known) is None for known in STANDARD)
 
 
-def test_a_whole_request_is_never_refused_for_a_repeated_id(desk: Desk) -> None:
+def test_a_whole_request_is_never_refused_for_a_repeated_id(desk: ImporterFixture) -> None:
     desk.write([order(number % 40, f"{number}.00") for number in range(200)], HEADER)
     report = imported(desk)
     assert outcomes(report) == {"loaded": 40, "duplicate": 160}
@@ -195,7 +195,7 @@ def test_a_whole_request_is_never_refused_for_a_repeated_id(desk: Desk) -> None:
 
 
 @pytest.mark.slow
-def test_five_thousand_orders_add_up(desk: Desk) -> None:
+def test_five_thousand_orders_add_up(desk: ImporterFixture) -> None:
     """In the source, in the report and in Klaviyo: per currency, to the cent."""
     chance = random.Random(7)
     truth: Counter[str] = Counter()
@@ -220,7 +220,7 @@ def test_five_thousand_orders_add_up(desk: Desk) -> None:
     assert requests(desk) == before
 
 
-def test_the_command_and_what_follows_it(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_and_what_follows_it(desk: ImporterFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     from etl.cli import _main  # noqa: PLC0415 - only here
 
     monkeypatch.chdir(desk.folder)
@@ -259,7 +259,7 @@ def test_a_mapping_that_makes_no_sense_is_refused(change: dict[str, Any], fault:
 # --- guards, several files, only what is new --------------------------------------------------------------------------
 
 
-def test_a_guard_stops_a_bad_export_of_orders(desk: Desk) -> None:
+def test_a_guard_stops_a_bad_export_of_orders(desk: ImporterFixture) -> None:
     guarded = {**ORDERS, "guards": {"max_row_count_change_percent": 20}}
     desk.write([order(number) for number in range(10)], HEADER)
     assert imported(desk, guarded).complete
@@ -272,7 +272,7 @@ def test_a_guard_stops_a_bad_export_of_orders(desk: Desk) -> None:
     assert any("guard overridden by --force" in note for note in forced.notes)
 
 
-def test_the_rows_of_a_rejects_file_are_a_repair(desk: Desk) -> None:
+def test_the_rows_of_a_rejects_file_are_a_repair(desk: ImporterFixture) -> None:
     guarded = {**ORDERS, "guards": {"max_row_count_change_percent": 20, "min_rows": 5}}
     desk.write([*map(order, range(9)), ("o9", "nobody", *order(9)[2:])], HEADER)
     first = imported(desk, guarded)
@@ -283,7 +283,7 @@ def test_the_rows_of_a_rejects_file_are_a_repair(desk: Desk) -> None:
     assert len(stored(desk)) == 10
 
 
-def test_what_failed_is_sent_again(desk: Desk) -> None:
+def test_what_failed_is_sent_again(desk: ImporterFixture) -> None:
     desk.write([*map(order, range(3)), ("o9", "ann@sandbox-refused.com", *order(9)[2:])], HEADER)
     first = imported(desk)
     assert outcomes(first) == {"loaded": 3, "failed": 1}
@@ -293,7 +293,7 @@ def test_what_failed_is_sent_again(desk: Desk) -> None:
     assert requests(desk) == before + 1
 
 
-def test_orders_do_not_go_to_an_account_that_is_not_expected(desk: Desk) -> None:
+def test_orders_do_not_go_to_an_account_that_is_not_expected(desk: ImporterFixture) -> None:
     desk.write([order(1)], HEADER)
     with pytest.raises(GuardError) as refused:
         imported(desk, {**ORDERS, "guards": {"expect_account": "OTHER1"}})
@@ -301,7 +301,7 @@ def test_orders_do_not_go_to_an_account_that_is_not_expected(desk: Desk) -> None
     assert not requests(desk)
 
 
-def test_orders_from_an_old_file_are_stopped(desk: Desk) -> None:
+def test_orders_from_an_old_file_are_stopped(desk: ImporterFixture) -> None:
     desk.write([order(1)], HEADER)
     os.utime(desk.source, (desk.clock.now() - 7_200,) * 2)
     refused = imported(desk, {**ORDERS, "guards": {"max_source_age_hours": 1}})
@@ -309,7 +309,7 @@ def test_orders_from_an_old_file_are_stopped(desk: Desk) -> None:
     assert not requests(desk)
 
 
-def test_orders_of_several_files_keep_their_lines(desk: Desk) -> None:
+def test_orders_of_several_files_keep_their_lines(desk: ImporterFixture) -> None:
     for name, rows in (("day-1.csv", [order(1), order(2)]), ("day-2.csv", [order(3), ("o4", "nobody", *order(4)[2:])])):
         with (desk.folder / name).open("w", encoding="utf-8", newline="") as file:
             csv.writer(file).writerows([HEADER, *rows])
@@ -318,7 +318,7 @@ def test_orders_of_several_files_keep_their_lines(desk: Desk) -> None:
     assert "day-2.csv:3" in render_text(report)
 
 
-def test_a_database_beside_the_mapping_is_found_from_anywhere(desk: Desk) -> None:
+def test_a_database_beside_the_mapping_is_found_from_anywhere(desk: ImporterFixture) -> None:
     beside = desk.folder / "shop"
     beside.mkdir()
     with contextlib.closing(sqlite3.connect(beside / "shop.db")) as shop:
@@ -333,7 +333,7 @@ def test_a_database_beside_the_mapping_is_found_from_anywhere(desk: Desk) -> Non
     assert outcomes(pipeline.events(None, beside / "orders.toml", context=desk.context)) == {"loaded": 1}
 
 
-def test_a_query_of_orders_goes_on_where_it_stopped(desk: Desk) -> None:
+def test_a_query_of_orders_goes_on_where_it_stopped(desk: ImporterFixture) -> None:
     (database,) = opened("sqlite", desk.folder)
     database.execute("CREATE TABLE {t} (number TEXT, email TEXT, at TEXT, total TEXT, moved TEXT)")
 
@@ -398,7 +398,7 @@ def test_the_sum_ties_however_the_file_is_cut(rows: Sequence[tuple[int, str]], s
     from etl.pipeline.staging import sources  # noqa: PLC0415
 
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patched:
-        desk = Desk(Path(folder))
+        desk = ImporterFixture(Path(folder))
         with desk.source.open("w", newline="") as out:
             lines = [(*order(number, amount), "A", "1") for number, amount in rows]
             csv.writer(out).writerows([(*HEADER, "SKU", "Quantity"), *lines])

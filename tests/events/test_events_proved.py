@@ -13,7 +13,7 @@ from etl import pipeline
 from etl.report import Report
 from etl.sandbox import Response, Switches
 from tests.support.event_cases import GROUPED, HEADER, ORDERS, codes, imported, order, outcomes, stored
-from tests.support.importer import Desk
+from tests.support.importer import ImporterFixture
 
 NOON = "2024-05-02T18:00:00+00:00"
 VISITS: dict[str, Any] = {
@@ -22,18 +22,20 @@ VISITS: dict[str, Any] = {
 }
 
 
-def desk_of(folder: Path, **switches: Any) -> Desk:
-    return Desk(folder, processing_seconds=0.5, switches=Switches(**switches))
+def desk_of(folder: Path, **switches: Any) -> ImporterFixture:
+    return ImporterFixture(folder, processing_seconds=0.5, switches=Switches(**switches))
 
 
-def visits(desk: Desk, *rows: tuple[str, ...], header: tuple[str, ...] = ("Id", "Email", "When", "Total")) -> Report:
+def visits(
+    desk: ImporterFixture, *rows: tuple[str, ...], header: tuple[str, ...] = ("Id", "Email", "When", "Total")
+) -> Report:
     desk.write(list(rows), header)
     return imported(
         desk, {**VISITS, "columns": {**VISITS["columns"], **({"Page": "properties.Page"} if len(header) > 4 else {})}}
     )
 
 
-def lost(desk: Desk, where: str) -> None:
+def lost(desk: ImporterFixture, where: str) -> None:
     """Lose an event that was accepted, before anybody looks."""
     desk.sandbox.store.connection.execute(
         "CREATE TRIGGER lose AFTER INSERT ON events WHEN "
@@ -186,7 +188,7 @@ def test_events_of_the_twin_prove_nothing(tmp_path: Path) -> None:
 # --- what it costs ----------------------------------------------------------------------------------------------------
 
 
-def crowd(desk: Desk, count: int, metric: str = "Placed Order") -> None:
+def crowd(desk: ImporterFixture, count: int, metric: str = "Placed Order") -> None:
     """Fill the API's metric with other people's events, a minute apart from 2024-05-01 on."""
     connection = desk.sandbox.store.connection
     (number,) = connection.execute("SELECT seq FROM metrics WHERE name = ?", (metric,)).fetchone()

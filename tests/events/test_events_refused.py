@@ -13,15 +13,15 @@ from etl.model import Outcome
 from etl.report import render_html, render_text
 from etl.sandbox import BrokenConnection, Response, Switches
 from tests.support.event_cases import HEADER, ORDERS, codes, imported, outcomes, requests, stored
-from tests.support.importer import Desk
+from tests.support.importer import ImporterFixture
 
 POISON = "poison@mapleshop.com"
 BULK = "/api/event-bulk-create-jobs"
 NOON = "2024-05-01 10:00"
 
 
-def desk_of(folder: Path, **switches: Any) -> Desk:
-    return Desk(folder, processing_seconds=0.5, switches=Switches(**switches))
+def desk_of(folder: Path, **switches: Any) -> ImporterFixture:
+    return ImporterFixture(folder, processing_seconds=0.5, switches=Switches(**switches))
 
 
 def with_poison(count: int, *places: int) -> list[tuple[str, ...]]:
@@ -31,7 +31,7 @@ def with_poison(count: int, *places: int) -> list[tuple[str, ...]]:
     ]
 
 
-def lines_of(desk: Desk, run: str, outcome: Outcome) -> list[int]:
+def lines_of(desk: ImporterFixture, run: str, outcome: Outcome) -> list[int]:
     with desk.context.open_store() as store:
         return store.rows.lines_with(run, [outcome])
 
@@ -170,7 +170,7 @@ def refusal(status: int, source: str, detail: str = "No.") -> Response:
     return Response(status, body.encode(), {})
 
 
-def refuse(desk: Desk, status: int, source: str, detail: str = "No.") -> list[bytes]:
+def refuse(desk: ImporterFixture, status: int, source: str, detail: str = "No.") -> list[bytes]:
     """Let every bulk request be refused until the desk is healed; return where their bodies will be."""
     handle = desk.sandbox.handle
     bodies: list[bytes] = []
@@ -185,5 +185,5 @@ def refuse(desk: Desk, status: int, source: str, detail: str = "No.") -> list[by
     return bodies
 
 
-def heal(desk: Desk) -> None:
+def heal(desk: ImporterFixture) -> None:
     del desk.sandbox.handle

@@ -11,22 +11,22 @@ from etl import pipeline
 from etl.errors import ConfigError
 from etl.pipeline.single.profiles import InvalidProfileError
 from tests.support.event_cases import codes, imported, order, outcomes, stored
-from tests.support.importer import Desk
+from tests.support.importer import ImporterFixture
 
 HEADER = ("Order", "Email", "Date", "Total", "Currency", "Shop")
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    return Desk(tmp_path)
+def desk(tmp_path: Path) -> ImporterFixture:
+    return ImporterFixture(tmp_path)
 
 
-def with_revision(desk: Desk, revision: str) -> None:
+def with_revision(desk: ImporterFixture, revision: str) -> None:
     desk.context = replace(desk.context, settings=replace(desk.context.settings, revision=revision))
 
 
 @pytest.mark.parametrize("revision", ["2026-04-15", "2025-10-15", "2026-07-14"])
-def test_backfill_is_refused_where_the_revision_does_not_know_it(desk: Desk, revision: str) -> None:
+def test_backfill_is_refused_where_the_revision_does_not_know_it(desk: ImporterFixture, revision: str) -> None:
     desk.write([order(1)], HEADER)
     with_revision(desk, revision)
     with pytest.raises(ConfigError) as refused:
@@ -40,21 +40,21 @@ def test_backfill_is_refused_where_the_revision_does_not_know_it(desk: Desk, rev
 
 
 @pytest.mark.parametrize("revision", ["2026-07-15", "2026-07-15.pre", "2026-10-15"])
-def test_backfill_is_sent_where_the_revision_knows_it(desk: Desk, revision: str) -> None:
+def test_backfill_is_sent_where_the_revision_knows_it(desk: ImporterFixture, revision: str) -> None:
     desk.write([order(1)], HEADER)
     with_revision(desk, revision)
     assert outcomes(imported(desk)) == {"loaded": 1}
     assert b"metric_flow" not in desk.sandbox.dump_messages()
 
 
-def test_with_flows_an_older_revision_will_do_and_backfill_is_not_named(desk: Desk) -> None:
+def test_with_flows_an_older_revision_will_do_and_backfill_is_not_named(desk: ImporterFixture) -> None:
     desk.write([order(1)], HEADER)
     with_revision(desk, "2026-04-15")
     assert outcomes(imported(desk, fire_flows=True)) == {"loaded": 1}
     assert b"metric_flow" in desk.sandbox.dump_messages()
 
 
-def test_a_run_is_not_resumed_with_a_revision_that_does_not_know_backfill(desk: Desk) -> None:
+def test_a_run_is_not_resumed_with_a_revision_that_does_not_know_backfill(desk: ImporterFixture) -> None:
     desk.write([order(1)], HEADER)
     desk.faults({"fault": "error_json", "endpoint": "POST /api/event*", "status": 503})
     with pytest.raises(Exception, match="in a row"):
@@ -77,7 +77,7 @@ def test_a_run_is_not_resumed_with_a_revision_that_does_not_know_backfill(desk: 
         ("2026-10-15", 1989, False),
     ],
 )
-def test_the_first_year_is_the_revisions(desk: Desk, revision: str, year: int, taken: bool) -> None:  # noqa: FBT001
+def test_the_first_year_is_the_revisions(desk: ImporterFixture, revision: str, year: int, taken: bool) -> None:  # noqa: FBT001
     desk.write([order(1, day=f"{year}-06-01 10:00")], HEADER)
     with_revision(desk, revision)
     report = imported(desk, fire_flows=True)

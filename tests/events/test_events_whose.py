@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from etl.transform import same_people
 from etl.transform.events.transformer import event_record
 from tests.support.event_cases import codes, imported, outcomes, requests, stored
-from tests.support.importer import Desk
+from tests.support.importer import ImporterFixture
 from tests.support.paths import FILES
 
 NOON = "2024-05-02T18:00:00+00:00"
@@ -37,11 +37,11 @@ LINES = ("Order", "Email", "Created", "Total", "SKU")
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    return Desk(tmp_path)
+def desk(tmp_path: Path) -> ImporterFixture:
+    return ImporterFixture(tmp_path)
 
 
-def whose(desk: Desk) -> list[tuple[Any, ...]]:
+def whose(desk: ImporterFixture) -> list[tuple[Any, ...]]:
     return sorted((one["profile"]["email"], one["unique_id"], one["value"]) for one in map(_named, stored(desk)))
 
 
@@ -49,7 +49,7 @@ def _named(event: dict[str, Any]) -> dict[str, Any]:
     return {**event, "profile": event.get("profile") or {"email": event.get("email")}}
 
 
-def test_three_attendees_of_a_webinar_are_three_events(desk: Desk) -> None:
+def test_three_attendees_of_a_webinar_are_three_events(desk: ImporterFixture) -> None:
     people = ("ann@mapleshop.com", "bob@mapleshop.com", "eve@mapleshop.com")
     desk.write([("webinar-2024-05", who, NOON) for who in people], ("Webinar", "Email", "When"))
     assert outcomes(imported(desk, WEBINAR)) == {"loaded": 3}
@@ -59,7 +59,7 @@ def test_three_attendees_of_a_webinar_are_three_events(desk: Desk) -> None:
     assert requests(desk) == before
 
 
-def test_the_same_order_number_of_two_people_is_two_orders(desk: Desk) -> None:
+def test_the_same_order_number_of_two_people_is_two_orders(desk: ImporterFixture) -> None:
     desk.write(
         [
             ("1001", "ann@mapleshop.com", NOON, "10.00", "A"),
@@ -77,7 +77,7 @@ def test_the_same_order_number_of_two_people_is_two_orders(desk: Desk) -> None:
     assert outcomes(imported(desk, ORDERS)) == {"unchanged": 2}
 
 
-def test_a_refused_order_takes_nothing_from_another_ones_of_its_number(desk: Desk) -> None:
+def test_a_refused_order_takes_nothing_from_another_ones_of_its_number(desk: ImporterFixture) -> None:
     desk.write(
         [
             ("1001", "nobody", NOON, "10.00", "A"),
@@ -93,19 +93,19 @@ def test_a_refused_order_takes_nothing_from_another_ones_of_its_number(desk: Des
     assert (usd.read, usd.rejected, usd.loaded) == ("116.00", "17.00", "99.00")
 
 
-def test_spellings_of_one_address_are_one_person(desk: Desk) -> None:
+def test_spellings_of_one_address_are_one_person(desk: ImporterFixture) -> None:
     desk.write([("w", "Ann@MapleShop.com", NOON), ("w", "ann@mapleshop.com", NOON)], ("Webinar", "Email", "When"))
     assert outcomes(imported(desk, WEBINAR)) == {"loaded": 1, "duplicate": 1}
 
 
-def test_two_addresses_that_only_fold_to_one_are_two_people(desk: Desk) -> None:
+def test_two_addresses_that_only_fold_to_one_are_two_people(desk: ImporterFixture) -> None:
     people = ("weiß@mapleshop.com", "weiss@mapleshop.com")
     desk.write([("w", who, NOON) for who in people], ("Webinar", "Email", "When"))
     assert outcomes(imported(desk, WEBINAR)).get("duplicate", 0) == 0
 
 
 @pytest.mark.parametrize("value", ["sum", "first"])
-def test_lines_that_leave_their_person_empty_are_of_the_line_above(desk: Desk, value: str) -> None:
+def test_lines_that_leave_their_person_empty_are_of_the_line_above(desk: ImporterFixture, value: str) -> None:
     """As shops export them: customer, time and currency stand on an order's first line only."""
     header = ("Order", "Email", "Phone", "Created", "Currency", "Total", "SKU")
     desk.write(
@@ -135,7 +135,7 @@ def test_lines_that_leave_their_person_empty_are_of_the_line_above(desk: Desk, v
     assert outcomes(imported(desk, mapping)) == {"unchanged": 3, "duplicate": 4}
 
 
-def test_a_line_of_nobody_is_given_to_nobody_elses_order(desk: Desk) -> None:
+def test_a_line_of_nobody_is_given_to_nobody_elses_order(desk: ImporterFixture) -> None:
     desk.write(
         [
             ("1001", "ann@mapleshop.com", NOON, "10.00", "A"),
@@ -150,7 +150,7 @@ def test_a_line_of_nobody_is_given_to_nobody_elses_order(desk: Desk) -> None:
     assert codes(report)["identifier-missing"] == 2
 
 
-def test_lines_that_name_one_person_in_two_ways_are_one_order(desk: Desk) -> None:
+def test_lines_that_name_one_person_in_two_ways_are_one_order(desk: ImporterFixture) -> None:
     header = ("Order", "Email", "Phone", "Customer", "Created", "Total", "SKU")
     columns = {**ORDERS["columns"], "Phone": "phone_number", "Customer": "external_id"}
     desk.write(
@@ -171,7 +171,7 @@ def test_lines_that_name_one_person_in_two_ways_are_one_order(desk: Desk) -> Non
     assert report.revenue[0].loaded == "127.00"
 
 
-def test_amounts_in_two_currencies_are_not_added_up(desk: Desk) -> None:
+def test_amounts_in_two_currencies_are_not_added_up(desk: ImporterFixture) -> None:
     desk.write(
         [("1", "ann@mapleshop.com", NOON, "10.00", "USD"), ("1", "ann@mapleshop.com", NOON, "9.00", "EUR")],
         ("Order", "Email", "Created", "Total", "Currency"),
@@ -189,7 +189,7 @@ STATE = FILES / "states" / "events-0.1.sql"
 """Written by version 0.1: the webinar above (it sent ann's event only), two visits, one order of two lines."""
 
 
-def test_what_an_earlier_version_sent_is_not_sent_again(desk: Desk) -> None:
+def test_what_an_earlier_version_sent_is_not_sent_again(desk: ImporterFixture) -> None:
     with contextlib.closing(sqlite3.connect(desk.folder / "state.db")) as state:
         state.executescript(STATE.read_text(encoding="utf-8"))
     desk.clock.time += 86_400.0

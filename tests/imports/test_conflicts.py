@@ -21,7 +21,7 @@ from etl.load import find_owners
 from etl.load.steps.transitions import Step, after_reply
 from etl.model import BatchKind
 from tests.support.crash_points import examples
-from tests.support.importer import Desk
+from tests.support.importer import ImporterFixture
 from tests.support.shop import CommandResult, Shop
 
 ANN, PHONE, ID = "ann@mapleshop.com", "+12127365001", "c1"
@@ -304,7 +304,7 @@ def test_no_conflict_is_met_that_was_not_foretold(
     small_run: int,
 ) -> None:
     """Of any file into any account, also through earlier rows of the same file."""
-    desk = Desk(tmp_path_factory.mktemp("desk"))
+    desk = ImporterFixture(tmp_path_factory.mktemp("desk"))
     with desk.context.open_client() as client:
         for one in account:
             client.upsert_profile(orjson.dumps({"data": {"type": "profile", "attributes": one}}))

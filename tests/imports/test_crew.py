@@ -24,7 +24,7 @@ from etl.pipeline.staging.pool import Crew, usual_workers
 from etl.pipeline.staging.process import ChunkJudge
 from etl.pipeline.staging.stage import stage
 from etl.pipeline.staging.wire import pack, portable, unpack
-from tests.support.importer import Desk
+from tests.support.importer import ImporterFixture
 from tests.support.state_backends import begin
 
 MAPPING: dict[str, Any] = {
@@ -110,7 +110,7 @@ def test_a_chunk_arrives_as_it_left(tmp_path: Path) -> None:
         assert there == replace(chunk, frame=there.frame)
 
 
-def staged(desk: Desk, path: Path, workers: int, state: str, **options: Any) -> dict[str, list[Any]]:
+def staged(desk: ImporterFixture, path: Path, workers: int, state: str, **options: Any) -> dict[str, list[Any]]:
     """Stage a file and return every table that staging writes."""
     with desk.context.open_store() as store:
         run = begin(store, mapping_hash=state)
@@ -131,7 +131,7 @@ def staged(desk: Desk, path: Path, workers: int, state: str, **options: Any) -> 
             }
 
 
-def test_state_is_the_same_to_the_byte(desk: Desk, tmp_path: Path, eager: list[Any]) -> None:
+def test_state_is_the_same_to_the_byte(desk: ImporterFixture, tmp_path: Path, eager: list[Any]) -> None:
     path = tmp_path / "people.csv"
     path.write_text(content(600), encoding="utf-8")
     one = staged(desk, path, 0, "a")
@@ -142,7 +142,7 @@ def test_state_is_the_same_to_the_byte(desk: Desk, tmp_path: Path, eager: list[A
     assert all(one[name] for name in ("rows", "blocks", "record_blocks", "records", "issues", "consents"))
 
 
-def test_it_stops_between_two_chunks(desk: Desk, tmp_path: Path, eager: list[Any]) -> None:
+def test_it_stops_between_two_chunks(desk: ImporterFixture, tmp_path: Path, eager: list[Any]) -> None:
     """And no process is left behind; the half-staged run is still there to be forgotten."""
     path = tmp_path / "people.csv"
     path.write_text(content(600), encoding="utf-8")

@@ -9,7 +9,7 @@ import pytest
 from etl import pipeline
 from etl.errors import AuthError, EtlError, ExitCode, KlaviyoError, StoppedError
 from etl.report import Report
-from tests.support.importer import Desk
+from tests.support.importer import ImporterFixture
 
 JOBS = "POST /api/profile-bulk-import-jobs"
 READ_JOBS = "GET /api/profile-bulk-import-jobs*"
@@ -17,13 +17,13 @@ ROWS = [(f"c{number}", f"person{number}@mapleshop.com", "Ann") for number in ran
 ROWS += [("r", "a@sandbox-refused.com", "Bob"), ("f", "b@sandbox-failed.com", "Cat")]
 
 
-def prepared(desk: Desk) -> Desk:
+def prepared(desk: ImporterFixture) -> ImporterFixture:
     desk.write(ROWS)
     desk.mapping["load"]["batch_rows"] = 7
     return desk
 
 
-def finished(desk: Desk) -> Report:
+def finished(desk: ImporterFixture) -> Report:
     """Run, and resume as often as it takes."""
     try:
         report = desk.run()
@@ -60,7 +60,7 @@ TRANSIENT: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("name", TRANSIENT)
-def test_a_passing_fault_changes_nothing(name: str, desk: Desk) -> None:
+def test_a_passing_fault_changes_nothing(name: str, desk: ImporterFixture) -> None:
     """Retried, looked up or read back: the outcomes are those of a calm day."""
     prepared(desk).faults(TRANSIENT[name])
     report = finished(desk)
@@ -69,7 +69,7 @@ def test_a_passing_fault_changes_nothing(name: str, desk: Desk) -> None:
     assert {(group.code, group.lines) for group in report.issues} >= {("klaviyo-invalid", (14,))}
 
 
-def test_a_lost_answer_is_adopted_and_said(desk: Desk) -> None:
+def test_a_lost_answer_is_adopted_and_said(desk: ImporterFixture) -> None:
     """The job is found among the recent ones instead of being made twice."""
     desk.write(5)
     desk.faults({"fault": "answer_lost", "endpoint": JOBS, "times": 1})
@@ -79,7 +79,7 @@ def test_a_lost_answer_is_adopted_and_said(desk: Desk) -> None:
     assert [batch.resent for batch in report.batches] == [1]
 
 
-def test_a_request_that_did_not_arrive_goes_again_without_doubt(desk: Desk) -> None:
+def test_a_request_that_did_not_arrive_goes_again_without_doubt(desk: ImporterFixture) -> None:
     desk.write(5)
     desk.faults({"fault": "throttle", "endpoint": JOBS, "times": 2, "retry_after": 7})
     began = desk.clock.time
@@ -89,7 +89,7 @@ def test_a_request_that_did_not_arrive_goes_again_without_doubt(desk: Desk) -> N
     assert desk.clock.time - began >= 14
 
 
-def test_a_job_that_never_ends_is_read_back(desk: Desk) -> None:
+def test_a_job_that_never_ends_is_read_back(desk: ImporterFixture) -> None:
     """Nothing is there, and may still come: unknown, not failed; retry sends it again."""
     desk.write(5)
     desk.faults({"fault": "job_stuck", "endpoint": JOBS})
@@ -100,7 +100,7 @@ def test_a_job_that_never_ends_is_read_back(desk: Desk) -> None:
     assert pipeline.retry(report.run, context=desk.context).tally.loaded == 5
 
 
-def test_a_job_that_expired_is_proved_by_its_profiles(desk: Desk) -> None:
+def test_a_job_that_expired_is_proved_by_its_profiles(desk: ImporterFixture) -> None:
     desk.write([*ROWS[:3], ("d", "gone@sandbox-dropped.com", "Eve")])
     desk.faults({"fault": "job_expired", "endpoint": JOBS})
     report = desk.run()
@@ -108,7 +108,7 @@ def test_a_job_that_expired_is_proved_by_its_profiles(desk: Desk) -> None:
     assert {(group.code, group.lines) for group in report.issues} == {("job-expired", (5,))}
 
 
-def test_a_job_cancelled_every_time_fails_its_rows(desk: Desk) -> None:
+def test_a_job_cancelled_every_time_fails_its_rows(desk: ImporterFixture) -> None:
     desk.write(5)
     desk.faults({"fault": "job_cancelled", "endpoint": JOBS})
     report = desk.run()
@@ -117,21 +117,21 @@ def test_a_job_cancelled_every_time_fails_its_rows(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("fault", ["error_unmatched", "error_ambiguous"])
-def test_errors_that_fit_no_row_or_two_are_settled_by_reading_back(fault: str, desk: Desk) -> None:
+def test_errors_that_fit_no_row_or_two_are_settled_by_reading_back(fault: str, desk: ImporterFixture) -> None:
     desk.write([*ROWS[:4], ROWS[-1]])
     desk.faults({"fault": fault, "endpoint": JOBS})
     report = desk.run()
     assert (report.tally.loaded, report.tally.failed, report.tally.unknown) == (4, 1, 0)
 
 
-def test_an_unknown_status_is_waited_for(desk: Desk) -> None:
+def test_an_unknown_status_is_waited_for(desk: ImporterFixture) -> None:
     """A value of next year is none of ours: not an end, and no reason to crash."""
     desk.write(5)
     desk.faults({"fault": "unknown_enum", "endpoint": READ_JOBS, "times": 3})
     assert desk.run().tally.loaded == 5
 
 
-def test_a_list_deleted_half_way_stops_or_fails_and_is_said(desk: Desk) -> None:
+def test_a_list_deleted_half_way_stops_or_fails_and_is_said(desk: ImporterFixture) -> None:
     desk.write([(f"c{number}", f"p{number}@mapleshop.com", "VIP") for number in range(5)])
     desk.mapping["columns"]["Name"] = "list"
     desk.faults({"fault": "list_deleted", "endpoint": "GET /api/profile-bulk-import-jobs/*/profiles"})
@@ -141,7 +141,7 @@ def test_a_list_deleted_half_way_stops_or_fails_and_is_said(desk: Desk) -> None:
     assert desk.profiles == 5
 
 
-def test_a_key_revoked_half_way_stops_resumable(desk: Desk) -> None:
+def test_a_key_revoked_half_way_stops_resumable(desk: ImporterFixture) -> None:
     prepared(desk).faults({"fault": "key_revoked", "endpoint": JOBS, "after": 1, "times": 1})
     with pytest.raises(StoppedError) as stopped:
         desk.run()
@@ -152,7 +152,7 @@ def test_a_key_revoked_half_way_stops_resumable(desk: Desk) -> None:
     assert (report.tally.loaded, report.tally.failed) == (12, 2)
 
 
-def test_a_key_that_is_refused_at_once_sent_nothing(desk: Desk) -> None:
+def test_a_key_that_is_refused_at_once_sent_nothing(desk: ImporterFixture) -> None:
     desk.write(3)
     desk.faults({"fault": "key_revoked", "times": 1, "endpoint": "GET /api/accounts"})
     with pytest.raises(AuthError):
@@ -160,7 +160,7 @@ def test_a_key_that_is_refused_at_once_sent_nothing(desk: Desk) -> None:
     assert desk.writes == 0
 
 
-def test_a_klaviyo_that_is_away_gives_up_and_resumes(desk: Desk) -> None:
+def test_a_klaviyo_that_is_away_gives_up_and_resumes(desk: ImporterFixture) -> None:
     desk.write(5)
     desk.faults({"fault": "error_json", "endpoint": JOBS, "status": 503})
     with pytest.raises((KlaviyoError, StoppedError)) as stopped:
@@ -171,7 +171,7 @@ def test_a_klaviyo_that_is_away_gives_up_and_resumes(desk: Desk) -> None:
     assert pipeline.resume(context=desk.process()).tally.loaded == 5
 
 
-def test_a_body_that_is_too_large_is_halved(desk: Desk) -> None:
+def test_a_body_that_is_too_large_is_halved(desk: ImporterFixture) -> None:
     """Whatever Klaviyo means by MB: 413 halves the batch until it fits."""
     desk.write(8)
     answer = desk.sandbox.handle
@@ -187,7 +187,7 @@ def test_a_body_that_is_too_large_is_halved(desk: Desk) -> None:
     assert report.batches[0].superseded >= 1
 
 
-def test_the_budget_of_a_batch_outlives_the_process(desk: Desk) -> None:
+def test_the_budget_of_a_batch_outlives_the_process(desk: ImporterFixture) -> None:
     """Attempts are counted in state: a batch that is refused for ever does not keep a run alive for ever."""
     desk.write(5)
     desk.faults({"fault": "error_json", "endpoint": JOBS, "status": 503})

@@ -15,8 +15,8 @@ from etl.errors import ExitCode, LockedError
 from etl.klaviyo import LONGEST_EXCHANGE
 from etl.state.db import lock, schema
 from etl.state.db.engine import open_engine, parse_url
-from tests.support.importer import Desk
-from tests.support.in_process import CrashError, Points
+from tests.support.importer import ImporterFixture
+from tests.support.in_process import CrashError, CrashPoints
 from tests.support.state_backends import OpenStore, begin
 
 JOBS = "POST /api/profile-bulk-import-jobs"
@@ -72,8 +72,8 @@ def test_two_processes_on_one_run_send_each_job_once(state_url: str, tmp_path: P
     """The lock breaks in the middle of a run, a second process resumes it: the first stops, nothing goes twice."""
     (tmp_path / "here").mkdir()
     (tmp_path / "there").mkdir()
-    here = Desk(tmp_path / "here", state=state_url)
-    there = Desk(tmp_path / "there", state=state_url)
+    here = ImporterFixture(tmp_path / "here", state=state_url)
+    there = ImporterFixture(tmp_path / "there", state=state_url)
     there.sandbox.close()
     there.sandbox, there.clock = here.sandbox, here.clock
     here.mapping["load"]["batch_rows"] = 5
@@ -95,7 +95,7 @@ def test_two_processes_on_one_run_send_each_job_once(state_url: str, tmp_path: P
     here.sandbox.close()
 
 
-class DiesAtTheFirstJob(Points):
+class DiesAtTheFirstJob(CrashPoints):
     def reach(self, name: str) -> None:
         if name == f"before {JOBS}":
             raise CrashError(name)
@@ -114,7 +114,7 @@ def test_a_request_of_a_holder_that_may_live_is_waited_for(
     holder: dict[str, object], *, waits: bool, state_url: str, tmp_path: Path
 ) -> None:
     """Its last request may still be under way: looked for at once, its job would not be there yet, and go twice."""
-    desk = Desk(tmp_path, state=state_url)
+    desk = ImporterFixture(tmp_path, state=state_url)
     desk.write(5)
     with pytest.raises(CrashError):
         pipeline.run(desk.source, desk.mapping, context=desk.process(points=DiesAtTheFirstJob()))

@@ -11,30 +11,30 @@ import pytest
 from etl import pipeline
 from etl.errors import ExitCode, GuardError, StoppedError
 from etl.report import render_text
-from tests.support.importer import Desk
+from tests.support.importer import ImporterFixture
 
 
-def rows_of(count: int) -> Callable[[Desk], None]:
+def rows_of(count: int) -> Callable[[ImporterFixture], None]:
     return lambda desk: desk.write(count)
 
 
-def mostly_bad(desk: Desk) -> None:
+def mostly_bad(desk: ImporterFixture) -> None:
     desk.write([("", "no address", "Ann")] * 6 + [("c1", "ann@mapleshop.com", "Ann")] * 1)
 
 
-def after_a_larger_one(desk: Desk) -> None:
+def after_a_larger_one(desk: ImporterFixture) -> None:
     desk.write(100)
     assert desk.run().complete
     desk.write(60)
 
 
-def old(desk: Desk) -> None:
+def old(desk: ImporterFixture) -> None:
     desk.write(10)
     past = desk.clock.time - 30 * 3_600
     os.utime(desk.source, (past, past))
 
 
-CASES: dict[str, tuple[Callable[[Desk], None], dict[str, Any], str]] = {
+CASES: dict[str, tuple[Callable[[ImporterFixture], None], dict[str, Any], str]] = {
     "too many rejected": (mostly_bad, {"max_rejected_percent": 5}, "max_rejected_percent is 5"),
     "too few rows": (rows_of(10), {"min_rows": 100}, "min_rows is 100"),
     "too many rows": (rows_of(10), {"max_rows": 9}, "max_rows is 9"),
@@ -45,7 +45,7 @@ CASES: dict[str, tuple[Callable[[Desk], None], dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_guard_stops_the_run_before_anything_is_sent(name: str, desk: Desk) -> None:
+def test_a_guard_stops_the_run_before_anything_is_sent(name: str, desk: ImporterFixture) -> None:
     prepare, guards, said = CASES[name]
     prepare(desk)
     os.utime(desk.source, (desk.clock.time, desk.clock.time)) if name != "an old file" else None
@@ -59,7 +59,7 @@ def test_a_guard_stops_the_run_before_anything_is_sent(name: str, desk: Desk) ->
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_force_overrides_and_the_report_says_so(name: str, desk: Desk) -> None:
+def test_force_overrides_and_the_report_says_so(name: str, desk: ImporterFixture) -> None:
     prepare, guards, said = CASES[name]
     prepare(desk)
     desk.guards(**guards)
@@ -68,13 +68,13 @@ def test_force_overrides_and_the_report_says_so(name: str, desk: Desk) -> None:
     assert any(note.startswith("guard overridden by --force") and said in note for note in report.notes)
 
 
-def test_an_empty_source_may_be_allowed(desk: Desk) -> None:
+def test_an_empty_source_may_be_allowed(desk: ImporterFixture) -> None:
     desk.write(0)
     desk.guards(min_rows=0)
     assert desk.run().exit_code == ExitCode.OK
 
 
-def test_a_key_of_another_account_is_stopped_before_staging(desk: Desk) -> None:
+def test_a_key_of_another_account_is_stopped_before_staging(desk: ImporterFixture) -> None:
     desk.write(3)
     desk.guards(expect_account="ZZZ999")
     with pytest.raises(GuardError, match="expects ZZZ999"):
@@ -82,7 +82,7 @@ def test_a_key_of_another_account_is_stopped_before_staging(desk: Desk) -> None:
     assert desk.writes == 0
 
 
-def test_loading_stops_when_too_many_rows_fail_and_force_goes_on(desk: Desk) -> None:
+def test_loading_stops_when_too_many_rows_fail_and_force_goes_on(desk: ImporterFixture) -> None:
     """The share is judged once a hundred rows were sent."""
     good = [(f"g{number}", f"g{number}@mapleshop.com", "Ann") for number in range(100)]
     bad = [(f"b{number}", f"b{number}@sandbox-refused.com", "Ann") for number in range(50)]
@@ -99,7 +99,7 @@ def test_loading_stops_when_too_many_rows_fail_and_force_goes_on(desk: Desk) -> 
     assert (report.tally.loaded, report.tally.failed) == (200, 50)
 
 
-def test_a_pilot_and_a_repair_are_no_last_time(desk: Desk) -> None:
+def test_a_pilot_and_a_repair_are_no_last_time(desk: ImporterFixture) -> None:
     """What --limit or a rejects file read says nothing of how many rows there should be."""
     desk.write(100)
     assert desk.run(limit=10).complete
@@ -107,7 +107,7 @@ def test_a_pilot_and_a_repair_are_no_last_time(desk: Desk) -> None:
     assert desk.run().exit_code == ExitCode.OK
 
 
-def test_how_many_rows_a_pilot_or_a_rejects_file_has_says_nothing(desk: Desk) -> None:
+def test_how_many_rows_a_pilot_or_a_rejects_file_has_says_nothing(desk: ImporterFixture) -> None:
     desk.guards(min_rows=50, max_row_count_change_percent=5)
     desk.write([*((f"c{number}", f"person{number}@mapleshop.com", "Ann") for number in range(99)), ("", "bea", "Bea")])
     assert desk.run(limit=10).complete

@@ -12,21 +12,21 @@ import pytest
 from etl import pipeline
 from etl.errors import ExitCode
 from etl.sandbox import SANDBOX_KEY, Request, Switches
-from tests.support.importer import Desk
+from tests.support.importer import ImporterFixture
 from tests.support.in_process import BASE_URL
 
 
-def on_list(desk: Desk, name: str) -> int:
+def on_list(desk: ImporterFixture, name: str) -> int:
     query = "SELECT count(*) FROM members m JOIN lists l ON l.id = m.list_id WHERE l.name = ?"
     return int(desk.sandbox.store.connection.execute(query, (name,)).fetchone()[0])
 
 
-def routed(desk: Desk, count: int = 8) -> None:
+def routed(desk: ImporterFixture, count: int = 8) -> None:
     desk.mapping["columns"]["Name"] = "list"
     desk.write([(f"c{n}", f"person{n}@mapleshop.com", "VIP") for n in range(count)])
 
 
-def call(desk: Desk, method: str, path: str, body: Any) -> Any:
+def call(desk: ImporterFixture, method: str, path: str, body: Any) -> Any:
     headers = {
         "authorization": f"Klaviyo-API-Key {SANDBOX_KEY}",
         "revision": "2026-07-15",
@@ -39,7 +39,7 @@ def call(desk: Desk, method: str, path: str, body: Any) -> Any:
     )
 
 
-def with_secondary(desk: Desk, email: str, other: str) -> None:
+def with_secondary(desk: ImporterFixture, email: str, other: str) -> None:
     """Give a profile a second address; Klaviyo goes on showing the first."""
     data = {
         "type": "profile",
@@ -61,7 +61,7 @@ def with_secondary(desk: Desk, email: str, other: str) -> None:
     ],
     ids=["6 s", "60 s, and no job tells", "only the job tells"],
 )
-def test_a_profile_that_is_seen_late_joins_its_list(desk: Desk, switches: dict[str, float]) -> None:
+def test_a_profile_that_is_seen_late_joins_its_list(desk: ImporterFixture, switches: dict[str, float]) -> None:
     routed(desk)
     desk.sandbox.set_switches(Switches(**switches))  # type: ignore[arg-type]
     report = desk.run()
@@ -69,7 +69,7 @@ def test_a_profile_that_is_seen_late_joins_its_list(desk: Desk, switches: dict[s
     assert on_list(desk, "VIP") == 8
 
 
-def test_a_profile_that_nobody_ever_sees_is_unknown_and_goes_again(desk: Desk) -> None:
+def test_a_profile_that_nobody_ever_sees_is_unknown_and_goes_again(desk: ImporterFixture) -> None:
     desk.mapping["load"]["only_changed"] = True
     routed(desk)
     desk.sandbox.set_switches(Switches(profiles_visible_after=3_000, job_profiles_visible_after=3_000))
@@ -82,7 +82,7 @@ def test_a_profile_that_nobody_ever_sees_is_unknown_and_goes_again(desk: Desk) -
     assert on_list(desk, "VIP") == 8
 
 
-def test_a_job_whose_counters_do_not_tell_is_read_back_with_patience(desk: Desk) -> None:
+def test_a_job_whose_counters_do_not_tell_is_read_back_with_patience(desk: ImporterFixture) -> None:
     desk.write(8)
     desk.faults({"fault": "counters_null", "endpoint": "POST /api/profile-bulk-import-jobs"})
     desk.sandbox.set_switches(Switches(profiles_visible_after=30.0, job_profiles_visible_after=math.inf))
@@ -90,7 +90,7 @@ def test_a_job_whose_counters_do_not_tell_is_read_back_with_patience(desk: Desk)
     assert (report.tally.loaded, report.tally.unknown, report.tally.failed) == (8, 0, 0), report.issues
 
 
-def test_consent_waits_for_a_profile_that_is_seen_late(desk: Desk) -> None:
+def test_consent_waits_for_a_profile_that_is_seen_late(desk: ImporterFixture) -> None:
     desk.mapping["columns"]["Name"] = "consent.email"
     desk.mapping["consent"] = {"date": "2024-05-01"}
     desk.write([(f"c{n}", f"person{n}@mapleshop.com", "subscribed") for n in range(5)])
@@ -101,7 +101,7 @@ def test_consent_waits_for_a_profile_that_is_seen_late(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("small", [0, 50], ids=["jobs", "single profiles"])
-def test_what_an_import_wrote_a_moment_ago_is_not_written_over(desk: Desk, small: int) -> None:
+def test_what_an_import_wrote_a_moment_ago_is_not_written_over(desk: ImporterFixture, small: int) -> None:
     """The look before a value that may only fill a blank waits for a profile that is known to be there."""
     desk.mapping["load"] = {"small_run": small}
     desk.write([("1", "ann@mapleshop.com", "Ann"), ("2", "bob@mapleshop.com", "Bob")])
@@ -115,7 +115,7 @@ def test_what_an_import_wrote_a_moment_ago_is_not_written_over(desk: Desk, small
     assert names == {"ann@mapleshop.com": "Ann", "bob@mapleshop.com": "Bob", "cat@mapleshop.com": "Cat"}
 
 
-def test_an_unchanged_row_whose_profile_is_gone_is_no_zombie(desk: Desk) -> None:
+def test_an_unchanged_row_whose_profile_is_gone_is_no_zombie(desk: ImporterFixture) -> None:
     """It was known, so it was never sent again; and its list call failed night after night."""
     desk.mapping["load"] = {"only_changed": True, "small_run": 0}
     desk.write(3)
@@ -132,7 +132,7 @@ def test_an_unchanged_row_whose_profile_is_gone_is_no_zombie(desk: Desk) -> None
 
 
 @pytest.fixture
-def two_addresses(desk: Desk) -> Desk:
+def two_addresses(desk: ImporterFixture) -> ImporterFixture:
     """The source knows Ann by an address that her profile has and does not show."""
     desk.mapping["columns"] = {"Email": "email", "Name": "first_name"}
     desk.write([(f"c{n}", f"person{n}@mapleshop.com", "Ann") for n in range(6)])
@@ -143,13 +143,13 @@ def two_addresses(desk: Desk) -> Desk:
     return desk
 
 
-def test_verify_knows_a_person_by_a_secondary_address(two_addresses: Desk) -> None:
+def test_verify_knows_a_person_by_a_secondary_address(two_addresses: ImporterFixture) -> None:
     report = two_addresses.run(verify="full")
     assert [(one.verdict, one.count) for one in report.observed] == [("confirmed", 6)]
     assert (report.exit_code, two_addresses.profiles) == (ExitCode.OK, 6)
 
 
-def test_a_list_column_finds_a_person_by_a_secondary_address(two_addresses: Desk) -> None:
+def test_a_list_column_finds_a_person_by_a_secondary_address(two_addresses: ImporterFixture) -> None:
     two_addresses.mapping["columns"]["Name"] = "list"
     rows = [(f"c{n}", "ann.private@mapleshop.com" if n == 2 else f"person{n}@mapleshop.com", "VIP") for n in range(6)]
     two_addresses.write(rows)
@@ -157,7 +157,7 @@ def test_a_list_column_finds_a_person_by_a_secondary_address(two_addresses: Desk
     assert on_list(two_addresses, "VIP") == 6
 
 
-def test_mirror_leaves_a_person_with_two_addresses_alone(two_addresses: Desk) -> None:
+def test_mirror_leaves_a_person_with_two_addresses_alone(two_addresses: ImporterFixture) -> None:
     """Night after night she was taken off the list, and put on it again."""
     two_addresses.mapping["load"] |= {"missing": "mirror", "only_changed": True}
     two_addresses.guards(max_missing_percent=50)
@@ -174,7 +174,7 @@ def test_mirror_leaves_a_person_with_two_addresses_alone(two_addresses: Desk) ->
             assert report.tally.unchanged == 6
 
 
-def test_mirror_still_takes_off_who_is_not_in_the_source(two_addresses: Desk) -> None:
+def test_mirror_still_takes_off_who_is_not_in_the_source(two_addresses: ImporterFixture) -> None:
     """The negative control: a profile that no address of the source answers for leaves."""
     two_addresses.mapping["load"] |= {"missing": "mirror"}
     two_addresses.guards(max_missing_percent=50)
@@ -189,7 +189,7 @@ def test_mirror_still_takes_off_who_is_not_in_the_source(two_addresses: Desk) ->
 REASONS = ("HARD_BOUNCE", "INVALID_EMAIL", "SPAM_COMPLAINT", "UNSUBSCRIBE", "USER_SUPPRESSED")
 
 
-def suppressed(desk: Desk, *reasons: str) -> Path:
+def suppressed(desk: ImporterFixture, *reasons: str) -> Path:
     desk.mapping = {"columns": {"Email": "email"}}
     desk.write([("", f"person{n}@mapleshop.com", "") for n in range(len(reasons))])
     assert desk.run().tally.loaded == len(reasons)
@@ -202,7 +202,7 @@ def suppressed(desk: Desk, *reasons: str) -> Path:
     return path
 
 
-def test_suppressing_is_done_where_anything_suppresses(desk: Desk) -> None:
+def test_suppressing_is_done_where_anything_suppresses(desk: ImporterFixture) -> None:
     path = suppressed(desk, *REASONS)
     desk.sandbox.set_switches(Switches(suppressed_already="skip"))
     before = desk.writes
@@ -212,7 +212,7 @@ def test_suppressing_is_done_where_anything_suppresses(desk: Desk) -> None:
     assert desk.writes == before
 
 
-def test_lifting_says_what_it_cannot_lift(desk: Desk) -> None:
+def test_lifting_says_what_it_cannot_lift(desk: ImporterFixture) -> None:
     path = suppressed(desk, *REASONS)
     report = pipeline.suppress(path, undo=True, context=desk.context)
     assert (report.tally.loaded, report.tally.unknown) == (5, 0), report.issues
@@ -221,7 +221,7 @@ def test_lifting_says_what_it_cannot_lift(desk: Desk) -> None:
     assert "suppressed by hand" in report.issues[0].detail
 
 
-def test_an_answer_without_suppressions_proves_no_lifting(desk: Desk) -> None:
+def test_an_answer_without_suppressions_proves_no_lifting(desk: ImporterFixture) -> None:
     path = suppressed(desk, "USER_SUPPRESSED")
     desk.sandbox.set_switches(Switches(subscriptions="absent"))
     report = pipeline.suppress(path, undo=True, context=desk.context)

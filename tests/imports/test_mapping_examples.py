@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 import pytest
 
-from tests.support.importer import Desk
+from tests.support.importer import ImporterFixture
 from tests.support.paths import PAGES
 
 PAGE = PAGES / "mapping.md"
@@ -137,7 +137,7 @@ def test_an_example_of_the_page_arrives_as_it_says(block: str, tmp_path: Path) -
     # A rehearsal leaves the account out, as ``run --sandbox`` does.
     mapping.get("guards", {}).pop("expect_account", None)
     mapping.get("guards", {}).pop("min_rows", None)
-    desk = Desk(tmp_path, lists=("Newsletter",))
+    desk = ImporterFixture(tmp_path, lists=("Newsletter",))
     desk.mapping = mapping
     header = list(example.rows[0])
     desk.write([[row[name] for name in header] for row in example.rows], header)
@@ -159,7 +159,7 @@ def test_every_example_here_is_one_of_the_page() -> None:
 
 def test_computed_columns_follow_every_rule_of_columns(tmp_path: Path) -> None:
     """Write and merge rules of computed columns, against a profile that is there already."""
-    desk = Desk(tmp_path, lists=("News",))
+    desk = ImporterFixture(tmp_path, lists=("News",))
     desk.mapping = {
         "columns": {"Email": "email"},
         "computed": {

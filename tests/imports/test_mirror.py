@@ -11,26 +11,26 @@ from etl import pipeline
 from etl.errors import ConfigError, ExitCode
 from tests.support.crash_points import examples, walk
 from tests.support.crash_scenario import UNFINISHED
-from tests.support.importer import Desk
-from tests.support.in_process import CrashError, Points
+from tests.support.importer import ImporterFixture
+from tests.support.in_process import CrashError, CrashPoints
 
 ROWS = [(f"c{number}", f"person{number}@mapleshop.com", "Ann") for number in range(30)]
 
 
 @pytest.fixture
-def mirrored(desk: Desk) -> Desk:
+def mirrored(desk: ImporterFixture) -> ImporterFixture:
     desk.mapping["load"] |= {"missing": "mirror", "only_changed": True}
     desk.write(ROWS)
     return desk
 
 
-def members(desk: Desk, name: str = "News") -> set[str]:
+def members(desk: ImporterFixture, name: str = "News") -> set[str]:
     return {
         str(one["email"] or one["phone_number"] or one["external_id"]) for one in people(desk) if name in one["lists"]
     }
 
 
-def people(desk: Desk) -> list[dict[str, object]]:
+def people(desk: ImporterFixture) -> list[dict[str, object]]:
     return [orjson.loads(line) for line in desk.sandbox.dump().splitlines()]
 
 
@@ -38,7 +38,7 @@ def emails(rows: list[tuple[str, str, str]]) -> set[str]:
     return {email for _, email, _ in rows}
 
 
-def put_on_list(desk: Desk, *profiles: dict[str, str], lists: tuple[str, ...] = ("News",)) -> list[str]:
+def put_on_list(desk: ImporterFixture, *profiles: dict[str, str], lists: tuple[str, ...] = ("News",)) -> list[str]:
     """Put people on a list behind the importer's back; return their ids."""
     with desk.context.open_client() as client:
         ids = []
@@ -51,13 +51,13 @@ def put_on_list(desk: Desk, *profiles: dict[str, str], lists: tuple[str, ...] = 
     return ids
 
 
-def take_off_list(desk: Desk, *wanted: str) -> None:
+def take_off_list(desk: ImporterFixture, *wanted: str) -> None:
     with desk.context.open_client() as client:
         (target,) = client.find_lists("News")
         client.remove_from_list(target.id, [one.id for one in client.profiles_by("email", wanted)])
 
 
-def test_who_is_not_in_the_source_leaves_the_list(mirrored: Desk) -> None:
+def test_who_is_not_in_the_source_leaves_the_list(mirrored: ImporterFixture) -> None:
     put_on_list(
         mirrored,
         {"email": "stranger@mapleshop.com"},
@@ -74,7 +74,7 @@ def test_who_is_not_in_the_source_leaves_the_list(mirrored: Desk) -> None:
     assert any("2 of the 2 profiles on News" in note and "taken off it" in note for note in report.notes)
 
 
-def test_who_was_taken_off_by_hand_is_put_on_again(mirrored: Desk) -> None:
+def test_who_was_taken_off_by_hand_is_put_on_again(mirrored: ImporterFixture) -> None:
     assert mirrored.run().tally.loaded == 30
     take_off_list(mirrored, ROWS[3][1], ROWS[4][1])
     assert members(mirrored) == emails(ROWS) - {ROWS[3][1], ROWS[4][1]}
@@ -84,7 +84,7 @@ def test_who_was_taken_off_by_hand_is_put_on_again(mirrored: Desk) -> None:
     assert not any("taken off" in note for note in report.notes)
 
 
-def test_a_second_run_sends_nothing(mirrored: Desk) -> None:
+def test_a_second_run_sends_nothing(mirrored: ImporterFixture) -> None:
     mirrored.run()
     before = mirrored.writes
     assert mirrored.run().tally.unchanged == 30
@@ -92,7 +92,7 @@ def test_a_second_run_sends_nothing(mirrored: Desk) -> None:
     assert [run.command for run in pipeline.runs(context=mirrored.context)] == ["run", "run"]
 
 
-def test_any_identifier_in_the_source_keeps_its_person(mirrored: Desk) -> None:
+def test_any_identifier_in_the_source_keeps_its_person(mirrored: ImporterFixture) -> None:
     mirrored.mapping["columns"]["Phone"] = "phone_number"
     rows = [
         ("c1", "Ann@MapleShop.com", "Ann", "+14155550101"),
@@ -121,7 +121,7 @@ def test_any_identifier_in_the_source_keeps_its_person(mirrored: Desk) -> None:
     }
 
 
-def test_too_many_strangers_stop_the_run_before_anything_is_sent(mirrored: Desk) -> None:
+def test_too_many_strangers_stop_the_run_before_anything_is_sent(mirrored: ImporterFixture) -> None:
     mirrored.run()
     mirrored.write(ROWS[15:])
     writes = mirrored.writes
@@ -134,7 +134,7 @@ def test_too_many_strangers_stop_the_run_before_anything_is_sent(mirrored: Desk)
     assert members(mirrored) == emails(ROWS[15:])
 
 
-def test_a_pilot_and_a_list_to_be_made_take_nobody_off(mirrored: Desk) -> None:
+def test_a_pilot_and_a_list_to_be_made_take_nobody_off(mirrored: ImporterFixture) -> None:
     mirrored.run()
     assert mirrored.run(limit=3).complete
     assert members(mirrored) == emails(ROWS)
@@ -143,7 +143,7 @@ def test_a_pilot_and_a_list_to_be_made_take_nobody_off(mirrored: Desk) -> None:
     assert members(mirrored, "Brand new") == emails(ROWS)
 
 
-def test_no_list_to_mirror_is_a_mistake_of_the_mapping(mirrored: Desk) -> None:
+def test_no_list_to_mirror_is_a_mistake_of_the_mapping(mirrored: ImporterFixture) -> None:
     del mirrored.mapping["load"]["list"]
     with pytest.raises(ConfigError) as error:
         mirrored.run()
@@ -154,7 +154,7 @@ def test_no_list_to_mirror_is_a_mistake_of_the_mapping(mirrored: Desk) -> None:
         mirrored.run()
 
 
-def test_a_no_to_the_first_write_leaves_nothing_behind(mirrored: Desk) -> None:
+def test_a_no_to_the_first_write_leaves_nothing_behind(mirrored: ImporterFixture) -> None:
     put_on_list(mirrored, {"email": "stranger@mapleshop.com"})
     mirrored.mapping["guards"] = {"max_missing_percent": 100}
     context = mirrored.process(confirm=lambda _: False)
@@ -166,7 +166,7 @@ def test_a_no_to_the_first_write_leaves_nothing_behind(mirrored: Desk) -> None:
     assert members(mirrored) == {"stranger@mapleshop.com"}
 
 
-def test_plan_says_who_would_leave_and_what_run_then_does(mirrored: Desk) -> None:
+def test_plan_says_who_would_leave_and_what_run_then_does(mirrored: ImporterFixture) -> None:
     mirrored.run()
     put_on_list(mirrored, {"email": "stranger@mapleshop.com"})
     take_off_list(mirrored, ROWS[7][1])
@@ -182,7 +182,7 @@ def test_plan_says_who_would_leave_and_what_run_then_does(mirrored: Desk) -> Non
     assert mirrored.writes == writes + 2, "one list addition, one removal"
 
 
-def test_a_list_of_many_pages_is_read_to_its_end(mirrored: Desk) -> None:
+def test_a_list_of_many_pages_is_read_to_its_end(mirrored: ImporterFixture) -> None:
     strangers = [{"email": f"stranger{number}@mapleshop.com"} for number in range(230)]
     mirrored.write(1_200)
     mirrored.run()
@@ -195,13 +195,13 @@ def test_a_list_of_many_pages_is_read_to_its_end(mirrored: Desk) -> None:
 
 
 @pytest.mark.parametrize("part", range(4))
-def test_dying_anywhere_ends_with_the_same_list(mirrored: Desk, part: int) -> None:
+def test_dying_anywhere_ends_with_the_same_list(mirrored: ImporterFixture, part: int) -> None:
     desk = mirrored
     desk.mapping["guards"] = {"max_missing_percent": 100}
     desk.run()
     put_on_list(desk, {"email": "stranger@mapleshop.com"})
     desk.write(ROWS[2:])
-    calm = Points()
+    calm = CrashPoints()
     pipeline.run(desk.source, desk.mapping, context=desk.process(calm), verify="none")
     assert members(desk) == emails(ROWS[2:])
     for point in walk(calm.passed, part=part, parts=4):
@@ -210,7 +210,9 @@ def test_dying_anywhere_ends_with_the_same_list(mirrored: Desk, part: int) -> No
         put_on_list(desk, {"email": "stranger@mapleshop.com"})
         desk.write(ROWS[2:])
         with pytest.raises(CrashError):
-            pipeline.run(desk.source, desk.mapping, context=desk.process(Points(frozenset({point}))), verify="none")
+            pipeline.run(
+                desk.source, desk.mapping, context=desk.process(CrashPoints(frozenset({point}))), verify="none"
+            )
         with desk.context.open_store() as store:
             unfinished = store.runs.latest(UNFINISHED, commands=["run"]) is not None
         if unfinished:
@@ -240,7 +242,7 @@ def test_dying_anywhere_ends_with_the_same_list(mirrored: Desk, part: int) -> No
 def test_the_list_equals_the_source_whatever_was_on_it(
     tmp_path_factory: pytest.TempPathFactory, there: set[int], rows: set[int], again: set[int]
 ) -> None:
-    desk = Desk(tmp_path_factory.mktemp("desk"))
+    desk = ImporterFixture(tmp_path_factory.mktemp("desk"))
     desk.mapping["load"] |= {"missing": "mirror", "only_changed": True}
     desk.mapping["guards"] = {"max_missing_percent": 100}
     if there:

@@ -9,32 +9,32 @@ from etl import pipeline
 from etl.errors import ExitCode
 from tests.support.crash_points import walk
 from tests.support.crash_scenario import UNFINISHED
-from tests.support.importer import Desk
-from tests.support.in_process import CrashError, Points
+from tests.support.importer import ImporterFixture
+from tests.support.in_process import CrashError, CrashPoints
 
 ROWS = [(f"c{number}", f"person{number}@mapleshop.com", "Ann") for number in range(30)]
 
 
-def members(desk: Desk) -> set[str]:
+def members(desk: ImporterFixture) -> set[str]:
     lines = desk.sandbox.dump().splitlines()
     return {profile["external_id"] for profile in map(orjson.loads, lines) if "News" in profile["lists"]}
 
 
-def imported(desk: Desk, missing: str) -> Desk:
+def imported(desk: ImporterFixture, missing: str) -> ImporterFixture:
     desk.mapping["load"] |= {"missing": missing, "only_changed": True}
     desk.write(ROWS)
     assert desk.run().tally.loaded == 30
     return desk
 
 
-def test_vanished_rows_are_reported_and_left_alone(desk: Desk) -> None:
+def test_vanished_rows_are_reported_and_left_alone(desk: ImporterFixture) -> None:
     imported(desk, "report").write(ROWS[2:])
     report = desk.run()
     assert any("2 rows of the last import" in note and "nothing is done" in note for note in report.notes)
     assert len(members(desk)) == 30
 
 
-def test_vanished_rows_leave_the_list_in_a_run_of_their_own(desk: Desk) -> None:
+def test_vanished_rows_leave_the_list_in_a_run_of_their_own(desk: ImporterFixture) -> None:
     imported(desk, "remove_from_list").write(ROWS[2:])
     report = desk.run()
     assert report.tally.unchanged == 28
@@ -49,7 +49,7 @@ def test_vanished_rows_leave_the_list_in_a_run_of_their_own(desk: Desk) -> None:
     assert len(members(desk)) == 30
 
 
-def test_a_person_in_a_rejected_row_has_not_vanished(desk: Desk) -> None:
+def test_a_person_in_a_rejected_row_has_not_vanished(desk: ImporterFixture) -> None:
     desk.mapping["columns"]["Name"] = {"to": "first_name", "required": True}
     imported(desk, "remove_from_list").write([*ROWS[1:], ("C0", "person0@mapleshop.com", "")])
     report = desk.run()
@@ -57,7 +57,7 @@ def test_a_person_in_a_rejected_row_has_not_vanished(desk: Desk) -> None:
     assert len(members(desk)) == 30
 
 
-def test_too_many_vanished_rows_stop_the_run(desk: Desk) -> None:
+def test_too_many_vanished_rows_stop_the_run(desk: ImporterFixture) -> None:
     imported(desk, "remove_from_list").write(ROWS[15:])
     writes = desk.writes
     report = desk.run()
@@ -68,7 +68,7 @@ def test_too_many_vanished_rows_stop_the_run(desk: Desk) -> None:
     assert len(members(desk)) == 15
 
 
-def test_a_changed_mapping_sends_again_and_says_why(desk: Desk) -> None:
+def test_a_changed_mapping_sends_again_and_says_why(desk: ImporterFixture) -> None:
     imported(desk, "report")
     desk.mapping["columns"]["Name"] = "last_name"
     report = desk.run()
@@ -77,9 +77,9 @@ def test_a_changed_mapping_sends_again_and_says_why(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("part", range(4))
-def test_dying_while_taking_off_changes_nothing(desk: Desk, part: int) -> None:
+def test_dying_while_taking_off_changes_nothing(desk: ImporterFixture, part: int) -> None:
     imported(desk, "remove_from_list").write(ROWS[2:])
-    calm = Points()
+    calm = CrashPoints()
     pipeline.run(desk.source, desk.mapping, context=desk.process(calm), verify="none")
     for point in walk(calm.passed, part=part, parts=4):
         desk.write(ROWS)
@@ -87,7 +87,9 @@ def test_dying_while_taking_off_changes_nothing(desk: Desk, part: int) -> None:
         assert len(members(desk)) == 30
         desk.write(ROWS[2:])
         with pytest.raises(CrashError):
-            pipeline.run(desk.source, desk.mapping, context=desk.process(Points(frozenset({point}))), verify="none")
+            pipeline.run(
+                desk.source, desk.mapping, context=desk.process(CrashPoints(frozenset({point}))), verify="none"
+            )
         with desk.context.open_store() as store:
             unfinished = store.runs.latest(UNFINISHED, commands=["run"]) is not None
         if unfinished:

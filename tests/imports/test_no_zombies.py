@@ -21,21 +21,21 @@ from etl.model import RunStatus
 from etl.pipeline.loading.load import load_run
 from etl.sandbox import SANDBOX_KEY, SandboxServer, SandboxSettings
 from tests.support.cli_process import ROOT, wait_until
-from tests.support.importer import Desk
+from tests.support.importer import ImporterFixture
 
 JOBS = "POST /api/profile-bulk-import-jobs"
 
 
-def statuses(desk: Desk) -> list[tuple[str, str]]:
+def statuses(desk: ImporterFixture) -> list[tuple[str, str]]:
     with desk.context.open_store() as store:
         return [(run.command, run.status.value) for run in reversed(store.runs.newest())]
 
 
-def with_list(desk: Desk, name: str) -> None:
+def with_list(desk: ImporterFixture, name: str) -> None:
     desk.mapping = {**desk.mapping, "load": {**desk.mapping["load"], "list": name}}
 
 
-def test_a_misspelt_list_does_not_block_the_night_after_it_was_mended(desk: Desk) -> None:
+def test_a_misspelt_list_does_not_block_the_night_after_it_was_mended(desk: ImporterFixture) -> None:
     desk.write(5)
     with_list(desk, "Nws")
     for _ in range(2):
@@ -52,7 +52,7 @@ def test_a_misspelt_list_does_not_block_the_night_after_it_was_mended(desk: Desk
     ids=["a list column", "mirror"],
 )
 def test_any_failure_on_the_way_to_the_first_request_leaves_the_way_clear(
-    desk: Desk, column: str, fault: dict[str, Any]
+    desk: ImporterFixture, column: str, fault: dict[str, Any]
 ) -> None:
     """Klaviyo goes away while the lists are looked up, or while the one to mirror is read."""
     desk.write([("1", "ann@mapleshop.com", "VIP")])
@@ -65,7 +65,7 @@ def test_any_failure_on_the_way_to_the_first_request_leaves_the_way_clear(
     assert [status for command, status in statuses(desk) if command == "run"] == ["abandoned", "finished"]
 
 
-def test_a_key_without_the_scope_is_no_run_in_flight(desk: Desk) -> None:
+def test_a_key_without_the_scope_is_no_run_in_flight(desk: ImporterFixture) -> None:
     """A request that Klaviyo surely refused has left nothing there: the source is read anew, and all of it goes."""
     desk.write(5)
     desk.faults({"fault": "key_revoked", "endpoint": JOBS, "times": 1})
@@ -76,7 +76,7 @@ def test_a_key_without_the_scope_is_no_run_in_flight(desk: Desk) -> None:
     assert desk.run().tally.loaded == 6
 
 
-def test_a_signal_before_the_first_request_leaves_the_way_clear(desk: Desk) -> None:
+def test_a_signal_before_the_first_request_leaves_the_way_clear(desk: ImporterFixture) -> None:
     desk.write(5)
 
     def stop() -> bool:
@@ -89,7 +89,7 @@ def test_a_signal_before_the_first_request_leaves_the_way_clear(desk: Desk) -> N
     assert desk.run().tally.loaded == 5
 
 
-def test_a_run_of_which_something_may_have_arrived_still_blocks(desk: Desk) -> None:
+def test_a_run_of_which_something_may_have_arrived_still_blocks(desk: ImporterFixture) -> None:
     """The other half of the promise: what Klaviyo may have got is finished, or given up by a person."""
     desk.write(5)
     desk.faults({"fault": "answer_lost", "endpoint": JOBS}, {"fault": "error_json", "endpoint": f"GET{JOBS[4:]}"})
@@ -101,7 +101,7 @@ def test_a_run_of_which_something_may_have_arrived_still_blocks(desk: Desk) -> N
     assert pipeline.resume(context=desk.process()).tally.loaded == 5
 
 
-def test_a_mapping_that_cannot_be_read_back_blocks_nobody(desk: Desk) -> None:
+def test_a_mapping_that_cannot_be_read_back_blocks_nobody(desk: ImporterFixture) -> None:
     """What an older version of the tool kept may be refused by this one."""
     desk.write(5)
     with_list(desk, "Nws")
@@ -117,7 +117,7 @@ def test_a_mapping_that_cannot_be_read_back_blocks_nobody(desk: Desk) -> None:
     assert desk.run().tally.loaded == 5
 
 
-def test_retry_looks_past_a_run_that_sent_nothing(desk: Desk) -> None:
+def test_retry_looks_past_a_run_that_sent_nothing(desk: ImporterFixture) -> None:
     desk.write([("1", "ann@mapleshop.com", "Ann"), ("f", "b@sandbox-failed.com", "Cat")])
     first = desk.run()
     with_list(desk, "Nws")
@@ -127,7 +127,7 @@ def test_retry_looks_past_a_run_that_sent_nothing(desk: Desk) -> None:
     assert (again.parent, again.tally.read) == (first.run, 1)
 
 
-def test_a_computed_column_is_read_back_from_state(desk: Desk) -> None:
+def test_a_computed_column_is_read_back_from_state(desk: ImporterFixture) -> None:
     """It passed check and plan, and then no run with it could ever load."""
     desk.write(3)
     desk.mapping = {
@@ -143,7 +143,7 @@ def test_a_computed_column_is_read_back_from_state(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, EOFError, RuntimeError])
-def test_a_question_that_breaks_off_is_a_no(desk: Desk, error: type[BaseException]) -> None:
+def test_a_question_that_breaks_off_is_a_no(desk: ImporterFixture, error: type[BaseException]) -> None:
     desk.write(5)
 
     def confirm(_question: str) -> bool:
@@ -157,7 +157,7 @@ def test_a_question_that_breaks_off_is_a_no(desk: Desk, error: type[BaseExceptio
     assert desk.run().tally.loaded == 5
 
 
-def test_a_process_that_dies_at_the_question_leaves_nothing_to_resume(desk: Desk) -> None:
+def test_a_process_that_dies_at_the_question_leaves_nothing_to_resume(desk: ImporterFixture) -> None:
     desk.write(5)
 
     def confirm(_question: str) -> bool:

@@ -13,10 +13,10 @@ from etl import pipeline
 from etl.cli import _main
 from etl.errors import ConfigError, ExitCode, UsageError
 from etl.sandbox import SANDBOX_KEY, SandboxServer, SandboxSettings
-from tests.support.importer import Desk
+from tests.support.importer import ImporterFixture
 
 
-def half_known(desk: Desk) -> None:
+def half_known(desk: ImporterFixture) -> None:
     """Klaviyo holds half of the customers, some with another name."""
     rows = [[f"c{number}", f"person{number}@mapleshop.com", "Ann"] for number in range(40)]
     desk.mapping["load"] = {"small_run": 0, "only_changed": True}
@@ -26,7 +26,7 @@ def half_known(desk: Desk) -> None:
     desk.write([*rows, ["", "no address", "x"], rows[39]])
 
 
-def test_the_plan_says_what_run_then_does(desk: Desk) -> None:
+def test_the_plan_says_what_run_then_does(desk: ImporterFixture) -> None:
     half_known(desk)
     members_before = len(members(desk))
     profiles_before, writes_before = desk.profiles, desk.writes
@@ -55,12 +55,12 @@ def test_the_plan_says_what_run_then_does(desk: Desk) -> None:
     assert (again.send, again.unchanged, again.foresight.requests) == (0, 40, ())
 
 
-def members(desk: Desk) -> list[str]:
+def members(desk: ImporterFixture) -> list[str]:
     lines = desk.sandbox.dump().splitlines()
     return [profile["email"] for profile in map(orjson.loads, lines) if "News" in profile["lists"]]
 
 
-def test_a_list_that_run_would_make_is_said_and_not_made(desk: Desk) -> None:
+def test_a_list_that_run_would_make_is_said_and_not_made(desk: ImporterFixture) -> None:
     desk.write(3)
     desk.mapping["load"] |= {"list": "Brand new", "create_list": True}
     planned = pipeline.plan(desk.source, desk.mapping, context=desk.context)
@@ -71,7 +71,7 @@ def test_a_list_that_run_would_make_is_said_and_not_made(desk: Desk) -> None:
         pipeline.plan(desk.source, desk.mapping, context=desk.context)
 
 
-def test_run_shows_the_same_before_it_first_writes_to_an_account(desk: Desk, tmp_path: Path) -> None:
+def test_run_shows_the_same_before_it_first_writes_to_an_account(desk: ImporterFixture, tmp_path: Path) -> None:
     half_known(desk)
     told: list[pipeline.Plan] = []
     # Another state: as far as this one knows, nothing was ever written to the account.
@@ -89,7 +89,7 @@ def test_run_shows_the_same_before_it_first_writes_to_an_account(desk: Desk, tmp
     assert pipeline.run(desk.source, desk.mapping, context=fresh, verify="none").tally.loaded == planned.send
 
 
-def test_the_least_time_follows_from_klaviyo_s_limits(desk: Desk) -> None:
+def test_the_least_time_follows_from_klaviyo_s_limits(desk: ImporterFixture) -> None:
     """A minute's window of 150 jobs, of which the first ten may go at once."""
     desk.write(1_600)
     desk.mapping["load"]["batch_rows"] = 10

@@ -16,7 +16,7 @@ from etl import pipeline
 from etl.errors import EtlError, StoppedError
 from etl.report import Report
 from etl.sandbox import Response, Switches
-from tests.support.importer import Desk
+from tests.support.importer import ImporterFixture
 
 JOBS = "POST /api/profile-bulk-import-jobs"
 UPSERTS = "POST /api/profile-import"
@@ -27,7 +27,7 @@ def people(count: int, bad: Sequence[int] = ()) -> list[tuple[str, str, str]]:
     return [(f"c{n}", f"{'poison' if n in bad else 'person'}{n}@mapleshop.com", "Ann") for n in range(count)]
 
 
-def poisoned(desk: Desk, word: str = "poison", status: int = 400) -> None:
+def poisoned(desk: ImporterFixture, word: str = "poison", status: int = 400) -> None:
     desk.sandbox.set_switches(Switches(poison=word, poison_status=status))  # type: ignore[arg-type]
 
 
@@ -41,7 +41,7 @@ def refusal(status: int, *errors: dict[str, Any]) -> Response:
 
 
 @pytest.mark.parametrize("status", STATUSES)
-def test_jobs(desk: Desk, status: int) -> None:
+def test_jobs(desk: ImporterFixture, status: int) -> None:
     desk.write(people(40, bad=(7, 8, 31)))
     desk.mapping["load"]["batch_rows"] = 25
     poisoned(desk, status=status)
@@ -56,7 +56,7 @@ def test_jobs(desk: Desk, status: int) -> None:
 
 
 @pytest.mark.parametrize("status", STATUSES)
-def test_single_upserts(desk: Desk, status: int) -> None:
+def test_single_upserts(desk: ImporterFixture, status: int) -> None:
     desk.write(people(12, bad=(0, 5)))
     desk.mapping["load"]["small_run"] = 50
     poisoned(desk, status=status)
@@ -67,7 +67,7 @@ def test_single_upserts(desk: Desk, status: int) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 500])
-def test_list_calls(desk: Desk, status: int) -> None:
+def test_list_calls(desk: ImporterFixture, status: int) -> None:
     """The profile is there, and no list takes it: its row fails, the others join."""
     desk.write(people(1, bad=(0,)))
     desk.mapping["load"] = {"small_run": 50}
@@ -90,7 +90,7 @@ def test_list_calls(desk: Desk, status: int) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 413, 500])
-def test_consent(desk: Desk, status: int) -> None:
+def test_consent(desk: ImporterFixture, status: int) -> None:
     """One person whom Klaviyo cannot subscribe is no reason for the others not to be."""
     desk.write([(who, mail, "subscribed") for who, mail, _ in people(9, bad=(4,))])
     desk.mapping["columns"]["Name"] = "consent.email"
@@ -110,7 +110,7 @@ def test_consent(desk: Desk, status: int) -> None:
     assert (consents.asked, consents.confirmed) == (9, 8)
 
 
-def test_suppressions(desk: Desk, tmp_path: Path) -> None:
+def test_suppressions(desk: ImporterFixture, tmp_path: Path) -> None:
     path = tmp_path / "gone.csv"
     path.write_text("Email\n" + "\n".join(mail for _, mail, _ in people(9, bad=(4,))), encoding="utf-8")
     poisoned(desk)
@@ -122,7 +122,7 @@ def test_suppressions(desk: Desk, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "pointer", ["/data", "/data/attributes/profiles/data", "/data/attributes/profiles/data/99999", ""]
 )
-def test_whatever_the_pointer_points_at(desk: Desk, pointer: str) -> None:
+def test_whatever_the_pointer_points_at(desk: ImporterFixture, pointer: str) -> None:
     """To the whole array, out of range, to nothing: it is no row."""
     desk.write(people(10, bad=(3,)))
     answer = desk.sandbox.handle
@@ -138,7 +138,7 @@ def test_whatever_the_pointer_points_at(desk: Desk, pointer: str) -> None:
     assert [(group.lines, group.detail) for group in report.issues] == [((5,), "Bad value.")]
 
 
-def test_the_words_hold_no_address(desk: Desk) -> None:
+def test_the_words_hold_no_address(desk: ImporterFixture) -> None:
     """Neither the row's own, nor somebody else's that Klaviyo quotes."""
     desk.write(people(6, bad=(3,)))
     answer = desk.sandbox.handle
@@ -157,7 +157,7 @@ def test_the_words_hold_no_address(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("rows", [1, 2])
-def test_alone_in_the_file_it_fails_too(desk: Desk, rows: int) -> None:
+def test_alone_in_the_file_it_fails_too(desk: ImporterFixture, rows: int) -> None:
     desk.write(people(rows, bad=range(rows)))
     poisoned(desk)
     report = desk.run()
@@ -165,7 +165,7 @@ def test_alone_in_the_file_it_fails_too(desk: Desk, rows: int) -> None:
 
 
 @pytest.mark.parametrize(("small", "limit"), [(0, 25), (100, 10)], ids=["jobs", "upserts"])
-def test_a_refusal_of_everything_stops_and_fails_no_row(desk: Desk, small: int, limit: int) -> None:
+def test_a_refusal_of_everything_stops_and_fails_no_row(desk: ImporterFixture, small: int, limit: int) -> None:
     """The other half: a revision, a plan, an account that takes nothing. Resumable, and nothing is lost."""
     desk.write(60)
     desk.mapping["load"]["small_run"] = small
@@ -188,7 +188,9 @@ def test_a_refusal_of_everything_stops_and_fails_no_row(desk: Desk, small: int, 
     ],
     ids=["the list", "the revision"],
 )
-def test_what_says_that_it_is_of_the_request_is_not_searched(desk: Desk, errors: list[dict[str, Any]]) -> None:
+def test_what_says_that_it_is_of_the_request_is_not_searched(
+    desk: ImporterFixture, errors: list[dict[str, Any]]
+) -> None:
     desk.write(20)
     answer = desk.sandbox.handle
 
@@ -203,7 +205,7 @@ def test_what_says_that_it_is_of_the_request_is_not_searched(desk: Desk, errors:
     assert desk.writes == 0
 
 
-def test_an_account_that_takes_no_more_in_the_middle(desk: Desk) -> None:
+def test_an_account_that_takes_no_more_in_the_middle(desk: ImporterFixture) -> None:
     """Some batches went, then every one is refused: a search finds nothing that passes, and stops."""
     desk.write(400)
     desk.mapping["load"]["batch_rows"] = 100
@@ -228,7 +230,7 @@ def test_an_account_that_takes_no_more_in_the_middle(desk: Desk) -> None:
     assert report.tally.loaded >= 300 - 1
 
 
-def test_the_run_after_the_poison_is_not_stopped_again(desk: Desk) -> None:
+def test_the_run_after_the_poison_is_not_stopped_again(desk: ImporterFixture) -> None:
     """The fault itself: the import stopped at the same batch for ever."""
     desk.write(people(300, bad=range(100, 130)))
     poisoned(desk)

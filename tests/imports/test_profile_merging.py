@@ -20,8 +20,8 @@ from etl.load.merges.policy import objection
 from etl.model import RunStatus
 from etl.sandbox.protocol.switches import Switches
 from tests.support.crash_points import walk
-from tests.support.importer import Desk
-from tests.support.in_process import CrashError, Points
+from tests.support.importer import ImporterFixture
+from tests.support.in_process import CrashError, CrashPoints
 from tests.support.shop import Shop
 
 ANN, PHONE = "ann@mapleshop.com", "+12127365001"
@@ -123,7 +123,7 @@ class MergingDesk:
     """A desk with one row in conflict of three profiles, and one of nobody's."""
 
     def __init__(self, folder: Path, **options: Any) -> None:
-        self.desk = Desk(folder, **options)
+        self.desk = ImporterFixture(folder, **options)
         self.desk.mapping = {
             "columns": {"Id": "external_id", "Email": "email", "Phone": "phone_number", "Name": "first_name"},
             "profile": {"on_conflict": "merge"},
@@ -136,7 +136,7 @@ class MergingDesk:
             for one in ({"email": ANN}, {"phone_number": PHONE}, {"external_id": "c1", "title": "Dr"}):
                 client.upsert_profile(orjson.dumps({"data": {"type": "profile", "attributes": one}}))
 
-    def run(self, points: Points | None = None) -> None:
+    def run(self, points: CrashPoints | None = None) -> None:
         """Run, and resume for as long as the process dies or Klaviyo is not well."""
         work = pipeline.run
         arguments: tuple[Any, ...] = (self.desk.source, self.desk.mapping)
@@ -175,7 +175,7 @@ def test_three_profiles_become_the_one_of_the_highest_key(tmp_path: Path) -> Non
 
 
 def test_a_process_may_die_anywhere(tmp_path: Path) -> None:
-    points = Points()
+    points = CrashPoints()
     (tmp_path / "whole").mkdir()
     MergingDesk(tmp_path / "whole").run(points)
     merging = [number for number, name in enumerate(points.names, 1) if "profile-merge" in name]
@@ -183,7 +183,7 @@ def test_a_process_may_die_anywhere(tmp_path: Path) -> None:
         folder = tmp_path / str(number)
         folder.mkdir()
         made = MergingDesk(folder)
-        made.run(Points(frozenset({number})))
+        made.run(CrashPoints(frozenset({number})))
         expected(made)
         assert made.merges <= 3, points.names[number - 1]
 

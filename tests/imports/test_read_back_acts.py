@@ -16,31 +16,31 @@ from etl.errors import ExitCode
 from etl.model import Outcome
 from etl.report import Report, report_document
 from etl.sandbox import Request, Switches
-from tests.support.importer import Desk
+from tests.support.importer import ImporterFixture
 
 WAYS = {"only_changed": True, "list": "News", "small_run": 0}
 
 
 @pytest.fixture
-def desk(desk: Desk) -> Desk:
+def desk(desk: ImporterFixture) -> ImporterFixture:
     desk.mapping = {**desk.mapping, "load": dict(WAYS)}
     desk.write(12)
     return desk
 
 
-def seq_of(desk: Desk, email: str) -> int:
+def seq_of(desk: ImporterFixture, email: str) -> int:
     query = "SELECT seq FROM profiles WHERE email = ?"
     return int(desk.sandbox.store.connection.execute(query, (email,)).fetchone()[0])
 
 
-def lose(desk: Desk, *emails: str) -> None:
+def lose(desk: ImporterFixture, *emails: str) -> None:
     for email in emails:
         seq = seq_of(desk, email)
         desk.sandbox.store.connection.execute("DELETE FROM members WHERE profile = ?", (seq,))
         desk.sandbox.store.connection.execute("DELETE FROM profiles WHERE seq = ?", (seq,))
 
 
-def change(desk: Desk, email: str) -> None:
+def change(desk: ImporterFixture, email: str) -> None:
     seq = seq_of(desk, email)
     store = desk.sandbox.store.connection
     attributes = orjson.loads(store.execute("SELECT attributes FROM profiles WHERE seq = ?", (seq,)).fetchone()[0])
@@ -48,11 +48,11 @@ def change(desk: Desk, email: str) -> None:
     store.execute("UPDATE profiles SET attributes = ? WHERE seq = ?", (orjson.dumps(attributes), seq))
 
 
-def leave(desk: Desk, email: str) -> None:
+def leave(desk: ImporterFixture, email: str) -> None:
     desk.sandbox.store.connection.execute("DELETE FROM members WHERE profile = ?", (seq_of(desk, email),))
 
 
-def after_the_jobs(desk: Desk, happening: Any) -> None:
+def after_the_jobs(desk: ImporterFixture, happening: Any) -> None:
     """Let something happen between the last word about the jobs and the first look at the profiles."""
     answer = desk.sandbox.handle
     waiting = True
@@ -67,12 +67,12 @@ def after_the_jobs(desk: Desk, happening: Any) -> None:
     desk.sandbox.handle = handle  # type: ignore[method-assign]
 
 
-def outcomes(desk: Desk, report: Report) -> dict[int, str]:
+def outcomes(desk: ImporterFixture, report: Report) -> dict[int, str]:
     with desk.context.open_store() as store:
         return {line: outcome.value for line, outcome, _ in store.rows.outcomes(report.run) if outcome is not None}
 
 
-def test_a_lost_profile_and_a_changed_one_are_seen_by_everybody(desk: Desk) -> None:
+def test_a_lost_profile_and_a_changed_one_are_seen_by_everybody(desk: ImporterFixture) -> None:
     after_the_jobs(desk, lambda: (lose(desk, "person3@mapleshop.com"), change(desk, "person5@mapleshop.com")))
     report = desk.run(verify="full")
     assert (report.tally.loaded, report.tally.failed, report.tally.different) == (10, 1, 1)
@@ -92,7 +92,7 @@ def test_a_lost_profile_and_a_changed_one_are_seen_by_everybody(desk: Desk) -> N
     assert desk.profiles == 12
 
 
-def test_retry_takes_both(desk: Desk) -> None:
+def test_retry_takes_both(desk: ImporterFixture) -> None:
     after_the_jobs(desk, lambda: (lose(desk, "person3@mapleshop.com"), change(desk, "person5@mapleshop.com")))
     report = desk.run(verify="full")
     again = pipeline.retry(report.run, context=desk.process())
@@ -100,7 +100,7 @@ def test_retry_takes_both(desk: Desk) -> None:
     assert pipeline.verify(again.run, context=desk.process()).exit_code == ExitCode.OK
 
 
-def test_days_later_verify_finds_what_is_gone_also_of_rows_that_were_unchanged(desk: Desk) -> None:
+def test_days_later_verify_finds_what_is_gone_also_of_rows_that_were_unchanged(desk: ImporterFixture) -> None:
     desk.run(verify="none")
     second = desk.run(verify="none")
     assert second.tally.unchanged == 12
@@ -119,7 +119,7 @@ def test_days_later_verify_finds_what_is_gone_also_of_rows_that_were_unchanged(d
     ]
 
 
-def test_a_later_look_takes_back_what_an_earlier_one_saw(desk: Desk) -> None:
+def test_a_later_look_takes_back_what_an_earlier_one_saw(desk: ImporterFixture) -> None:
     """Somebody mended the profile in Klaviyo: what is seen decides, each time."""
     desk.run(verify="none")
     lose(desk, "person3@mapleshop.com")
@@ -132,13 +132,13 @@ def test_a_later_look_takes_back_what_an_earlier_one_saw(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("seconds", [6.0, 60.0])
-def test_what_comes_into_sight_late_is_there(desk: Desk, seconds: float) -> None:
+def test_what_comes_into_sight_late_is_there(desk: ImporterFixture, seconds: float) -> None:
     desk.sandbox.set_switches(Switches(profiles_visible_after=seconds, members_visible_after=seconds))
     report = desk.run(verify="full")
     assert (report.tally.loaded, report.exit_code) == (12, ExitCode.OK), report.issues
 
 
-def test_an_account_that_shows_nobody_proves_nothing(desk: Desk) -> None:
+def test_an_account_that_shows_nobody_proves_nothing(desk: ImporterFixture) -> None:
     desk.sandbox.set_switches(Switches(profiles_visible_after=600.0))
     report = desk.run(verify="full", list=None)
     assert (report.tally.failed, report.tally.unknown) == (0, 12)
@@ -147,14 +147,14 @@ def test_an_account_that_shows_nobody_proves_nothing(desk: Desk) -> None:
     assert desk.run(verify="full").tally.loaded == 12
 
 
-def test_one_row_alone_is_missing_only_where_others_are_shown(desk: Desk) -> None:
+def test_one_row_alone_is_missing_only_where_others_are_shown(desk: ImporterFixture) -> None:
     desk.run(verify="none")
     desk.write([("new", "late@mapleshop.com", "Ann")])
     after_the_jobs(desk, lambda: lose(desk, "late@mapleshop.com"))
     assert desk.run(verify="full").tally.failed == 1
 
 
-def test_a_sample_that_finds_a_gap_reads_on(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sample_that_finds_a_gap_reads_on(desk: ImporterFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("etl.pipeline.loading.load._SAMPLE", 4)
     after_the_jobs(desk, lambda: lose(desk, *(f"person{number}@mapleshop.com" for number in range(1, 12, 2))))
     report = desk.run(verify="sample")
@@ -162,7 +162,7 @@ def test_a_sample_that_finds_a_gap_reads_on(desk: Desk, monkeypatch: pytest.Monk
     assert sum(one.count for one in report.observed) == 12
 
 
-def test_a_sample_that_cannot_read_all_says_so(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sample_that_cannot_read_all_says_so(desk: ImporterFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("etl.pipeline.loading.load._SAMPLE", 4)
     monkeypatch.setattr("etl.pipeline.loading.load._READ_ON", 3)
     after_the_jobs(desk, lambda: lose(desk, *(f"person{number}@mapleshop.com" for number in range(1, 12, 2))))
@@ -171,7 +171,7 @@ def test_a_sample_that_cannot_read_all_says_so(desk: Desk, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(("most", "code"), [(5, ExitCode.GUARD), (50, ExitCode.ROWS_NOT_LOADED)])
-def test_the_guard_about_what_was_read_back(desk: Desk, most: int, code: ExitCode) -> None:
+def test_the_guard_about_what_was_read_back(desk: ImporterFixture, most: int, code: ExitCode) -> None:
     desk.guards(max_unverified_percent=most)
     after_the_jobs(desk, lambda: lose(desk, "person3@mapleshop.com"))
     report = desk.run(verify="full")
@@ -181,7 +181,7 @@ def test_the_guard_about_what_was_read_back(desk: Desk, most: int, code: ExitCod
     assert desk.run(verify="full").exit_code == ExitCode.OK
 
 
-def test_an_import_that_cannot_be_verified_takes_nobody_off_the_list(desk: Desk) -> None:
+def test_an_import_that_cannot_be_verified_takes_nobody_off_the_list(desk: ImporterFixture) -> None:
     desk.run(verify="none")
     desk.write(11)
     desk.mapping["load"]["missing"] = "remove_from_list"
@@ -193,14 +193,14 @@ def test_an_import_that_cannot_be_verified_takes_nobody_off_the_list(desk: Desk)
     assert members == 11  # all twelve but the one that is gone altogether
 
 
-def test_a_reader_that_is_away_costs_no_row(desk: Desk) -> None:
+def test_a_reader_that_is_away_costs_no_row(desk: ImporterFixture) -> None:
     desk.faults({"fault": "error_json", "endpoint": "GET /api/profiles", "status": 503})
     report = desk.run(verify="full")
     assert (report.complete, report.tally.loaded) == (True, 12)
     assert any("could not be read back" in note for note in report.notes)
 
 
-def test_outcomes_are_still_written_once(desk: Desk) -> None:
+def test_outcomes_are_still_written_once(desk: ImporterFixture) -> None:
     """The negative control: the trigger lets through what was read back, and nothing else."""
     report = desk.run(verify="none")
     with (

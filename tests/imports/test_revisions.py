@@ -12,7 +12,7 @@ import pytest
 from etl import pipeline
 from etl.errors import ConfigError, ExitCode
 from etl.klaviyo import Feature, RevisionAge, check_features, revision_status
-from tests.support.importer import Desk
+from tests.support.importer import ImporterFixture
 from tests.support.shop import Shop
 
 QUARTERS = [f"{year}-{month}-15" for year in (2024, 2025, 2026) for month in ("01", "04", "07", "10")]
@@ -112,7 +112,9 @@ def test_a_revision_ages_by_klaviyo_s_policy(today: date, age: RevisionAge, unti
         ("2026-10-15", None),
     ],
 )
-def test_run_and_plan_and_doctor_say_how_the_revision_stands(desk: Desk, revision: str, words: str | None) -> None:
+def test_run_and_plan_and_doctor_say_how_the_revision_stands(
+    desk: ImporterFixture, revision: str, words: str | None
+) -> None:
     """The desk's clock stands at January 2027."""
     told: list[str] = []
     context = desk.process(announce=told.append)

@@ -18,13 +18,13 @@ from etl import pipeline
 from etl.codes import CODES
 from etl.config import load_mapping
 from etl.sandbox import Sandbox, SandboxSettings
-from tests.support.expected import EXPORTS, SAMPLES, came_out, expected, truth
+from tests.support.expected import EXPORTS, SAMPLES, actual_rows, expected, truth
 from tests.support.in_process import context
-from tests.support.state_backends import TurnedClock
+from tests.support.state_backends import FakeClock
 
 
 @pytest.fixture
-def sandbox(clock: TurnedClock) -> Iterator[Sandbox]:
+def sandbox(clock: FakeClock) -> Iterator[Sandbox]:
     made = Sandbox(SandboxSettings(lists=("Everyone", "VIP"), limits="off"), clock)
     yield made
     made.close()
@@ -43,14 +43,12 @@ def test_the_generator_makes_the_files_that_are_here(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [*EXPORTS, "every_error"])
-def test_every_line_becomes_what_its_maker_meant(
-    name: str, sandbox: Sandbox, clock: TurnedClock, tmp_path: Path
-) -> None:
+def test_every_line_becomes_what_its_maker_meant(name: str, sandbox: Sandbox, clock: FakeClock, tmp_path: Path) -> None:
     """Outcome and codes of each line; the profiles themselves are read back in test_demo.py."""
     at = context(tmp_path, sandbox, clock)
     report = pipeline.run(None, SAMPLES / f"{name}.toml", context=at)
     with at.open_store() as store:
-        came = came_out(store, report.run)
+        came = actual_rows(store, report.run)
         merged = dict(store.rows.primaries(report.run))
     told = truth(name)
     assert came == expected(told)

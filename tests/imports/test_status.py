@@ -18,51 +18,53 @@ from etl.model import Channel, Progress
 from etl.monitor import Condition, Level, SourceStatus, Status, render_prometheus, render_status, status_document
 from etl.state import Notice, NoticeKind, Store
 from tests.support.event_cases import HEADER, ORDERS, imported, order
-from tests.support.importer import Desk
-from tests.support.in_process import CrashError, Points
+from tests.support.importer import ImporterFixture
+from tests.support.in_process import CrashError, CrashPoints
 
 HOUR = 3_600.0
 
 
 @pytest.fixture(autouse=True)
-def _people(desk: Desk) -> None:
+def _people(desk: ImporterFixture) -> None:
     desk.write(5)
 
 
-def status(desk: Desk, **options: object) -> Status:
+def status(desk: ImporterFixture, **options: object) -> Status:
     return pipeline.status_of(context=desk.context, **options)  # type: ignore[arg-type]
 
 
-def only(desk: Desk, **options: object) -> SourceStatus:
+def only(desk: ImporterFixture, **options: object) -> SourceStatus:
     (found,) = status(desk, **options).sources
     return found
 
 
-def died(desk: Desk, moment: int) -> None:
+def died(desk: ImporterFixture, moment: int) -> None:
     """Let a process of its own die at a point of its run."""
     with pytest.raises(CrashError):
-        pipeline.run(desk.source, desk.mapping, context=desk.process(points=Points(frozenset({moment}))), verify="none")
+        pipeline.run(
+            desk.source, desk.mapping, context=desk.process(points=CrashPoints(frozenset({moment}))), verify="none"
+        )
 
 
-def partly(desk: Desk) -> None:
+def partly(desk: ImporterFixture) -> None:
     desk.write([("c1", "ann@mapleshop.com", "Ann"), ("", "no address", "Bob")])
     assert desk.run().exit_code is ExitCode.ROWS_NOT_LOADED
 
 
-def stopped_by_a_guard(desk: Desk) -> None:
+def stopped_by_a_guard(desk: ImporterFixture) -> None:
     desk.guards(min_rows=100)
     assert desk.run().exit_code is ExitCode.GUARD
 
 
-def objected_to_at_the_end(desk: Desk) -> None:
+def objected_to_at_the_end(desk: ImporterFixture) -> None:
     report = desk.run()
     with desk.context.open_store() as store:
         store.runs.update(report.run, objection="5 of 5 rows are not as they were sent")
     assert pipeline.get_report(report.run, context=desk.context).exit_code is ExitCode.GUARD
 
 
-CASES: dict[str, tuple[Callable[[Desk], object], Condition, Level]] = {
-    "well": (Desk.run, Condition.WELL, Level.OK),
+CASES: dict[str, tuple[Callable[[ImporterFixture], object], Condition, Level]] = {
+    "well": (ImporterFixture.run, Condition.WELL, Level.OK),
     "partly": (partly, Condition.PARTLY, Level.WARNING),
     "guard": (stopped_by_a_guard, Condition.GUARD, Level.CRITICAL),
     "guard at the end": (objected_to_at_the_end, Condition.GUARD, Level.CRITICAL),
@@ -71,7 +73,7 @@ CASES: dict[str, tuple[Callable[[Desk], object], Condition, Level]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_source_has_the_condition_of_its_last_run(desk: Desk, case: str) -> None:
+def test_a_source_has_the_condition_of_its_last_run(desk: ImporterFixture, case: str) -> None:
     prepare, condition, level = CASES[case]
     prepare(desk)
     found = status(desk)
@@ -91,7 +93,7 @@ def test_a_source_has_the_condition_of_its_last_run(desk: Desk, case: str) -> No
         assert one.last.id in one.next_step
 
 
-def test_a_process_that_was_killed_holds_nothing(desk: Desk) -> None:
+def test_a_process_that_was_killed_holds_nothing(desk: ImporterFixture) -> None:
     """A lock that nobody let go of is asked for its process."""
     died(desk, 40)
     with desk.context.open_store() as store, store.database.write() as connection:
@@ -100,7 +102,7 @@ def test_a_process_that_was_killed_holds_nothing(desk: Desk) -> None:
     assert only(desk).condition is Condition.UNFINISHED
 
 
-def test_overdue_is_a_matter_of_the_last_import_that_finished(desk: Desk) -> None:
+def test_overdue_is_a_matter_of_the_last_import_that_finished(desk: ImporterFixture) -> None:
     desk.run()
     desk.clock.time += 25 * HOUR
     assert only(desk).condition is Condition.WELL, "nobody said how often it comes"
@@ -115,7 +117,7 @@ def test_overdue_is_a_matter_of_the_last_import_that_finished(desk: Desk) -> Non
     assert desk.clock.now() - found.success_at > 24 * HOUR
 
 
-def test_files_with_a_date_in_their_name_are_one_source(desk: Desk) -> None:
+def test_files_with_a_date_in_their_name_are_one_source(desk: ImporterFixture) -> None:
     for day in ("20261126", "20261127"):
         desk.source = desk.folder / f"people-{day}.csv"
         desk.write(3)
@@ -126,7 +128,7 @@ def test_files_with_a_date_in_their_name_are_one_source(desk: Desk) -> None:
     assert found.condition is Condition.WELL
 
 
-def test_what_repairs_a_run_counts_for_its_source(desk: Desk) -> None:
+def test_what_repairs_a_run_counts_for_its_source(desk: ImporterFixture) -> None:
     partly(desk)
     (rejects,) = desk.folder.glob("runs/*/rejects.csv")
     rejects.write_text(rejects.read_text("utf-8-sig").replace("no address", "bob@mapleshop.com"), "utf-8-sig")
@@ -135,7 +137,7 @@ def test_what_repairs_a_run_counts_for_its_source(desk: Desk) -> None:
     assert only(desk).condition is Condition.WELL
 
 
-def test_pilots_and_looks_say_nothing_of_the_nightly_import(desk: Desk) -> None:
+def test_pilots_and_looks_say_nothing_of_the_nightly_import(desk: ImporterFixture) -> None:
     partly(desk)
     desk.write(5)
     pipeline.check(desk.source, desk.mapping, context=desk.context)
@@ -143,7 +145,7 @@ def test_pilots_and_looks_say_nothing_of_the_nightly_import(desk: Desk) -> None:
     assert only(desk).condition is Condition.PARTLY
 
 
-def test_events_of_a_file_are_a_source_of_their_own(desk: Desk) -> None:
+def test_events_of_a_file_are_a_source_of_their_own(desk: ImporterFixture) -> None:
     desk.run()
     desk.write([order(number) for number in range(3)], HEADER)
     imported(desk, ORDERS)
@@ -155,7 +157,7 @@ def test_events_of_a_file_are_a_source_of_their_own(desk: Desk) -> None:
     assert status(desk, account="Other1").sources == ()
 
 
-def test_opt_outs_and_the_outbox_are_counted(desk: Desk) -> None:
+def test_opt_outs_and_the_outbox_are_counted(desk: ImporterFixture) -> None:
     desk.run()
     with desk.context.open_store() as store:
         notices = [
@@ -182,7 +184,7 @@ def accept(store: Store) -> None:
     store.outbox.accept("profile", b"{}", "u1")
 
 
-def test_prometheus_reads_what_is_written(desk: Desk) -> None:
+def test_prometheus_reads_what_is_written(desk: ImporterFixture) -> None:
     desk.source = desk.folder / 'peo"ple\\n.csv'
     partly(desk)
     found = status(desk)
@@ -197,7 +199,7 @@ def test_prometheus_reads_what_is_written(desk: Desk) -> None:
     assert "mapleshop" not in str(document), "nobody's address"
 
 
-def test_looking_changes_no_byte_and_makes_no_file(desk: Desk) -> None:
+def test_looking_changes_no_byte_and_makes_no_file(desk: ImporterFixture) -> None:
     with pytest.raises(StateError, match="no state") as error:
         status(desk)
     assert error.value.code == "state-missing"
@@ -213,7 +215,7 @@ def test_looking_changes_no_byte_and_makes_no_file(desk: Desk) -> None:
     assert there() == before
 
 
-def test_a_state_of_an_earlier_version_is_read_as_far_as_it_goes(desk: Desk) -> None:
+def test_a_state_of_an_earlier_version_is_read_as_far_as_it_goes(desk: ImporterFixture) -> None:
     desk.run()
     with sqlite3.connect(desk.folder / "state.db") as connection:
         for table in ("failures", "alerts", "told_conditions", "alert_deliveries", "notices", "outbox", "owners"):
@@ -229,7 +231,7 @@ def test_a_state_of_an_earlier_version_is_read_as_far_as_it_goes(desk: Desk) -> 
         status(desk)
 
 
-def test_what_is_no_state_is_said(desk: Desk) -> None:
+def test_what_is_no_state_is_said(desk: ImporterFixture) -> None:
     path = desk.folder / "state.db"
     path.write_text("not a database, but long enough to be looked at", "utf-8")
     with pytest.raises(StateError):
@@ -244,7 +246,7 @@ def test_what_is_no_state_is_said(desk: Desk) -> None:
 
 def test_a_state_is_looked_at_wherever_it_is(tmp_path: Path, state_url: str) -> None:
     """On SQLite and on PostgreSQL: missing, at work, and afterwards."""
-    desk = Desk(tmp_path, state=state_url)
+    desk = ImporterFixture(tmp_path, state=state_url)
     desk.write(3)
     with pytest.raises(StateError) as error:
         status(desk)

@@ -15,7 +15,7 @@ from etl.errors import ExitCode, UsageError
 from etl.report import Report, render_html, render_text
 from etl.sandbox import Sandbox, SandboxSettings
 from tests.support.in_process import context
-from tests.support.state_backends import TurnedClock
+from tests.support.state_backends import FakeClock
 
 MAPPING: dict[str, Any] = {
     "columns": {
@@ -32,9 +32,9 @@ MAPPING: dict[str, Any] = {
 }
 
 
-class Desk:
+class ImporterFixture:
     def __init__(self, folder: Path) -> None:
-        self.clock = TurnedClock()
+        self.clock = FakeClock()
         self.sandbox = Sandbox(SandboxSettings(lists=("News", "VIP", "Old")), self.clock)
         self.context = context(folder, self.sandbox, self.clock)
         self.source = folder / "people.csv"
@@ -64,8 +64,8 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    at = Desk(tmp_path)
+def desk(tmp_path: Path) -> Iterator[ImporterFixture]:
+    at = ImporterFixture(tmp_path)
     yield at
     at.sandbox.close()
 
@@ -74,7 +74,7 @@ def seen(report: Report) -> dict[str, tuple[int, tuple[str, ...], tuple[int, ...
     return {one.verdict: (one.count, tuple(name for name, _ in one.fields), one.lines) for one in report.observed}
 
 
-def test_what_was_sent_is_confirmed(desk: Desk) -> None:
+def test_what_was_sent_is_confirmed(desk: ImporterFixture) -> None:
     """Case of e-mails, zones of moments, and numbers with a trailing zero are no differences."""
     desk.write(30)
     report = desk.run(verify="full")
@@ -82,7 +82,7 @@ def test_what_was_sent_is_confirmed(desk: Desk) -> None:
     assert report.exit_code == ExitCode.OK
 
 
-def test_planted_differences_are_found_each_with_its_field(desk: Desk) -> None:
+def test_planted_differences_are_found_each_with_its_field(desk: ImporterFixture) -> None:
     desk.write(30)
     assert desk.run(verify="none").observed == ()
     at = {f"Person{number}@mapleshop.com": number for number in range(30)}
@@ -118,7 +118,7 @@ def test_planted_differences_are_found_each_with_its_field(desk: Desk) -> None:
     assert "phone dropped" in render_html(report)
 
 
-def test_a_sample_includes_rows_with_phones_and_is_the_same_each_time(desk: Desk) -> None:
+def test_a_sample_includes_rows_with_phones_and_is_the_same_each_time(desk: ImporterFixture) -> None:
     desk.write(1_200)
     report = desk.run(verify="sample")
     assert seen(report)["confirmed"][0] == 400
@@ -130,7 +130,7 @@ def test_a_sample_includes_rows_with_phones_and_is_the_same_each_time(desk: Desk
     assert max(lines) > 1_190
 
 
-def test_a_late_reader_gets_another_look(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_late_reader_gets_another_look(desk: ImporterFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     """Klaviyo shows a write a moment after it confirmed it: that is no difference."""
     desk.write(10)
     hidden = 2
@@ -150,7 +150,7 @@ def test_a_late_reader_gets_another_look(desk: Desk, monkeypatch: pytest.MonkeyP
     assert seen(report)["confirmed"][0] == 10
 
 
-def test_retry_sends_what_failed_and_names_its_parent(desk: Desk) -> None:
+def test_retry_sends_what_failed_and_names_its_parent(desk: ImporterFixture) -> None:
     desk.write(
         20,
         Email={3: "a@sandbox-refused.com", 4: "b@sandbox-failed.com", 5: "not an address"},
@@ -168,7 +168,7 @@ def test_retry_sends_what_failed_and_names_its_parent(desk: Desk) -> None:
         pipeline.retry(desk.run().run, context=desk.context)
 
 
-def test_what_a_fault_of_klaviyo_failed_is_loaded_by_retry(desk: Desk) -> None:
+def test_what_a_fault_of_klaviyo_failed_is_loaded_by_retry(desk: ImporterFixture) -> None:
     """A list that is gone fails its rows; once it is there again, retry brings them home."""
     desk.write(6)
     store = desk.sandbox.store.connection
@@ -193,7 +193,7 @@ def test_what_a_fault_of_klaviyo_failed_is_loaded_by_retry(desk: Desk) -> None:
     assert pipeline.verify(again.run, context=desk.context).differences == 0
 
 
-def test_a_rejects_file_is_linked_to_the_run_it_came_from(desk: Desk) -> None:
+def test_a_rejects_file_is_linked_to_the_run_it_came_from(desk: ImporterFixture) -> None:
     desk.write(5, Email={2: "bad address"}, Id={2: ""}, Phone={2: ""})
     first = desk.run()
     rejects = desk.context.output / first.run / "rejects.csv"

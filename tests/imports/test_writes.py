@@ -9,7 +9,7 @@ import pytest
 
 from etl import pipeline
 from etl.sandbox import Request
-from tests.support.importer import Desk
+from tests.support.importer import ImporterFixture
 
 HEADER = ("Email", "Name", "Plan", "City", "Points", "Tags", "Gone", "Note")
 COLUMNS: dict[str, Any] = {
@@ -28,12 +28,12 @@ PATCHING: dict[str, Any] = {
 ANN, BOB, CAT = "ann@mapleshop.com", "bob@mapleshop.com", "cat@mapleshop.com"
 
 
-def profiles(desk: Desk) -> dict[str, dict[str, Any]]:
+def profiles(desk: ImporterFixture) -> dict[str, dict[str, Any]]:
     found = map(orjson.loads, desk.sandbox.dump().splitlines())
     return {profile["email"]: profile for profile in found}
 
 
-def given(desk: Desk, *existing: dict[str, Any]) -> None:
+def given(desk: ImporterFixture, *existing: dict[str, Any]) -> None:
     """Put profiles into the account past the importer."""
     for attributes in existing:
         headers = {
@@ -48,7 +48,7 @@ def given(desk: Desk, *existing: dict[str, Any]) -> None:
 
 
 @pytest.fixture(params=[0, 50], ids=["in bulk", "one by one"])
-def desk(request: pytest.FixtureRequest, desk: Desk) -> Desk:
+def desk(request: pytest.FixtureRequest, desk: ImporterFixture) -> ImporterFixture:
     desk.mapping = {"columns": COLUMNS, "load": {"small_run": request.param, "only_changed": True}}
     given(
         desk,
@@ -65,7 +65,7 @@ ROWS = [
 ]
 
 
-def test_only_what_klaviyo_lacks_is_written(desk: Desk) -> None:
+def test_only_what_klaviyo_lacks_is_written(desk: ImporterFixture) -> None:
     """Zero and false are something, blank text is nothing, a new profile gets everything."""
     desk.write(ROWS, HEADER)
     planned = pipeline.plan(desk.source, desk.mapping, context=desk.context).foresight
@@ -97,7 +97,7 @@ def test_only_what_klaviyo_lacks_is_written(desk: Desk) -> None:
     assert profiles(desk)[ANN]["properties"]["plan"] == "pro"
 
 
-def test_what_was_sent_is_still_compared(desk: Desk) -> None:
+def test_what_was_sent_is_still_compared(desk: ImporterFixture) -> None:
     """Only the fields left out are left out of the proof."""
     desk.write(ROWS, HEADER)
     report = desk.run()
@@ -108,7 +108,7 @@ def test_what_was_sent_is_still_compared(desk: Desk) -> None:
     assert seen["confirmed"].count == 1
 
 
-def patching(desk: Desk, *rows: tuple[str, ...]) -> None:
+def patching(desk: ImporterFixture, *rows: tuple[str, ...]) -> None:
     desk.mapping = {"columns": PATCHING, "load": {**desk.mapping["load"], "list": "News"}}
     given(
         desk,
@@ -129,7 +129,7 @@ PATCHED = (
 )
 
 
-def test_items_are_added_and_taken_off_and_properties_go(desk: Desk) -> None:
+def test_items_are_added_and_taken_off_and_properties_go(desk: ImporterFixture) -> None:
     """Nothing twice, nothing that is there already, nothing over a value that is no list."""
     patching(desk, *PATCHED)
     planned = pipeline.plan(desk.source, desk.mapping, context=desk.context).foresight
@@ -155,7 +155,7 @@ def test_items_are_added_and_taken_off_and_properties_go(desk: Desk) -> None:
     assert desk.sandbox.dump() == before
 
 
-def test_a_lost_answer_adds_nothing_twice(desk: Desk) -> None:
+def test_a_lost_answer_adds_nothing_twice(desk: ImporterFixture) -> None:
     """The list is read, when Klaviyo has had time to show it, before anything is repeated."""
     patching(desk, *PATCHED)
     desk.faults({"endpoint": "POST /api/profile-import", "fault": "answer_lost", "times": 2})
@@ -166,7 +166,7 @@ def test_a_lost_answer_adds_nothing_twice(desk: Desk) -> None:
     assert desk.clock.now() - started >= 10
 
 
-def test_rows_of_one_profile_see_each_other(desk: Desk) -> None:
+def test_rows_of_one_profile_see_each_other(desk: ImporterFixture) -> None:
     """Two lines that share nothing may still be one profile in Klaviyo, read with one request."""
     patching(desk)
     given(desk, {"email": "fay@mapleshop.com", "phone_number": "+12127365001"})
@@ -178,7 +178,7 @@ def test_rows_of_one_profile_see_each_other(desk: Desk) -> None:
     assert profiles(desk)["fay@mapleshop.com"]["properties"]["tags"] == ["q", "r"]
 
 
-def test_reading_ahead_takes_a_request_for_a_hundred_rows(desk: Desk) -> None:
+def test_reading_ahead_takes_a_request_for_a_hundred_rows(desk: ImporterFixture) -> None:
     """Not one for each."""
     patching(desk)
     rows = [(f"p{number}@mapleshop.com", "", "", "", "", "q", "", "") for number in range(150)]
@@ -189,7 +189,7 @@ def test_reading_ahead_takes_a_request_for_a_hundred_rows(desk: Desk) -> None:
     assert desk.sandbox.requests["GET /api/profiles"] - before <= 4
 
 
-def test_items_that_are_not_simple_cost_the_cell(desk: Desk) -> None:
+def test_items_that_are_not_simple_cost_the_cell(desk: ImporterFixture) -> None:
     patching(desk)
     columns = {"Email": "email", "Tags": {"to": "properties.tags", "type": "list", "write": "append"}}
     desk.mapping["columns"] = columns
@@ -200,7 +200,7 @@ def test_items_that_are_not_simple_cost_the_cell(desk: Desk) -> None:
     assert profiles(desk)[CAT].get("properties") is None
 
 
-def test_several_lines_of_one_person_patch_together(desk: Desk) -> None:
+def test_several_lines_of_one_person_patch_together(desk: ImporterFixture) -> None:
     """Lists add up; what one line writes, another does not take away."""
     patching(desk)
     desk.write(

@@ -21,7 +21,7 @@ from etl.klaviyo.resources import account_of, job_error_of, list_of
 from etl.klaviyo.transport.reply import classify, retry_after
 from etl.load.profiles.proof import count_job
 from etl.report import build_report
-from tests.support.importer import Desk
+from tests.support.importer import ImporterFixture
 
 QUIET = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 PIECES = st.sampled_from(
@@ -156,7 +156,7 @@ def test_any_resource_is_parsed(item: dict[str, Any]) -> None:
         assert parse(item).id is not None
 
 
-def test_a_damaged_state_is_refused_or_read_and_never_a_traceback(desk: Desk) -> None:
+def test_a_damaged_state_is_refused_or_read_and_never_a_traceback(desk: ImporterFixture) -> None:
     """Bytes of the file are overturned, page after page, as a dying disk does."""
     desk.write([*((f"c{number}", f"p{number}@mapleshop.com", "Ann") for number in range(40)), ("", "bad", "x")])
     run_id = desk.run().run

@@ -14,7 +14,7 @@ from etl.report import render_html
 from etl.sandbox import SANDBOX_KEY, SandboxServer, SandboxSettings, parse_faults
 from tests.support.command_line import told
 from tests.support.expected import SAMPLES
-from tests.support.importer import Desk
+from tests.support.importer import ImporterFixture
 
 SCRIPT = "<script>alert(1)</script>"
 
@@ -39,7 +39,7 @@ class Tags(html.parser.HTMLParser):
 
 def test_the_html_report_escapes_whatever_it_shows(tmp_path: Path) -> None:
     """A list, a header, a file, an account and a message of Klaviyo that are scripts."""
-    desk = Desk(tmp_path, lists=(SCRIPT,))
+    desk = ImporterFixture(tmp_path, lists=(SCRIPT,))
     desk.source = tmp_path / "<img src=x onerror=alert(2)>.csv"
     header = ("Id", f"Mail {SCRIPT}", '"><svg onload=alert(3)>')
     desk.write([("", "no address", "x"), ("2", "a@sandbox-refused.com", "y")], header)
@@ -70,7 +70,7 @@ def test_the_html_report_escapes_whatever_it_shows(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("formula", ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1"])
-def test_a_formula_cannot_run_in_a_rejects_file_and_comes_back_unchanged(formula: str, desk: Desk) -> None:
+def test_a_formula_cannot_run_in_a_rejects_file_and_comes_back_unchanged(formula: str, desk: ImporterFixture) -> None:
     desk.write([("", "no address", formula)])
     first = desk.run()
     rejects = desk.context.output / first.run / "rejects.csv"
@@ -87,7 +87,9 @@ def test_a_formula_cannot_run_in_a_rejects_file_and_comes_back_unchanged(formula
 
 
 @pytest.mark.parametrize(("cell", "meant"), [("'=1", "=1"), ("''=1", "'=1"), ('="x"\n', "x"), ("'01085", "01085")])
-def test_what_a_spreadsheets_mark_protects_comes_back_as_it_was_read(cell: str, meant: str, desk: Desk) -> None:
+def test_what_a_spreadsheets_mark_protects_comes_back_as_it_was_read(
+    cell: str, meant: str, desk: ImporterFixture
+) -> None:
     """The mark is taken off once: of a rejects file only the guard, which is ours, is taken off."""
     desk.write([("", "no address", cell)])
     first = desk.run()
@@ -99,7 +101,9 @@ def test_what_a_spreadsheets_mark_protects_comes_back_as_it_was_read(cell: str, 
 
 
 @pytest.mark.parametrize(("delimiter", "encoding"), [(";", "cp1252"), (",", "utf-16"), ("|", "utf-8")])
-def test_a_rejects_file_runs_with_the_mapping_of_its_source(delimiter: str, encoding: str, desk: Desk) -> None:
+def test_a_rejects_file_runs_with_the_mapping_of_its_source(
+    delimiter: str, encoding: str, desk: ImporterFixture
+) -> None:
     """Whatever delimiter and encoding the mapping names, and whatever its headers begin with."""
     header = ("=Id", "+Email", "@Name", "_line")
     text = "\n".join(delimiter.join(row) for row in (header, ("", "no address", "José", "7"), ("2", "", "Ann", "8")))
@@ -117,7 +121,7 @@ def test_a_rejects_file_runs_with_the_mapping_of_its_source(delimiter: str, enco
 
 
 @pytest.mark.parametrize("run_id", ["../../etc/passwd", "..", "/etc/passwd", "", "a/b", "x' OR '1'='1", "\0", SCRIPT])
-def test_a_run_id_is_looked_up_and_never_a_path(run_id: str, desk: Desk) -> None:
+def test_a_run_id_is_looked_up_and_never_a_path(run_id: str, desk: ImporterFixture) -> None:
     desk.write(2)
     desk.run()
     if not run_id:

@@ -34,8 +34,8 @@ from etl.sandbox import SANDBOX_KEY, SandboxServer, SandboxSettings
 from etl.state import RunOptions, Store
 from tests.support.cli_process import start, wait_until
 from tests.support.command_line import told
-from tests.support.importer import Desk
-from tests.support.state_backends import TurnedClock
+from tests.support.importer import ImporterFixture
+from tests.support.state_backends import FakeClock
 
 PEOPLE = "Email,Name\nann@mapleshop.com,Ann\nbob@mapleshop.com,Bob\n"
 MAPPING = '[columns]\n"Email" = "email"\n"Name" = "first_name"\n'
@@ -240,7 +240,7 @@ def test_a_killed_look_leaves_nobody_s_rows_behind(folder: Path, server: Sandbox
 
 
 def test_a_look_that_is_still_going_on_is_left_alone(tmp_path: Path) -> None:
-    with Store.open(tmp_path / "x.db", clock=TurnedClock()) as store:
+    with Store.open(tmp_path / "x.db", clock=FakeClock()) as store:
         mapping = parse_mapping({"columns": {"Email": "email"}})
         for command in ("plan", "check"):
             begin(store, "x", mapping, command=command, account=None, options=RunOptions())
@@ -252,7 +252,7 @@ def test_a_look_that_is_still_going_on_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_a_rule_that_cannot_be_evaluated_lets_nobody_through(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
+    desk = ImporterFixture(tmp_path)
     desk.write(3)
     desk.mapping["rules"] = [{"name": "grown up", "expression": "first_name > 17"}]
     looked = pipeline.check(desk.source, desk.mapping, context=desk.context)

@@ -23,7 +23,7 @@ from etl.report import render_html, render_json, render_text
 from etl.sandbox import SANDBOX_KEY, SandboxServer, SandboxSettings
 from tests.support.cli_process import ROOT, start
 from tests.support.command_line import spoken, told
-from tests.support.importer import Desk
+from tests.support.importer import ImporterFixture
 
 NASTY = "\x1b]0;own\x07\x1b[2J\x9b31m\u202egnp\u2028x\u2066\x85\x7f."
 """A title for the terminal, a cleared screen, a colour by C1, text that reads backwards, a line that is two."""
@@ -92,7 +92,7 @@ def test_nothing_is_printed_around_the_border() -> None:
 
 
 def test_a_hostile_header_file_sheet_list_and_account_stay_text(tmp_path: Path) -> None:
-    desk = Desk(tmp_path, lists=(f"List{NASTY}",))
+    desk = ImporterFixture(tmp_path, lists=(f"List{NASTY}",))
     desk.source = tmp_path / f"people{NASTY}.csv"
     header = ("Id", f"Mail{NASTY}", f"Name{NASTY}")
     desk.write([("1", "no address", "x"), ("2", "ann@mapleshop.com", f"cell{NASTY}")], header)
@@ -187,7 +187,7 @@ def test_a_file_name_that_is_no_text_is_no_bug(folder: Path) -> None:
     ],
 )
 def test_klaviyo_s_words_name_nobody(quoted: str, tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
+    desk = ImporterFixture(tmp_path)
     desk.write([("1", "ann@sandbox-refused.com", "Ann")])
     answer = desk.sandbox.handle
     words = f"Invalid email address: a profile with {quoted} is in the way"

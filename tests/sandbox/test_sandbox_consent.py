@@ -61,17 +61,17 @@ def test_double_opt_in_waits_for_the_person(at: Caller, list_name: str | None) -
     assert at.profile(ANN) is None
     assert at.messages() == {("double_opt_in", ANN): 1}
     at.settle(3_600)
-    assert at.sandbox.act("confirm", email=ANN.upper()) == 1
+    assert at.sandbox.simulate("confirm", email=ANN.upper()) == 1
     assert (at.marketing(ANN)["consent"], at.marketing(ANN)["double_optin"]) == ("SUBSCRIBED", True)
     assert at.members("Careful") == ({ANN} if list_name else set())
-    assert at.sandbox.act("confirm", email=ANN) == 0
+    assert at.sandbox.simulate("confirm", email=ANN) == 0
 
 
 def test_everybody_who_was_asked_can_confirm_at_once(at: Caller) -> None:
     at.subscribe(by_email(ANN), by_sms(PHONE), list_name="Careful")
     at.settle()
     assert at.messages() == {("double_opt_in", ANN): 1, ("double_opt_in", PHONE): 1}
-    assert at.sandbox.act("confirm") == 2
+    assert at.sandbox.simulate("confirm") == 2
     assert at.members("Careful") == {ANN, PHONE}
 
 
@@ -126,9 +126,9 @@ def test_no_consent_is_older_than_1990(at: Caller) -> None:
 
 @pytest.mark.parametrize(("days_before", "consent"), [(1, "UNSUBSCRIBED"), (-1, "SUBSCRIBED")])
 def test_a_consent_older_than_the_opt_out_is_ignored(at: Caller, days_before: int, consent: str) -> None:
-    at.sandbox.act("subscribe", email=ANN)
+    at.sandbox.simulate("subscribe", email=ANN)
     at.settle()
-    at.sandbox.act("unsubscribe", email=ANN)
+    at.sandbox.simulate("unsubscribe", email=ANN)
     opted_out = at.clock.time
     at.settle(2 * 86_400)
     when = at.moment(ago=at.clock.time - opted_out + days_before * 86_400)
@@ -144,9 +144,9 @@ def test_subscribing_brings_back_who_opted_out_complained_or_was_suppressed(at: 
     """The trap that a re-run must not step into; only mailboxes that are gone stay suppressed."""
     at.subscribe(by_email(ANN), list_name="News")
     at.settle()
-    at.sandbox.act("unsubscribe", email=ANN)
-    at.sandbox.act("spam", email=ANN)
-    at.sandbox.act("bounce", email=ANN)
+    at.sandbox.simulate("unsubscribe", email=ANN)
+    at.sandbox.simulate("spam", email=ANN)
+    at.sandbox.simulate("bounce", email=ANN)
     held = {item["reason"] for item in at.marketing(ANN)["suppression"]}
     assert held == {"UNSUBSCRIBE", "SPAM_COMPLAINT", "HARD_BOUNCE"}
     assert at.marketing(ANN)["consent"] == "UNSUBSCRIBED"
@@ -161,8 +161,8 @@ def test_subscribing_brings_back_who_opted_out_complained_or_was_suppressed(at: 
 
 
 def test_a_complaint_suppresses_and_leaves_the_consent(at: Caller) -> None:
-    at.sandbox.act("subscribe", email=ANN)
-    at.sandbox.act("spam", email=ANN)
+    at.sandbox.simulate("subscribe", email=ANN)
+    at.sandbox.simulate("spam", email=ANN)
     shown = at.marketing(ANN)
     assert (shown["consent"], shown["can_receive_email_marketing"]) == ("SUBSCRIBED", False)
 
@@ -309,9 +309,9 @@ def test_the_relationship_is_called_list_and_exists(at: Caller) -> None:
 
 
 def test_what_people_do_themselves_is_written_down(at: Caller) -> None:
-    at.sandbox.act("subscribe", email=ANN, phone_number=PHONE)
-    at.sandbox.act("unsubscribe", phone_number=PHONE)
-    assert at.sandbox.act("unsubscribe", phone_number=PHONE) == 0
+    at.sandbox.simulate("subscribe", email=ANN, phone_number=PHONE)
+    at.sandbox.simulate("unsubscribe", phone_number=PHONE)
+    assert at.sandbox.simulate("unsubscribe", phone_number=PHONE) == 0
     assert [(event["metric"], event["email"]) for event in at.dumped("own_events")] == [
         ("Subscribed to Email Marketing", ANN),
         ("Subscribed to SMS Marketing", ANN),
@@ -321,7 +321,7 @@ def test_what_people_do_themselves_is_written_down(at: Caller) -> None:
 
 
 def test_a_new_month_counts_messages_anew(at: Caller) -> None:
-    at.sandbox.act("subscribe", email=ANN)
+    at.sandbox.simulate("subscribe", email=ANN)
     assert at.messages() == {("welcome", ANN): 1}
     at.sandbox.new_month()
     assert at.messages() == {}
@@ -370,7 +370,7 @@ def test_an_account_outlives_its_sandbox(tmp_path: Path) -> None:
     at = Caller(path=tmp_path / "sandbox.db")
     at.subscribe(by_email(ANN), list_name="News")
     at.settle()
-    at.sandbox.act("spam", email=ANN)
+    at.sandbox.simulate("spam", email=ANN)
     at.subscribe(by_email("bob@mapleshop.com"), list_name="News")
     dumps = [at.dumped("consents"), at.dumped("suppressions"), at.dumped("own_events"), at.messages()]
     at.sandbox.close()

@@ -12,7 +12,7 @@ from etl.sandbox import Sandbox, Switches, parse_faults
 from etl.sandbox.account.dumps import DUMPS
 from etl.sandbox.account.sent_messages import Kind
 from etl.sandbox.protocol.faults import FaultKind
-from etl.sandbox.resources.simulated_people import ACTS
+from etl.sandbox.resources.simulated_people import SIMULATIONS
 from tests.support.paths import PAGES
 
 PAGE = (PAGES / "sandbox.md").read_text(encoding="utf-8")
@@ -38,7 +38,7 @@ def rows(header: str) -> list[list[str]]:
 
 
 def test_every_knob_is_described_and_no_other() -> None:
-    assert [row[0] for row in rows("| `POST` | what happens |")] == [*ACTS, "deliver", "month", "reset"]
+    assert [row[0] for row in rows("| `POST` | what happens |")] == [*SIMULATIONS, "deliver", "month", "reset"]
 
 
 def test_every_dump_is_described_and_no_other() -> None:

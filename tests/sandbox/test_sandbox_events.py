@@ -229,7 +229,7 @@ def test_backfill_fires_no_flow(at: Caller) -> None:
 def test_no_flow_reaches_who_is_suppressed(at: Caller) -> None:
     at.track(event(ANN, unique_id="1", backfill=True), event({"phone_number": "+12127365000"}, unique_id="1"))
     at.settle()
-    at.sandbox.act("bounce", email=ANN["email"])
+    at.sandbox.simulate("bounce", email=ANN["email"])
     at.track(event(ANN, unique_id="2"))
     at.settle()
     assert at.messages() == {}

@@ -23,7 +23,7 @@ from etl.sandbox import Request, Response, Sandbox, SandboxSettings
 from tests.support.in_process import SandboxTransport, context
 from tests.support.paths import OPENAPI
 from tests.support.sandbox_client import Caller, bulk_event, by_email, by_sms, event
-from tests.support.state_backends import TurnedClock
+from tests.support.state_backends import FakeClock
 
 BESIDE = OPENAPI
 DOCUMENT = Path(os.environ.get("KLAVIYO_OPENAPI", BESIDE))
@@ -99,14 +99,14 @@ def contract() -> Contract:
 
 
 @pytest.fixture
-def sandbox(clock: TurnedClock) -> Iterator[Sandbox]:
+def sandbox(clock: FakeClock) -> Iterator[Sandbox]:
     made = Sandbox(SandboxSettings(lists=("News", "VIP", "Old"), job_seconds=1.0), clock)
     yield made
     made.close()
 
 
 def test_a_whole_import_speaks_as_the_document_says(
-    contract: Contract, sandbox: Sandbox, clock: TurnedClock, tmp_path: Path
+    contract: Contract, sandbox: Sandbox, clock: FakeClock, tmp_path: Path
 ) -> None:
     """Every request of an import with all kinds of calls, and every answer to it."""
     header = ["Id", "Email", "Phone", "City", "Lat", "VIP", "Spent", "Tags", "Segment", "Title"]
@@ -187,7 +187,7 @@ def test_consents_speak_as_the_document_says(contract: Contract, caller: Caller)
         custom_source="Old shop",
     )
     caller.settle()
-    caller.sandbox.act("spam", email="ann@mapleshop.com")
+    caller.sandbox.simulate("spam", email="ann@mapleshop.com")
     caller.unsubscribe(by_email("ann@mapleshop.com", consent="UNSUBSCRIBED"), list_name="News")
     caller.settle()
     found = caller.profile("ann@mapleshop.com")
@@ -221,7 +221,7 @@ def test_events_speak_as_the_document_says(contract: Contract, caller: Caller) -
     order = {"time": "2026-11-01T10:00:00Z", "value": 12.5, "value_currency": "EUR", "backfill": True}
     caller.track(event(ann, unique_id="o-1", **order))
     caller.track_many((ann, [bulk_event(unique_id="o-2", **order), bulk_event("Ordered Product", **order)]))
-    caller.sandbox.act("subscribe", email="ann@mapleshop.com")
+    caller.sandbox.simulate("subscribe", email="ann@mapleshop.com")
     caller.settle()
     shown = caller.get("/api/events", include="metric,profile", **{"page[size]": "1"})
     caller.get(f"/api/events/{shown.data[0]['id']}", include="metric,profile")
@@ -269,8 +269,8 @@ def test_a_delivery_carries_what_the_document_says_of_an_event(contract: Contrac
     attributes = {"name": "Shop", "endpoint_url": "https://shop.example/hook", "secret_key": "a secret of the shop"}
     wanted = {"data": [{"type": "webhook-topic", "id": topic}]}
     at.post("/api/webhooks", "webhook", attributes, **{"webhook-topics": wanted})
-    at.sandbox.act("subscribe", email="ann@mapleshop.com")
-    at.sandbox.act("bounce", email="ann@mapleshop.com")
+    at.sandbox.simulate("subscribe", email="ann@mapleshop.com")
+    at.sandbox.simulate("bounce", email="ann@mapleshop.com")
     at.sandbox.deliver()
     payload = orjson.loads(sent[0])["data"][0]["payload"]
     request = httpx.Request("GET", f"http://127.0.0.1/api/events/{payload['data']['id']}")

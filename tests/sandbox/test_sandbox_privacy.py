@@ -35,7 +35,7 @@ def test_everything_of_a_person_goes_later_and_nothing_of_others(at: Caller, by:
         at.track(event({"email": email}))
     at.settle()
     at.subscribe(by_email(ANN), list_name="Careful")
-    at.sandbox.act("spam", email=ANN)
+    at.sandbox.simulate("spam", email=ANN)
     found = at.profile(ANN)
     assert found is not None
     answer = submit(at, found["id"]) if by == "id" else submit(at, **{by: found[by]})
@@ -64,11 +64,11 @@ def test_what_was_asked_and_not_delivered_is_forgotten() -> None:
     at.post("/api/webhooks", "webhook", attributes, **{"webhook-topics": wanted})
     at.subscribe(by_email(ANN), list_name="Careful")
     at.settle()
-    at.sandbox.act("unsubscribe", email=ANN)
+    at.sandbox.simulate("unsubscribe", email=ANN)
     submit(at, email=ANN)
     at.settle()
     assert at.sandbox.deliver().events == len(sent) == 0
-    assert at.sandbox.act("confirm") == 0
+    assert at.sandbox.simulate("confirm") == 0
     at.sandbox.close()
 
 

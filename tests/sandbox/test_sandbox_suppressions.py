@@ -37,7 +37,7 @@ def reasons(at: Caller, email: str) -> list[str]:
 
 
 def test_a_job_suppresses_and_leaves_the_consent(at: Caller) -> None:
-    at.sandbox.act("subscribe", email=ANN)
+    at.sandbox.simulate("subscribe", email=ANN)
     answer = submit(at, "create", ANN.upper(), "stranger@mapleshop.com")
     assert answer.status == 202
     assert job(at, "create", answer)["status"] == "queued"
@@ -73,8 +73,8 @@ def test_what_is_so_already_is_skipped(at: Caller) -> None:
 def test_unsuppressing_undoes_only_what_was_done_by_hand(at: Caller) -> None:
     submit(at, "create", ANN)
     at.settle()
-    at.sandbox.act("unsubscribe", email=ANN)
-    at.sandbox.act("bounce", email=ANN)
+    at.sandbox.simulate("unsubscribe", email=ANN)
+    at.sandbox.simulate("bounce", email=ANN)
     answer = submit(at, "delete", ANN)
     at.settle()
     assert job(at, "delete", answer)["completed_count"] == 1
@@ -176,9 +176,9 @@ def test_the_job_may_say_anything_so_look_at_the_profile(
 
 def test_profiles_are_found_by_their_suppression(at: Caller) -> None:
     for index, name in enumerate(("ann", "bob", "cid")):
-        at.sandbox.act("subscribe", email=f"{name}@mapleshop.com")
+        at.sandbox.simulate("subscribe", email=f"{name}@mapleshop.com")
         if index:
-            at.sandbox.act("spam" if index == 1 else "bounce", email=f"{name}@mapleshop.com")
+            at.sandbox.simulate("spam" if index == 1 else "bounce", email=f"{name}@mapleshop.com")
         at.settle(100)
     held = "subscriptions.email.marketing.suppression"
 

@@ -115,7 +115,7 @@ def test_consents_and_suppressions_show_late(opened: Open) -> None:
     assert at.members("News") == {ANN}
     at.settle(6)
     assert at.marketing(ANN)["consent"] == "SUBSCRIBED"
-    at.sandbox.act("unsubscribe", email=ANN)
+    at.sandbox.simulate("unsubscribe", email=ANN)
     shown = at.marketing(ANN)
     assert (shown["consent"], shown["suppression"]) == ("SUBSCRIBED", [])
     at.settle(6.1)
@@ -229,7 +229,7 @@ def test_a_merge_takes_lists_consents_and_events_along(opened: Open) -> None:
         {"data": [{"type": "profile", "id": other["id"]}]},
     )
     at.track(event({"phone_number": PHONE}, unique_id="o-1"))
-    at.sandbox.act("unsubscribe", phone_number=PHONE)
+    at.sandbox.simulate("unsubscribe", phone_number=PHONE)
     at.settle()
     kept = put(at, **CONFLICT).data["id"]
     assert at.members("News") == {ANN}
@@ -249,14 +249,14 @@ def test_suppressing_may_skip_who_is_suppressed_otherwise_and_who_is_unknown(ope
     at = opened(suppressed_already="skip", suppressed_stranger="skip")
     put(at, email=ANN)
     put(at, email="cleo@mapleshop.com")
-    at.sandbox.act("bounce", email=ANN)
+    at.sandbox.simulate("bounce", email=ANN)
     shown = suppress(at, ANN, BOB, "cleo@mapleshop.com")
     assert (shown["completed_count"], shown["skipped_count"]) == (1, 2)
     assert [one["reason"] for one in at.marketing(ANN)["suppression"]] == ["HARD_BOUNCE"]
     assert at.profile(BOB) is None
     at = opened()
     put(at, email=ANN)
-    at.sandbox.act("bounce", email=ANN)
+    at.sandbox.simulate("bounce", email=ANN)
     assert suppress(at, ANN, BOB)["skipped_count"] == 0
 
 
@@ -299,7 +299,7 @@ def test_profiles_may_say_nothing_of_their_subscriptions_or_in_other_words(opene
     def shown(how: str) -> Any:
         at = opened(subscriptions=how)
         put(at, email=ANN)
-        at.sandbox.act("unsubscribe", email=ANN)
+        at.sandbox.simulate("unsubscribe", email=ANN)
         return at.get("/api/profiles", **asked).data[0]["attributes"]
 
     assert shown("shown")["subscriptions"]["email"]["marketing"]["consent"] == "UNSUBSCRIBED"

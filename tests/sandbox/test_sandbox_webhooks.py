@@ -128,7 +128,7 @@ def test_plain_http_to_this_machine_is_allowed_here(at: Caller, url: str) -> Non
 
 def test_a_delivery_verifies_and_no_other_does(at: Caller, receiver: Receiver) -> None:
     made = create(at)
-    at.sandbox.act("unsubscribe", email=ANN)
+    at.sandbox.simulate("unsubscribe", email=ANN)
     at.settle(1.5)
     done = at.sandbox.deliver()
     assert (done.events, done.failures) == (1, 0)
@@ -163,7 +163,7 @@ def test_a_delivery_verifies_and_no_other_does(at: Caller, receiver: Receiver) -
 def test_a_payload_may_carry_the_profile(receiver: Receiver) -> None:
     at = Caller(post=receiver, deliver_profiles=True)
     create(at)
-    at.sandbox.act("unsubscribe", email=ANN)
+    at.sandbox.simulate("unsubscribe", email=ANN)
     at.sandbox.deliver()
     (profile,) = orjson.loads(receiver.taken[0][2])["data"][0]["payload"]["included"]
     assert (profile["type"], profile["attributes"]["email"]) == ("profile", ANN)
@@ -171,7 +171,7 @@ def test_a_payload_may_carry_the_profile(receiver: Receiver) -> None:
 
 
 def test_what_happens_goes_to_who_asked_for_it(at: Caller, receiver: Receiver) -> None:
-    at.sandbox.act("unsubscribe", email="before@mapleshop.com")  # there was nobody to tell
+    at.sandbox.simulate("unsubscribe", email="before@mapleshop.com")  # there was nobody to tell
     names = (
         "subscribed_to_email_marketing",
         "unsubscribed_from_email_marketing",
@@ -185,10 +185,10 @@ def test_what_happens_goes_to_who_asked_for_it(at: Caller, receiver: Receiver) -
     )
     create(at, *(f"event:klaviyo.{name}" for name in names))
     create(at, "event:klaviyo.bounced_email", endpoint_url="https://other.example/")
-    at.sandbox.act("subscribe", email=ANN, phone_number="+12127365000")
-    at.sandbox.act("unsubscribe", email=ANN, phone_number="+12127365000")
-    at.sandbox.act("bounce", email=ANN)
-    at.sandbox.act("spam", email=ANN)
+    at.sandbox.simulate("subscribe", email=ANN, phone_number="+12127365000")
+    at.sandbox.simulate("unsubscribe", email=ANN, phone_number="+12127365000")
+    at.sandbox.simulate("bounce", email=ANN)
+    at.sandbox.simulate("spam", email=ANN)
     rows = {"profiles": {"data": [{"type": "profile", "attributes": {"email": ANN}}]}}
     for action in ("create", "delete"):
         kind = f"profile-suppression-bulk-{action}-job"
@@ -218,7 +218,7 @@ def test_a_thousand_events_a_delivery(at: Caller, receiver: Receiver) -> None:
 @pytest.mark.parametrize("status", [None, 204, 302, 404, 429, 500])
 def test_a_delivery_that_fails_comes_again(at: Caller, receiver: Receiver, status: int | None) -> None:
     create(at)
-    at.sandbox.act("unsubscribe", email=ANN)
+    at.sandbox.simulate("unsubscribe", email=ANN)
     receiver.status = status
     assert at.sandbox.deliver().failures == 1
     assert at.sandbox.deliver().failures == 0  # not before its time
@@ -230,7 +230,7 @@ def test_a_delivery_that_fails_comes_again(at: Caller, receiver: Receiver, statu
 
 def test_two_days_of_failures_disable_a_webhook_until_it_is_enabled(at: Caller, receiver: Receiver) -> None:
     own = f"/api/webhooks/{create(at).data['id']}"
-    at.sandbox.act("unsubscribe", email=ANN)
+    at.sandbox.simulate("unsubscribe", email=ANN)
     receiver.status = 500
     rounds = 0
     while at.get(own).data["attributes"]["enabled"]:
@@ -239,7 +239,7 @@ def test_two_days_of_failures_disable_a_webhook_until_it_is_enabled(at: Caller, 
     assert 48 <= rounds <= 51
     receiver.status = 200
     assert at.sandbox.deliver().events == 0
-    at.sandbox.act("bounce", email=ANN)  # nothing is kept for a disabled one
+    at.sandbox.simulate("bounce", email=ANN)  # nothing is kept for a disabled one
     body = {"type": "webhook", "id": own.rpartition("/")[2], "attributes": {"enabled": True}}
     assert at.send("PATCH", own, {"data": body}).data["attributes"]["enabled"] is True
     assert at.sandbox.deliver().events == 1
@@ -262,7 +262,7 @@ def test_a_receiver_may_ask_back_before_it_answers() -> None:
 
     at = Caller(post=post)
     create(at)
-    at.sandbox.act("unsubscribe", email=ANN)
+    at.sandbox.simulate("unsubscribe", email=ANN)
     at.sandbox.deliver()
     assert asked == [200]
     at.sandbox.close()
@@ -304,7 +304,7 @@ def test_over_real_http_by_itself(shop: tuple[str, type[_Handler]]) -> None:
         caller = Caller.__new__(Caller)
         caller.sandbox, caller.listener = server.sandbox, None
         assert create(caller, endpoint_url=url).status == 201
-        server.sandbox.act("unsubscribe", email=ANN)
+        server.sandbox.simulate("unsubscribe", email=ANN)
         assert handler.arrived.wait(20)
     ((path, headers, body),) = handler.taken
     assert path == "/hooks?shop=1"
@@ -316,7 +316,7 @@ def test_nobody_there_is_a_failure_and_no_traceback() -> None:
     caller = Caller.__new__(Caller)
     caller.sandbox, caller.listener = sandbox, None
     create(caller, endpoint_url="http://127.0.0.1:9/")
-    sandbox.act("unsubscribe", email=ANN)
+    sandbox.simulate("unsubscribe", email=ANN)
     assert sandbox.deliver().failures == 1
     sandbox.close()
 

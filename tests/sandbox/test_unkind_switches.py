@@ -20,11 +20,11 @@ from etl.report import Report
 from etl.sandbox import UNKIND, Switches
 from etl.state import Store
 from tests.support.crash_points import FULL
-from tests.support.crash_scenario import World, revived
+from tests.support.crash_scenario import CrashScenario, restored
 from tests.support.event_cases import HEADER as ORDER_HEADER
 from tests.support.event_cases import imported, order, outcomes, stored
-from tests.support.importer import Desk
-from tests.support.in_process import Points
+from tests.support.importer import ImporterFixture
+from tests.support.in_process import CrashPoints
 
 SETTINGS = [(name, setting) for name, settings in UNKIND.items() for setting in (settings if FULL else settings[:1])]
 POINTS = 12 if FULL else 1
@@ -39,7 +39,7 @@ def switched(name: str, setting: Any, poison: str) -> Switches:
     return Switches(**{name: setting} | ({"poison": poison} if name.startswith("poison") else {}))
 
 
-class UnkindWorld(World):
+class UnkindScenario(CrashScenario):
     """The world of the crash matrix, on an account with one switch turned."""
 
     switches = Switches()
@@ -53,7 +53,7 @@ class UnkindWorld(World):
 def template(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
     folder = tmp_path_factory.mktemp("unkind")
     (folder / "first").mkdir()
-    world = World(folder / "first")
+    world = CrashScenario(folder / "first")
     world.prepare()
     world.snapshot(folder / "template")
     return folder / "template", world.clock.time
@@ -65,11 +65,11 @@ def test_dying_under_an_unkind_switch_changes_nothing(
 ) -> None:
     at, time = template
 
-    class Turned(UnkindWorld):
+    class Turned(UnkindScenario):
         switches = switched(name, setting, "vip@mapleshop.com")
 
-    calm = Points()
-    world = revived(at, tmp_path / "calm", time=time, kind=Turned)
+    calm = CrashPoints()
+    world = restored(at, tmp_path / "calm", time=time, kind=Turned)
     report = world.process(points=calm)
     if report is None or not report.complete:
         report = world.finish()
@@ -78,8 +78,8 @@ def test_dying_under_an_unkind_switch_changes_nothing(
     world.close()
     chosen = random.Random(name)
     for point in chosen.sample(range(1, calm.passed + 1), POINTS):
-        world = revived(at, tmp_path / "wounded", time=time, kind=Turned)
-        points = Points(deadly=frozenset({point}))
+        world = restored(at, tmp_path / "wounded", time=time, kind=Turned)
+        points = CrashPoints(deadly=frozenset({point}))
         world.process(points=points)
         where = f"{point}: {points.names[-1]}"
         ended = world.result(world.finish())
@@ -90,20 +90,20 @@ def test_dying_under_an_unkind_switch_changes_nothing(
 
 
 @pytest.fixture
-def desk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Desk]:
+def desk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ImporterFixture]:
     name, setting = request.param
-    at = Desk(tmp_path, switches=switched(name, setting, "person3@mapleshop.com"))
+    at = ImporterFixture(tmp_path, switches=switched(name, setting, "person3@mapleshop.com"))
     yield at
     at.sandbox.close()
 
 
-def rows_of(desk: Desk, report: Report) -> dict[int, str]:
+def rows_of(desk: ImporterFixture, report: Report) -> dict[int, str]:
     with Store.open(desk.context.settings.state, clock=desk.clock) as store:
         return {row[0]: str(row[1]) for row in store.outcomes(report.run)}
 
 
 @pytest.mark.parametrize("desk", SETTINGS, ids=named(SETTINGS), indirect=True)
-def test_what_is_loaded_is_there_and_what_is_there_is_not_missing(desk: Desk) -> None:
+def test_what_is_loaded_is_there_and_what_is_there_is_not_missing(desk: ImporterFixture) -> None:
     """Every row ends; whoever counts as loaded is in the account; nobody who is in it is called missing or failed."""
     desk.write(12)
     report = desk.run(verify="full")
@@ -119,7 +119,7 @@ def test_what_is_loaded_is_there_and_what_is_there_is_not_missing(desk: Desk) ->
 
 
 @pytest.mark.parametrize("desk", SETTINGS, ids=named(SETTINGS), indirect=True)
-def test_events_under_an_unkind_switch_are_told_as_they_are(desk: Desk) -> None:
+def test_events_under_an_unkind_switch_are_told_as_they_are(desk: ImporterFixture) -> None:
     """What counts as loaded is in the account, once; what is there is not called failed."""
     desk.write([order(number) for number in range(8)], ORDER_HEADER)
     report = imported(desk)

@@ -23,9 +23,9 @@ from etl.server.outbox.delivery import Carrier, identifiers, keys_of
 from etl.server.outbox.worker import Courier
 from tests.support.cli_process import wait_until
 from tests.support.crash_points import walk
-from tests.support.importer import Desk
-from tests.support.in_process import CrashError, Points, Weather
-from tests.support.serving import AUTH, QuickClock, Serving, event, tell
+from tests.support.importer import ImporterFixture
+from tests.support.in_process import CrashError, CrashPoints, NetworkFaults
+from tests.support.serving import AUTH, FastClock, Serving, event, tell
 
 ANN = {"email": "ann@mapleshop.com", "phone_number": "+15005550006", "external_id": "c1"}
 SUBSCRIBE = "POST /api/profile-subscription-bulk-create-jobs"
@@ -41,7 +41,7 @@ def sandbox() -> Iterator[SandboxServer]:
 @pytest.fixture
 def context(tmp_path: Path, sandbox: SandboxServer) -> Context:
     settings = Settings(private_key=SANDBOX_KEY, base_url=sandbox.url, state=str(tmp_path / "state.db"))
-    return Context(settings, clock=QuickClock(), output=tmp_path / "runs")
+    return Context(settings, clock=FastClock(), output=tmp_path / "runs")
 
 
 def people(sandbox: Any) -> list[dict[str, Any]]:
@@ -105,12 +105,12 @@ def fresh(folder: Path, number: int) -> Path:
     return made
 
 
-def form_of(at: Desk, **more: Any) -> dict[str, Any]:
+def form_of(at: ImporterFixture, **more: Any) -> dict[str, Any]:
     lists = [pipeline.show_list("News", context=at.context).id]
     return {"profile": ANN, "lists": lists, "consent": ["email"], "source": "Shop form", **more}
 
 
-def check(at: Desk) -> None:
+def check(at: ImporterFixture) -> None:
     assert consents(at.sandbox) == {"ann@mapleshop.com": "SUBSCRIBED"}
     assert subscribed(at.sandbox) == ["ann@mapleshop.com"], "once"
     (person,) = people(at.sandbox)
@@ -121,16 +121,16 @@ def check(at: Desk) -> None:
 def test_a_crash_anywhere_costs_no_consent_and_repeats_none(tmp_path: Path) -> None:
     """What Klaviyo accepted shows after six seconds only."""
     shown_after = 6.0
-    counted = Points()
-    at = Desk(fresh(tmp_path, 0), processing_seconds=shown_after)
+    counted = CrashPoints()
+    at = ImporterFixture(fresh(tmp_path, 0), processing_seconds=shown_after)
     accept(at.context, form_of(at))
     deliver(at.process(counted))
     assert counted.passed >= 20, "there are points to die at"
     for number in walk(counted.passed, every=2):
-        at = Desk(fresh(tmp_path, number), processing_seconds=shown_after)
+        at = ImporterFixture(fresh(tmp_path, number), processing_seconds=shown_after)
         accept(at.context, form_of(at))
         with pytest.raises(CrashError):
-            deliver(at.process(Points(frozenset({number}))))
+            deliver(at.process(CrashPoints(frozenset({number}))))
         deliver(at.process())
         at.clock.sleep(shown_after)
         check(at)
@@ -139,9 +139,9 @@ def test_a_crash_anywhere_costs_no_consent_and_repeats_none(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("seed", range(4))
 def test_bad_weather_costs_no_consent(tmp_path: Path, seed: int) -> None:
-    at = Desk(tmp_path, processing_seconds=2.0)
+    at = ImporterFixture(tmp_path, processing_seconds=2.0)
     accept(at.context, form_of(at))
-    deliver(at.process(weather=Weather(seed, 0.4)), rounds=5_000)
+    deliver(at.process(network_faults=NetworkFaults(seed, 0.4)), rounds=5_000)
     at.clock.sleep(2.0)
     check(at)
     at.sandbox.close()
@@ -151,7 +151,7 @@ def test_who_must_confirm_is_mailed_twice_at_most(tmp_path: Path) -> None:
     """With double opt-in nothing shows what a lost call did: consent weighs more than one mail too many."""
     counts = []
     for number, moment in enumerate(("before", "after")):
-        at = Desk(fresh(tmp_path, number), lists=(), double_opt_in_lists=("News",), processing_seconds=0.0)
+        at = ImporterFixture(fresh(tmp_path, number), lists=(), double_opt_in_lists=("News",), processing_seconds=0.0)
         accept(at.context, form_of(at))
         with pytest.raises(CrashError):
             deliver(at.process(DiesAt(f"{moment} {SUBSCRIBE}")))
@@ -162,7 +162,7 @@ def test_who_must_confirm_is_mailed_twice_at_most(tmp_path: Path) -> None:
     assert counts == [1, 2]
 
 
-class DiesAt(Points):
+class DiesAt(CrashPoints):
     """The process dies at a point of this name."""
 
     def __init__(self, name: str) -> None:

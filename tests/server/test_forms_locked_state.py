@@ -20,7 +20,7 @@ from etl.server.outbox import worker as courier
 from etl.server.outbox.delivery import Carrier
 from etl.state.serving.outbox import Outbox
 from tests.support.cli_process import wait_until
-from tests.support.serving import AUTH, QuickClock, Serving, event, tell
+from tests.support.serving import AUTH, FastClock, Serving, event, tell
 
 ANN, BOB = {"email": "ann@mapleshop.com"}, {"email": "bob@mapleshop.com"}
 
@@ -34,7 +34,7 @@ def sandbox() -> Iterator[SandboxServer]:
 @pytest.fixture
 def context(tmp_path: Path, sandbox: SandboxServer) -> Context:
     settings = Settings(private_key=SANDBOX_KEY, base_url=sandbox.url, state=str(tmp_path / "state.db"))
-    return Context(settings, clock=QuickClock(), output=tmp_path / "runs")
+    return Context(settings, clock=FastClock(), output=tmp_path / "runs")
 
 
 @pytest.fixture(autouse=True)
@@ -113,12 +113,12 @@ def test_delivery_goes_on_after_a_bug_of_ours(
 
 def test_a_key_that_is_refused_is_said(context: Context, sandbox: SandboxServer) -> None:
     wrong = replace(context.settings, private_key="pk_0123456789abcdef")
-    with Serving(Context(wrong, clock=QuickClock()), patience=5.0) as client:
+    with Serving(Context(wrong, clock=FastClock()), patience=5.0) as client:
         answer = client.post("/profiles", json={"profile": ANN}, headers=AUTH)
         assert (answer.status_code, answer.json()["waiting"]) == (202, "key-refused")
         assert is_ill(client, "key-refused")
     missing = replace(context.settings, private_key=None)
-    with Serving(Context(missing, clock=QuickClock()), patience=0.1) as client:
+    with Serving(Context(missing, clock=FastClock()), patience=0.1) as client:
         wait_until(lambda: is_ill(client, "key-missing"))
     with Serving(context) as client:
         wait_until(lambda: client.get("/healthz").json().get("waiting") == 0)

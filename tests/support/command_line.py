@@ -14,7 +14,7 @@ from etl.cli import _main
 from etl.pipeline.context import SystemClock
 
 
-class HurriedClock(SystemClock):
+class FastClock(SystemClock):
     """The machine's time, in which a wait costs nothing: the hands are put forward instead."""
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ def spoken(folder: Path, *arguments: str, **environment: str) -> tuple[int, str,
             patch.delenv(name)
         for name, value in {"XDG_CONFIG_HOME": str(folder.parent / "config"), **environment}.items():
             patch.setenv(name, value)
-        patch.setattr("etl.pipeline.context.SystemClock", HurriedClock)
+        patch.setattr("etl.pipeline.context.SystemClock", FastClock)
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             code = _main(arguments)
     assert "Traceback" not in err.getvalue(), err.getvalue()

@@ -15,8 +15,8 @@ from etl.model import RunStatus
 from etl.report import Report, build_report
 from etl.sandbox import Sandbox, SandboxSettings, Switches
 from etl.state import Store
-from tests.support.in_process import CrashError, Points, Weather, context
-from tests.support.state_backends import TurnedClock
+from tests.support.in_process import CrashError, CrashPoints, NetworkFaults, context
+from tests.support.state_backends import FakeClock
 
 COLUMNS: dict[str, Any] = {
     "Id": "external_id",
@@ -65,14 +65,14 @@ class Result:
     account: bytes
 
 
-class World:
+class CrashScenario:
     """A folder with a source, a state and an account, and the processes that work on them."""
 
     poison_status: Literal[400, 500] = 400
 
     def __init__(self, folder: Path, *, state: str | None = None) -> None:
         self.folder = folder
-        self.clock = TurnedClock()
+        self.clock = FakeClock()
         self.state = state or str(folder / "state.db")
         self.settings = SandboxSettings(
             path=folder / "sandbox.db",
@@ -102,7 +102,9 @@ class World:
         assert pipeline.run(self.write(BEFORE), mapping, context=context_).complete
         self.write(NOW)
 
-    def process(self, *, points: Points | None = None, weather: Weather | None = None) -> Report | None:
+    def process(
+        self, *, points: CrashPoints | None = None, network_faults: NetworkFaults | None = None
+    ) -> Report | None:
         """Let one process run, or resume what is unfinished. ``None``: it died or gave up on the way."""
         if not self._unfinished() and (report := self._ended()) is not None:
             return report  # the process before died after its last commit
@@ -114,7 +116,7 @@ class World:
             self.clock,
             state=self.state,
             points=points,
-            weather=weather,
+            network_faults=network_faults,
             seed=self.processes,
         )
         try:
@@ -176,7 +178,9 @@ class World:
             return store.runs.latest(UNFINISHED, commands=["run"]) is not None
 
 
-def revived(template: Path, folder: Path, *, time: float, requests: int = 0, kind: type[World] = World) -> World:
+def restored(
+    template: Path, folder: Path, *, time: float, requests: int = 0, kind: type[CrashScenario] = CrashScenario
+) -> CrashScenario:
     """Return a copy of a world that was taken as a snapshot, after so many writes."""
     if folder.exists():
         shutil.rmtree(folder)

@@ -7,7 +7,7 @@ from typing import Any
 
 from etl import pipeline
 from etl.report import Report
-from tests.support.importer import Desk
+from tests.support.importer import ImporterFixture
 
 COLUMNS = {
     "Order": "order_id",
@@ -27,11 +27,11 @@ def order(number: int, total: str = "10.00", currency: str = "USD", day: str = "
     return (f"o{number}", f"person{number % 50}@mapleshop.com", day, total, currency, "Lyon")
 
 
-def imported(desk: Desk, mapping: Any = ORDERS, **options: Any) -> Report:
+def imported(desk: ImporterFixture, mapping: Any = ORDERS, **options: Any) -> Report:
     return pipeline.events(desk.source, mapping, context=desk.context, **options)
 
 
-def stored(desk: Desk) -> list[dict[str, Any]]:
+def stored(desk: ImporterFixture) -> list[dict[str, Any]]:
     return [json.loads(line) for line in desk.sandbox.dump_events().splitlines() if line]
 
 
@@ -43,5 +43,5 @@ def codes(report: Report) -> dict[str, int]:
     return {group.code: group.count for group in report.issues}
 
 
-def requests(desk: Desk) -> int:
+def requests(desk: ImporterFixture) -> int:
     return sum(count for name, count in desk.sandbox.requests.items() if name.startswith("POST /api/event"))

@@ -15,7 +15,7 @@ EXPORTS = ("hubspot_contacts", "salesforce_contacts", "shopify_customers", "mail
 
 
 @dataclass(frozen=True)
-class Told:
+class ExpectedRow:
     """One line of a truth file."""
 
     line: int
@@ -26,11 +26,11 @@ class Told:
     lists: tuple[str, ...]
 
 
-def truth(name: str) -> dict[int, Told]:
+def truth(name: str) -> dict[int, ExpectedRow]:
     with (SAMPLES / "truth" / f"{name}.jsonl").open(encoding="utf-8") as lines:
         documents = [json.loads(line) for line in lines]
     return {
-        item["line"]: Told(
+        item["line"]: ExpectedRow(
             item["line"],
             item["outcome"],
             tuple(item["codes"]),
@@ -42,7 +42,7 @@ def truth(name: str) -> dict[int, Told]:
     }
 
 
-def came_out(store: Store, run_id: str) -> dict[int, tuple[str, tuple[str, ...]]]:
+def actual_rows(store: Store, run_id: str) -> dict[int, tuple[str, tuple[str, ...]]]:
     """Return line → outcome and the codes of its issues."""
     codes: dict[int, set[str]] = defaultdict(set)
     for issue in store.issues.all(run_id):
@@ -53,5 +53,5 @@ def came_out(store: Store, run_id: str) -> dict[int, tuple[str, tuple[str, ...]]
     }
 
 
-def expected(told: dict[int, Told]) -> dict[int, tuple[str, tuple[str, ...]]]:
+def expected(told: dict[int, ExpectedRow]) -> dict[int, tuple[str, tuple[str, ...]]]:
     return {line: (one.outcome, one.codes) for line, one in told.items()}

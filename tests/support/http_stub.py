@@ -11,7 +11,7 @@ import httpx
 import orjson
 
 from etl.klaviyo import Backoff, KlaviyoClient
-from tests.support.state_backends import TurnedClock
+from tests.support.state_backends import FakeClock
 
 KEY = "pk_0123456789abcdefSECRET0123456789ab"
 BASE_URL = "https://a.klaviyo.com"
@@ -37,7 +37,7 @@ def fitting(request: httpx.Request) -> httpx.Response:
     return ok(item if one else [item])
 
 
-class Wire:
+class HttpStub:
     """Answers with what is scripted, then with ``default``; notes every request and when it left."""
 
     def __init__(self, *answers: Answer, default: Callable[[httpx.Request], httpx.Response] | None = None) -> None:
@@ -45,7 +45,7 @@ class Wire:
         self.default = default or fitting
         self.requests: list[httpx.Request] = []
         self.times: list[float] = []
-        self.clock = NotingClock()
+        self.clock = RecordingClock()
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         request.read()
@@ -67,7 +67,7 @@ class Wire:
         return [request.url.params.get("filter", "") for request in self.requests]
 
 
-class NotingClock(TurnedClock):
+class RecordingClock(FakeClock):
     """Remembers every sleep."""
 
     def __init__(self, now: float = 1_800_000_000.0) -> None:

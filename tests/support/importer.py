@@ -10,14 +10,14 @@ from typing import Any
 from etl import pipeline
 from etl.report import Report
 from etl.sandbox import Sandbox, SandboxSettings, parse_faults
-from tests.support.in_process import Points, Weather, context
-from tests.support.state_backends import TurnedClock
+from tests.support.in_process import CrashPoints, NetworkFaults, context
+from tests.support.state_backends import FakeClock
 
 
-class Desk:
+class ImporterFixture:
     def __init__(self, folder: Path, *, state: str | None = None, **settings: Any) -> None:
         self.folder = folder
-        self.clock = TurnedClock()
+        self.clock = FakeClock()
         self.sandbox = Sandbox(
             SandboxSettings(**{"lists": ("News", "VIP"), "job_seconds": 1.0, **settings}), self.clock
         )
@@ -29,10 +29,18 @@ class Desk:
             "load": {"list": "News", "small_run": 0},
         }
 
-    def process(self, points: Points | None = None, weather: Weather | None = None, **others: Any) -> pipeline.Context:
+    def process(
+        self, points: CrashPoints | None = None, network_faults: NetworkFaults | None = None, **others: Any
+    ) -> pipeline.Context:
         """Return the context of another process on the same folder."""
         return context(
-            self.folder, self.sandbox, self.clock, state=self.state, points=points, weather=weather, **others
+            self.folder,
+            self.sandbox,
+            self.clock,
+            state=self.state,
+            points=points,
+            network_faults=network_faults,
+            **others,
         )
 
     def write(self, rows: int | Sequence[Sequence[str]], header: Sequence[str] = ("Id", "Email", "Name")) -> None:

@@ -15,7 +15,7 @@ import httpx
 from etl.config import Settings
 from etl.pipeline import Context
 from etl.sandbox import SANDBOX_KEY, BrokenConnection, Delayed, Request, Response, Sandbox
-from tests.support.state_backends import TurnedClock
+from tests.support.state_backends import FakeClock
 
 BASE_URL = "http://127.0.0.1:1"
 
@@ -25,7 +25,7 @@ class CrashError(BaseException):
 
 
 @dataclass
-class Points:
+class CrashPoints:
     """Counts the points passed. ``deadly``: the numbers at which the process dies. ``names``: what was passed."""
 
     deadly: frozenset[int] = frozenset()
@@ -39,18 +39,18 @@ class Points:
             raise CrashError(f"{self.passed}: {name}")
 
 
-WEATHER = ("refused", "throttled", "unavailable", "html", "timeout_before", "timeout_after", "reset")
+NETWORK_FAULTS = ("refused", "throttled", "unavailable", "html", "timeout_before", "timeout_after", "reset")
 
 
-class Weather:
+class NetworkFaults:
     """Bad luck with the network, by a seeded dice. ``share``: of the requests that something happens to."""
 
     def __init__(self, seed: int, share: float) -> None:
         self._rng = random.Random(seed)
         self._share = share
 
-    def strike(self) -> str | None:
-        return self._rng.choice(WEATHER) if self._rng.random() < self._share else None
+    def next_fault(self) -> str | None:
+        return self._rng.choice(NETWORK_FAULTS) if self._rng.random() < self._share else None
 
 
 class SandboxTransport(httpx.BaseTransport):
@@ -59,20 +59,20 @@ class SandboxTransport(httpx.BaseTransport):
     def __init__(
         self,
         sandbox: Sandbox,
-        clock: TurnedClock,
-        points: Points | None = None,
-        weather: Weather | None = None,
+        clock: FakeClock,
+        points: CrashPoints | None = None,
+        network_faults: NetworkFaults | None = None,
     ) -> None:
         self._sandbox = sandbox
         self._clock = clock
-        self._points = points or Points()
-        self._weather = weather
+        self._points = points or CrashPoints()
+        self._network_faults = network_faults
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         name = f"{request.method} {request.url.path}"
         self._points.reach(f"before {name}")
-        struck = self._weather.strike() if self._weather is not None else None
-        match struck:
+        fault = self._network_faults.next_fault() if self._network_faults is not None else None
+        match fault:
             case "refused":
                 raise httpx.ConnectError("connection refused", request=request)
             case "timeout_before":
@@ -94,9 +94,9 @@ class SandboxTransport(httpx.BaseTransport):
             )
         )
         self._points.reach(f"after {name}")
-        if struck == "timeout_after":
+        if fault == "timeout_after":
             raise httpx.ReadTimeout("timed out", request=request)
-        if struck == "reset":
+        if fault == "reset":
             raise httpx.ReadError("connection reset", request=request)
         if isinstance(result, Delayed):
             self._clock.sleep(result.seconds)
@@ -110,11 +110,11 @@ class SandboxTransport(httpx.BaseTransport):
 def context(
     folder: Path,
     sandbox: Sandbox,
-    clock: TurnedClock,
+    clock: FakeClock,
     *,
     state: str | None = None,
-    points: Points | None = None,
-    weather: Weather | None = None,
+    points: CrashPoints | None = None,
+    network_faults: NetworkFaults | None = None,
     seed: int = 0,
     **others: Any,
 ) -> Context:
@@ -125,7 +125,7 @@ def context(
         clock=clock,
         rng=random.Random(seed),
         output=folder / "runs",
-        transport=SandboxTransport(sandbox, clock, points, weather),
+        transport=SandboxTransport(sandbox, clock, points, network_faults),
         on_commit=(lambda moment: points.reach(f"{moment} commit")) if points is not None else None,
         **others,
     )

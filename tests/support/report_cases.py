@@ -18,7 +18,7 @@ from etl.model import (
     Verdict,
 )
 from etl.state import RunOptions, Store
-from tests.support.state_backends import TurnedClock, record, stage
+from tests.support.state_backends import FakeClock, record, stage
 
 ACCOUNT = "AbC123"
 PERSONAL = ("person6", "person8", "example.org", "+12025550143", "Fixed Suggestion", "Ragged Cell")
@@ -54,7 +54,7 @@ def earlier(store: Store) -> None:
     store.batches.settle(batch, [RowResult(3, Outcome.LOADED), RowResult(4, Outcome.LOADED)])
 
 
-def every_outcome(store: Store, clock: TurnedClock, *, finish: bool = True) -> str:
+def every_outcome(store: Store, clock: FakeClock, *, finish: bool = True) -> str:
     """Lines 2 to 15 (14 rows): 5 loaded, 2 unchanged, 2 duplicate, 2 rejected, 1 failed, 2 unknown.
 
     With ``finish=False`` the unknown ones are still pending.

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from etl.sandbox import SANDBOX_KEY, Request, Response, Sandbox, SandboxSettings
-from tests.support.state_backends import TurnedClock
+from tests.support.state_backends import FakeClock
 
 
 class Answer:
@@ -38,7 +38,7 @@ class Caller:
         **settings: Any,
     ) -> None:
         self.listener = listener
-        self.clock = TurnedClock()
+        self.clock = FakeClock()
         self.sandbox = Sandbox(
             SandboxSettings(
                 **{

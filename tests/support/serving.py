@@ -49,7 +49,7 @@ class Serving:
         assert not self._thread.is_alive()
 
 
-class QuickClock(pipeline.SystemClock):
+class FastClock(pipeline.SystemClock):
     """A clock on which a minute is over in a second: waits are real, and short."""
 
     SPEED = 60.0

@@ -15,7 +15,7 @@ POSTGRES = os.environ.get("ETL_TEST_POSTGRES", "postgresql+psycopg://root@127.0.
 OpenStore = Callable[..., Store]
 
 
-class TurnedClock:
+class FakeClock:
     """Time that only the test moves. ``wrong``: seconds that the clock on the wall is ahead of what has passed."""
 
     def __init__(self, now: float = 1_800_000_000.0) -> None:

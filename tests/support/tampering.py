@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from tests.support.importer import Desk
+from tests.support.importer import ImporterFixture
 
 Change = Callable[[dict[str, Any]], dict[str, Any] | None]
 """An answer with profiles and their consents → what arrives instead, ``None`` for what is no JSON at all."""
@@ -35,7 +35,7 @@ class Tampering(httpx.BaseTransport):
         return httpx.Response(200, json=changed, request=request)
 
 
-def tamper(desk: Desk, change: Change) -> Tampering:
+def tamper(desk: ImporterFixture, change: Change) -> Tampering:
     """Put somebody between this desk's process and Klaviyo."""
     inner = desk.context.transport
     assert inner is not None

@@ -12,20 +12,20 @@ from etl.klaviyo import LONGEST_WAIT, Exchange
 from etl.load import task
 from etl.pipeline import SteadyClock
 from etl.sandbox import Sandbox, SandboxSettings
-from tests.support.http_stub import Wire, ok, problem
-from tests.support.importer import Desk
-from tests.support.in_process import CrashError, Points
-from tests.support.state_backends import TurnedClock
+from tests.support.http_stub import HttpStub, ok, problem
+from tests.support.importer import ImporterFixture
+from tests.support.in_process import CrashError, CrashPoints
+from tests.support.state_backends import FakeClock
 
 JOBS = "POST /api/profile-bulk-import-jobs"
 HOUR = 3_600.0
 DAY = 24 * HOUR
 
 
-class RightClock(TurnedClock):
+class RightClock(FakeClock):
     """Klaviyo's clock: as much has passed there, and it is never wrong."""
 
-    def __init__(self, clock: TurnedClock) -> None:
+    def __init__(self, clock: FakeClock) -> None:
         self._clock = clock
 
     def now(self) -> float:
@@ -36,8 +36,8 @@ class RightClock(TurnedClock):
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    at = Desk(tmp_path)
+def desk(tmp_path: Path) -> Iterator[ImporterFixture]:
+    at = ImporterFixture(tmp_path)
     at.sandbox.close()
     at.sandbox = Sandbox(SandboxSettings(lists=("News",), job_seconds=20.0), RightClock(at.clock))
     at.context = at.process()
@@ -46,7 +46,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     at.sandbox.close()
 
 
-def put_back_by_a_clock_ahead(desk: Desk, seconds: float) -> None:
+def put_back_by_a_clock_ahead(desk: ImporterFixture, seconds: float) -> None:
     """Let a process whose clock is wrong put its batch back, and die."""
     desk.clock.wrong = seconds
     desk.faults({"fault": "throttle", "endpoint": JOBS, "times": 1})
@@ -62,7 +62,9 @@ def put_back_by_a_clock_ahead(desk: Desk, seconds: float) -> None:
     desk.faults()
 
 
-def test_a_batch_put_back_by_a_clock_two_days_ahead_waits_no_longer_than_any_answer_may_ask(desk: Desk) -> None:
+def test_a_batch_put_back_by_a_clock_two_days_ahead_waits_no_longer_than_any_answer_may_ask(
+    desk: ImporterFixture,
+) -> None:
     put_back_by_a_clock_ahead(desk, 2 * DAY)
     said: list[str] = []
     before = desk.clock.time
@@ -72,7 +74,9 @@ def test_a_batch_put_back_by_a_clock_two_days_ahead_waits_no_longer_than_any_ans
     assert [each for each in said if "Waiting 60 min" in each and "earlier process" in each], said
 
 
-def test_negative_control_unbounded_it_waits_for_two_days(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_negative_control_unbounded_it_waits_for_two_days(
+    desk: ImporterFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(task, "LONGEST_WAIT", 10 * DAY)
     put_back_by_a_clock_ahead(desk, 2 * DAY)
     before = desk.clock.time
@@ -81,7 +85,7 @@ def test_negative_control_unbounded_it_waits_for_two_days(desk: Desk, monkeypatc
 
 
 @pytest.mark.parametrize("jump", [-HOUR, -3 * DAY, HOUR, 3 * DAY], ids=["back 1 h", "back 3 d", "on 1 h", "on 3 d"])
-def test_a_clock_that_is_put_right_while_a_job_runs_changes_nothing(desk: Desk, jump: float) -> None:
+def test_a_clock_that_is_put_right_while_a_job_runs_changes_nothing(desk: ImporterFixture, jump: float) -> None:
     """Neither does the run stand still for an hour that comes twice, nor is its patience spent at once."""
     steady = SteadyClock(desk.clock)
 
@@ -122,7 +126,7 @@ RETRY_AFTER = {
 def test_whatever_an_answer_asks_for_is_bounded_and_said(text: str, most: float) -> None:
     """The answer's own date is 08:05:00; our clock is two days behind it, which must not lengthen the wait."""
     headers = {"Retry-After": text, "Date": "Fri, 15 Jan 2027 08:05:00 GMT"}
-    wire = Wire(problem(429, **headers), ok([]))
+    wire = HttpStub(problem(429, **headers), ok([]))
     wire.clock.wrong = -2 * DAY
     said: list[str] = []
     with wire.client(on_wait=said.append) as client:
@@ -132,7 +136,7 @@ def test_whatever_an_answer_asks_for_is_bounded_and_said(text: str, most: float)
     assert bool(said) is (waited > 60)
 
 
-def test_a_long_wait_while_loading_is_said_once_with_its_reason(desk: Desk) -> None:
+def test_a_long_wait_while_loading_is_said_once_with_its_reason(desk: ImporterFixture) -> None:
     desk.faults({"fault": "throttle", "endpoint": JOBS, "times": 1, "retry_after": 600})
     said: list[str] = []
     report = pipeline.run(desk.source, desk.mapping, context=desk.process(announce=said.append), verify="none")
@@ -142,11 +146,11 @@ def test_a_long_wait_while_loading_is_said_once_with_its_reason(desk: Desk) -> N
     assert "10 min" in waits[0]
 
 
-def test_what_was_sent_in_the_future_was_sent_now(desk: Desk) -> None:
+def test_what_was_sent_in_the_future_was_sent_now(desk: ImporterFixture) -> None:
     """A job whose request left by a clock two days ahead is found, and its patience is not two days longer."""
     desk.clock.wrong = 2 * DAY
 
-    class Dies(Points):
+    class Dies(CrashPoints):
         def reach(self, name: str) -> None:
             if name == f"after {JOBS}":
                 raise CrashError(name)
@@ -161,7 +165,7 @@ def test_what_was_sent_in_the_future_was_sent_now(desk: Desk) -> None:
 
 
 def test_the_steady_clock_follows_what_has_passed() -> None:
-    clock = TurnedClock()
+    clock = FakeClock()
     steady = SteadyClock(clock)
     start = steady.now()
     clock.wrong = -HOUR

@@ -37,7 +37,9 @@ def metric(store: Store, name: str, integration: str, now: float) -> int:
     return seq
 
 
-def own(store: Store, profile: int, name: str, at: float, properties: Mapping[str, Any] | None = None) -> None:
+def log_internal_event(
+    store: Store, profile: int, name: str, at: float, properties: Mapping[str, Any] | None = None
+) -> None:
     """Write an event of Klaviyo's own, and put it down for the webhooks that asked for its topic."""
     values = (profile, metric(store, name, OWN, at), int(at), orjson.dumps(dict(properties or {})))
     cursor = store.connection.execute(

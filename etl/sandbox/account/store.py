@@ -14,8 +14,8 @@ from typing import Any, Final
 import orjson
 
 from etl.errors import UsageError
-from etl.sandbox.account.earlier import Lag
 from etl.sandbox.account.schema import SCHEMA, TABLES
+from etl.sandbox.account.stale_reads import StaleReads
 from etl.sandbox.protocol import jsonapi
 
 _BY_SECONDARY = "SELECT profile FROM secondary_emails WHERE email_key IN (SELECT value FROM json_each(?1))"
@@ -53,7 +53,7 @@ class Store:
         self.connection.row_factory = sqlite3.Row
         # A sandbox that loses its last second in a power cut is no loss.
         self.connection.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;" + SCHEMA)
-        self.lag = Lag(self.connection)
+        self.lag = StaleReads(self.connection)
 
     def close(self) -> None:
         """Let go of the file."""

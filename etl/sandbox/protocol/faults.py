@@ -91,7 +91,7 @@ def load_faults(path: Path) -> FaultFile:
 class _Armed:
     rule: Fault
     matched: int = 0
-    struck: int = 0
+    applied: int = 0
 
 
 class Faults:
@@ -101,7 +101,7 @@ class Faults:
         self._armed = [_Armed(rule) for rule in rules]
         self._rng = random.Random(seed)  # noqa: S311 - repeatable on purpose
 
-    def strike(self, method: str, path: str) -> Fault | None:
+    def next_fault(self, method: str, path: str) -> Fault | None:
         """Return the fault that strikes this request, if any; the first rule that fits wins."""
         endpoint = f"{method} {path}"
         for armed in self._armed:
@@ -109,14 +109,14 @@ class Faults:
             if not fnmatch.fnmatchcase(endpoint, rule.endpoint):
                 continue
             armed.matched += 1
-            if armed.matched <= rule.after or (rule.times is not None and armed.struck >= rule.times):
+            if armed.matched <= rule.after or (rule.times is not None and armed.applied >= rule.times):
                 continue
             if rule.probability < 1 and self._rng.random() >= rule.probability:
                 continue
-            armed.struck += 1
+            armed.applied += 1
             return rule
         return None
 
     def describe(self) -> list[dict[str, Any]]:
         """Return the rules with how often they struck."""
-        return [{**armed.rule.model_dump(), "matched": armed.matched, "struck": armed.struck} for armed in self._armed]
+        return [{**armed.rule.model_dump(), "matched": armed.matched, "struck": armed.applied} for armed in self._armed]

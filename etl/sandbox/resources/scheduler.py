@@ -18,10 +18,10 @@ from etl.sandbox.resources.profiles import deletion as privacy
 from etl.sandbox.resources.profiles import merge_jobs as profile_merge
 
 
-def advance(store: Store, settings: SandboxSettings, now: float) -> None:
+def run_due_work(store: Store, settings: SandboxSettings, now: float) -> None:
     """Bring the account to where it stands now. Work is dated to when it was due, not to when somebody looks."""
-    jobs.advance(store, settings, now)
-    suppressions.advance(store, settings, now)
+    jobs.run_due_work(store, settings, now)
+    suppressions.run_due_work(store, settings, now)
     for row in work_queue.take(store, now):
         store.lag.now = row["due"]
         aside.attempt(store, row["kind"], row["payload"], partial(_do, store, settings, row))
@@ -40,4 +40,4 @@ def _do(store: Store, settings: SandboxSettings, row: sqlite3.Row) -> None:
         case "deletion":
             privacy.delete(store, work, row["due"])
         case "merge":
-            profile_merge.carry_out(store, work, row["due"])
+            profile_merge.run_merge(store, work, row["due"])

@@ -14,9 +14,9 @@ from etl.sandbox.resources.profiles.identity import key_of
 Who = Mapping[str, Any]
 
 
-def act(store: Store, what: str, who: Who, now: float) -> int:
+def simulate(store: Store, what: str, who: Who, now: float) -> int:
     """Let something happen. Return how many it changed something for. Raise a 400 or 404 problem."""
-    handle = ACTS.get(what)
+    handle = SIMULATIONS.get(what)
     if handle is None:
         raise ProblemError(Problem(404, "not_found", "Not found.", f"Nothing called '{what}' can happen."))
     if not isinstance(who, Mapping) or who.keys() - {"email", "phone_number"} or not all(who.values()):
@@ -44,7 +44,7 @@ def _subscribe(store: Store, who: Who, now: float) -> int:
         consent_records.grant(store, profile.seq, channel, at=now, now=now, custom_detail=None, double_optin=True)
         if medium == "email":
             consent_records.lift(store, profile.seq, consent_records.LIFTED)
-        event_log.own(store, profile.seq, event_log.SUBSCRIBED[channel], now)
+        event_log.log_internal_event(store, profile.seq, event_log.SUBSCRIBED[channel], now)
         sent_messages.to_address(store, medium, who[subscribing.ADDRESS[medium]], "welcome")
     return int(changed)
 
@@ -63,7 +63,7 @@ def _bounce(store: Store, who: Who, now: float) -> int:
     seq = _mailbox(store, who)
     if not consent_records.suppress(store, seq, "HARD_BOUNCE", now):
         return 0
-    event_log.own(store, seq, "Bounced Email", now, {"Bounce Type": "Hard"})
+    event_log.log_internal_event(store, seq, "Bounced Email", now, {"Bounce Type": "Hard"})
     return 1
 
 
@@ -72,11 +72,11 @@ def _spam(store: Store, who: Who, now: float) -> int:
     seq = _mailbox(store, who)
     if not consent_records.suppress(store, seq, "SPAM_COMPLAINT", now):
         return 0
-    event_log.own(store, seq, "Marked Email as Spam", now)
+    event_log.log_internal_event(store, seq, "Marked Email as Spam", now)
     return 1
 
 
-ACTS: Final[Mapping[str, Callable[[Store, Who, float], int]]] = {
+SIMULATIONS: Final[Mapping[str, Callable[[Store, Who, float], int]]] = {
     "unsubscribe": _unsubscribe,
     "subscribe": _subscribe,
     "confirm": _confirm,

@@ -37,7 +37,7 @@ def _config(sandbox: Sandbox) -> uvicorn.Config:
     )
 
 
-class _Courier:
+class _DeliveryThread:
     """A thread that delivers to webhooks, every so many seconds; none at all for ``None``."""
 
     def __init__(self, sandbox: Sandbox, seconds: float | None) -> None:
@@ -73,7 +73,7 @@ class SandboxServer:
     ) -> None:
         """``deliver_seconds``: how often webhooks are delivered, ``None`` for only when told to."""
         self.sandbox = Sandbox(settings)
-        self._courier = _Courier(self.sandbox, deliver_seconds)
+        self._courier = _DeliveryThread(self.sandbox, deliver_seconds)
         self._socket = bind(host, port)
         self.url = f"http://{host}:{self._socket.getsockname()[1]}"
         self._server = uvicorn.Server(_config(self.sandbox))
@@ -114,7 +114,7 @@ def serve(settings: SandboxSettings, *, host: str, port: int, ready: Callable[[s
     with contextlib.closing(sandbox), contextlib.closing(bind(host, port)) as bound:
         bound.listen()  # from here on a connection waits instead of being refused
         ready(f"http://{host}:{bound.getsockname()[1]}")
-        courier = _Courier(sandbox, DELIVER_SECONDS)
+        courier = _DeliveryThread(sandbox, DELIVER_SECONDS)
         courier.start()
         try:
             uvicorn.Server(_config(sandbox)).run([bound])

@@ -18,7 +18,7 @@ from etl.config import parse_mapping
 from etl.errors import ConfigError
 from etl.model import Chunk
 from etl.pipeline.staging.process import ChunkJudge, OnceOnly
-from tests.support.importer import Desk
+from tests.support.importer import ImporterFixture
 from tests.support.paths import PAGES
 
 PAGE = (PAGES / "mapping.md").read_text(encoding="utf-8")
@@ -119,7 +119,7 @@ def test_computed_columns() -> None:
 
 
 def test_a_computed_column_of_what_is_not_there_is_refused(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
+    desk = ImporterFixture(tmp_path)
     desk.mapping = {"columns": {"Email": "email"}, "computed": {"title": {"template": "{Rank}"}}}
     desk.write(2)
     with pytest.raises(ConfigError, match="no column 'Rank'"):
@@ -254,7 +254,7 @@ def test_dates_that_have_not_come(kind: str, cell: str, good: bool) -> None:  # 
 
 def test_a_value_is_unique_among_people(tmp_path: Path) -> None:
     """Not among lines: two lines of one person are one value."""
-    desk = Desk(tmp_path)
+    desk = ImporterFixture(tmp_path)
     desk.mapping["columns"]["Card"] = {"to": "properties.card", "unique": True}
     rows = [
         ("c1", "ann@mapleshop.com", "Ann", "7"),
@@ -302,7 +302,7 @@ def test_uniqueness_does_not_depend_on_chunks(cards: list[str], size: int) -> No
 
 
 def test_check_and_run_agree(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
+    desk = ImporterFixture(tmp_path)
     desk.mapping["rules"] = [{"name": "named", "expression": "first_name != ''"}]
     desk.write([("c1", "ann@mapleshop.com", "Ann"), ("c2", "bob@mapleshop.com", "")])
     assert pipeline.check(desk.source, desk.mapping, context=desk.context).tally.rejected == 1

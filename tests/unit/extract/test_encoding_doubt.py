@@ -9,12 +9,12 @@ import pytest
 
 from etl import pipeline
 from etl.errors import ExitCode, GuardError
-from tests.support.importer import Desk
+from tests.support.importer import ImporterFixture
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    at = Desk(tmp_path)
+def desk(tmp_path: Path) -> Iterator[ImporterFixture]:
+    at = ImporterFixture(tmp_path)
     at.mapping = {"columns": {"Email": "email", "Name": "first_name"}, "load": {"small_run": 0}}
     yield at
     at.sandbox.close()
@@ -25,7 +25,7 @@ NAMES = ("Gergő", "Győző", "Ödön", "Szűcs", "Tünde", "Ágnes")
 CLEAR = "".join(["Email,Name\n", *(f"p{at}@mapleshop.com,{name}\n" for at, name in enumerate(NAMES))]).encode("cp1250")
 
 
-def test_words_are_shown_on_the_terminal_and_in_no_file(desk: Desk) -> None:
+def test_words_are_shown_on_the_terminal_and_in_no_file(desk: ImporterFixture) -> None:
     desk.source.write_bytes(CLEAR)
     said: list[str] = []
     report = pipeline.run(desk.source, desk.mapping, context=desk.process(announce=said.append))
@@ -36,7 +36,7 @@ def test_words_are_shown_on_the_terminal_and_in_no_file(desk: Desk) -> None:
             assert "Gerg" not in file.read_text(encoding="utf-8")
 
 
-def test_a_doubtful_reading_is_not_sent_without_a_word(desk: Desk) -> None:
+def test_a_doubtful_reading_is_not_sent_without_a_word(desk: ImporterFixture) -> None:
     desk.source.write_bytes(DOUBTFUL)
     with pytest.raises(GuardError) as caught:
         desk.run()
@@ -52,7 +52,7 @@ def test_a_doubtful_reading_is_not_sent_without_a_word(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("how", ["--yes", "an answer", "the mapping"])
-def test_it_is_sent_once_somebody_says_so(how: str, desk: Desk) -> None:
+def test_it_is_sent_once_somebody_says_so(how: str, desk: ImporterFixture) -> None:
     desk.source.write_bytes(DOUBTFUL)
     asked: list[str] = []
 
@@ -68,7 +68,7 @@ def test_it_is_sent_once_somebody_says_so(how: str, desk: Desk) -> None:
     assert bool(asked) is (how == "an answer")
 
 
-def test_a_no_sends_nothing(desk: Desk) -> None:
+def test_a_no_sends_nothing(desk: ImporterFixture) -> None:
     desk.source.write_bytes(DOUBTFUL)
     with pytest.raises(GuardError):
         pipeline.run(desk.source, desk.mapping, context=desk.process(disregard=lambda _question: False))

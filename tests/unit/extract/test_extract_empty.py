@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 
 from etl.extract import open_source
-from tests.support.importer import Desk
+from tests.support.importer import ImporterFixture
 
 PEOPLE = [("c1", "ann@mapleshop.com", "Ann"), ("c2", "bob@mapleshop.com", "Bob"), ("c3", "cy@mapleshop.com", "Cy")]
 
 
 def loaded(
     folder: Path, data: bytes, name: str = "people.csv", **guards: int
-) -> tuple[Desk, dict[str, int], list[str]]:
+) -> tuple[ImporterFixture, dict[str, int], list[str]]:
     """Run a file into the sandbox; return the desk, the rows of each outcome, and what the report notes."""
-    desk = Desk(folder)
+    desk = ImporterFixture(folder)
     desk.source = folder / name
     desk.source.write_bytes(data)
     desk.guards(**guards)
@@ -122,7 +122,7 @@ def test_rows_of_delimiters_are_counted_and_nobody(tmp_path: Path, blank: str) -
 def test_blank_rows_of_several_files_are_said(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / f"{name}.csv").write_text(f"Id,Email,Name\n{name},{name}@mapleshop.com,A\n,,\n", encoding="utf-8")
-    desk = Desk(tmp_path)
+    desk = ImporterFixture(tmp_path)
     desk.source = tmp_path / "*.csv"
     report = desk.run()
     assert desk.profiles == 2

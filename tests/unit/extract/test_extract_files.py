@@ -24,7 +24,7 @@ from etl.errors import SourceError
 from etl.extract import open_source
 from etl.extract.files import archive
 from etl.model import Chunk
-from tests.support.importer import Desk
+from tests.support.importer import ImporterFixture
 
 PLAIN = "Email,Name\nann@mapleshop.com,José\nbob@mapleshop.com,\n"
 
@@ -244,7 +244,7 @@ def test_the_same_customers_from_every_kind_of_file_give_the_same_profiles(tmp_p
     for path in sorted(tmp_path.glob("*.*")):
         folder = tmp_path / path.name.replace(".", "_")
         folder.mkdir()
-        desk = Desk(folder)
+        desk = ImporterFixture(folder)
         desk.source = path
         report = desk.run()
         with desk.context.open_store() as store:

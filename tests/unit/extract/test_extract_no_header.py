@@ -8,13 +8,13 @@ import pytest
 
 from etl.errors import SourceError
 from etl.extract import open_source
-from tests.support.importer import Desk
+from tests.support.importer import ImporterFixture
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 @pytest.mark.parametrize("codec", ["utf-8", "utf-8-sig", "utf-16"])
 def test_a_file_without_a_header_loses_nobody(tmp_path: Path, delimiter: str, codec: str) -> None:
-    desk = Desk(tmp_path)
+    desk = ImporterFixture(tmp_path)
     people = "c1,ann@mapleshop.com,Ann\nc2,bob@mapleshop.com,Bob\nc3,cy@mapleshop.com,Cy\n"
     desk.source.write_bytes(people.replace(",", delimiter).encode(codec))
     desk.mapping["columns"] = {"column_1": "external_id", "column_2": "email", "column_3": "first_name"}

@@ -14,7 +14,7 @@ from etl import pipeline
 from etl.config import SourceRule
 from etl.errors import SourceError
 from etl.extract import open_source
-from tests.support.importer import Desk
+from tests.support.importer import ImporterFixture
 
 
 def read(path: Path, **options: Any) -> tuple[tuple[str, ...], list[tuple[str, ...]], dict[str, int], tuple[str, ...]]:
@@ -269,7 +269,7 @@ def test_rows_at_the_top_and_the_end_are_left_out(path: Path) -> None:
 
 
 def test_a_person_in_the_place_of_the_header_stands_in_no_file(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
+    desk = ImporterFixture(tmp_path)
     desk.source.write_text("Ann,+4915112345678\nBob,+4915112345679\nTotal,2\n", encoding="utf-8")
     desk.mapping["columns"] = {"column_2": "phone_number", "column_1": "first_name"}
     report = desk.run()
@@ -279,7 +279,7 @@ def test_a_person_in_the_place_of_the_header_stands_in_no_file(tmp_path: Path) -
 
 
 def test_another_header_leaves_nothing_behind(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
+    desk = ImporterFixture(tmp_path)
     head = "Id,Email,Name\n1,ann@mapleshop.com,Ann\n"
     desk.source.write_text(f"{head}Email,Id,Name\nbob@mapleshop.com,2,Bob\n", encoding="utf-8")
     with pytest.raises(SourceError, match="another header"):
@@ -290,7 +290,7 @@ def test_another_header_leaves_nothing_behind(tmp_path: Path) -> None:
 
 
 def test_init_is_told_where_the_header_is(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
+    desk = ImporterFixture(tmp_path)
     desk.source.write_text(RIVALS["names and their labels"], encoding="utf-8")
     for row, name in ((None, "fname"), (1, "fname"), (2, "Vorname des Kunden")):
         _, text = pipeline.init(desk.source, rule=SourceRule(header_row=row), context=desk.context)
@@ -299,7 +299,7 @@ def test_init_is_told_where_the_header_is(tmp_path: Path) -> None:
 
 
 def test_all_verbs_say_the_same_of_rows_that_are_nobody(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
+    desk = ImporterFixture(tmp_path)
     people = "1,ann@mapleshop.com,Ann\n2,bob@mapleshop.com,Bob\nId,Email,Name\n3,cy@mapleshop.com,Cy\n,,\nTotal,,3\n"
     desk.source.write_text(f"Customers of March\n\nId,Email,Name\n{people}", encoding="utf-8")
     desk.guards(max_rejected_percent=0)

@@ -25,7 +25,7 @@ from etl.extract import masked, open_files, open_source, resolve_sources
 from etl.extract.files import remote, scratch
 from etl.model import LineLocator
 from tests.support.http_files import LOGIN, WebFiles, web_files
-from tests.support.importer import Desk
+from tests.support.importer import ImporterFixture
 
 PLAIN = "Id,Email,Name\nc1,ann@mapleshop.com,José\n007,bob@mapleshop.com,\n"
 ROWS = [("c1", "ann@mapleshop.com", "José"), ("007", "bob@mapleshop.com", "")]
@@ -299,7 +299,7 @@ def test_no_secret_reaches_state_or_reports(server: WebFiles, tmp_path: Path, mo
     user, password = LOGIN
     monkeypatch.setenv("EXPORT_PASSWORD", password)
     monkeypatch.setenv("EXPORT_URL", server.url(f"/signed.csv?{SIGNATURE}"))
-    desk = Desk(tmp_path)
+    desk = ImporterFixture(tmp_path)
     spelled = server.url("/private/people.csv", login=f"{user}:{quote(password, safe='')}@")
     pipeline.run(spelled, desk.mapping, context=desk.context, verify="none")
     pipeline.run([spelled, "${EXPORT_URL}"], desk.mapping, context=desk.context, verify="none")
@@ -320,7 +320,7 @@ def test_no_secret_reaches_state_or_reports(server: WebFiles, tmp_path: Path, mo
 
 
 def test_what_breaks_half_way_leaves_nothing_to_resume(server: WebFiles, tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
+    desk = ImporterFixture(tmp_path)
     with pytest.raises(SourceError) as refused:
         pipeline.run(server.url("/cut/people.csv"), desk.mapping, context=desk.context)
     assert refused.value.code == "source-lost"

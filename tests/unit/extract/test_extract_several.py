@@ -24,7 +24,7 @@ from etl.errors import ConfigError, SourceError, UsageError
 from etl.extract import Source, open_files, open_source, resolve_sources
 from etl.model import Chunk, LineLocator, Progress, SourceFile
 from etl.report import render_html, render_json, render_text
-from tests.support.importer import Desk
+from tests.support.importer import ImporterFixture
 
 HEADER = "Id,Email,Name\n"
 
@@ -235,13 +235,13 @@ def test_places() -> None:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    desk = Desk(tmp_path)
+def desk(tmp_path: Path) -> Iterator[ImporterFixture]:
+    desk = ImporterFixture(tmp_path)
     yield desk
     desk.sandbox.close()
 
 
-def exports(desk: Desk) -> list[Path]:
+def exports(desk: ImporterFixture) -> list[Path]:
     """Write two files: in the second a refused row, a ragged one, and a duplicate of the first file."""
     write(
         desk.folder,
@@ -252,11 +252,11 @@ def exports(desk: Desk) -> list[Path]:
     return [desk.folder / "orders_1.csv", desk.folder / "orders_2.csv"]
 
 
-def run(desk: Desk, source: Any, **options: Any) -> Any:
+def run(desk: ImporterFixture, source: Any, **options: Any) -> Any:
     return pipeline.run(source, desk.mapping, context=desk.context, verify="none", **options)
 
 
-def test_report_and_rejects_name_file_and_line(desk: Desk) -> None:
+def test_report_and_rejects_name_file_and_line(desk: ImporterFixture) -> None:
     seen: list[Progress] = []
     desk.context = desk.process(progress=seen.append)
     exports(desk)
@@ -297,7 +297,7 @@ def test_report_and_rejects_name_file_and_line(desk: Desk) -> None:
     ]
 
 
-def test_the_rejects_file_runs_with_the_same_mapping(desk: Desk) -> None:
+def test_the_rejects_file_runs_with_the_same_mapping(desk: ImporterFixture) -> None:
     report = run(desk, exports(desk))
     rejects = desk.folder / "runs" / report.run / "rejects.csv"
     fixed = rejects.read_text(encoding="utf-8-sig").replace("not-an-address", "bob@mapleshop.com")
@@ -307,7 +307,7 @@ def test_the_rejects_file_runs_with_the_same_mapping(desk: Desk) -> None:
     assert (again.tally.read, again.tally.loaded, again.tally.rejected) == (3, 2, 1)
 
 
-def test_the_mapping_names_them_from_its_own_folder(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_mapping_names_them_from_its_own_folder(desk: ImporterFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     exports(desk)
     monkeypatch.chdir("/")
     for given in ('"orders_*.csv"', '["orders_1.csv", "orders_2.csv"]'):
@@ -316,7 +316,7 @@ def test_the_mapping_names_them_from_its_own_folder(desk: Desk, monkeypatch: pyt
         assert pipeline.check(None, mapping, context=desk.context).tally.read == 7
 
 
-def test_one_file_with_other_columns_leaves_no_run_behind(desk: Desk) -> None:
+def test_one_file_with_other_columns_leaves_no_run_behind(desk: ImporterFixture) -> None:
     good = exports(desk)
     write(desk.folder, orders_3__csv="Id,Email\nc9,person9@mapleshop.com\n")
     with pytest.raises(SourceError) as refused:
@@ -327,13 +327,13 @@ def test_one_file_with_other_columns_leaves_no_run_behind(desk: Desk) -> None:
     assert len(pipeline.runs(context=desk.context)) == 1
 
 
-def test_a_pilot_over_several_files_stops_in_the_middle(desk: Desk) -> None:
+def test_a_pilot_over_several_files_stops_in_the_middle(desk: ImporterFixture) -> None:
     report = run(desk, exports(desk), limit=4)
     assert report.tally.read == 4
     assert [(file.name, file.rows) for file in report.files] == [("orders_1.csv", 3), ("orders_2.csv", 1)]
 
 
-def test_the_age_of_several_files_is_that_of_the_newest(desk: Desk) -> None:
+def test_the_age_of_several_files_is_that_of_the_newest(desk: ImporterFixture) -> None:
     import os  # noqa: PLC0415
 
     now = desk.clock.now()
@@ -346,13 +346,13 @@ def test_the_age_of_several_files_is_that_of_the_newest(desk: Desk) -> None:
     assert run(desk, [first, second]).exit_code == 6
 
 
-def test_an_unmapped_column_is_missed_by_the_name_of_all(desk: Desk) -> None:
+def test_an_unmapped_column_is_missed_by_the_name_of_all(desk: ImporterFixture) -> None:
     desk.mapping["columns"]["Plan"] = "properties.plan"
     with pytest.raises(ConfigError, match=r"orders_1\.csv, .*orders_2\.csv has no column 'Plan'"):
         run(desk, exports(desk))
 
 
-def test_sending_again_keeps_the_places(desk: Desk) -> None:
+def test_sending_again_keeps_the_places(desk: ImporterFixture) -> None:
     """A retry copies rows of an earlier run; their files come with them."""
     files = exports(desk)
     files[1].write_text("Name,Email,Id\nAnn,ann@mapleshop.com,c7\nBob,bob@sandbox-refused.com,c8\n", encoding="utf-8")
@@ -363,7 +363,7 @@ def test_sending_again_keeps_the_places(desk: Desk) -> None:
     assert [group.places for group in again.issues] == [("orders_2.csv:3",)]
 
 
-def test_people_that_vanished_are_told_by_file(desk: Desk) -> None:
+def test_people_that_vanished_are_told_by_file(desk: ImporterFixture) -> None:
     first, second = exports(desk)
     desk.mapping["load"] = {**desk.mapping["load"], "missing": "remove_from_list"}
     desk.guards(max_missing_percent=100)
@@ -383,7 +383,7 @@ def test_people_that_vanished_are_told_by_file(desk: Desk) -> None:
     [["orders_1.csv", "orders_2.csv"], ["orders_*.csv"], ["orders_[12].csv"], ["orders_1.csv", "orders_*.csv"], []],
 )
 def test_the_command_line_takes_several(
-    arguments: list[str], desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], desk: ImporterFixture, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     exports(desk)
     monkeypatch.chdir(desk.folder)

@@ -13,7 +13,7 @@ from etl.config import SourceRule
 from etl.errors import SourceError
 from etl.extract import open_source
 from etl.model import Chunk
-from tests.support.importer import Desk
+from tests.support.importer import ImporterFixture
 
 
 def workbook(path: Path, **sheets: list[list[Any]]) -> openpyxl.Workbook:
@@ -152,7 +152,7 @@ def test_an_empty_sheet_is_refused_clearly(path: Path) -> None:
         open_source(path)
 
 
-def test_a_workbook_is_imported_and_its_rejects_come_back(desk: Desk) -> None:
+def test_a_workbook_is_imported_and_its_rejects_come_back(desk: ImporterFixture) -> None:
     """Rows keep their number in the sheet; the rejects file is CSV and runs with the mapping of the workbook."""
     desk.source = desk.folder / "people.xlsx"
     workbook(

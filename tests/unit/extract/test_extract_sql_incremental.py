@@ -17,8 +17,8 @@ from etl.report import Report
 from etl.state import Store
 from tests.support.crash_points import walk
 from tests.support.databases import ALL, SERVERS, Database, opened
-from tests.support.importer import Desk
-from tests.support.in_process import CrashError, Points
+from tests.support.importer import ImporterFixture
+from tests.support.in_process import CrashError, CrashPoints
 from tests.support.state_backends import OpenStore, begin
 
 MOMENT = {"sqlite": "TEXT", "postgresql": "TIMESTAMPTZ", "mariadb": "TIMESTAMP(6) NULL", "duckdb": "TIMESTAMPTZ"}
@@ -30,7 +30,7 @@ QUERY = "SELECT id, email, name, moved FROM {t} WHERE moved > :since ORDER BY mo
 class Source:
     """A table of people, and imports of it into a sandbox."""
 
-    def __init__(self, database: Database, desk: Desk) -> None:
+    def __init__(self, database: Database, desk: ImporterFixture) -> None:
         self.database = database
         self.desk = desk
         database.execute(f"CREATE TABLE {{t}} (id INTEGER, email TEXT, name TEXT, moved {MOMENT[database.kind]})")
@@ -67,20 +67,20 @@ COLUMNS = {"id": "external_id", "email": "email", "name": "first_name"}
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    at = Desk(tmp_path)
+def desk(tmp_path: Path) -> Iterator[ImporterFixture]:
+    at = ImporterFixture(tmp_path)
     yield at
     at.sandbox.close()
 
 
 @pytest.fixture(params=ALL)
-def source(request: pytest.FixtureRequest, desk: Desk) -> Iterator[Source]:
+def source(request: pytest.FixtureRequest, desk: ImporterFixture) -> Iterator[Source]:
     for database in opened(request.param, desk.folder):
         yield Source(database, desk)
 
 
 @pytest.fixture
-def small(desk: Desk) -> Source:
+def small(desk: ImporterFixture) -> Source:
     (database,) = opened("sqlite", desk.folder)
     return Source(database, desk)
 
@@ -181,19 +181,21 @@ def test_an_empty_source_is_still_refused_at_first_and_by_min_rows(small: Source
     assert small.run().exit_code == ExitCode.GUARD
 
 
-def test_die_anywhere_and_the_mark_is_that_of_a_finished_run(desk: Desk, small: Source, tmp_path: Path) -> None:
+def test_die_anywhere_and_the_mark_is_that_of_a_finished_run(
+    desk: ImporterFixture, small: Source, tmp_path: Path
+) -> None:
     """It stands only once every row is settled, and resume brings it there."""
     small.put(1, 1)
     small.put(2, 2)
-    calm = Points()
+    calm = CrashPoints()
     small.run(desk.process(points=calm))
     assert small.mark == "2026-03-01 10:02:00"
     for deadly in walk(calm.passed):
         folder = tmp_path / str(deadly)
         folder.mkdir()
-        small.desk = Desk(folder)
+        small.desk = ImporterFixture(folder)
         with pytest.raises(CrashError):
-            small.run(small.desk.process(points=Points(frozenset({deadly}))))
+            small.run(small.desk.process(points=CrashPoints(frozenset({deadly}))))
         context = small.desk.process()
         with context.open_store() as store:
             left = store.runs.latest()
@@ -214,7 +216,7 @@ def test_die_anywhere_and_the_mark_is_that_of_a_finished_run(desk: Desk, small: 
 def test_an_abandoned_run_moves_nothing(small: Source) -> None:
     small.put(1, 1)
     with pytest.raises(CrashError):
-        small.run(small.desk.process(points=Points(frozenset({12}))))
+        small.run(small.desk.process(points=CrashPoints(frozenset({12}))))
     small.put(2, 2)
     small.run(abandon=True)
     assert small.mark == "2026-03-01 10:02:00"
@@ -263,7 +265,7 @@ def test_a_state_from_before_watermarks_gains_their_table(open_store: OpenStore)
         assert again.watermarks.get(None, "q") is None
 
 
-def test_no_password_reaches_state_report_or_manifest(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_password_reaches_state_report_or_manifest(desk: ImporterFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     """The server trusts everybody here; what counts is that the secret was given, and where it went."""
     for database in opened("postgresql", desk.folder):
         source = Source(database, desk)
@@ -325,14 +327,14 @@ TYPED_COLUMNS = {
 }
 
 
-def bodies(desk: Desk) -> list[bytes]:
+def bodies(desk: ImporterFixture) -> list[bytes]:
     with desk.context.open_store() as store:
         newest = store.runs.newest(1)[0].id
         return store.records.bodies(newest, [line for line, _, _ in store.rows.outcomes(newest)])
 
 
 @pytest.mark.parametrize("kind", ALL)
-def test_a_table_gives_the_records_that_its_export_gives(kind: str, desk: Desk) -> None:
+def test_a_table_gives_the_records_that_its_export_gives(kind: str, desk: ImporterFixture) -> None:
     rows = [
         {
             "id": number,

@@ -18,7 +18,7 @@ from odf.text import P
 from etl.extract import open_source
 from etl.extract.spreadsheet.formats.compound_file import stream_of
 from etl.extract.spreadsheet.formats.number_format import identifier_format, is_identifier
-from tests.support.importer import Desk
+from tests.support.importer import ImporterFixture
 from tests.support.sheet_parts import row, sheet, text, write
 from tests.support.xlsb_writer import write_xlsb
 
@@ -291,7 +291,7 @@ def test_the_zero_that_a_library_writes_for_every_formula_is_no_value(
 
 def test_ids_that_the_workbook_rounded_make_nobody_of_two_people(tmp_path: Path) -> None:
     """Half a million customers of a platform with ids of 19 digits: no two of them become one."""
-    desk = Desk(tmp_path)
+    desk = ImporterFixture(tmp_path)
     desk.source = tmp_path / "people.xlsx"
     book = openpyxl.Workbook()
     page = book.active

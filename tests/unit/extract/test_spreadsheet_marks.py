@@ -13,7 +13,7 @@ from etl.config import parse_mapping
 from etl.extract import open_source
 from etl.extract.delimited import buffer as texts_module
 from etl.validate.validator import Validator
-from tests.support.importer import Desk
+from tests.support.importer import ImporterFixture
 
 
 def read(path: Path, text: str, chunk_rows: int = 18_000) -> tuple[dict[str, list[str]], str]:
@@ -89,7 +89,7 @@ def test_a_column_that_begins_late_is_judged_where_it_begins(tmp_path: Path, mon
 
 @pytest.mark.parametrize("answer", [None, "drop", "keep"])
 def test_a_doubtful_mark_is_held_back_until_the_mapping_says_what_it_is(tmp_path: Path, answer: str | None) -> None:
-    desk = Desk(tmp_path)
+    desk = ImporterFixture(tmp_path)
     people = [
         ("ann@mapleshop.com", "'7100000000001", "'01085", "'0412 000 111", "'t Hooft"),
         ("bob@mapleshop.com", "7100000000002", "02134", "0412 000 112", "May"),
@@ -148,7 +148,7 @@ def test_every_chunk_has_the_same_verdict(
 
 
 def test_a_shopify_export_reaches_klaviyo_without_marks(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
+    desk = ImporterFixture(tmp_path)
     desk.source.write_text(
         "Customer ID,Email,Last Name,Default Address Zip,Code\n"
         "'7100000000001,ann@mapleshop.com,'t Hooft,'01085,=\"00123\"\n"

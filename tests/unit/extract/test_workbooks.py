@@ -26,7 +26,7 @@ from etl.extract import open_source
 from etl.extract.spreadsheet.formats.quirks import quirks_of
 from etl.extract.spreadsheet.formats.xlsx import pieces
 from etl.report.rejects_book import _typed
-from tests.support.importer import Desk
+from tests.support.importer import ImporterFixture
 from tests.support.paths import FILES
 from tests.support.xlsb_writer import write_xlsb
 
@@ -204,7 +204,7 @@ def test_pieces_lose_nothing(parts: list[bytes]) -> None:
 
 
 def test_a_postal_code_without_its_zero_is_warned_of_where_the_country_says_so(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
+    desk = ImporterFixture(tmp_path)
     desk.mapping = {"columns": {"E": "email", "Z": "location.zip", "C": "location.country"}}
     rows = [
         ("1040", "US"),
@@ -228,7 +228,7 @@ def test_a_postal_code_without_its_zero_is_warned_of_where_the_country_says_so(t
 
 
 def test_rejects_come_back_as_a_workbook_that_can_be_corrected_and_run(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
+    desk = ImporterFixture(tmp_path)
     book = openpyxl.Workbook()
     sheet = book.active
     assert sheet is not None

@@ -13,8 +13,8 @@ import pytest
 
 from etl.errors import RequestRefusedError, UnavailableError
 from etl.klaviyo import LONGEST_EXCHANGE, Backoff, KlaviyoClient, ReplyKind
-from tests.support.http_stub import KEY, Wire, ok
-from tests.support.state_backends import TurnedClock
+from tests.support.http_stub import KEY, HttpStub, ok
+from tests.support.state_backends import FakeClock
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/vnd.api+json\r\n"
 
@@ -60,7 +60,7 @@ class Peer:
             thread.join(30)
 
 
-class HastyClock(TurnedClock):
+class HastyClock(FakeClock):
     """Every look at it finds some seconds gone."""
 
     def __init__(self, seconds: float = 60.0) -> None:
@@ -117,8 +117,8 @@ def test_after_an_exchange_that_was_given_up_the_next_one_works(peers: list[Peer
     with KlaviyoClient(key=KEY, revision="2026-10-15", base_url=silent.url, clock=HastyClock()) as client:
         assert client.submit_import_job(b"{}").kind is ReplyKind.IN_DOUBT
         silent._pieces = (HEAD, b"content-length: %d\r\n\r\n" % len(document), document)
-        client._transport._clock = TurnedClock()
-        client._transport._bounded._clock = TurnedClock()
+        client._transport._clock = FakeClock()
+        client._transport._bounded._clock = FakeClock()
         found = client.get_list("L1")
     assert found is not None
     assert found.name == "News"
@@ -138,7 +138,7 @@ def test_an_answer_too_large_is_not_unpacked(headers: dict[str, str], content: b
         for start in range(0, len(content), 65_536):
             yield content[start : start + 65_536]
 
-    wire = Wire(httpx.Response(200, headers=headers, stream=_Stream(pieces())))
+    wire = HttpStub(httpx.Response(200, headers=headers, stream=_Stream(pieces())))
     with wire.client() as client:
         reply = client.submit_import_job(b"{}")
     assert (reply.kind, reply.note) == (ReplyKind.MALFORMED, "the answer is too large")
@@ -165,9 +165,9 @@ NO_DATA = {
 def test_an_answer_without_data_proves_nothing(document: dict[str, object]) -> None:
     """Taken for an empty page, it would make every row that was sent missing."""
     broken = [httpx.Response(200, content=orjson.dumps(document)) for _ in range(4)]
-    with Wire(*broken).client() as client, pytest.raises(UnavailableError):
+    with HttpStub(*broken).client() as client, pytest.raises(UnavailableError):
         list(client.profiles_by("id", ["A"]))
-    with Wire(broken[0], ok([{"id": "A"}])).client() as client:
+    with HttpStub(broken[0], ok([{"id": "A"}])).client() as client:
         assert [found.id for found in client.profiles_by("id", ["A"])] == ["A"]
 
 
@@ -188,7 +188,7 @@ def test_pages_that_never_end_are_left(page: Callable[[int], tuple[list[dict[str
         items, cursor = page(next(count))
         return ok(items, following=f"https://a.klaviyo.com/api/profiles?page[cursor]={cursor}")
 
-    wire = Wire(default=answer)
+    wire = HttpStub(default=answer)
     with wire.client(backoff=Backoff(attempts=1)) as client, pytest.raises(RequestRefusedError) as caught:
         list(client.profiles_by("id", ["A"]))
     assert caught.value.code == "page-repeats"

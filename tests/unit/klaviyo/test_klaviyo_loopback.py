@@ -13,7 +13,7 @@ import pytest
 from etl.errors import AuthError, UnavailableError
 from etl.klaviyo import Backoff, JobStatus, KlaviyoClient, ReplyKind
 from etl.sandbox import SANDBOX_KEY, SandboxServer, SandboxSettings, parse_faults
-from tests.support.http_stub import NotingClock
+from tests.support.http_stub import RecordingClock
 
 JOBS = "POST /api/profile-bulk-import-jobs"
 
@@ -31,7 +31,7 @@ def server(running: SandboxServer) -> Iterator[SandboxServer]:
 
 
 def connect(url: str, **options: Any) -> KlaviyoClient:
-    settings = {"key": SANDBOX_KEY, "revision": "2026-10-15", "base_url": url, "clock": NotingClock()} | options
+    settings = {"key": SANDBOX_KEY, "revision": "2026-10-15", "base_url": url, "clock": RecordingClock()} | options
     return KlaviyoClient(backoff=Backoff(attempts=3), **settings)
 
 

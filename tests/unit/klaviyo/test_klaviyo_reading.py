@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from etl.errors import RequestRefusedError
 from etl.klaviyo import ImportJob, JobStatus, KlaviyoList, Profile, job_of, profile_of
 from etl.klaviyo.resources import account_of, job_error_of, list_of
-from tests.support.http_stub import BASE_URL, KEY, Wire, ok, problem
+from tests.support.http_stub import BASE_URL, KEY, HttpStub, ok, problem
 
 
 def profile(number: int, **attributes: Any) -> dict[str, Any]:
@@ -22,7 +22,7 @@ def profile(number: int, **attributes: Any) -> dict[str, Any]:
 
 def test_pages_are_followed_to_the_last() -> None:
     cursor = "/api/lists/L/profiles?page%5Bcursor%5D=abc%3D%3D"
-    wire = Wire(ok([profile(1), profile(2)], following=BASE_URL + cursor), ok([]), ok([profile(9)]))
+    wire = HttpStub(ok([profile(1), profile(2)], following=BASE_URL + cursor), ok([]), ok([profile(9)]))
     wire.answers[1] = ok([], following=f"{BASE_URL}/api/lists/L/profiles?page%5Bcursor%5D=def")
     with wire.client() as client:
         assert [each.id for each in client.list_members("L")] == ["P1", "P2", "P9"]
@@ -32,7 +32,7 @@ def test_pages_are_followed_to_the_last() -> None:
 
 def test_a_page_is_asked_for_only_when_it_is_needed() -> None:
     """A job of 10,000 errors costs a hundred requests: who stops early pays for one."""
-    wire = Wire(ok([profile(1)], following=f"{BASE_URL}/next?page=2"))
+    wire = HttpStub(ok([profile(1)], following=f"{BASE_URL}/next?page=2"))
     with wire.client() as client:
         assert next(client.job_profiles("J")).id == "P1"
     assert len(wire.requests) == 1
@@ -50,7 +50,7 @@ def test_a_page_is_asked_for_only_when_it_is_needed() -> None:
     ],
 )
 def test_a_page_on_another_host_is_refused(link: str) -> None:
-    wire = Wire(ok([profile(1)], following=link))
+    wire = HttpStub(ok([profile(1)], following=link))
     with wire.client() as client, pytest.raises(RequestRefusedError) as refused:
         client.all_lists()
     assert refused.value.code == "foreign-link"
@@ -71,7 +71,7 @@ LINKS = st.text(alphabet="/\\:@.?#%aehtps[]vil\t\n ", max_size=25).map(lambda ta
 @given(LINKS)
 @settings(max_examples=200, deadline=None)
 def test_no_link_takes_the_key_elsewhere(link: str) -> None:
-    wire = Wire(ok([profile(1)], following=link))
+    wire = HttpStub(ok([profile(1)], following=link))
     with wire.client() as client:
         try:
             client.all_lists()
@@ -83,7 +83,7 @@ def test_no_link_takes_the_key_elsewhere(link: str) -> None:
 
 
 def test_a_page_that_names_itself_is_not_read_for_ever() -> None:
-    wire = Wire(default=lambda request: ok([profile(1)], following=str(request.url)))
+    wire = HttpStub(default=lambda request: ok([profile(1)], following=str(request.url)))
     with wire.client() as client, pytest.raises(RequestRefusedError) as refused:
         client.all_lists()
     assert refused.value.code == "page-repeats"
@@ -91,7 +91,7 @@ def test_a_page_that_names_itself_is_not_read_for_ever() -> None:
 
 @pytest.mark.parametrize("links", [None, [], {}, {"next": None}, {"next": ""}, {"next": 7}, {"next": {"href": "x"}}])
 def test_a_page_without_a_next_one_is_the_last(links: Any) -> None:
-    wire = Wire(httpx.Response(200, json={"data": [profile(1)], "links": links}))
+    wire = HttpStub(httpx.Response(200, json={"data": [profile(1)], "links": links}))
     with wire.client() as client:
         assert len(list(client.job_profiles("J"))) == 1
     assert len(wire.requests) == 1
@@ -100,7 +100,7 @@ def test_a_page_without_a_next_one_is_the_last(links: Any) -> None:
 # --- looking up -------------------------------------------------------------------------------------------------------
 
 
-def asked(wire: Wire, field: str) -> list[list[str]]:
+def asked(wire: HttpStub, field: str) -> list[list[str]]:
     """The values of each request's filter."""
     found = []
     for text in wire.filters:
@@ -111,7 +111,7 @@ def asked(wire: Wire, field: str) -> list[list[str]]:
 
 @pytest.mark.parametrize(("count", "requests"), [(0, 0), (1, 1), (100, 1), (101, 2), (250, 3)])
 def test_profiles_are_looked_up_a_hundred_at_a_time(count: int, requests: int) -> None:
-    wire = Wire()
+    wire = HttpStub()
     with wire.client() as client:
         list(client.profiles_by("email", [f"person{number}@mapleshop.com" for number in range(count)]))
     parts = asked(wire, "email")
@@ -123,7 +123,7 @@ def test_profiles_are_looked_up_a_hundred_at_a_time(count: int, requests: int) -
 @settings(max_examples=40, deadline=None)
 def test_any_values_arrive_whole_once_and_in_short_urls(values: list[str]) -> None:
     """Quotes, commas, plus signs, emoji: whatever an external id holds."""
-    wire = Wire()
+    wire = HttpStub()
     with wire.client() as client:
         list(client.profiles_by("external_id", values))
     parts = asked(wire, "external_id")
@@ -133,7 +133,7 @@ def test_any_values_arrive_whole_once_and_in_short_urls(values: list[str]) -> No
 
 
 def test_members_of_a_list_can_be_asked_for() -> None:
-    wire = Wire(ok([profile(1, email="a+b@mapleshop.com")]))
+    wire = HttpStub(ok([profile(1, email="a+b@mapleshop.com")]))
     with wire.client() as client:
         (found,) = client.list_members("L 1", "email", ["a+b@mapleshop.com", "a+b@mapleshop.com"])
     assert (found.email, found.phone_number) == ("a+b@mapleshop.com", None)
@@ -142,14 +142,14 @@ def test_members_of_a_list_can_be_asked_for() -> None:
 
 
 def test_a_list_is_found_by_its_exact_name() -> None:
-    wire = Wire(ok([{"id": "L1", "attributes": {"name": 'He said "hi", (x)'}}]))
+    wire = HttpStub(ok([{"id": "L1", "attributes": {"name": 'He said "hi", (x)'}}]))
     with wire.client() as client:
         assert [each.id for each in client.find_lists('He said "hi", (x)')] == ["L1"]
     assert asked(wire, "name") == [['He said "hi", (x)']]
 
 
 def test_what_is_not_there_is_none() -> None:
-    wire = Wire(problem(404), problem(404), ok({"id": "L", "attributes": {}}))
+    wire = HttpStub(problem(404), problem(404), ok({"id": "L", "attributes": {}}))
     with wire.client() as client:
         assert client.get_job("J") is None
         assert client.get_list("L") is None
@@ -158,7 +158,7 @@ def test_what_is_not_there_is_none() -> None:
 
 
 def test_a_404_elsewhere_is_no_empty_answer() -> None:
-    with Wire(problem(404)).client() as client, pytest.raises(RequestRefusedError):
+    with HttpStub(problem(404)).client() as client, pytest.raises(RequestRefusedError):
         list(client.profiles_by("email", ["a@b.co"]))
 
 
@@ -168,7 +168,7 @@ def test_recent_jobs_end_at_the_moment_asked_for() -> None:
 
     times = ["2027-01-15T08:00:00+00:00", None, "2027-01-15T07:59:00Z", "2027-01-15T07:58:59+00:00"]
     page = [job(number, created) for number, created in enumerate(times)]
-    wire = Wire(ok(page, following=f"{BASE_URL}/never"))
+    wire = HttpStub(ok(page, following=f"{BASE_URL}/never"))
     with wire.client() as client:
         assert [each.id for each in client.recent_jobs(1_800_000_000.0 - 60)] == ["J0", "J1", "J2"]
     assert len(wire.requests) == 1
@@ -176,7 +176,7 @@ def test_recent_jobs_end_at_the_moment_asked_for() -> None:
 
 
 def test_a_key_without_an_account_is_said() -> None:
-    with Wire(ok([])).client() as client, pytest.raises(RequestRefusedError) as refused:
+    with HttpStub(ok([])).client() as client, pytest.raises(RequestRefusedError) as refused:
         client.get_account()
     assert refused.value.code == "account-missing"
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from etl.errors import AuthError, KlaviyoError, RequestRefusedError, UnavailableError
 from etl.klaviyo import ApiError, Reply, ReplyKind, error_for
 from etl.klaviyo.transport.reply import classify, retry_after
-from tests.support.http_stub import Wire, ok, problem
+from tests.support.http_stub import HttpStub, ok, problem
 
 NOW = 1_800_000_000.0  # Fri, 15 Jan 2027 08:00:00 GMT
 ROW = {"id": "e1", "code": "invalid", "detail": "Invalid email address"}
@@ -28,7 +28,7 @@ JSON = st.recursive(
 
 
 def reply_to(answer: httpx.Response | Exception) -> Reply:
-    with Wire(answer).client() as client:
+    with HttpStub(answer).client() as client:
         return client.submit_import_job(b"{}")
 
 

@@ -15,14 +15,14 @@ from etl.config import load_settings
 from etl.config.settings.base_url import check_encrypted
 from etl.errors import AuthError, ConfigError, EtlError, RequestRefusedError
 from etl.klaviyo import Exchange, KlaviyoClient, ReplyKind, check_key
-from tests.support.http_stub import BASE_URL, KEY, Wire, ok, problem
+from tests.support.http_stub import BASE_URL, KEY, HttpStub, ok, problem
 
 MEDIA = "application/vnd.api+json"
 EMAIL = "ann.lee+shop@mapleshop.com"
 
 
 def test_every_request_says_who_what_and_which_revision() -> None:
-    wire = Wire()
+    wire = HttpStub()
     with wire.client(version="9.8") as client:
         client.submit_import_job(b'{"data":1}')
         client.get_list("L1")
@@ -43,7 +43,7 @@ def test_the_revision_is_a_setting_with_a_default(monkeypatch: pytest.MonkeyPatc
     monkeypatch.delenv("KLAVIYO_REVISION", raising=False)
     assert load_settings().revision == "2026-10-15"
     monkeypatch.setenv("KLAVIYO_REVISION", "2027-01-15")
-    wire = Wire()
+    wire = HttpStub()
     with wire.client(revision=load_settings().revision) as client:
         client.get_list("L1")
     assert wire.requests[0].headers["revision"] == "2027-01-15"
@@ -73,7 +73,7 @@ def test_a_write_is_one_exchange_whatever_comes_back(name: str) -> None:
     """The checkpoint around it is the caller's: nothing is tried again behind its back."""
     call, method, path, body = WRITES[name]
     answers = [problem(503), problem(429), httpx.ReadTimeout("late"), httpx.ConnectError("no"), httpx.Response(204)]
-    wire = Wire(*answers)
+    wire = HttpStub(*answers)
     with wire.client() as client:
         kinds = [call(client).kind for _ in answers]
     assert kinds == ["unavailable", "throttled", "in_doubt", "not_sent", "ok"]
@@ -103,7 +103,7 @@ IN_DOUBT = (
 
 @pytest.mark.parametrize("error", NOT_SENT)
 def test_no_connection_means_nothing_was_sent(error: type[Exception]) -> None:
-    with Wire(error("x")).client() as client:
+    with HttpStub(error("x")).client() as client:
         reply = client.submit_import_job(b"{}")
     assert reply.kind is ReplyKind.NOT_SENT
     assert not reply.kind.is_uncertain
@@ -111,7 +111,7 @@ def test_no_connection_means_nothing_was_sent(error: type[Exception]) -> None:
 
 @pytest.mark.parametrize("error", IN_DOUBT)
 def test_a_line_that_breaks_later_leaves_it_in_doubt(error: type[Exception]) -> None:
-    with Wire(error("x")).client() as client:
+    with HttpStub(error("x")).client() as client:
         reply = client.submit_import_job(b"{}")
     assert reply.kind is ReplyKind.IN_DOUBT
     assert reply.kind.is_uncertain
@@ -124,14 +124,14 @@ def test_every_error_of_httpx_is_one_or_the_other() -> None:
     for kind in kinds:
         if kind is httpx.HTTPStatusError:  # raised by raise_for_status only, which nobody calls
             continue
-        with Wire(kind("x")).client() as client:
+        with HttpStub(kind("x")).client() as client:
             expected = ReplyKind.NOT_SENT if issubclass(kind, NOT_SENT) else ReplyKind.IN_DOUBT
             assert client.submit_import_job(b"{}").kind is expected, kind
 
 
 def test_a_redirect_is_not_followed() -> None:
     """The key would go along."""
-    wire = Wire(httpx.Response(307, headers={"location": "https://elsewhere.example/"}))
+    wire = HttpStub(httpx.Response(307, headers={"location": "https://elsewhere.example/"}))
     with wire.client() as client:
         assert client.submit_import_job(b"{}").kind is ReplyKind.REFUSED
     assert len(wire.requests) == 1
@@ -139,7 +139,7 @@ def test_a_redirect_is_not_followed() -> None:
 
 @pytest.mark.parametrize("empty", [lambda c: c.get_job(""), lambda c: list(c.job_errors("")), lambda c: c.get_list("")])
 def test_an_empty_id_is_refused_before_it_names_the_collection(empty: Callable[[KlaviyoClient], Any]) -> None:
-    wire = Wire()
+    wire = HttpStub()
     with wire.client() as client, pytest.raises(RequestRefusedError, match="id is empty"):
         empty(client)
     assert not wire.requests
@@ -156,14 +156,14 @@ def test_an_empty_id_is_refused_before_it_names_the_collection(empty: Callable[[
     ],
 )
 def test_no_other_call_takes_an_empty_id_either(call: Callable[[KlaviyoClient], Any]) -> None:
-    wire = Wire()
+    wire = HttpStub()
     with wire.client() as client, pytest.raises(RequestRefusedError):
         call(client)
     assert not wire.requests
 
 
 def test_an_id_cannot_leave_its_place_in_the_path() -> None:
-    wire = Wire()
+    wire = HttpStub()
     with wire.client() as client:
         client.get_job("../lists?x=1#y")
     assert wire.requests[0].url.raw_path == b"/api/profile-bulk-import-jobs/..%2Flists%3Fx%3D1%23y"
@@ -172,7 +172,7 @@ def test_an_id_cannot_leave_its_place_in_the_path() -> None:
 def test_an_observer_is_told_of_every_exchange_without_personal_data() -> None:
     seen: list[Exchange] = []
     answer = problem(429, {"id": "err-1"}, **{"Retry-After": "3"})
-    wire = Wire(answer, ok())
+    wire = HttpStub(answer, ok())
     with wire.client(on_exchange=seen.append) as client:
         list(client.profiles_by("email", [EMAIL]))
         client.submit_import_job(b"12345")
@@ -186,7 +186,7 @@ def test_an_observer_is_told_of_every_exchange_without_personal_data() -> None:
 
 
 def test_the_servers_clock_is_compared_with_ours() -> None:
-    wire = Wire(ok({"id": "L"}, date="Fri, 15 Jan 2027 08:05:00 GMT"), ok({"id": "L"}, date="yesterday"))
+    wire = HttpStub(ok({"id": "L"}, date="Fri, 15 Jan 2027 08:05:00 GMT"), ok({"id": "L"}, date="yesterday"))
     with wire.client() as client:
         assert client.clock_skew is None
         client.get_list("L")
@@ -264,7 +264,7 @@ FAILURES = {
 @pytest.mark.parametrize("name", FAILURES)
 def test_neither_key_nor_e_mail_is_in_an_error_or_a_log(name: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    wire = Wire(*[FAILURES[name]] * 4)
+    wire = HttpStub(*[FAILURES[name]] * 4)
     with wire.client() as client, pytest.raises(EtlError) as failed:
         list(client.profiles_by("email", [EMAIL]))
     said = everything_said(failed.value) + caplog.text
@@ -275,7 +275,7 @@ def test_neither_key_nor_e_mail_is_in_an_error_or_a_log(name: str, caplog: pytes
 def test_httpx_logs_requests_without_their_query(caplog: pytest.LogCaptureFixture) -> None:
     """A program that uses the library and logs at INFO must not log its customers."""
     caplog.set_level(logging.DEBUG)
-    with Wire(ok()).client() as client:
+    with HttpStub(ok()).client() as client:
         list(client.profiles_by("email", [EMAIL]))
     logged = [record.getMessage() for record in caplog.records if record.name == "httpx"]
     assert logged == [f'HTTP Request: GET {BASE_URL}/api/profiles "HTTP/1.1 200 OK"']
@@ -290,7 +290,7 @@ def test_other_peoples_requests_are_logged_as_they_are(caplog: pytest.LogCapture
 
 
 def test_neither_client_nor_transport_shows_the_key() -> None:
-    wire = Wire()
+    wire = HttpStub()
     with wire.client() as client:
         shown = [repr(client), str(client), repr(client._transport), repr(client._transport._client)]
         shown += [repr(vars(client)), repr(client._transport._client.headers)]

@@ -15,7 +15,7 @@ from etl.errors import KlaviyoError, UnavailableError
 from etl.klaviyo import Backoff, KlaviyoClient
 from etl.klaviyo.transport.rate_limits import LIMITS, Windows
 from etl.operations import RateLimit
-from tests.support.http_stub import Wire, ok, problem
+from tests.support.http_stub import HttpStub, ok, problem
 
 JOBS = "/api/profile-bulk-import-jobs"
 XS, S, M, L, XL = (1, 15), (3, 60), (10, 150), (75, 700), (350, 3_500)
@@ -74,7 +74,7 @@ def test_the_table_names_every_endpoint() -> None:
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
 def test_an_endpoint_is_used_to_its_limits_and_not_beyond(endpoint: str) -> None:
     (burst, steady), call = ENDPOINTS[endpoint]
-    wire = Wire()
+    wire = HttpStub()
     with wire.client() as client:
         for _ in range(steady + 2 * burst):
             call(client)
@@ -87,7 +87,7 @@ def test_an_endpoint_is_used_to_its_limits_and_not_beyond(endpoint: str) -> None
 
 
 def test_endpoints_do_not_wait_for_each_other() -> None:
-    wire = Wire()
+    wire = HttpStub()
     with wire.client() as client:
         for _, call in ENDPOINTS.values():
             call(client)
@@ -150,7 +150,7 @@ PASSING = [
 
 @pytest.mark.parametrize("trouble", PASSING, ids=repr)
 def test_a_read_is_tried_again_until_it_is_answered(trouble: httpx.Response | Exception) -> None:
-    wire = Wire(trouble, trouble, ok({"id": "L1", "attributes": {"name": "News"}}))
+    wire = HttpStub(trouble, trouble, ok({"id": "L1", "attributes": {"name": "News"}}))
     with wire.client() as client:
         found = client.get_list("L1")
     assert found is not None
@@ -161,7 +161,7 @@ def test_a_read_is_tried_again_until_it_is_answered(trouble: httpx.Response | Ex
 
 @pytest.mark.parametrize("trouble", PASSING, ids=repr)
 def test_a_read_gives_up_when_its_attempts_are_spent(trouble: httpx.Response | Exception) -> None:
-    wire = Wire(*[trouble] * 9)
+    wire = HttpStub(*[trouble] * 9)
     with wire.client() as client, pytest.raises(UnavailableError):
         client.get_list("L1")
     assert len(wire.requests) == 4
@@ -169,14 +169,14 @@ def test_a_read_gives_up_when_its_attempts_are_spent(trouble: httpx.Response | E
 
 @pytest.mark.parametrize("status", [400, 401, 403, 409, 410, 413, 415])
 def test_what_would_not_get_better_is_not_tried_again(status: int) -> None:
-    wire = Wire(problem(status), ok())
+    wire = HttpStub(problem(status), ok())
     with wire.client() as client, pytest.raises(KlaviyoError):
         client.get_list("L1")
     assert len(wire.requests) == 1
 
 
 def test_a_retry_after_is_kept_to_by_every_call_of_that_endpoint() -> None:
-    wire = Wire(problem(429, **{"Retry-After": "30"}))
+    wire = HttpStub(problem(429, **{"Retry-After": "30"}))
     with wire.client() as client:
         client.submit_import_job(b"{}")
         assert client.wait_for(f"POST {JOBS}") == pytest.approx(30)
@@ -189,12 +189,12 @@ def test_a_retry_after_is_kept_to_by_every_call_of_that_endpoint() -> None:
 @pytest.mark.parametrize("doubt", [httpx.ReadTimeout("late"), problem(500), httpx.Response(201, content=b"{")])
 def test_a_list_is_never_made_twice(trouble: httpx.Response | Exception, doubt: httpx.Response | Exception) -> None:
     """Making one is not idempotent: only what surely did not happen is asked for again."""
-    wire = Wire(trouble, ok({"id": "L9", "attributes": {"name": "News"}}, status=201))
+    wire = HttpStub(trouble, ok({"id": "L9", "attributes": {"name": "News"}}, status=201))
     with wire.client() as client:
         assert client.create_list("News", "double_opt_in").id == "L9"
     assert len(wire.requests) == 2
     assert b'"opt_in_process":"double_opt_in"' in wire.requests[1].content
-    wire = Wire(doubt, ok({"id": "L9"}, status=201))
+    wire = HttpStub(doubt, ok({"id": "L9"}, status=201))
     with wire.client() as client, pytest.raises(UnavailableError):
         client.create_list("News")
     assert len(wire.requests) == 1
@@ -203,14 +203,14 @@ def test_a_list_is_never_made_twice(trouble: httpx.Response | Exception, doubt: 
 # --- stopping ---------------------------------------------------------------------------------------------------------
 
 
-def stopping(wire: Wire, after: float) -> Callable[[], bool]:
+def stopping(wire: HttpStub, after: float) -> Callable[[], bool]:
     """A signal that comes so many seconds from now."""
     until = wire.clock.time + after
     return lambda: wire.clock.time >= until
 
 
 def test_a_wait_for_a_window_is_slept_in_slices() -> None:
-    wire = Wire(default=lambda _request: ok([{"id": "A"}]))
+    wire = HttpStub(default=lambda _request: ok([{"id": "A"}]))
     with wire.client() as client:
         for _ in range(16):
             client.get_account()
@@ -220,7 +220,7 @@ def test_a_wait_for_a_window_is_slept_in_slices() -> None:
 
 
 def test_a_signal_ends_a_wait_for_a_window_and_nothing_is_sent() -> None:
-    wire = Wire(problem(429, **{"Retry-After": "600"}))
+    wire = HttpStub(problem(429, **{"Retry-After": "600"}))
     with wire.client(should_stop=stopping(wire, 5)) as client:
         client.submit_import_job(b"{}")
         with pytest.raises(UnavailableError) as stopped:
@@ -232,7 +232,7 @@ def test_a_signal_ends_a_wait_for_a_window_and_nothing_is_sent() -> None:
 
 def test_a_wait_that_was_cut_short_counts_as_no_request() -> None:
     stop = [False]
-    wire = Wire()
+    wire = HttpStub()
     with wire.client(should_stop=lambda: stop[0]) as client:
         for _ in range(10):
             client.submit_import_job(b"{}")
@@ -249,13 +249,13 @@ def test_a_wait_that_was_cut_short_counts_as_no_request() -> None:
 
 def test_a_signal_does_not_hold_back_what_need_not_wait() -> None:
     """What is in hand may be finished."""
-    wire = Wire()
+    wire = HttpStub()
     with wire.client(should_stop=lambda: True) as client:
         assert client.submit_import_job(b"{}").kind == "ok"
 
 
 def test_a_signal_ends_the_wait_between_two_tries() -> None:
-    wire = Wire(*[problem(503, **{"Retry-After": "900"})] * 3)
+    wire = HttpStub(*[problem(503, **{"Retry-After": "900"})] * 3)
     with wire.client(should_stop=stopping(wire, 2)) as client, pytest.raises(UnavailableError):
         client.get_account()
     assert len(wire.requests) == 1
@@ -269,11 +269,11 @@ def test_bad_weather_never_pushes_a_read_over_its_windows(seed: int) -> None:
     """Retries count like any other request."""
     dice = random.Random(seed)
 
-    def weather(_request: httpx.Request) -> httpx.Response:
+    def network_faults(_request: httpx.Request) -> httpx.Response:
         answers = [ok({"id": "J"}), problem(503), problem(429), problem(429, **{"Retry-After": "1"})]
         return dice.choices(answers, [6, 2, 1, 1])[0]
 
-    wire = Wire(default=weather)
+    wire = HttpStub(default=network_faults)
     with wire.client(backoff=Backoff(first=0.001, attempts=50), rng=random.Random(seed)) as client:
         for _ in range(120):
             wire.clock.time += dice.choice([0.0, 0.0, 0.3])

@@ -14,7 +14,7 @@ from etl.report import Phase, Report, Tally, build_report, render_html
 from etl.report.html import commands, percent
 from etl.state import Store
 from tests.support.report_cases import every_outcome
-from tests.support.state_backends import TurnedClock
+from tests.support.state_backends import FakeClock
 
 
 class Page(HTMLParser):
@@ -59,7 +59,7 @@ class Page(HTMLParser):
 
 
 @pytest.fixture
-def report(store: Store, clock: TurnedClock) -> Report:
+def report(store: Store, clock: FakeClock) -> Report:
     return build_report(store, every_outcome(store, clock))
 
 

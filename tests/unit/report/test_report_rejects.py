@@ -27,9 +27,9 @@ from etl.report.rejects import (
     write_rejects,
 )
 from etl.state import Store
-from tests.support.importer import Desk
+from tests.support.importer import ImporterFixture
 from tests.support.report_cases import every_outcome
-from tests.support.state_backends import TurnedClock
+from tests.support.state_backends import FakeClock
 
 CELLS = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), max_size=12)
 HEADER = ("Id", "Email", "Name", "Note")
@@ -167,7 +167,7 @@ def test_a_ragged_row_keeps_all_it_had() -> None:
 # --- the file ---------------------------------------------------------------------------------------------------------
 
 
-def test_the_file_holds_exactly_the_rows_to_fix(store: Store, clock: TurnedClock, tmp_path: Path) -> None:
+def test_the_file_holds_exactly_the_rows_to_fix(store: Store, clock: FakeClock, tmp_path: Path) -> None:
     """Rejected, failed and unknown; in line order; with their cells; readable by the owner only."""
     run = every_outcome(store, clock)
     path = tmp_path / "rejects.csv"
@@ -201,7 +201,7 @@ def test_the_file_holds_exactly_the_rows_to_fix(store: Store, clock: TurnedClock
     assert rows[0][3:] == ["Mobile", "phone-invalid", "Not a valid phone number (11 digits)", "Fixed Suggestion"]
 
 
-def test_fixing_the_file_and_running_it_loads_the_rest(desk: Desk) -> None:
+def test_fixing_the_file_and_running_it_loads_the_rest(desk: ImporterFixture) -> None:
     """The whole way of the analyst: run, open the rejects, correct one cell, run the file."""
     desk.mapping["columns"] |= {"Id": {"to": "external_id", "required": True}, "Note": {"to": "properties.note"}}
     notes = ["=1+1", "-5 °C", "'quoted'", 'two\nlines, "said"', "+49", "@home", "'=1"]
@@ -228,7 +228,7 @@ def holds(profile: Any, text: str) -> bool:
     return bool(profile == text)
 
 
-def test_rows_that_are_no_text_are_in_the_file_too(desk: Desk) -> None:
+def test_rows_that_are_no_text_are_in_the_file_too(desk: ImporterFixture) -> None:
     """Bytes of another encoding, a NUL, too many cells: the row is there, and the file can be read."""
     body = b"Id,Email,Name\r\nc1,ann@mapleshop.com,Ann\r\nc2,bob@mapleshop.com,B\xff\xfeb\r\n"
     body += b"c3,cat@mapleshop.com,C\0t\r\nc4,dan@mapleshop.com,Dan,=extra,more\r\n" + "c5,é@mapleshop,É\r\n".encode()

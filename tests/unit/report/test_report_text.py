@@ -15,7 +15,7 @@ from etl.report import IssueGroup, Observed, Report, Tally, build_report, render
 from etl.report.text import duration, size, speed, timestamp
 from etl.state import Store
 from tests.support.report_cases import PERSONAL, begin, every_outcome
-from tests.support.state_backends import OpenStore, TurnedClock, record, stage
+from tests.support.state_backends import FakeClock, OpenStore, record, stage
 
 GOLDEN = """\
 Run RUN-ID (run, finished)
@@ -103,16 +103,16 @@ Time
 """
 
 
-def report_of(store: Store, clock: TurnedClock, *, finish: bool = True) -> Report:
+def report_of(store: Store, clock: FakeClock, *, finish: bool = True) -> Report:
     return build_report(store, every_outcome(store, clock, finish=finish))
 
 
-def test_the_summary_says_everything_on_one_screen(store: Store, clock: TurnedClock) -> None:
+def test_the_summary_says_everything_on_one_screen(store: Store, clock: FakeClock) -> None:
     report = report_of(store, clock)
     assert render_text(report) == GOLDEN.replace("RUN-ID", report.run)
 
 
-def test_the_same_state_gives_the_same_bytes(open_store: OpenStore, clock: TurnedClock) -> None:
+def test_the_same_state_gives_the_same_bytes(open_store: OpenStore, clock: FakeClock) -> None:
     """No clock, no chance, no network: another process, a year later, writes the same files."""
     run = every_outcome(open_store(), clock)
     first = build_report(open_store(), run)
@@ -126,7 +126,7 @@ def test_the_same_state_gives_the_same_bytes(open_store: OpenStore, clock: Turne
 # --- the addition -----------------------------------------------------------------------------------------------------
 
 
-def test_every_row_is_in_the_sum_once(store: Store, clock: TurnedClock) -> None:
+def test_every_row_is_in_the_sum_once(store: Store, clock: FakeClock) -> None:
     tally = report_of(store, clock).tally
     assert dict(tally.parts) == {
         "loaded": 5,
@@ -141,7 +141,7 @@ def test_every_row_is_in_the_sum_once(store: Store, clock: TurnedClock) -> None:
     assert (tally.read, tally.ties) == (14, True)
 
 
-def test_an_unfinished_run_counts_what_is_pending(store: Store, clock: TurnedClock) -> None:
+def test_an_unfinished_run_counts_what_is_pending(store: Store, clock: FakeClock) -> None:
     report = report_of(store, clock, finish=False)
     assert (report.tally.pending, report.tally.unknown, report.tally.ties) == (2, 0, True)
     assert report.exit_code is ExitCode.STOPPED
@@ -150,7 +150,7 @@ def test_an_unfinished_run_counts_what_is_pending(store: Store, clock: TurnedClo
 
 
 @pytest.mark.parametrize("read", [13, 15, 0])
-def test_a_sum_that_does_not_tie_is_our_bug_and_never_a_footnote(store: Store, clock: TurnedClock, read: int) -> None:
+def test_a_sum_that_does_not_tie_is_our_bug_and_never_a_footnote(store: Store, clock: FakeClock, read: int) -> None:
     run = every_outcome(store, clock)
     store.runs.update(run, records_read=read)
     with pytest.raises(InternalError) as broken:
@@ -227,7 +227,7 @@ def test_the_exit_code_follows_from_the_result(changes: dict[str, object], code:
 # --- what it says -----------------------------------------------------------------------------------------------------
 
 
-def test_an_unknown_code_is_shown_as_it_is(store: Store, clock: TurnedClock) -> None:
+def test_an_unknown_code_is_shown_as_it_is(store: Store, clock: FakeClock) -> None:
     """A state written by a newer version can still be read."""
     run = every_outcome(store, clock)
     store.issues.add(run, [Issue(9, Stage.LOAD, "code-of-2030", "Email", "")])
@@ -305,7 +305,7 @@ KEYS = {
 }
 
 
-def test_the_keys_of_the_document_are_stable(store: Store, clock: TurnedClock) -> None:
+def test_the_keys_of_the_document_are_stable(store: Store, clock: FakeClock) -> None:
     """Scripts read it. A key may be added (here too); none may go or change its meaning under format 1."""
     document = orjson.loads(render_json(report_of(store, clock)))
     assert set(document) == KEYS
@@ -331,7 +331,7 @@ def test_the_keys_of_the_document_are_stable(store: Store, clock: TurnedClock) -
 
 
 @pytest.mark.parametrize("render", [render_text, render_json, render_html])
-def test_no_report_holds_personal_data(render, store: Store, clock: TurnedClock) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+def test_no_report_holds_personal_data(render, store: Store, clock: FakeClock) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
     run = every_outcome(store, clock)
     kept = "".join(cell for row in store.rows.to_fix(run) for cell in row.cells)
     kept += "".join(issue.suggestion for issue in store.issues.all(run))

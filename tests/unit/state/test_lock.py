@@ -13,7 +13,7 @@ from etl import pipeline
 from etl.errors import EtlError, ExitCode, LockedError
 from etl.sandbox import SANDBOX_KEY, SandboxServer, SandboxSettings
 from tests.support.cli_process import python, start
-from tests.support.importer import Desk
+from tests.support.importer import ImporterFixture
 
 HOLDER = """
 import sys
@@ -59,7 +59,7 @@ def test_the_second_run_stops_at_once_and_names_the_holder(
 
 def test_another_account_is_not_locked(holder: subprocess.Popen[str], state_url: str, tmp_path: Path) -> None:
     assert holder.poll() is None
-    other = Desk(tmp_path, state=state_url)
+    other = ImporterFixture(tmp_path, state=state_url)
     other.write(3)
     with pytest.raises(LockedError):
         other.run()
@@ -72,14 +72,14 @@ def test_resume_works_from_another_place(state_url: str, tmp_path: Path) -> None
     """Only the state is needed: no source file, no folder of the first process."""
     (tmp_path / "here").mkdir()
     (tmp_path / "there").mkdir()
-    here = Desk(tmp_path / "here", state=state_url)
+    here = ImporterFixture(tmp_path / "here", state=state_url)
     here.write(20)
     here.faults({"fault": "error_json", "endpoint": "POST /api/profile-bulk-import-jobs"})
     with pytest.raises(EtlError):
         here.run()
     here.faults()
     here.source.unlink()
-    there = Desk(tmp_path / "there", state=state_url)
+    there = ImporterFixture(tmp_path / "there", state=state_url)
     there.sandbox.close()
     there.sandbox, there.clock = here.sandbox, here.clock
     report = pipeline.resume(context=there.process())

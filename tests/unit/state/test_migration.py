@@ -19,7 +19,7 @@ import pytest
 from etl import pipeline
 from etl.report import Report
 from tests.support.crash_points import FULL
-from tests.support.importer import Desk
+from tests.support.importer import ImporterFixture
 
 CUSTOMERS = 5_000 if FULL else 1_500
 ORDERS = 20_000 if FULL else 6_000
@@ -99,7 +99,7 @@ def rows_of(dump: bytes) -> list[dict[str, Any]]:
     return [json.loads(line) for line in dump.splitlines() if line]
 
 
-def check_account(desk: Desk, truth: Truth) -> None:
+def check_account(desk: ImporterFixture, truth: Truth) -> None:
     consents = {
         (row["external_id"], row["channel"].partition(".")[0]): (row["consent"], row["at"][:10])
         for row in rows_of(desk.sandbox.dump_consents())
@@ -134,7 +134,7 @@ def outcomes(report: Report) -> dict[str, int]:
 @pytest.mark.slow
 def test_a_migration_ends_as_the_truth_has_it_and_a_second_one_changes_nothing(tmp_path: Path) -> None:
     truth = Truth()
-    desk = Desk(tmp_path, processing_seconds=0.2)
+    desk = ImporterFixture(tmp_path, processing_seconds=0.2)
     people, lines = made(truth)
     # Some opted out in Klaviyo before: their consent in the CRM is older, and does not count.
     leaving = [
@@ -142,7 +142,7 @@ def test_a_migration_ends_as_the_truth_has_it_and_a_second_one_changes_nothing(t
     ]
     truth.left = set(leaving[:50])
     for who in truth.left:
-        desk.sandbox.act("unsubscribe", email=f"person{who[1:]}@mapleshop.com")
+        desk.sandbox.simulate("unsubscribe", email=f"person{who[1:]}@mapleshop.com")
     desk.write(people, PEOPLE)
     orders = tmp_path / "orders.csv"
     source, desk.source = desk.source, orders

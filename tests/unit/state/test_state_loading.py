@@ -9,7 +9,7 @@ import pytest
 from etl.errors import InternalError
 from etl.model import BatchKind, BatchStatus, Issue, Outcome, PlannedBatch, RowResult, RunStatus, Severity, Stage
 from etl.state import Store
-from tests.support.state_backends import OpenStore, TurnedClock, begin, record, stage
+from tests.support.state_backends import FakeClock, OpenStore, begin, record, stage
 
 IMPORT, LIST_ADD, LIST_REMOVE = BatchKind.IMPORT, BatchKind.LIST_ADD, BatchKind.LIST_REMOVE
 LOADED = Outcome.LOADED
@@ -89,7 +89,7 @@ def test_rows_are_found_by_their_identifiers(store: Store) -> None:
     assert (found.email, found.phone_number, found.external_id) == ("Ann@example.org", "+14155550100", None)
 
 
-def test_the_mark_is_durable_before_the_request_leaves(store: Store, open_store: OpenStore, clock: TurnedClock) -> None:
+def test_the_mark_is_durable_before_the_request_leaves(store: Store, open_store: OpenStore, clock: FakeClock) -> None:
     """Another process sees the batch as ``sending``, with its attempt counted and timed."""
     run = staged(store)
     batch = sent(store, run, PlannedBatch(IMPORT, (2, 3)))

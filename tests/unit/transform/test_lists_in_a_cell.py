@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from etl import pipeline
 from etl.errors import ConfigError
 from etl.transform.cells.lists import ListError, split_items
-from tests.support.importer import Desk
+from tests.support.importer import ImporterFixture
 
 ITEMS = st.lists(st.text('aé ,;|"\\\\', min_size=1, max_size=6).map(str.strip).filter(bool), max_size=5)
 SIGNS = st.sampled_from([",", ";", "|", ", ", "::"])
@@ -46,7 +46,7 @@ MAILCHIMP = (
 
 
 def test_a_mailchimp_export_by_init_and_run(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
+    desk = ImporterFixture(tmp_path)
     desk.source.write_text(MAILCHIMP, encoding="utf-8")
     proposal, _ = pipeline.init(desk.source)
     rules = {column.facts.header: column.rule for column in proposal.columns}
@@ -72,7 +72,7 @@ def test_a_mailchimp_export_by_init_and_run(tmp_path: Path) -> None:
     ],
 )
 def test_init_tells_such_cells(tmp_path: Path, cells: list[str], expected: dict[str, Any] | None) -> None:
-    desk = Desk(tmp_path)
+    desk = ImporterFixture(tmp_path)
     desk.write([(f"p{n}@mapleshop.com", cell) for n, cell in enumerate(cells)], ("Email", "Groups"))
     proposal, _ = pipeline.init(desk.source)
     (rule,) = [column.rule for column in proposal.columns if column.facts.header == "Groups"]
@@ -82,7 +82,7 @@ def test_init_tells_such_cells(tmp_path: Path, cells: list[str], expected: dict[
 
 @pytest.mark.parametrize("options", [{"quoted": True}, {"escape": "\\"}, {"separator": ",", "escape": ","}])
 def test_options_without_sense_are_told(tmp_path: Path, options: dict[str, Any]) -> None:
-    desk = Desk(tmp_path)
+    desk = ImporterFixture(tmp_path)
     desk.write(1)
     desk.mapping["columns"]["Name"] = {"to": "properties.x", "type": "list", **options}
     with pytest.raises(ConfigError):

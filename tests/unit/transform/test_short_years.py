@@ -19,17 +19,19 @@ from etl.discover.headers import century_of, looks_like_moment
 from etl.transform.cells.centuries import Centuries, CenturyError
 from etl.transform.cells.dates import DateError, parse_date, parse_datetime
 from etl.transform.cells.month_names import _LANGUAGES, months
-from tests.support.importer import Desk
+from tests.support.importer import ImporterFixture
 
 TODAY = date(2026, 11, 28)
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    return Desk(tmp_path)
+def desk(tmp_path: Path) -> ImporterFixture:
+    return ImporterFixture(tmp_path)
 
 
-def proposed(desk: Desk, header: str, cells: Sequence[str], answer: str | None = None) -> tuple[Any, str, list[str]]:
+def proposed(
+    desk: ImporterFixture, header: str, cells: Sequence[str], answer: str | None = None
+) -> tuple[Any, str, list[str]]:
     """Return the rule of a column, what stands beside it in the mapping, and the questions asked."""
     with desk.source.open("w", encoding="utf-8", newline="") as out:
         rows = [(f"p{number}@mapleshop.com", cell) for number, cell in enumerate(cells)]
@@ -49,7 +51,7 @@ BIRTHDAYS = [f"{day:02}/01/{year}" for day, year in zip(range(14, 26), range(44,
 SINCE = [f"{day:02}/01/{year}" for day, year in zip(range(14, 26), range(11, 23), strict=True)]
 
 
-def test_birthdays_lie_behind_and_expiry_dates_ahead(desk: Desk) -> None:
+def test_birthdays_lie_behind_and_expiry_dates_ahead(desk: ImporterFixture) -> None:
     """The file of the report: nobody is born in 2044, and no card expires in 1928."""
     for header, cells, pivot in (
         ("Birthday", BIRTHDAYS, "past"),
@@ -73,7 +75,7 @@ def test_birthdays_lie_behind_and_expiry_dates_ahead(desk: Desk) -> None:
     assert profile["properties"] == {"born": "1944-01-14", "until": "2028-12-31"}
 
 
-def test_a_name_that_tells_nothing_is_asked_about(desk: Desk) -> None:
+def test_a_name_that_tells_nothing_is_asked_about(desk: ImporterFixture) -> None:
     """Without an answer it stays text, and the mapping says why."""
     cells = BIRTHDAYS
     rule, _, asked = proposed(desk, "Day", cells)
@@ -92,7 +94,7 @@ def test_a_name_that_tells_nothing_is_asked_about(desk: Desk) -> None:
     assert not asked
 
 
-def test_a_mapping_without_pivot_guesses_no_century(desk: Desk) -> None:
+def test_a_mapping_without_pivot_guesses_no_century(desk: ImporterFixture) -> None:
     """An old mapping with %y: what may lie ahead or behind is held back, and the rest goes as before."""
     columns = {"Email": "email", "D": {"to": "properties.d", "type": "date", "format": "%d/%m/%y"}}
     desk.mapping = {**desk.mapping, "columns": columns}
@@ -183,7 +185,7 @@ def test_seconds_since_1970_are_moments_whatever_the_zone() -> None:
             parse_datetime(text)
 
 
-def test_init_reads_dates_in_words_and_seconds(desk: Desk) -> None:
+def test_init_reads_dates_in_words_and_seconds(desk: ImporterFixture) -> None:
     """They are proposed as what they are; numbers of ten digits under another name stay numbers."""
     for header, cells, kind in (
         ("Seit", [f"{day}. April 2025" for day in range(1, 25)], "date"),

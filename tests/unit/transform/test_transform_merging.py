@@ -25,8 +25,8 @@ from etl.transform import Transformer, resolve_duplicates
 from etl.transform.duplicates.merging import merged_value, total
 from etl.validate import Validator
 from tests.support.docs_tables import both, frame
-from tests.support.importer import Desk
-from tests.support.state_backends import TurnedClock, begin
+from tests.support.importer import ImporterFixture
+from tests.support.state_backends import FakeClock, begin
 
 P, Q = "+447911123456", "+447911123457"
 
@@ -110,7 +110,7 @@ def test_every_rule(column: str, rule: MergeRule, cells: tuple[str, ...], path: 
 
 def test_a_sum_that_json_would_round_says_so() -> None:
     """As text, with a warning on the line that is kept."""
-    _, resolution = merged({"Points": "9007199254740992"}, {"Points": "1"}, Points="sum")
+    _, resolution = merged({"Points": "9007199254740992"}, {"Points": "1"}, CrashPoints="sum")
     told = [(issue.line, issue.code, issue.column) for issue in resolution.issues if issue.code == "sum-inexact"]
     assert told == [(2, "sum-inexact", "Points")]
 
@@ -299,7 +299,7 @@ def staged(store: Store, rows: list[dict[str, str]], cuts: list[int]) -> tuple[A
 @given(PEOPLE, st.lists(st.integers(1, 8), max_size=4))
 def test_a_merge_does_not_depend_on_chunks(rows: list[dict[str, str]], cuts: list[int]) -> None:
     """Nor does any line get lost in it, whatever the chunks it came in."""
-    with TemporaryDirectory() as folder, Store.open(Path(folder) / "state.db", clock=TurnedClock()) as store:
+    with TemporaryDirectory() as folder, Store.open(Path(folder) / "state.db", clock=FakeClock()) as store:
         whole = staged(store, rows, [])
         assert staged(store, rows, [cut for cut in cuts if cut < len(rows)]) == whole
 
@@ -344,7 +344,7 @@ def test_a_phone_stays_with_the_first_line_that_is_imported() -> None:
     assert [record.line for record in resolution.replaced] == [5]
 
 
-def test_the_report_names_merges_without_a_value(desk: Desk) -> None:
+def test_the_report_names_merges_without_a_value(desk: ImporterFixture) -> None:
     """In every form; the column that decides need not be sent."""
     desk.mapping = {"columns": {"Id": "external_id", "Name": "first_name"}, "profile": {"newest_by": "Updated At"}}
     rows = [("1", "Anna", "2024-05-02"), ("2", "Bob", ""), ("1", "Annabel", "2024-05-01"), ("2", "Bobby", "soon")]

@@ -17,7 +17,7 @@ from etl.validate.cells import trim
 from etl.validate.damage.columns import DamageJudge, damage_of
 from etl.validate.damage.mojibake import restored
 from etl.validate.damage.words import repaired
-from tests.support.importer import Desk
+from tests.support.importer import ImporterFixture
 from tests.support.paths import ROOT
 
 # ruff: noqa: RUF001  letters stand as they were read
@@ -214,7 +214,7 @@ def test_json_and_consent_have_judges_of_their_own() -> None:
 @pytest.mark.parametrize("repair", [None, True])
 def test_check_and_run_count_the_damage_by_column(tmp_path: Path, repair: Any) -> None:
     """A group for each column and kind, with its lines; the state keeps the suggestions."""
-    desk = Desk(tmp_path)
+    desk = ImporterFixture(tmp_path)
     columns = {"Email": "email", "First Name": "first_name", "City": "location.city"}
     desk.mapping = {"columns": columns, "load": {"small_run": 0}, "source": {"repair": repair}}
     rows = [

@@ -67,7 +67,7 @@ def unsubscribe(store: Store, work: dict[str, Any], now: float) -> None:
             if medium == "email" and list_id is not None and _member(store, list_id, profile.seq):
                 store.leave(list_id, [profile.seq])
                 consent_records.suppress(store, profile.seq, "UNSUBSCRIBE", now, list_id)
-                event_log.own(store, profile.seq, "Unsubscribed from List", now, {"$list_id": list_id})
+                event_log.log_internal_event(store, profile.seq, "Unsubscribed from List", now, {"$list_id": list_id})
                 continue
             for channel in channels:
                 opt_out(store, profile.seq, channel, now, "API")
@@ -77,7 +77,7 @@ def opt_out(store: Store, profile: int, channel: str, now: float, method: str) -
     """Record an opt-out from a channel and tell of it. Return whether it is news."""
     news = consent_records.revoke(store, profile, channel, at=now, method=method)
     if news and channel in event_log.UNSUBSCRIBED:
-        event_log.own(store, profile, event_log.UNSUBSCRIBED[channel], now)
+        event_log.log_internal_event(store, profile, event_log.UNSUBSCRIBED[channel], now)
     return news
 
 
@@ -146,7 +146,9 @@ def _grant(store: Store, part: dict[str, Any], medium: str, now: float, *, confi
                 store, profile.seq, channel, at=at, now=now, custom_detail=part["source"], double_optin=confirmed
             )
         if not held and channel in event_log.SUBSCRIBED:
-            event_log.own(store, profile.seq, event_log.SUBSCRIBED[channel], max(at, consent_records.OLDEST))
+            event_log.log_internal_event(
+                store, profile.seq, event_log.SUBSCRIBED[channel], max(at, consent_records.OLDEST)
+            )
             welcomed.append(channel)
     if medium == "email":
         consent_records.lift(store, profile.seq, consent_records.LIFTED)
@@ -161,7 +163,7 @@ def _join(store: Store, list_id: str | None, profile: int, now: float, *, flows:
     consent_records.lift(store, profile, ("UNSUBSCRIBE",), list_id)
     joined = store.join(list_id, [profile], now)
     if joined:
-        event_log.own(store, profile, event_log.JOINED, now, {"$list_id": list_id})
+        event_log.log_internal_event(store, profile, event_log.JOINED, now, {"$list_id": list_id})
         if flows:
             sent_messages.to_profiles(store, joined, "added_to_list")
 

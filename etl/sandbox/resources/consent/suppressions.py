@@ -110,7 +110,7 @@ def get(action: Action) -> Callable[[Context], Response]:
     return handle
 
 
-def advance(store: Store, settings: SandboxSettings, now: float) -> None:
+def run_due_work(store: Store, settings: SandboxSettings, now: float) -> None:
     """Bring every job to where it stands at this time."""
     waiting = store.connection.execute(
         "SELECT * FROM suppression_jobs WHERE status IN ('queued', 'processing') ORDER BY seq"
@@ -151,7 +151,7 @@ def _suppress(store: Store, switches: Switches, email: str, now: float) -> bool:
     profile = subscribing.person(store, {"email": email}, "email", now)
     if not consent_records.suppress(store, profile.seq, "USER_SUPPRESSED", now):
         return False
-    event_log.own(store, profile.seq, "Manually Suppressed from Email Marketing", now)
+    event_log.log_internal_event(store, profile.seq, "Manually Suppressed from Email Marketing", now)
     return True
 
 
@@ -160,7 +160,7 @@ def _unsuppress(store: Store, _switches: Switches, email: str, now: float) -> bo
     found = store.find(email_key=[key_of("email", email)])
     if not found or not consent_records.lift(store, found[0].seq, ("USER_SUPPRESSED",)):
         return False
-    event_log.own(store, found[0].seq, "Manually Unsuppressed from Email Marketing", now)
+    event_log.log_internal_event(store, found[0].seq, "Manually Unsuppressed from Email Marketing", now)
     return True
 
 

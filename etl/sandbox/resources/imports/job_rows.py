@@ -98,7 +98,7 @@ class Import:
             self._by_id.pop(other.id, None)
             self.changed.pop(other.seq, None)
         else:
-            merging.surrender(other, attributes)
+            merging.release_identifiers(other, attributes)
             self._directory.enter(other)
             self._robbed[other.seq] = other
 

@@ -50,7 +50,7 @@ def submit(
     return _row(store, seq)
 
 
-def advance(store: Store, settings: SandboxSettings, now: float) -> None:
+def run_due_work(store: Store, settings: SandboxSettings, now: float) -> None:
     """Bring every job to where it stands at this time."""
     waiting = store.connection.execute(
         "SELECT seq, status, created, due, fault FROM jobs WHERE status IN ('queued', 'processing') ORDER BY seq"

@@ -37,7 +37,7 @@ def submit(context: Context) -> Response:
     return answer(201, {"data": {"type": "profile", "id": destination, "links": {"self": own}}, "links": {"self": own}})
 
 
-def carry_out(store: Store, work: dict[str, Any], now: float) -> None:
+def run_merge(store: Store, work: dict[str, Any], now: float) -> None:
     """Merge; nothing happens where one of the two is gone by now."""
     destination, source = (store.find(id=[work[name]]) for name in ("destination", "source"))
     if destination and source:

@@ -21,11 +21,11 @@ def settle(
         absorb(profile, other)
         merge(store, profile, other, store.lag.now)
     else:
-        surrender(other, attributes)
+        release_identifiers(other, attributes)
         store.save([other])
 
 
-def surrender(profile: Profile, attributes: Mapping[str, Any]) -> None:
+def release_identifiers(profile: Profile, attributes: Mapping[str, Any]) -> None:
     """Take from a profile the identifiers that a body gives to another one."""
     theirs = Directory([profile])
     for name in IDENTIFIERS:

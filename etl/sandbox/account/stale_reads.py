@@ -1,7 +1,7 @@
-"""What reading still shows in place of what is: no writer waits for the index that answers look-ups.
+"""Reads that lag behind writes, as Klaviyo's index of look-ups does. Only where a switch says so.
 
-Only where a switch says so. Who writes asks :meth:`Lag.keep` to show for a while what there was before; who reads asks
-for what is shown now. Klaviyo itself always goes by what is.
+A writer calls :meth:`StaleReads.keep` to go on showing the old state for a while; a reader asks for what is shown now.
+Klaviyo's own decisions always use the current state.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _PROFILE: Final = (
 )  # fmt: skip
 
 
-class Lag:
+class StaleReads:
     """How far reading lags behind. ``now``: when what is happening at this moment happens."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
