@@ -8,6 +8,7 @@ from pathlib import Path
 
 import orjson
 
+from docs.cldr import country_names
 from docs.init_examples import init_examples
 from etl.codes import CODES
 from etl.config import mapping_schema
@@ -35,6 +36,7 @@ def documents() -> dict[Path, str]:
     texts = {ROOT / "docs" / "codes.md": codes_page()}
     schema = orjson.dumps(mapping_schema(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
     texts[ROOT / "schemas" / "mapping.schema.json"] = schema
+    texts[ROOT / "etl" / "validate" / "geo" / "country_names.txt"] = country_names()
     readme = ROOT / "README.md"
     for page in (readme, ROOT / "docs" / "init.md", ROOT / "docs" / "operations.md"):
         texts[page] = BLOCK.sub(_filled, page.read_text(encoding="utf-8"))

@@ -32,6 +32,7 @@ januar februar mars april mai juni juli august september oktober november desemb
 - - - - - - - - - - - des
 tammikuuta helmikuuta maaliskuuta huhtikuuta toukokuuta kesäkuuta heinäkuuta elokuuta syyskuuta lokakuuta marraskuuta
 joulukuuta
+tammikuu helmikuu maaliskuu huhtikuu toukokuu kesäkuu heinäkuu elokuu syyskuu lokakuu marraskuu joulukuu
 tammi helmi maalis huhti touko kesä heinä elo syys loka marras joulu
 stycznia lutego marca kwietnia maja czerwca lipca sierpnia września października listopada grudnia
 styczeń luty marzec kwiecień maj czerwiec lipiec sierpień wrzesień październik listopad grudzień
@@ -47,10 +48,12 @@ ian feb mar apr mai iun iul aug sep oct noi dec
 siječnja veljače ožujka travnja svibnja lipnja srpnja kolovoza rujna listopada studenoga prosinca
 siječanj veljača ožujak travanj svibanj lipanj srpanj kolovoz rujan listopad studeni prosinac
 januarja februarja marca aprila maja junija julija avgusta septembra oktobra novembra decembra
+- - marec april - junij julij - - - - -
 januar februar mart april maj jun jul avgust septembar oktobar novembar decembar
 jaanuar veebruar märts aprill mai juuni juuli august september oktoober november detsember
 janvāris februāris marts aprīlis maijs jūnijs jūlijs augusts septembris oktobris novembris decembris
 sausio vasario kovo balandžio gegužės birželio liepos rugpjūčio rugsėjo spalio lapkričio gruodžio
+sausis vasaris kovas balandis gegužė birželis liepa rugpjūtis rugsėjis spalis lapkritis gruodis
 ocak şubat mart nisan mayıs haziran temmuz ağustos eylül ekim kasım aralık
 oca şub mar nis may haz tem ağu eyl eki kas ara
 januari februari maret april mei juni juli agustus september oktober november desember

@@ -46,9 +46,15 @@ class Words:
 def in_words(text: str) -> Words | None:
     """Read a date with the month's name, ``None`` where it is none. Whether there is such a day is not asked."""
     text = unicodedata.normalize("NFC", text)
-    named: frozenset[int] = frozenset()
+    # "Mar" is a Tuesday in three languages, and "Mar 3, 2025" is a whole date all the same.
+    if (read := _day_in_words(text, frozenset())) is not None:
+        return read
     if (found := _WEEKDAY.match(text)) and (named := weekdays(found["weekday"])):
-        text = text[found.end() :]
+        return _day_in_words(text[found.end() :], named)
+    return None
+
+
+def _day_in_words(text: str, named: frozenset[int]) -> Words | None:
     for shape in _SHAPES:
         if (found := shape.fullmatch(text)) is None:
             continue

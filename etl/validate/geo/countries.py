@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-import unicodedata
 from functools import lru_cache
 from typing import Final
 
 from etl.validate.geo.country_names import NAMES
+from etl.validate.geo.folding import fold
 
 _UNKNOWN_ALPHA3: Final = "---"
-
-
-def _fold(text: str) -> str:
-    """Fold case, accents and punctuation away, so that ``Côte-d'Ivoire`` and ``COTE D IVOIRE`` agree."""
-    decomposed = unicodedata.normalize("NFKD", text.casefold().replace("&", " and "))
-    kept = "".join(letter if letter.isalnum() else " " for letter in decomposed if not unicodedata.combining(letter))
-    words = kept.split()
-    if len(words) > 1 and words[0] == "the":
-        del words[0]
-    return " ".join(words)
 
 
 @lru_cache(maxsize=1)
@@ -27,13 +17,15 @@ def _table() -> dict[str, str]:
     table: dict[str, str] = {}
     for line in NAMES.splitlines():
         alpha2, alpha3, names = line.split(" ", 2)
-        table[_fold(alpha2)] = alpha2
+        table[fold(alpha2)] = alpha2
         if alpha3 != _UNKNOWN_ALPHA3:
-            table[_fold(alpha3)] = alpha2
+            table[fold(alpha3)] = alpha2
     for line in NAMES.splitlines():
         alpha2, _, names = line.split(" ", 2)
         for name in names.split("|"):
-            table.setdefault(_fold(name), alpha2)
+            # Áo is Austria in Vietnamese; without its accent it would be the code of Angola.
+            if table.setdefault(fold(name), alpha2) != alpha2:
+                table[name.casefold()] = alpha2
     # "U.S.A." folds to single letters; so do other abbreviations written with full stops.
     table.update({" ".join(key): alpha2 for key, alpha2 in list(table.items()) if len(key) <= len("usa")})
     return table
@@ -43,9 +35,10 @@ def _table() -> dict[str, str]:
 def resolve_country(text: str) -> str | None:
     """ISO 3166 alpha-2 of a country written as code or name, ``None`` where it is not recognised.
 
-    Knows alpha-2, alpha-3, English names and common variants (UK, Holland), and names in the country's own languages.
+    Knows alpha-2, alpha-3, English names and common variants (UK, Holland), and names in some fifty languages and in
+    the country's own.
     """
-    return _table().get(_fold(text))
+    return _table().get(text.strip().casefold()) or _table().get(fold(text))
 
 
 @lru_cache(maxsize=1)

@@ -144,6 +144,12 @@ def test_pivots_hold_in_any_year(offset: int) -> None:
         Centuries("past", None).read(44, 1, 1)
 
 
+@pytest.mark.parametrize("text", ["Mar 3, 2025", "mar 3 2025", "Mar. 3, 2025", "lun. 3 mars 2025", "Mon, Mar 3, 2025"])
+def test_a_month_that_is_spelt_like_a_weekday_is_a_month(text: str) -> None:
+    """Mar is Tuesday in French, Spanish and Italian; March 3, 2025 was a Monday."""
+    assert parse_date(text) == date(2025, 3, 3)
+
+
 def test_every_month_of_every_language_is_read() -> None:
     """Each name stands for its own month; the two that two languages share are said to be ambiguous."""
     words = _LANGUAGES.split()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import phonenumbers
 import pytest
+from babel import Locale
 
 from etl.validate.geo.countries import resolve_country
 from etl.validate.geo.country_names import NAMES
@@ -33,6 +34,11 @@ from etl.validate.geo.country_names import NAMES
         ("Korea, Republic of", "KR"),
         ("Viet Nam", "VN"),
         ("  France ", "FR"),
+        ("Áo", "AT"),
+        ("AO", "AO"),
+        ("टोगो", "TG"),
+        ("टोंगा", "TO"),
+        ("Kongo", None),
         ("", None),
         ("Atlantis", None),
         ("XX", None),
@@ -42,6 +48,17 @@ from etl.validate.geo.country_names import NAMES
 def test_codes_names_and_native_names_are_known(text: str, code: str | None) -> None:
     """What people type resolves; what is no country does not."""
     assert resolve_country(text) == code
+
+
+@pytest.mark.parametrize(
+    "language", ["en", "de", "fr", "es", "it", "pt", "nl", "pl", "ru", "ja", "zh", "sv", "tr", "ar"]
+)
+def test_every_country_is_known_in_the_big_languages(language: str) -> None:
+    """By the name that Unicode CLDR gives it. Kongo, in Polish, is two countries in other languages."""
+    codes = {line.split(" ", 1)[0] for line in NAMES.splitlines()}
+    names = Locale(language).territories
+    wrong = {name: code for code in codes if resolve_country(name := names[code]) != code}
+    assert wrong == ({"Kongo": "CG"} if language == "pl" else {})
 
 
 def test_every_region_of_phonenumbers_is_a_country() -> None:
