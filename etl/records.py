@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any, Self, overload
 
-from etl.deferred import pa
+from etl.deferred import pa, pc
+from etl.identity import ODD_EMAIL, email_key
 from etl.model import DIGEST_BYTES, Record
 
 
@@ -67,7 +68,8 @@ class Records(Sequence[Record]):
     @property
     def lines(self) -> list[int]:
         """The lines, in order."""
-        return list(self.column("line").to_pylist())
+        lines: list[int] = self.column("line").to_numpy().tolist()
+        return lines
 
     def take(self, positions: Sequence[int]) -> Records:
         """Return some of the records."""
@@ -105,3 +107,13 @@ def digests(parts: Sequence[bytes]) -> Any:
     return pa.FixedSizeBinaryArray.from_buffers(
         pa.binary(DIGEST_BYTES), len(parts), [None, pa.py_buffer(b"".join(parts))]
     )
+
+
+def email_keys(texts: Any) -> Any:
+    """Do as :func:`email_key` for a column of addresses (null for none)."""
+    lowered = pc.ascii_lower(texts)
+    odd = pc.fill_null(pc.match_substring_regex(texts, ODD_EMAIL), fill_value=False)
+    if not pc.any(odd).as_py():
+        return lowered
+    folded = [email_key(text) for text in texts.filter(odd).to_pylist()]
+    return pc.replace_with_mask(lowered, odd, pa.array(folded, texts.type))

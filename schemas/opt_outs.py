@@ -17,7 +17,7 @@ from importlib.resources import files
 from typing import Any, Final, Literal
 
 from schemas.consent_words import folded
-from schemas.words import any_of, fold
+from schemas.words import any_of, fold, fragments
 
 Channel = Literal["email", "sms", "sms_transactional"]
 
@@ -25,6 +25,7 @@ _DATE: Final = re.compile(
     r"\d{1,4}\s?[-/.年]\s?\d{1,2}\s?[-/.月]\s?\d{1,4}|\d{4}-?\d{2}-?\d{2}T|\d{8}(\d{6})?|\d{10}(\d{3})?"
 )
 _MAX_CHARACTERS: Final = 1_000
+_SPEAKING: Final = ("deleted", "suppressed", "unsubscribed", "opt_out", "opt_in")
 
 
 class Kind(StrEnum):
@@ -75,6 +76,13 @@ def _columns(name: str) -> re.Pattern[str]:
 
 
 @cache
+def _spoken() -> frozenset[str]:
+    """Return texts of which one stands in every name that speaks of consent."""
+    columns = _vocabulary()["columns"]
+    return fragments(pattern for key in _SPEAKING for pattern in columns[key])
+
+
+@cache
 def _cells(name: str) -> frozenset[str]:
     words = _vocabulary()["cells"][name]
     return frozenset([folded(word) or word for word in words] + [word.casefold() for word in words])
@@ -86,7 +94,8 @@ def _cells(name: str) -> frozenset[str]:
 def heading_of(header: str) -> Heading | None:
     """Return what the name of a column says of consent, ``None`` where it speaks of something else."""
     name = fold(header[:_MAX_CHARACTERS])
-    if not name or _columns("beside").search(name):
+    # Most columns are about something else, which is told without patterns: they take long to compile.
+    if not any(fragment in name for fragment in _spoken()) or _columns("beside").search(name):
         return None
     for key, kind in (
         ("deleted", Kind.DELETION),

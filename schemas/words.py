@@ -5,10 +5,15 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
+from typing import Final
+
+_BETWEEN: Final = re.compile("[^a-z0-9]+")
 
 
 def fold(header: str) -> str:
     """Return a header as it is compared: words without case, accents and punctuation; ``firstName`` is two words."""
+    if header.isascii() and header == header.lower():
+        return _BETWEEN.sub(" ", header).strip()
     parted = []
     for place, letter in enumerate(header):
         before = header[place - 1] if place else ""
@@ -26,6 +31,11 @@ def any_of(patterns: Iterable[str]) -> re.Pattern[str]:
     A pattern is whole words, in which a star stands for any letters; after ``=`` it is the whole text.
     """
     return re.compile("|".join(map(_pattern, patterns)))
+
+
+def fragments(patterns: Iterable[str]) -> frozenset[str]:
+    """Return texts of which one at least stands in whatever :func:`any_of` these patterns finds something in."""
+    return frozenset(max(map(fold, pattern.removeprefix("=").split("*")), key=len) for pattern in patterns)
 
 
 def _pattern(pattern: str) -> str:

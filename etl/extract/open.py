@@ -19,13 +19,13 @@ from etl.extract.files.multi_file import Member, MultiFileSource
 from etl.extract.files.scratch import ScratchSource, deleted_on_error, remove_scratch
 from etl.extract.json.elements import SUFFIXES, looks_like_json
 from etl.extract.json.source import JsonSource, in_utf8
-from etl.extract.parquet import MAGIC, ParquetSource
-from etl.extract.spreadsheet.containers import container_of, refuse_container
-from etl.extract.spreadsheet.source import MAGICS, SpreadsheetSource
+from etl.extract.spreadsheet.containers import MAGICS, container_of, refuse_container
 from etl.extract.table.shape import TableShape
 
 CHUNK_ROWS: Final = 18_000
 STANDARD_INPUT: Final = "-"
+_PARQUET: Final = b"PAR1"
+"""How its files begin."""
 
 
 def open_source(
@@ -80,13 +80,17 @@ def open_source(
     head = _head(path)
     if (unpacked := unpack(path, head, plain, is_archive=container_of(path, head) is None)) is not None:
         return unpacked
-    if head.startswith(MAGIC):
+    if head.startswith(_PARQUET):
+        from etl.extract.parquet import ParquetSource  # noqa: PLC0415 - Arrow's reader, which is seldom needed
+
         return ParquetSource(path, chunk_rows=chunk_rows)
     if not head.startswith(MAGICS):
         refuse_foreign(path, head)
     if path.suffix.lower() in SUFFIXES or looks_like_json(head):
         return in_utf8(path, head, lambda file: JsonSource(file, chunk_rows=chunk_rows))
     if head.startswith(MAGICS):
+        from etl.extract.spreadsheet.source import SpreadsheetSource  # noqa: PLC0415 - many modules, and seldom needed
+
         refuse_container(path, head)
         return SpreadsheetSource(path, sheet=sheet, shape=shape, chunk_rows=chunk_rows)
     return DelimitedSource(

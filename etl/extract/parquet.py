@@ -16,7 +16,6 @@ from etl.extract.files.digest import digest_of
 from etl.extract.headers import unique_headers
 from etl.model import Chunk, SourceInfo
 
-MAGIC: Final = b"PAR1"
 _FAULTS: Final = (pa.ArrowException, OSError, ValueError, OverflowError, LookupError, TypeError, RuntimeError)
 """What Arrow raises over files that are damaged, or that hold what no Python value can be."""
 

@@ -30,11 +30,12 @@ if TYPE_CHECKING:
         upsert_profile,
         webhooks,
     )
+    from etl.pipeline.verbs.check import check
     from etl.pipeline.verbs.doctor import Finding, doctor
     from etl.pipeline.verbs.init import init
     from etl.pipeline.verbs.lists import all_lists, create_list, list_members, show_list
     from etl.pipeline.verbs.results import get_report, rejects, runs
-    from etl.pipeline.verbs.run import VerifyMode, check, resume, retry, run, verify
+    from etl.pipeline.verbs.run import VerifyMode, resume, retry, run, verify
     from etl.pipeline.verbs.status import status_of
     from etl.pipeline.verbs.suppress import suppress
     from etl.report.plan_model import Plan
@@ -99,7 +100,8 @@ __getattr__ = exports(
         "lifecycle.origins": ("mapping_of_rows",),
         "loading.forecast": ("plan",),
         "verbs.results": ("get_report", "rejects", "runs"),
-        "verbs.run": ("VerifyMode", "check", "resume", "retry", "run", "verify"),
+        "verbs.check": ("check",),
+        "verbs.run": ("VerifyMode", "resume", "retry", "run", "verify"),
         "single.verbs": (
             "allow_profile",
             "create_webhook",

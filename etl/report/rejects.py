@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import itertools
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, TextIO
 
 from etl.codes import CODES
@@ -33,12 +33,19 @@ _EXTRA: Final = (VALUE_COLUMN, FILE_COLUMN, OVERFLOW_COLUMN)
 
 # OWASP's list of what spreadsheets take for the start of a formula.
 _RISKY: Final = re.compile(r"'*[=+\-@\t\r]")
+_SUSPICIOUS: Final = frozenset("'=+-@\t\r")
+"""How a cell starts that :data:`_RISKY` may find."""
 _GUARDED: Final = re.compile(r"'+[=+\-@\t\r]")
 
 
 def guard(cell: str) -> str:
     """Keep a spreadsheet from running the cell."""
-    return "'" + cell if _RISKY.match(cell) else cell
+    return "'" + cell if cell[:1] in _SUSPICIOUS and _RISKY.match(cell) else cell
+
+
+def guarded(cells: Iterable[str]) -> list[str]:
+    """Return cells as :func:`guard` does each; most need no call."""
+    return [guard(cell) if cell[:1] in _SUSPICIOUS else cell for cell in cells]
 
 
 def unguard(cell: str) -> str:
@@ -97,16 +104,26 @@ def write_rejects(
         [*(guard(name) for name in headers), *REJECT_COLUMNS, *extra_columns(places, overflow=overflow, values=values)]
     )
     at: dict[str | None, int] = {name: place for place, name in enumerate(headers)}
+    width = len(headers)
     count = 0
-    for line, cells, issues in rows:
-        row = [guard(cell) for cell in cells[: len(headers)]]
-        row += [""] * (len(headers) - len(row))
-        file, line_there = places.of(line)
-        beside = [guard(values_of(at, cells, issues))] if values else []
-        beside += [guard(file)] if places else []
-        beside += [guard("\t".join(cells[len(headers) :]))] if overflow else []
-        writer.writerow([*row, *reasons(line_there, issues), *beside])
-        count += 1
+
+    def records() -> Iterator[list[str]]:
+        nonlocal count
+        for line, cells, issues in rows:
+            row = guarded(cells[:width])
+            row += [""] * (width - len(row))
+            file, line_there = places.of(line)
+            row += reasons(line_there, issues)
+            if values:
+                row.append(guard(values_of(at, cells, issues)))
+            if places:
+                row.append(guard(file))
+            if overflow:
+                row.append(guard("\t".join(cells[width:])))
+            count += 1
+            yield row
+
+    writer.writerows(records())
     return count
 
 
@@ -121,11 +138,14 @@ def about_cells(issues: Iterable[Issue]) -> tuple[Issue, ...]:
     return tuple(issue for issue in issues if issue.column is not None or issue.suggestion or issue.left_out)
 
 
-def values_of(at: Mapping[str | None, int], cells: Sequence[str], issues: Iterable[Issue]) -> str:
+def values_of(at: Mapping[str | None, int], cells: Sequence[str], issues: Sequence[Issue]) -> str:
     """Return what stands in the cells that the issues speak of, in the order of their columns beside.
 
     ``at``: place of each column.
     """
+    if len(issues) == 1:
+        place = at.get(issues[0].column, len(cells))
+        return cells[place] if place < len(cells) else ""
     named = dict.fromkeys(issue.column for issue in in_order(issues))
     found = {name: cells[at[name]] for name in named if name in at and at[name] < len(cells)}
     return SEPARATOR.join(found.values() if len(found) == 1 else (f"{name}: {cell}" for name, cell in found.items()))

@@ -12,10 +12,10 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from etl.identity import EMAIL, ODD_EMAIL, email_key
+from etl.identity import EMAIL, email_key
 from etl.model import DIGEST_BYTES, BatchKind, Record
 from etl.operations import OPERATIONS
-from etl.records import digests
+from etl.records import digests, email_keys
 
 MAX_PROFILE_BYTES: Final = OPERATIONS[BatchKind.UPSERT].most_bytes
 """Klaviyo: 100 KB per profile (OpenAPI document, bulk_import_profiles); the smaller reading of KB."""
@@ -78,18 +78,9 @@ def identities(key: Sequence[str], columns: Mapping[str, Any]) -> Any:
     """Do as :func:`identity` for columns of identifiers (null for none)."""
     named = []
     for name in dict.fromkeys((*key, *_ANY_KEY)):
-        folded = _email_keys(columns[name]) if name == "email" else columns[name]
+        folded = email_keys(columns[name]) if name == EMAIL else columns[name]
         named.append(pc.binary_join_element_wise(pa.scalar(name, folded.type), folded, pa.scalar(":", folded.type)))
     return digests(_digests(pc.coalesce(*named)))
-
-
-def _email_keys(texts: Any) -> Any:
-    lowered = pc.ascii_lower(texts)
-    odd = pc.fill_null(pc.match_substring_regex(texts, ODD_EMAIL), fill_value=False)
-    if not pc.any(odd).as_py():
-        return lowered
-    folded = [email_key(text) for text in texts.filter(odd).to_pylist()]
-    return pc.replace_with_mask(lowered, odd, pa.array(folded, texts.type))
 
 
 def _digests(column: Any) -> list[bytes]:

@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
+import lzma
 import struct
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from etl.extract.files.foreign import no_table
-from etl.extract.spreadsheet.formats.rewrite import UNSOUND
+
+MAGICS: Final = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+"""How workbooks begin."""
+
+UNSOUND: Final = (
+    OSError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    NotImplementedError,
+    RuntimeError,
+    EOFError,
+    LookupError,
+    ValueError,
+    OverflowError,
+)
+"""What damaged archives raise."""
 
 WORKBOOK: Final = "a workbook"
 _ZIP: Final = b"PK\x03\x04"

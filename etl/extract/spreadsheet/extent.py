@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import IO, Final
 
 from etl.errors import SourceError
-from etl.extract.spreadsheet.formats.rewrite import UNSOUND, blank_texts, cells_of, rewrite
+from etl.extract.spreadsheet.containers import UNSOUND
+from etl.extract.spreadsheet.formats.rewrite import blank_texts, cells_of, rewrite
 from etl.extract.spreadsheet.formats.xlsx import number_of, part_of, pieces
 
 MAX_CELLS: Final = 20_000_000

@@ -27,7 +27,6 @@ from etl.extract.table.row_filter import RowFilter
 from etl.extract.table.shape import AS_FOUND, HEADER_DOUBTFUL, HEADER_ROW, TableShape
 from etl.model import Chunk, Issue, Severity, SourceInfo, Stage
 
-MAGICS: Final = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 SHEET_TYPES: Final = "column_types"
 """The detail of a source that says what each column of the sheet holds."""
 _FORMATS_SHOWN: Final = 3

@@ -12,6 +12,7 @@ import orjson
 from etl import extract
 from etl import report as reports
 from etl.model import Outcome
+from etl.pipeline.memory import lean_memory
 from etl.printable import printable_json
 from etl.report import Report, build_report
 from etl.state import Run, Store
@@ -22,6 +23,7 @@ ROW_FILES: Final = ("rejects.xlsx", "rejects.csv", "warnings.xlsx", "warnings.cs
 TO_FIX: Final = (Outcome.REJECTED, Outcome.FAILED, Outcome.UNKNOWN)
 
 
+@lean_memory()
 def write_folder(store: Store, run_id: str, output: Path, announce: Callable[[str], None] = lambda _: None) -> Report:
     """Write ``output/<run>/`` and return the report. A folder that cannot be written is told to ``announce``, no more.
 
@@ -55,11 +57,12 @@ def row_files(folder: Path) -> list[str]:
 def _rows_beside(store: Store, run: Run, report: Report) -> dict[str, bool]:
     """Return the names of the files of rows that belong beside the report, and whether each is of warnings."""
     tally = report.tally
-    counts = {"rejects": tally.rejected + tally.failed + tally.unknown, "warnings": 0}
-    if report.cells_left_out:
-        counts["warnings"] = store.rows.count_warned(run.id)
     # A source that is a workbook comes back as one too, as far as a sheet can hold the rows.
     sheet = extract.SHEET_TYPES in run.details.source_facts
+    counts = {"rejects": tally.rejected + tally.failed + tally.unknown, "warnings": 0}
+    if report.cells_left_out:
+        # Only a sheet asks how many they are.
+        counts["warnings"] = store.rows.count_warned(run.id, most=None if sheet else 1)
     return {
         f"{stem}{suffix}": stem == "warnings"
         for stem, count in counts.items()
@@ -93,7 +96,9 @@ def write_rejects_file(store: Store, run: Run, path: Path, *, warnings: bool = F
                 at, headers, rows, types=types, overflow=overflow, places=places, values=warnings, run=run.id
             )
         # With its mark, Excel takes UTF-8 for what it is; the delimiter is the one that its user's Excel knows.
-        with at.open("w", encoding="utf-8-sig", newline="") as out:
+        # (Written by hand: utf-8-sig goes through Python at each row.)
+        with at.open("w", encoding="utf-8", newline="") as out:
+            out.write("\ufeff")
             delimiter = extract.delimiter_named(facts.get("delimiter", ""))
             return reports.write_rejects(
                 out, headers, rows, overflow=overflow, places=places, delimiter=delimiter, values=warnings

@@ -20,7 +20,8 @@ from etl.pipeline.loading.forecast import foretold
 from etl.pipeline.loading.guards import unverified
 from etl.pipeline.loading.load_events import KIND, load_event_run, look_at_events
 from etl.pipeline.loading.merging import agree_to_merges
-from etl.pipeline.loading.prepare import guard, note, prepare, stored_options
+from etl.pipeline.loading.notes import note
+from etl.pipeline.loading.prepare import guard, prepare, stored_options
 from etl.pipeline.removal.mirror import compare_list, drop_mirror
 from etl.pipeline.removal.missing import take_off
 from etl.pipeline.staging import watermarks

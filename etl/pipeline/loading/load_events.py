@@ -24,7 +24,8 @@ from etl.pipeline.lifecycle.create import begin, clear_the_way, parent_of
 from etl.pipeline.lifecycle.readings import demand_certain, show_words
 from etl.pipeline.lifecycle.trust import trusted
 from etl.pipeline.loading.agreement import agree
-from etl.pipeline.loading.prepare import check_account, guard, refuse_unjudged
+from etl.pipeline.loading.notes import refuse_unjudged
+from etl.pipeline.loading.prepare import check_account, guard
 from etl.pipeline.staging import watermarks
 from etl.pipeline.staging.sources import SourceLike, age_of, files_of
 from etl.pipeline.staging.stage_events import stage_events

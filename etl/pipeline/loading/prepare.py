@@ -15,14 +15,15 @@ from etl.config import LIST_TARGET, Mapping, fields_if_blank, patches_lists
 from etl.errors import GuardError
 from etl.klaviyo import Account, KlaviyoClient, KlaviyoList
 from etl.load import Conflict, ConsentOptions, LoadOptions
-from etl.model import Outcome, RowResult, RunStatus, Wish
+from etl.model import Outcome, RowResult, Wish
 from etl.pipeline.account.forgotten import reject_forgotten
 from etl.pipeline.account.lists import describe, find_list, find_routes, need_list
 from etl.pipeline.account.opt_outs import flag_bounced, name_opt_outs
 from etl.pipeline.context import Context
 from etl.pipeline.lifecycle.dates import date_notes
 from etl.pipeline.loading.conflicts import conflict_notes, settle_conflicts
-from etl.pipeline.loading.guards import Staged, check_guards, unjudged
+from etl.pipeline.loading.guards import Staged, check_guards
+from etl.pipeline.loading.notes import BROKEN, note, with_notes
 from etl.pipeline.removal.mirror import Mirrored
 from etl.pipeline.removal.missing import is_part, previous_run, vanished
 from etl.state import Run, Store
@@ -40,17 +41,6 @@ def check_account(mapping: Mapping, account: Account) -> None:
             f"The key belongs to account {account.id}, the mapping expects {expected}",
             "Use the key of that account, or correct expect_account in [guards].",
         )
-
-
-BROKEN = ("row-rule-broken", "schema-broken")
-"""Codes of what judged nobody because it could not be evaluated."""
-
-
-def refuse_unjudged(store: Store, run_id: str) -> None:
-    """Let a run that is only looked at end as refused where a rule judged nobody."""
-    if objections := unjudged(store.issues.with_codes(run_id, BROKEN)):
-        note(store, run_id, [f"guard: {objection}" for objection in objections])
-        store.runs.update(run_id, status=RunStatus.REFUSED)
 
 
 def guard(
@@ -100,13 +90,13 @@ def prepare(context: Context, store: Store, client: KlaviyoClient, run: Run, map
     flag_bounced(store, run, mapping.by_target["email"][0] if "email" in mapping.by_target else None)
     prepared = settle_before_loading(store, client, store.runs.get(run.id), mapping, create=mapping.load.create_list)
     prepared = _without_conflicts(context, store, client, run.id, prepared, only_changed=mapping.load.only_changed)
-    for note in prepared.notes if prepared.pending else ():
-        context.announce(note)
+    for noted in prepared.notes if prepared.pending else ():
+        context.announce(noted)
     store.runs.update(
         run.id,
         load=prepared.options.to_stored(),
         list_names=[describe(target) for target in prepared.targets],
-        notes=_with_notes(store.runs.get(run.id), prepared.notes),
+        notes=with_notes(store.runs.get(run.id), prepared.notes),
     )
     return prepared
 
@@ -258,12 +248,3 @@ def _history_notes(store: Store, run: Run, mapping: Mapping, targets: Sequence[K
         elif targets and mapping.load.missing == "mirror":
             fate = f"; {describe(targets[0])} is made equal to it"
         yield f"{rows} of the last import ({earlier.id}) have vanished from the source{fate}"
-
-
-def note(store: Store, run_id: str, notes: list[str]) -> None:
-    """Add to what the report of a run says; what it says already is not said twice."""
-    store.runs.update(run_id, notes=_with_notes(store.runs.get(run_id), notes))
-
-
-def _with_notes(run: Run, notes: Sequence[str]) -> list[str]:
-    return list(dict.fromkeys((*run.details.notes, *notes)))

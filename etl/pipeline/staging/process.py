@@ -6,13 +6,10 @@ there, only once in a source is settled by the one process that sees all chunks 
 
 from __future__ import annotations
 
-import contextlib
-import gc
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import pandas as pd
-import pyarrow as pa
 
 from etl.config import Mapping as ColumnMapping
 from etl.model import IDENTIFIERS, Chunk, ConsentAsk, Severity, Transformed, Validated
@@ -124,20 +121,3 @@ class OnceOnly:
         return (
             replace(packed, issues=tuple(issue for issue in packed.issues if issue not in again)) if again else packed
         )
-
-
-@contextlib.contextmanager
-def lean_memory() -> Iterator[None]:
-    """Let the garbage collector look less often, and give Arrow the system's allocator.
-
-    The collector walks a chunk's objects again and again for nothing, a third of the time of staging; it is never off,
-    because phonenumbers leaves cycles behind. Arrow's own allocator keeps what was freed, a quarter of the peak.
-    """
-    threshold, pool = gc.get_threshold(), pa.default_memory_pool()
-    gc.set_threshold(100_000, 20, 50)
-    pa.set_memory_pool(pa.system_memory_pool())
-    try:
-        yield
-    finally:
-        pa.set_memory_pool(pool)
-        gc.set_threshold(*threshold)

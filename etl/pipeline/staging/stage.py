@@ -13,9 +13,10 @@ from etl.config import Mapping
 from etl.errors import ConfigError, InterruptedRunError, SourceError
 from etl.extract import Source, SourceFiles, SqlSource, open_query, query_key
 from etl.model import Chunk, Clock, LineLocator, Progress, ProgressHook, RunStatus, SourceFile, Watermark
+from etl.pipeline.memory import lean_memory
 from etl.pipeline.staging.consents import heed_opt_outs, merge_consents
 from etl.pipeline.staging.pool import Crew
-from etl.pipeline.staging.process import ChunkJudge, OnceOnly, lean_memory
+from etl.pipeline.staging.process import ChunkJudge, OnceOnly
 from etl.pipeline.staging.sources import open_found, variables_for
 from etl.pipeline.staging.unique import Uniqueness
 from etl.state import DetailChanges, ReachedMark, StagedFile, Store
@@ -47,6 +48,7 @@ def open_mapped(
     return source
 
 
+@lean_memory()
 def stage(
     store: Store,
     run_id: str,
@@ -72,7 +74,7 @@ def stage(
     read = 0
     parts: dict[SourceFile, int] = {}
     reading = Reading(source, limit)
-    with lean_memory(), Crew(judge, workers) as crew:
+    with Crew(judge, workers) as crew:
         for step, judged in crew.judged(reading.first(), info.size):
             if should_stop():
                 raise InterruptedRunError("interrupted", "Stopped while reading: nothing was sent", "Run it again.")

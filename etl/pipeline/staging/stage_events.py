@@ -16,6 +16,7 @@ from etl.extract import Source
 from etl.model import IDENTIFIERS, DedupeResolution, Outcome, Progress, RunStatus, SourceFile, Transformed
 from etl.pipeline.account.revision import first_year_of
 from etl.pipeline.context import Context
+from etl.pipeline.memory import lean_memory
 from etl.pipeline.staging.process import ChunkJudge, sparing_unused
 from etl.pipeline.staging.stage import chunks_of, facts_of
 from etl.state import StagedRevenue, Store
@@ -26,6 +27,7 @@ _MOST_ZEROS: Final = 5
 """So many are named in a note."""
 
 
+@lean_memory()
 def stage_events(
     context: Context,
     store: Store,

@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 
-from etl.pipeline.staging.process import lean_memory
+from etl.pipeline.memory import lean_memory
 from etl.pipeline.staging.wire import portable, receive, send, unpack
 
 

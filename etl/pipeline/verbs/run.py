@@ -1,4 +1,4 @@
-"""The verbs that do something: check, run, resume. Each returns the report of its run."""
+"""The verbs that send something: run, resume, retry, and verify. Each returns the report of its run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from etl.config import DEFAULT_BASE_URL, parse_mapping
 from etl.errors import GuardError, UsageError
 from etl.klaviyo import Account
 from etl.model import Outcome, RunStatus
-from etl.pipeline.account.permissions import demand_heard, objections, special_targets
+from etl.pipeline.account.permissions import demand_heard, special_targets
 from etl.pipeline.account.revision import revision_notes
 from etl.pipeline.context import Context
 from etl.pipeline.lifecycle.artifacts import write_folder
@@ -27,11 +27,10 @@ from etl.pipeline.lifecycle.create import (
     rules_of,
     stage_source,
 )
-from etl.pipeline.lifecycle.dates import date_notes
 from etl.pipeline.lifecycle.origins import RECENT
-from etl.pipeline.lifecycle.readings import demand_certain, doubts, show_words
+from etl.pipeline.lifecycle.readings import demand_certain, show_words
 from etl.pipeline.loading.load import judge_read_back, load_run, look
-from etl.pipeline.loading.prepare import check_account, note, refuse_unjudged
+from etl.pipeline.loading.prepare import check_account
 from etl.pipeline.staging import watermarks
 from etl.pipeline.staging.sources import SourceLike, age_of, files_again, files_of
 from etl.report import Report
@@ -41,33 +40,6 @@ from etl.version import VERSION
 VerifyMode = Literal["none", "sample", "full"]
 
 AGAIN = (Outcome.FAILED, Outcome.UNKNOWN, Outcome.DIFFERENT)
-
-
-def check(
-    source: SourceLike | None,
-    mapping: MappingLike,
-    *,
-    context: Context | None = None,
-    limit: int | None = None,
-) -> Report:
-    """Stage a source and report what would be sent; no network, no key.
-
-    ``source``: a file, a pattern or a URL, or several; ``None``: what the mapping names. ``limit``: read only so many
-    rows. Raise ConfigError, SourceError, StateError.
-    """
-    context = context or Context.create()
-    rules, base = rules_of(mapping, context)
-    files = files_of(source, rules, base, context)
-    with watermarks.opened(context, files, rules, lambda: None) as (opened, store):
-        named = files.name if files is not None else opened.info.name
-        run_id = begin(store, named, rules, command="check", account=None, options=RunOptions(limit=limit))
-        show_words(context, opened.info)
-        stage_source(context, store, run_id, opened, rules, limit=limit)
-        objecting = [*objections(opened.info.columns, rules), *doubts(opened.info)]
-        stopping = [f"guard: {objection}: a run would stop here" for objection in objecting]
-        note(store, run_id, [*stopping, *special_targets(rules), *date_notes(rules)])
-        refuse_unjudged(store, run_id)
-        return write_folder(store, run_id, context.output, context.announce)
 
 
 def run(

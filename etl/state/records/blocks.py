@@ -14,9 +14,9 @@ from typing import Any, Final, TypeAlias
 import orjson
 
 from etl.deferred import np, npt, pa, pc, pd
-from etl.identity import email_key
+from etl.identity import EMAIL, email_key
 from etl.model import DIGEST_BYTES, IDENTIFIERS, Record
-from etl.records import Records
+from etl.records import Records, email_keys
 
 BLOCK: Final = 4_096
 """Records in a block: enough to be written and compressed well, few enough to be read for the sake of one."""
@@ -197,7 +197,8 @@ def _hashes(records: Records) -> npt.NDArray[np.int64]:
 def _hashed(name: str, texts: Any) -> npt.NDArray[np.int64]:
     if name == "phone_number" and pc.all(pc.match_substring_regex(texts, _PHONE)).as_py():
         return np.asarray(pc.utf8_slice_codeunits(texts, 1).cast(pa.int64()).to_numpy())
-    return hashes_of(name, texts.to_pylist())
+    folded = email_keys(texts) if name == EMAIL else texts
+    return _hash(folded.to_numpy(zero_copy_only=False))
 
 
 def identifier_hashes(name: str, values: Sequence[str | None]) -> npt.NDArray[np.int64]:
@@ -211,8 +212,12 @@ def identifier_hashes(name: str, values: Sequence[str | None]) -> npt.NDArray[np
 
 def hashes_of(name: str, values: Sequence[str]) -> npt.NDArray[np.int64]:
     """Return the hashes of e-mails or external ids as blocks hold them."""
-    folded = [email_key(value) for value in values] if name == "email" else values
-    hashed = pd.util.hash_array(np.array(folded, dtype=object), categorize=False).view(np.int64)
+    folded = [email_key(value) for value in values] if name == EMAIL else values
+    return _hash(np.array(folded, dtype=object))
+
+
+def _hash(texts: npt.NDArray[np.object_]) -> npt.NDArray[np.int64]:
+    hashed = pd.util.hash_array(texts, categorize=False).view(np.int64)
     return np.where(hashed == 0, np.int64(1), hashed)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from etl.deferred import pa, pd
+from etl.deferred import np, pa, pd
 from etl.errors import InternalError
 from etl.model import DIGEST_BYTES, Chunk, Issue, Severity, Transformed, Validated
 from etl.records import Records
@@ -90,12 +90,32 @@ def issue_values(found: Iterable[Issue]) -> Sequence[IssueValues]:
 
 def read_cells(data: bytes) -> pd.DataFrame:
     """Undo the encoding of a block: the frame as extracted, index ``line``. Raise ValueError if it is damaged."""
+    frame: pd.DataFrame = _read_table(data).to_pandas()
+    return frame
+
+
+def read_rows(data: bytes, lines: Sequence[int]) -> Iterable[tuple[int, tuple[str, ...]]]:
+    """Return (line, its cells) for those of these lines, ascending, that an encoded block has. Raise ValueError.
+
+    Column by column, and no frame is made: pandas hands out Arrow's texts one by one, which takes thrice as long.
+    """
+    table = _read_table(data)
+    *columns, index = table.columns  # pandas writes the index last
+    mine = index.to_numpy()
+    places = np.flatnonzero(np.isin(mine, np.asarray(lines, mine.dtype)))
+    chosen = pa.array(places)
+    cells = [
+        column.combine_chunks().take(chosen).fill_null("").to_numpy(zero_copy_only=False).tolist() for column in columns
+    ]
+    return zip(mine[places].tolist(), zip(*cells, strict=True), strict=True) if cells else ()
+
+
+def _read_table(data: bytes) -> pa.Table:
     # Arrow trusts its bytes: a damaged block must not reach it.
     if _digest(data[DIGEST_BYTES:]) != data[:DIGEST_BYTES]:
         raise ValueError("a block of cells is damaged")
     with pa.ipc.open_stream(pa.py_buffer(data[DIGEST_BYTES:])) as stream:
-        frame: pd.DataFrame = stream.read_pandas()
-    return frame
+        return stream.read_all()
 
 
 def pack_cells(frame: pd.DataFrame) -> bytes:

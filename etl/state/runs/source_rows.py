@@ -14,10 +14,9 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from etl.deferred import pa
 from etl.model import Issue, Outcome, Severity, Stage
 from etl.state.db import schema
-from etl.state.records.chunks import read_cells
+from etl.state.records.chunks import read_cells, read_rows
 from etl.state.runs.issues import ISSUE_COLUMNS, issue_of
 from etl.state.runs.rows import Rows
 
@@ -25,6 +24,8 @@ _BEFORE_LOADING: Final = (Stage.EXTRACT.value, Stage.VALIDATE.value, Stage.TRANS
 _OUTCOMES: Final[dict[str | None, Outcome | None]] = {None: None, **{outcome.value: outcome for outcome in Outcome}}
 _REFUSED: Final = (Outcome.REJECTED.value, Outcome.FAILED.value)
 
+
+_LINES_AT_ONCE: Final = 10_000
 
 _Lines = Callable[[Connection, tuple[int, int]], Sequence[Any]]
 """What gives (line, outcome) of the rows that are wanted of a block, by its first and last line."""
@@ -44,16 +45,26 @@ class SourceRowTable(Rows):
     """Questions about single rows and cells."""
 
     def count_warned(
-        self, run_id: str, without: Sequence[Outcome] = (Outcome.REJECTED, Outcome.FAILED, Outcome.UNKNOWN)
+        self,
+        run_id: str,
+        without: Sequence[Outcome] = (Outcome.REJECTED, Outcome.FAILED, Outcome.UNKNOWN),
+        *,
+        most: int | None = None,
     ) -> int:
-        """Return how many rows :meth:`warned` yields; where people stand on several lines, at most so many."""
+        """Return how many rows :meth:`warned` yields; where people stand on several lines, at most so many.
+
+        ``most``: it is enough to know that there are so many.
+        """
         seq = self._db.seq(run_id)
         rows = schema.rows
         kept = rows.c.outcome.is_(None) | rows.c.outcome.not_in([outcome.value for outcome in without])
-        query = sa.select(sa.func.count()).where(rows.c.run == seq, kept, rows.c.line.in_(_warned_lines(seq)))
+        lines = sa.select(rows.c.line).where(rows.c.run == seq, kept, rows.c.line.in_(_warned_lines(seq))).limit(most)
+        query = sa.select(sa.func.count()).select_from(lines.subquery())
         with self._db.read() as connection:
             warned = int(connection.execute(query).scalar_one())
-            return warned + len(_lines_beside(connection, seq)) if warned else 0
+            if not warned or warned == most:
+                return warned
+            return warned + len(_lines_beside(connection, seq))
 
     def cells_left_out(self, run_id: str) -> dict[str, int]:
         """Return column → cells of it that were left out of rows that were not refused; most first.
@@ -97,20 +108,18 @@ class SourceRowTable(Rows):
         """
         seq = self._db.seq(run_id)
         rows = schema.rows
-        kept = rows.c.outcome.is_(None) | rows.c.outcome.not_in([outcome.value for outcome in without])
-        here = sa.select(rows.c.line, rows.c.outcome).where(rows.c.run == seq, kept)
+        refused = {outcome.value for outcome in without}
+        here = sa.select(rows.c.line, rows.c.outcome).where(rows.c.run == seq)
         with self._db.read() as connection:
             beside = _lines_beside(connection, seq)
+        ordered = sorted(beside)
 
         def lines(connection: Connection, span: tuple[int, int]) -> Sequence[Any]:
-            inside = here.where(rows.c.line.between(*span))
-            found = connection.execute(inside.where(rows.c.line.in_(_warned_lines(seq, span)))).all()
-            mine = set(beside[bisect_left(beside, span[0]) : bisect_right(beside, span[1])])
-            if mine:
-                told = {row.line for row in found}
-                others = connection.execute(inside.where(rows.c.primary_line.is_not(None) | _has_others(seq))).all()
-                found = [*found, *(row for row in others if row.line in mine and row.line not in told)]
-            return found
+            inside = here.where(rows.c.line.between(*span), rows.c.line.in_(_warned_lines(seq, span)))
+            found: dict[int, str | None] = dict(map(tuple, connection.execute(inside).all()))
+            mine = ordered[bisect_left(ordered, span[0]) : bisect_right(ordered, span[1])]
+            found.update((line, beside[line]) for line in mine)
+            return [(line, outcome) for line, outcome in found.items() if outcome not in refused]
 
         yield from self._rows_of(seq, lines)
 
@@ -160,28 +169,25 @@ def _warned_lines(seq: int, span: tuple[int, int] | None = None) -> sa.Select[An
     )
 
 
-def _has_others(seq: int) -> sa.ColumnElement[bool]:
+def _lines_beside(connection: Connection, seq: int) -> dict[int, str | None]:
+    """Return line → outcome, of every line of people who stand on several lines, one of which is warned of."""
     rows = schema.rows
-    return rows.c.line.in_(sa.select(rows.c.primary_line).where(rows.c.run == seq, rows.c.primary_line.is_not(None)))
-
-
-def _lines_beside(connection: Connection, seq: int) -> list[int]:
-    """Return, in order, every line of people who stand on several lines, one of which is warned of."""
-    rows = schema.rows
-    pairs = sa.select(rows.c.primary_line, rows.c.line).where(rows.c.run == seq, rows.c.primary_line.is_not(None))
-    people: dict[int, list[int]] = {}
-    for kept, line in connection.execute(pairs):
-        people.setdefault(kept, [kept]).append(line)
+    kept = rows.alias()
+    pairs = (
+        sa.select(kept.c.line, kept.c.outcome, rows.c.line, rows.c.outcome)
+        .join(kept, (kept.c.run == rows.c.run) & (kept.c.line == rows.c.primary_line))
+        .where(rows.c.run == seq, rows.c.primary_line.is_not(None))
+    )
+    people: dict[int, dict[int, str | None]] = {}
+    for line, outcome, other, other_outcome in connection.execute(pairs).all():
+        people.setdefault(line, {line: outcome})[other] = other_outcome
     if not people:
-        return []
-    warned = set(connection.execute(_warned_lines(seq).where(schema.issues.c.line.in_(_among_several(seq)))).scalars())
-    return sorted(line for lines in people.values() if not warned.isdisjoint(lines) for line in lines)
-
-
-def _among_several(seq: int) -> sa.CompoundSelect[Any]:
-    rows = schema.rows
-    several = (rows.c.run == seq) & rows.c.primary_line.is_not(None)
-    return sa.union(sa.select(rows.c.primary_line).where(several), sa.select(rows.c.line).where(several))
+        return {}
+    several = {line for lines in people.values() for line in lines}
+    parts = connection.execute(_warned_lines(seq)).scalars().partitions(_LINES_AT_ONCE)
+    warned = {line for part in parts for line in part if line in several}
+    found = (lines for lines in people.values() if not warned.isdisjoint(lines))
+    return {line: outcome for lines in found for line, outcome in lines.items()}
 
 
 def _with_cells(
@@ -194,12 +200,10 @@ def _with_cells(
     ).one()
     told: dict[int, list[Issue]] = {}
     query = sa.select(*ISSUE_COLUMNS).where(issues.c.run == seq, issues.c.line.between(*span))
-    for row in connection.execute(query.order_by(issues.c.line, issues.c.id)):
-        told.setdefault(row[0], []).append(issue_of(row))
-    frame = read_cells(bytes(block.cells))
-    regular = frame.loc[frame.index.isin([line for line, _ in wanted])]
-    # Column by column: pandas hands out Arrow's texts one by one, which takes thrice as long.
-    columns = [pa.array(regular[name].array).fill_null("").to_numpy(zero_copy_only=False).tolist() for name in regular]
+    lines = {line for line, _ in wanted}
+    for row in connection.execute(query.order_by(issues.c.line, issues.c.id)).all():
+        if row[0] in lines:
+            told.setdefault(row[0], []).append(issue_of(row))
     cells = {line: tuple(row) for line, *row in orjson.loads(bytes(block.ragged))}
-    cells.update(zip(regular.index.tolist(), zip(*columns, strict=True), strict=True) if columns else ())
+    cells.update(read_rows(bytes(block.cells), [line for line, _ in wanted]))
     return [SourceRow(line, _OUTCOMES[outcome], cells[line], tuple(told.get(line, ()))) for line, outcome in wanted]

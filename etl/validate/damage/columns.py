@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Final
 
 import numpy as np
@@ -55,6 +56,7 @@ _SIGNS: Final = tuple(
 _ASKED: Final = re.compile(rb"[A-Za-z\x80-\xff]\?[A-Za-z\xc3-\xff]")
 
 
+@cache
 def _pairs() -> re.Pattern[str]:
     """Return the pattern of characters that stand behind one another where UTF-8 was read in another encoding."""
     wide = ("latin-1", "cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1257", "iso8859-2")
@@ -77,7 +79,6 @@ def _signs(page: str, some: Iterable[int]) -> str:
     return "".join(re.escape(sign) for sign in sorted(filter(None, signs)) if not sign.isascii())
 
 
-_PAIRS: Final = _pairs()
 # Words all in Russian, Ukrainian, Belarusian or Greek, or in alphabets that no such encoding has.
 _PLAIN: Final = re.compile(
     "[\x00-\x40\x5b-\x60\x7b-\x7f\u0410-\u044f\u0386-\u03ce\u0401\u0451\u0406\u0456\u0407\u0457\u0404\u0454\u0490\u0491\u040e\u045e\u0590-\u1fff\u3000-\uf8ff]*"
@@ -234,7 +235,7 @@ def _suspects(texts: Any, data: bytes, ends: npt.NDArray[np.int64], column: _Col
         behind = np.concatenate([wide[:-2] & wide[2:], [False, False]])
         behind[:-3] |= wide[:-3] & wide[3:]
         doubled = _cells_at(texts, ends, np.flatnonzero(behind))
-        suspects.update(text for text in doubled if not _PLAIN.fullmatch(text) and _PAIRS.search(text))
+        suspects.update(text for text in doubled if not _PLAIN.fullmatch(text) and _pairs().search(text))
     return suspects
 
 

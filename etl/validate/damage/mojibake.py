@@ -9,10 +9,18 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import lru_cache
-from typing import Final
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
 
-import ftfy
-from ftfy.badness import is_bad
+from etl.deferred import Library
+
+if TYPE_CHECKING:
+    import ftfy
+    from ftfy import badness
+else:
+    # Most files have no cell that it is asked about.
+    ftfy = Library("ftfy")
+    badness = Library("ftfy.badness")
 
 _CODECS: Final = (
     "sloppy-windows-1252",
@@ -58,7 +66,7 @@ def _once(text: str) -> str | None:
     for candidate in (text,) if lowered == text else (text, lowered):
         if (found := _whole(candidate)) is not None:
             return found
-    if not is_bad(text):
+    if not badness.is_bad(text):
         return None
     found = ftfy.fix_encoding(text)
     return found if found != text and (_LOST in found or _is_plausible(found, text)) else None
@@ -67,13 +75,14 @@ def _once(text: str) -> str | None:
 def _whole(text: str) -> str | None:
     """Read all of a text again, as the bytes that one encoding makes of it."""
     odd: bool | None = None
+    import_module("ftfy.bad_codecs")  # which makes its codecs known
     for codec in _CODECS:
         try:
             found = text.encode(codec).decode("utf-8")
         except UnicodeError:
             continue
         if odd is None:
-            odd = _is_odd(text) or bool(is_bad(text))
+            odd = _is_odd(text) or bool(badness.is_bad(text))
         if odd and _is_plausible(found, text):
             return found
     return None

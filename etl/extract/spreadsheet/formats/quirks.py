@@ -5,8 +5,8 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
+from etl.extract.spreadsheet.containers import UNSOUND
 from etl.extract.spreadsheet.formats import ods, xls, xlsb, xlsx
-from etl.extract.spreadsheet.formats.rewrite import UNSOUND
 from etl.extract.spreadsheet.formats.xlsx import SheetQuirks
 
 

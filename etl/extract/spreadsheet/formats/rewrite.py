@@ -3,33 +3,17 @@
 from __future__ import annotations
 
 import itertools
-import lzma
 import re
-import struct
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
+from etl.extract.spreadsheet.containers import UNSOUND
 from etl.extract.spreadsheet.formats import xls, xlsb
 from etl.extract.spreadsheet.formats.xlsx import number_of, part_of, pieces
 
-UNSOUND: Final = (
-    OSError,
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-    struct.error,
-    NotImplementedError,
-    RuntimeError,
-    EOFError,
-    LookupError,
-    ValueError,
-    OverflowError,
-)
-"""What damaged archives raise."""
 _STRINGS: Final = "xl/sharedStrings.xml"
 _MAX_CELL_BYTES: Final = 1 << 20
 _TAGS: Final = re.compile(rb"(?=<)")
