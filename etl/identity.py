@@ -14,9 +14,11 @@ from __future__ import annotations
 import functools
 import re
 import unicodedata
-from typing import Final
+from typing import Any, Final
 
 import idna
+
+from etl.deferred import pa, pc
 
 EMAIL: Final = "email"
 PHONE: Final = "phone_number"
@@ -56,6 +58,16 @@ def email_key(address: str) -> str:
     if not at:
         return domain.lower()
     return f"{unicodedata.normalize('NFC', local.lower())}@{domain_key(domain)}"
+
+
+def email_keys(texts: Any) -> Any:
+    """Do as :func:`email_key` for a column of addresses (null for none)."""
+    lowered = pc.ascii_lower(texts)
+    odd = pc.fill_null(pc.match_substring_regex(texts, ODD_EMAIL), fill_value=False)
+    if not pc.any(odd).as_py():
+        return lowered
+    folded = [email_key(text) for text in texts.filter(odd).to_pylist()]
+    return pc.replace_with_mask(lowered, odd, pa.array(folded, texts.type))
 
 
 @functools.lru_cache(maxsize=4096)

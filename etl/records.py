@@ -10,8 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any, Self, overload
 
-from etl.deferred import pa, pc
-from etl.identity import ODD_EMAIL, email_key
+from etl.deferred import pa
 from etl.model import DIGEST_BYTES, Record
 
 
@@ -107,13 +106,3 @@ def digests(parts: Sequence[bytes]) -> Any:
     return pa.FixedSizeBinaryArray.from_buffers(
         pa.binary(DIGEST_BYTES), len(parts), [None, pa.py_buffer(b"".join(parts))]
     )
-
-
-def email_keys(texts: Any) -> Any:
-    """Do as :func:`email_key` for a column of addresses (null for none)."""
-    lowered = pc.ascii_lower(texts)
-    odd = pc.fill_null(pc.match_substring_regex(texts, ODD_EMAIL), fill_value=False)
-    if not pc.any(odd).as_py():
-        return lowered
-    folded = [email_key(text) for text in texts.filter(odd).to_pylist()]
-    return pc.replace_with_mask(lowered, odd, pa.array(folded, texts.type))

@@ -12,10 +12,10 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from etl.identity import EMAIL, email_key
+from etl.identity import EMAIL, email_key, email_keys
 from etl.model import DIGEST_BYTES, BatchKind, Record
 from etl.operations import OPERATIONS
-from etl.records import digests, email_keys
+from etl.records import digests
 
 MAX_PROFILE_BYTES: Final = OPERATIONS[BatchKind.UPSERT].most_bytes
 """Klaviyo: 100 KB per profile (OpenAPI document, bulk_import_profiles); the smaller reading of KB."""

@@ -14,9 +14,9 @@ from typing import Any, Final, TypeAlias
 import orjson
 
 from etl.deferred import np, npt, pa, pc, pd
-from etl.identity import EMAIL, email_key
+from etl.identity import EMAIL, email_key, email_keys
 from etl.model import DIGEST_BYTES, IDENTIFIERS, Record
-from etl.records import Records, email_keys
+from etl.records import Records
 
 BLOCK: Final = 4_096
 """Records in a block: enough to be written and compressed well, few enough to be read for the sake of one."""
