@@ -38,6 +38,18 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert (ROOT / target).exists(), f"{page.name} speaks of {target}"
 
 
+@pytest.mark.parametrize("subject", ["row", "batch"])
+def test_a_walk_is_read_downwards_once(subject: str) -> None:
+    """Each step is one numbered line that begins with a module; no module comes twice, so nobody has to go back."""
+    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    (walk,) = re.findall(rf"(?ms)^## The life of a {subject}$(.*?)^## ", text)
+    steps = re.findall(r"(?m)^(\d+)\. (\[[\w/.]+\]\(\.\./(\S+?)\))?", walk)
+    assert [int(number) for number, _, _ in steps] == list(range(1, len(steps) + 1))
+    paths = [path for _, _, path in steps]
+    assert all((ROOT / path).is_file() for path in paths), paths
+    assert len(set(paths)) == len(paths) > 10, "a module comes twice, or the walk is no walk"
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_mappings_in_examples_are_valid(page: Path) -> None:
     """Every TOML block is a mapping, or sections to add to one."""
