@@ -14,8 +14,16 @@ if TYPE_CHECKING:
     from etl.config.mapping.consents import ConsentColumn, consent_columns, is_reachable, opt_out_target
     from etl.config.mapping.events import EventMapping, EventRule, load_event_mapping, parse_event_mapping
     from etl.config.mapping.merge_rules import MergeRule
-    from etl.config.mapping.model import Mapping, computed_header, load_mapping, mapping_schema, parse_mapping
+    from etl.config.mapping.model import (
+        Mapping,
+        computed_header,
+        load_mapping,
+        load_notify_rule,
+        mapping_schema,
+        parse_mapping,
+    )
     from etl.config.mapping.model import Mapping as ConfigMapping
+    from etl.config.mapping.notify import NotifyRule
     from etl.config.mapping.row_rules import RowRule, field_name
     from etl.config.mapping.sections import (
         ConsentRule,
@@ -84,6 +92,7 @@ __all__ = [
     "LoadRule",
     "Mapping",
     "MergeRule",
+    "NotifyRule",
     "ProfileRule",
     "RowRule",
     "Settings",
@@ -102,6 +111,7 @@ __all__ = [
     "is_reachable",
     "load_event_mapping",
     "load_mapping",
+    "load_notify_rule",
     "load_settings",
     "load_user_settings",
     "mapping_schema",
@@ -122,11 +132,13 @@ __getattr__ = exports(
             "Mapping",
             "computed_header",
             "load_mapping",
+            "load_notify_rule",
             "mapping_schema",
             "parse_mapping",
             "Mapping as ConfigMapping",
         ),
         "mapping.merge_rules": ("MergeRule",),
+        "mapping.notify": ("NotifyRule",),
         "mapping.row_rules": ("RowRule", "field_name"),
         "mapping.sections": (
             "ConsentRule",

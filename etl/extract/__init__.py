@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from etl.extract.delimited.dialect import delimiter_named
     from etl.extract.files.remote import file_name, is_remote, masked
     from etl.extract.files.scratch import ScratchSource, deleted_on_error
-    from etl.extract.locate import SourceFiles, resolve_sources
+    from etl.extract.locate import SourceFiles, resolve_sources, source_name
     from etl.extract.open import is_single_use, localise, open_files, open_source
     from etl.extract.spreadsheet.names import visible_sheets
     from etl.extract.spreadsheet.source import SHEET_TYPES
@@ -45,6 +45,7 @@ __all__ = [
     "query_key",
     "resolve_sources",
     "server_of",
+    "source_name",
     "text_frame",
     "variable",
     "visible_sheets",
@@ -56,7 +57,7 @@ __getattr__ = exports(
         "base": ("Source", "StripsMarkers"),
         "cells": ("text_frame",),
         "delimited.dialect": ("delimiter_named",),
-        "locate": ("SourceFiles", "resolve_sources"),
+        "locate": ("SourceFiles", "resolve_sources", "source_name"),
         "open": ("is_single_use", "localise", "open_files", "open_source"),
         "files.scratch": ("ScratchSource", "deleted_on_error"),
         "files.remote": ("file_name", "is_remote", "masked"),

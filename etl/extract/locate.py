@@ -46,12 +46,15 @@ def resolve_sources(given: Sequence[Path | str], environ: Mapping[str, str]) -> 
             found.setdefault(_key(path), (path, printable(label)))
     if STANDARD_INPUT in found and len(found) > 1:
         raise UsageError("source-several", "Standard input (-) cannot be one of several files", "Save it as a file.")
+    names = tuple(_short([label for _, label in found.values()]))
+    return SourceFiles(source_name(given), tuple(path for path, _ in found.values()), names)
+
+
+def source_name(given: Sequence[Path | str]) -> str:
+    """Return what state and reports call files: as people gave them, without secrets."""
     shown = [printable(remote.masked(one)) for one in given]
     more = len(shown) - _MAX_NAMED
-    name = ", ".join(shown[:_MAX_NAMED]) + (f" and {more} more" if more > 0 else "")
-    return SourceFiles(
-        name, tuple(path for path, _ in found.values()), tuple(_short([label for _, label in found.values()]))
-    )
+    return ", ".join(shown[:_MAX_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _key(path: Path | str) -> str:

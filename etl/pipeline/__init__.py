@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from etl.pipeline.verbs.doctor import Finding, doctor
     from etl.pipeline.verbs.init import init
     from etl.pipeline.verbs.lists import all_lists, create_list, list_members, show_list
+    from etl.pipeline.verbs.notify import Command, send_test_alert, tell_changes
     from etl.pipeline.verbs.results import get_report, rejects, runs
     from etl.pipeline.verbs.run import VerifyMode, resume, retry, run, verify
     from etl.pipeline.verbs.status import status_of
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Ask",
+    "Command",
     "Context",
     "Finding",
     "MappingLike",
@@ -73,9 +75,11 @@ __all__ = [
     "row_files",
     "run",
     "runs",
+    "send_test_alert",
     "show_list",
     "status_of",
     "suppress",
+    "tell_changes",
     "track",
     "trust_mapping",
     "update_profile",
@@ -99,6 +103,7 @@ __getattr__ = exports(
         "account.opt_outs": ("opt_outs",),
         "lifecycle.origins": ("mapping_of_rows",),
         "loading.forecast": ("plan",),
+        "verbs.notify": ("Command", "send_test_alert", "tell_changes"),
         "verbs.results": ("get_report", "rejects", "runs"),
         "verbs.check": ("check",),
         "verbs.run": ("VerifyMode", "resume", "retry", "run", "verify"),

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from etl.state.loading.batches import BatchSummary, Precedents
     from etl.state.loading.observations import ObservationSummary
     from etl.state.loading.profile_merges import MergeStatus, ProfileMerge
+    from etl.state.monitoring.alerts import AlertBook, StoredAlert, ToldCondition
     from etl.state.monitoring.view import Failure, RunHead, StateView
     from etl.state.records.chunks import PackedChunk, pack_chunk
     from etl.state.records.membership import People, hashes_of_people
@@ -41,6 +42,7 @@ __all__ = [
     "EARLIEST",
     "LONGEST_WAIT",
     "PROFILES",
+    "AlertBook",
     "BatchSummary",
     "ConsentCount",
     "DetailChanges",
@@ -71,6 +73,8 @@ __all__ = [
     "Standing",
     "StateView",
     "Store",
+    "StoredAlert",
+    "ToldCondition",
     "hashes_of_people",
     "is_trouble",
     "opt_out_hashes",
@@ -109,6 +113,7 @@ __getattr__ = exports(
         "runs.issues": ("IssueSummary",),
         "runs.runs": ("Run",),
         "runs.source_rows": ("SourceRow",),
+        "monitoring.alerts": ("AlertBook", "StoredAlert", "ToldCondition"),
         "monitoring.view": ("Failure", "RunHead", "StateView"),
         "store": ("Store",),
         "db.errors": ("is_trouble",),

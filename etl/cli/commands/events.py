@@ -11,6 +11,7 @@ from etl import pipeline
 from etl.cli.commands.imports import finish, interrupted
 from etl.cli.options import common_options, force_option, format_option, limit_option, mapping_option, trust_option
 from etl.cli.session import Common, event_mapping_of, rehearsed_events, session
+from etl.cli.watching import watched
 from etl.errors import InterruptedRunError
 
 
@@ -26,6 +27,7 @@ from etl.errors import InterruptedRunError
 @click.option("--abandon", is_flag=True, help="Give up an unfinished earlier run into this account.")
 @format_option
 @common_options
+@watched("events", "events")
 def events(
     *,
     file: str | None,

@@ -22,6 +22,7 @@ from etl.cli.options import (
     trust_option,
 )
 from etl.cli.session import Common, Session, mapping_of, rehearsed, session, with_merges
+from etl.cli.watching import watched
 from etl.console import out
 from etl.errors import EtlError, InterruptedRunError
 
@@ -71,6 +72,7 @@ def check(
 @merge_option
 @format_option
 @common_options
+@watched("run")
 def run(
     *,
     files: tuple[str, ...],
@@ -122,6 +124,7 @@ def run(
 @merge_option
 @format_option
 @common_options
+@watched("resume")
 def resume(*, run_id: str | None, force: bool, pairs: int | None, format_: str, common: Common) -> NoReturn:
     """Finish an interrupted run: RUN, or the newest unfinished one.
 
@@ -138,6 +141,7 @@ def resume(*, run_id: str | None, force: bool, pairs: int | None, format_: str, 
 @merge_option
 @format_option
 @common_options
+@watched("retry")
 def retry(*, run_id: str | None, pairs: int | None, format_: str, common: Common) -> NoReturn:
     """Send the failed and unknown rows of RUN again, or of the newest run.
 
@@ -154,6 +158,7 @@ def retry(*, run_id: str | None, pairs: int | None, format_: str, common: Common
 @click.option("--full/--sample", default=True, show_default=True, help="Every loaded row, or a spread sample.")
 @format_option
 @common_options
+@watched("verify")
 def verify(*, run_id: str | None, full: bool, format_: str, common: Common) -> NoReturn:
     """Read the loaded rows of RUN back from Klaviyo and compare every field that was sent.
 

@@ -9,6 +9,7 @@ import click
 
 from etl import config, monitor, pipeline
 from etl.cli.lengths import DURATION
+from etl.cli.watching import tell
 from etl.console import Console, out
 from etl.errors import EtlError, UsageError
 from etl.whole_file import write_whole
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     metavar="PATH|URL",
     help="State database: a file, or postgresql+psycopg://... [KLAVIYO_ETL_STATE; default: klaviyo-etl.db]",
 )
+@click.option("--notify", is_flag=True, help="Tell changes, and that something is overdue, to whom [notify] names.")
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing while all is well.")
 def status(
     *,
@@ -54,12 +56,14 @@ def status(
     format_: str,
     output: Path | None,
     state: str | None,
+    notify: bool,
     quiet: bool,
 ) -> NoReturn:
     """Say how every import does: the last run, its age, what is unfinished.
 
-    Reads an existing state, changes nothing and asks Klaviyo nothing. The first line says it all. A run that repairs
-    another counts for its source, files with a date in their name are one source, and pilots do not count.
+    Reads an existing state and asks Klaviyo nothing; only --notify writes, namely what was told. The first line says it
+    all. A run that repairs another counts for its source, files with a date in their name are one source, and pilots
+    do not count.
 
     \b
     klaviyo-etl status --max-age 26h                 for Nagios, Icinga, Zabbix
@@ -77,6 +81,9 @@ def status(
         settings = config.load_settings({"state": state})
         context = pipeline.Context(settings)
         found = pipeline.status_of(context=context, account=account, sources=sources, max_age=max_age)
+        if notify:
+            tell(None, state, console, max_age)
+            found = pipeline.status_of(context=context, account=account, sources=sources, max_age=max_age)
         text = _rendered(found, format_)
         if output is not None:
             _write(output, text)

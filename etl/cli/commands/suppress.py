@@ -13,6 +13,7 @@ from etl.cli.commands.imports import finish
 from etl.cli.exporting import export
 from etl.cli.options import common_options, format_option
 from etl.cli.session import Common, session
+from etl.cli.watching import watched
 from etl.errors import UsageError
 
 
@@ -22,6 +23,7 @@ from etl.errors import UsageError
 @click.option("--undo", is_flag=True, help="Lift the suppressions that a person set, instead.")
 @format_option
 @common_options
+@watched("suppress", "suppressions")
 def suppress(*, file: str, column: str | None, undo: bool, format_: str, common: Common) -> NoReturn:
     """Suppress every e-mail address in FILE: no marketing mail, whatever the consent.
 

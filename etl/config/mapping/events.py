@@ -15,6 +15,7 @@ from etl.column_names import distinct
 from etl.config.base import ColumnName, Model
 from etl.config.mapping.code import UsesCode
 from etl.config.mapping.model import Mapping, describe_fault, parse_toml, read_mapping
+from etl.config.mapping.notify import MappingNotifyRule
 from etl.config.mapping.sections import Defaults, Guards
 from etl.config.mapping.source import SourceRule
 from etl.errors import ConfigError
@@ -86,6 +87,7 @@ class EventMapping(UsesCode):
         dict[ColumnName, Annotated[EventColumn, BeforeValidator(_column_from)]], BeforeValidator(distinct)
     ] = Field(min_length=1)
     guards: Guards = Guards()
+    notify: MappingNotifyRule | None = Field(None, description="Who is told when the condition of this import changes")
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

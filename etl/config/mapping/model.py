@@ -25,6 +25,7 @@ from etl.config.base import ColumnName
 from etl.config.mapping.code import UsesCode
 from etl.config.mapping.columns import Column, ColumnRule
 from etl.config.mapping.merge_rules import check_merges
+from etl.config.mapping.notify import MappingNotifyRule
 from etl.config.mapping.row_rules import RowRule, check_rule
 from etl.config.mapping.sections import ConsentRule, Defaults, Guards, LoadRule, ProfileRule
 from etl.config.mapping.source import SourceRule
@@ -76,6 +77,7 @@ class Mapping(UsesCode):
     consent: ConsentRule = ConsentRule()
     load: LoadRule = LoadRule()
     guards: Guards = Guards()
+    notify: MappingNotifyRule | None = Field(None, description="Who is told when the condition of this import changes")
 
     @field_validator("computed", mode="before")
     @classmethod
@@ -261,8 +263,33 @@ def parse_mapping(document: AbstractMapping[str, Any], *, where: str = "mapping"
         ) from None
 
 
-_MEMBERS: Final[dict[str, type[BaseModel]]] = {"columns": ColumnRule, "rules": RowRule, "computed": Computed}
-"""Sections that hold several of a kind."""
+def load_notify_rule(path: Path) -> dict[str, Any]:
+    """Read ``[notify]`` of a mapping file of any kind, as it is written; empty where it has none.
+
+    Raise :class:`ConfigError`.
+    """
+    section = parse_toml(read_mapping(path), path).get("notify")
+    if section is None:
+        return {}
+    try:
+        return MappingNotifyRule.model_validate(section).model_dump(mode="json", by_alias=True)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_input=False)
+        faults = [describe_fault({**fault, "loc": ("notify", *fault["loc"])}) for fault in found]
+        raise ConfigError(
+            "mapping-invalid",
+            f"{path}:\n" + "\n".join(f"  {fault}" for fault in faults),
+            "See docs/operations.md for every key.",
+        ) from None
+
+
+_MEMBERS: Final[dict[str, type[BaseModel]]] = {
+    "columns": ColumnRule,
+    "rules": RowRule,
+    "computed": Computed,
+    "notify": MappingNotifyRule,
+}
+"""Sections that hold several of a kind, or may be missing."""
 
 
 def describe_fault(fault: ErrorDetails) -> str:

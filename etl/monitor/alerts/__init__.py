@@ -1,0 +1,1 @@
+"""Alerts: a change of condition, in words, and the channels that carry it."""
