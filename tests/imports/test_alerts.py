@@ -20,7 +20,7 @@ from etl.monitor import Delivery
 from etl.monitor.alerts.changes import scrubbed
 from etl.sandbox import SANDBOX_KEY
 from etl.server.webhooks import signature
-from tests.support.importer import Desk
+from tests.support.importer import ImporterFixture
 from tests.support.receivers import MailReceiver, WebReceiver, mail_receiver, web_receiver
 
 HOUR = 3_600.0
@@ -53,7 +53,7 @@ def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 class Night:
     """What a scheduler does every night with one file, and who is told."""
 
-    desk: Desk
+    desk: ImporterFixture
     notify: dict[str, Any] = field(default_factory=dict)
 
     def run(self, **options: Any) -> list[Delivery]:
@@ -91,7 +91,7 @@ class Night:
 
 
 @pytest.fixture
-def night(desk: Desk, web: WebReceiver) -> Night:
+def night(desk: ImporterFixture, web: WebReceiver) -> Night:
     return Night(desk, {"webhook": web.url})
 
 
@@ -114,7 +114,7 @@ def test_each_change_is_told_once_and_no_night_twice(night: Night, web: WebRecei
     assert web.documents[0]["rows"] == {"loaded": 1, "rejected": 1}
 
 
-def test_every_sequence_of_three_nights_tells_its_changes(desk: Desk, web: WebReceiver, tmp_path: Path) -> None:
+def test_every_pair_of_nights_tells_its_changes(desk: ImporterFixture, web: WebReceiver, tmp_path: Path) -> None:
     """Whatever comes after whatever: as many alerts as changes, in order."""
     night = Night(desk, {"webhook": web.url})
     steps = {"well": night.well, "partly": night.partly, "guard": night.guard}
@@ -150,7 +150,7 @@ def test_a_receiver_that_is_down_gets_everything_later_once_and_in_order(night: 
 
 def test_processes_that_look_at_once_tell_it_once(tmp_path: Path, state_url: str, web: WebReceiver) -> None:
     """On SQLite and on PostgreSQL: who compares, compares alone, and a claimed alert is nobody else's."""
-    desk = Desk(tmp_path, state=state_url)
+    desk = ImporterFixture(tmp_path, state=state_url)
     night = Night(desk, {"webhook": web.url})
     night.well()
     desk.guards(min_rows=100)
@@ -179,7 +179,9 @@ def died(*_: object, **__: object) -> None:
     raise KeyboardInterrupt
 
 
-def test_a_channel_that_is_down_costs_the_others_nothing(desk: Desk, web: WebReceiver, mail: MailReceiver) -> None:
+def test_a_channel_that_is_down_costs_the_others_nothing(
+    desk: ImporterFixture, web: WebReceiver, mail: MailReceiver
+) -> None:
     email = {"to": ["ops@example.com"], "from": "etl@example.com", "host": "127.0.0.1", "port": mail.port}
     night = Night(desk, {"webhook": web.url, "email": {**email, "security": "none"}})
     night.well()
@@ -199,7 +201,7 @@ def test_a_channel_that_is_down_costs_the_others_nothing(desk: Desk, web: WebRec
 
 
 @pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")
-def test_mail_is_handed_in_with_a_login(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mail_is_handed_in_with_a_login(desk: ImporterFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     with mail_receiver(login=True) as mail:
         email = {"to": ["a@example.com", "b@example.com"], "from": "etl@example.com", "host": "127.0.0.1"}
         login = {"port": mail.port, "security": "none", "user": "etl", "password": "${NOTIFY_SMTP}"}
@@ -231,7 +233,9 @@ def test_a_webhook_is_signed_as_klaviyo_signs_its_own(
     assert signature.verify(web.bodies[0], ours, "another secret of somebody", now) is not None
 
 
-def test_slack_and_teams_get_what_they_show(desk: Desk, web: WebReceiver, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slack_and_teams_get_what_they_show(
+    desk: ImporterFixture, web: WebReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("NOTIFY_CHAT", web.url)
     desk.source = desk.folder / "a<b>&c.csv"
     night = Night(desk, {"slack": "${NOTIFY_CHAT}", "teams": "${NOTIFY_CHAT}"})
@@ -245,7 +249,7 @@ def test_slack_and_teams_get_what_they_show(desk: Desk, web: WebReceiver, monkey
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_a_service_of_apprise_gets_it(desk: Desk, web: WebReceiver, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_service_of_apprise_gets_it(desk: ImporterFixture, web: WebReceiver, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NOTIFY_SERVICE", web.url.replace("http://", "json://"))
     night = Night(desk, {"services": ["${NOTIFY_SERVICE}"]})
     night.well()
@@ -284,7 +288,7 @@ def test_only_what_is_wanted_is_told(night: Night, web: WebReceiver) -> None:
     assert web.told == [("guard", "well"), ("well", "guard")]
 
 
-def test_whose_settings_say_so_is_told_of_every_source(desk: Desk, web: WebReceiver, settings: Path) -> None:
+def test_whose_settings_say_so_is_told_of_every_source(desk: ImporterFixture, web: WebReceiver, settings: Path) -> None:
     settings.write_text(f'[notify]\nwebhook = "{web.url}"\n', "utf-8")
     night = Night(desk)
     night.well()
@@ -295,7 +299,7 @@ def test_whose_settings_say_so_is_told_of_every_source(desk: Desk, web: WebRecei
     assert web.told == [("partly", "well"), ("guard", None)]
 
 
-def test_the_first_run_of_all_that_fails_is_told_at_once(desk: Desk, web: WebReceiver) -> None:
+def test_the_first_run_of_all_that_fails_is_told_at_once(desk: ImporterFixture, web: WebReceiver) -> None:
     """Without a state nothing can be kept: what cannot be told now is told by the next night."""
     night = Night(desk, {"webhook": web.url})
     desk.write(1)
@@ -303,7 +307,7 @@ def test_the_first_run_of_all_that_fails_is_told_at_once(desk: Desk, web: WebRec
     assert [(one["condition"], one["code"]) for one in web.documents] == [("failed", "source-not-found")]
 
 
-def test_no_address_no_key_and_no_value_leaves(desk: Desk, web: WebReceiver) -> None:
+def test_no_address_no_key_and_no_value_leaves(desk: ImporterFixture, web: WebReceiver) -> None:
     night = Night(desk, {"webhook": web.url})
     night.well()
     error = ConfigError("x", f"ann.lee@mapleshop.com +1 (212) 555-0123 {SANDBOX_KEY} https://u:p@h/", "ask ann@x.com")
@@ -381,7 +385,7 @@ def test_where_it_would_not_be_safe_to_send_nothing_is_sent(
     assert error.value.code == code
 
 
-def test_the_mapping_has_the_hash_it_had(desk: Desk) -> None:
+def test_the_mapping_has_the_hash_it_had(desk: ImporterFixture) -> None:
     """Who is told is no matter of what a record is: nothing is sent again for it."""
     told = {**desk.mapping, "notify": {"webhook": "https://example.com/"}}
     assert parse_mapping(desk.mapping).hash == parse_mapping(told).hash
