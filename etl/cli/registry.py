@@ -56,9 +56,12 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     ),
     "runs": Entry("etl.cli.commands.report:runs", "List the newest runs: what each read, loaded and refused."),
     "status": Entry(
-        "etl.cli.commands.status:status", "Say how every import does: the last run, its age, what is unfinished."
+        "etl.cli.commands.operations.status:status",
+        "Say how every import does: the last run, its age, what is unfinished.",
     ),
-    "notify": Entry("etl.cli.commands.notify:notify", "Tell people when the condition of an import changes: try it."),
+    "notify": Entry(
+        "etl.cli.commands.operations.notify:notify", "Tell people when the condition of an import changes: try it."
+    ),
     "lists": Entry("etl.cli.commands.lists:lists", "Find, show and create lists, and export their members."),
     "profile": Entry("etl.cli.commands.profiles:profile", "Look up, write or delete one profile."),
     "event": Entry("etl.cli.commands.profiles:event", "Track one event."),

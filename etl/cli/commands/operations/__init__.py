@@ -1,0 +1,1 @@
+"""Commands for imports that nobody watches: status, notify, schedule."""
