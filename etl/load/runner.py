@@ -62,7 +62,7 @@ class _Loader:
         self._sent_rows = sum(counts.get(name, 0) for name in (Outcome.LOADED, Outcome.FAILED, Outcome.UNKNOWN))
         self._lost_rows = counts.get(Outcome.FAILED, 0) + counts.get(Outcome.UNKNOWN, 0)
         self._pending = counts.get(None, 0)
-        self.sent = any(kind.attempts for kind in self._store.batches.summary(self._run))
+        self.sent = any(kind.attempts for kind in self._store.history.summary(self._run))
         self.settled = 0
 
     def load(self) -> None:

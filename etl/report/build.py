@@ -50,7 +50,7 @@ def build_report(store: Store, run_id: str, *, listing: bool = True) -> Report:
         )
     places = run.details.locator
     issues = _issues(store, run_id, places)
-    left_out = store.rows.cells_left_out(run_id)
+    left_out = store.source_rows.cells_left_out(run_id)
     details = run.details
     return Report(
         run=run.id,
@@ -70,7 +70,7 @@ def build_report(store: Store, run_id: str, *, listing: bool = True) -> Report:
         tally=tally,
         issues=issues,
         batches=_batches(store, run_id),
-        jobs=tuple(store.batches.job_ids(run_id)),
+        jobs=tuple(store.history.job_ids(run_id)),
         phases=_phases(run, tally),
         observed=tuple(
             Observed(seen.verdict.value, seen.count, seen.fields, *_located(places, seen.lines))
@@ -160,7 +160,7 @@ def _batches(store: Store, run_id: str) -> tuple[BatchTotals, ...]:
             attempts=found.attempts,
             resent=found.resent,
         )
-        for found in store.batches.summary(run_id)
+        for found in store.history.summary(run_id)
     )
 
 

@@ -10,13 +10,13 @@ if TYPE_CHECKING:
     from etl.state.db.database import slices
     from etl.state.db.engine import shown
     from etl.state.db.errors import is_trouble
-    from etl.state.loading.batches import BatchSummary, Precedents
+    from etl.state.loading.history import BatchSummary, Precedents
     from etl.state.loading.observations import ObservationSummary
     from etl.state.loading.profile_merges import MergeStatus, ProfileMerge
     from etl.state.monitoring.alerts import AlertBook, StoredAlert, ToldCondition
     from etl.state.monitoring.view import Failure, RunHead, StateView
     from etl.state.records.chunks import PackedChunk, pack_chunk
-    from etl.state.records.membership import People, hashes_of_people
+    from etl.state.records.identifier_set import People, hashes_of_people
     from etl.state.runs.document import (
         PROFILES,
         DetailChanges,
@@ -88,7 +88,7 @@ __getattr__ = exports(
     __name__,
     {
         "db.database": ("slices",),
-        "loading.batches": ("BatchSummary", "Precedents"),
+        "loading.history": ("BatchSummary", "Precedents"),
         "runs.rows": ("PendingRow",),
         "records.chunks": ("PackedChunk", "pack_chunk"),
         "staging.consents": ("ConsentCount",),
@@ -98,7 +98,7 @@ __getattr__ = exports(
         "loading.observations": ("ObservationSummary",),
         "serving.opt_outs": ("Said", "SourceOptOuts", "opt_out_hashes"),
         "serving.outbox": ("LONGEST_WAIT", "Parcel", "parcel_key"),
-        "records.membership": ("People", "hashes_of_people"),
+        "records.identifier_set": ("People", "hashes_of_people"),
         "loading.profile_merges": ("MergeStatus", "ProfileMerge"),
         "runs.document": (
             "PROFILES",

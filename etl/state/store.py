@@ -11,15 +11,18 @@ from etl.model import Clock
 from etl.state.db.database import Database
 from etl.state.db.engine import CommitHook, open_engine, parse_url, shown
 from etl.state.db.lock import Lock
+from etl.state.loading.batches import Batches
+from etl.state.loading.history import BatchHistory
+from etl.state.loading.klaviyo_ids import KlaviyoIds
+from etl.state.loading.known import Known
 from etl.state.loading.observations import Observations
 from etl.state.loading.profile_merges import ProfileMerges
-from etl.state.loading.settle import Batches
 from etl.state.loading.skipped_fields import SkippedFields
-from etl.state.loading.unchanged import Known
 from etl.state.migrations import migrate
 from etl.state.runs.issues import Issues
+from etl.state.runs.rows import Rows
 from etl.state.runs.runs import Runs
-from etl.state.runs.source_rows import SourceRowTable
+from etl.state.runs.source_rows import SourceRows
 from etl.state.runs.watermarks import Watermarks
 from etl.state.serving.forgotten import Forgotten
 from etl.state.serving.notices import OptOuts
@@ -42,15 +45,18 @@ class Store:
         self.lock = Lock(database)
         self.runs = Runs(database, rng)
         self.watermarks = Watermarks(database)
-        self.rows = SourceRowTable(database)
+        self.rows = Rows(database)
+        self.source_rows = SourceRows(database)
         self.issues = Issues(database)
         self.staging = Staging(database)
         self.duplicates = Duplicates(database)
         self.records = Records(database)
         self.consents = Consents(database)
         self.batches = Batches(database)
+        self.history = BatchHistory(database)
         self.skipped_fields = SkippedFields(database)
         self.known = Known(database)
+        self.klaviyo_ids = KlaviyoIds(database)
         self.observations = Observations(database)
         self.profile_merges = ProfileMerges(database)
         self.source_opt_outs = StagedOptOuts(database)

@@ -17,7 +17,7 @@ from etl.klaviyo import Reply
 from etl.load.steps import imports, settle
 from etl.model import Batch
 from etl.report import Report
-from etl.state.loading.settle import Batches
+from etl.state.loading.batches import Batches
 from tests.support.crash_points import FULL, walk
 from tests.support.crash_scenario import NOW, CrashScenario, Result, restored
 from tests.support.in_process import CrashPoints, NetworkFaults

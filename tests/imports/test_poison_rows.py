@@ -52,7 +52,7 @@ def test_jobs(desk: ImporterFixture, status: int) -> None:
     assert {group.code for group in report.issues} == {code}
     assert desk.profiles == 37
     with desk.context.open_store() as store:
-        assert sum(kind.attempts for kind in store.batches.summary(report.run)) <= 60
+        assert sum(kind.attempts for kind in store.history.summary(report.run)) <= 60
 
 
 @pytest.mark.parametrize("status", STATUSES)

@@ -174,7 +174,7 @@ def test_a_damaged_state_is_refused_or_read_and_never_a_traceback(desk: Importer
         try:
             with desk.context.open_store() as store:
                 build_report(store, run_id)
-                list(store.rows.to_fix(run_id))
+                list(store.source_rows.to_fix(run_id))
             pipeline.runs(context=desk.context)
             outcomes["read"] += 1
         except EtlError:

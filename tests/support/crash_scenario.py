@@ -153,7 +153,7 @@ class CrashScenario:
         """Requests that state knows may have left, in the newest run."""
         with Store.open(self.state, clock=self.clock) as store:
             newest = store.runs.newest(1)[0]
-            return sum(kind.attempts for kind in store.batches.summary(newest.id))
+            return sum(kind.attempts for kind in store.history.summary(newest.id))
 
     def snapshot(self, to: Path) -> None:
         """Copy the world's files. No process is at work."""

@@ -65,7 +65,7 @@ class _EventLoader:
         self._first_failed: dict[int, int] = {}
         self._total = self._store.rows.counts(self._run).get(None, 0)
         self.settled = 0
-        self.sent = any(kind.attempts for kind in self._store.batches.summary(self._run))
+        self.sent = any(kind.attempts for kind in self._store.history.summary(self._run))
 
     def load(self) -> None:
         """Pick up what is open, send, prove, and send again what never arrived."""

@@ -38,13 +38,13 @@ class Seeker:
 
     def seek(self, lines: Sequence[int]) -> list[RowResult]:
         """Keep the ids of these rows in state; return the rows that Klaviyo does not show."""
-        known = self._store.known.klaviyo_ids(self._task.run_id, lines)
+        known = self._store.klaviyo_ids.of(self._task.run_id, lines)
         unknown = [line for line in lines if line not in known]
         if not unknown:
             return []
         bodies = self._store.records.bodies(self._task.run_id, unknown)
         left = {line: orjson.loads(body)["attributes"] for line, body in zip(unknown, bodies, strict=True)}
-        jobs = self._store.batches.jobs_of(self._task.run_id, unknown)
+        jobs = self._store.history.jobs_of(self._task.run_id, unknown)
         cheap = [job for job, rows in jobs.items() if rows.of <= max(_SMALL, _WORTH_READING * len(rows.lines))]
         self._among_jobs(cheap, left)
         self._by_identifier(left)
@@ -67,7 +67,7 @@ class Seeker:
         left = {line: attributes for line, attributes in absent.items() if line in known}
         wait = _FIRST_WAIT
         while left:
-            ids = self._store.known.klaviyo_ids(self._task.run_id, list(left))
+            ids = self._store.klaviyo_ids.of(self._task.run_id, list(left))
             seen = find_profiles(self._client, left, ids)
             found |= seen
             left = {line: attributes for line, attributes in left.items() if line not in seen}
@@ -96,7 +96,7 @@ class Seeker:
                 self._keep(left, found_in_job(self._client, job, left))
 
     def _keep(self, left: dict[int, Mapping[str, Any]], found: Mapping[int, Profile]) -> None:
-        self._store.known.remember_ids(self._task.run_id, {line: profile.id for line, profile in found.items()})
+        self._store.klaviyo_ids.remember(self._task.run_id, {line: profile.id for line, profile in found.items()})
         for line in found:
             del left[line]
 

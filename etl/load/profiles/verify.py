@@ -77,7 +77,7 @@ def _proved(client: KlaviyoClient, seen: dict[int, Observation]) -> dict[int, Ob
 
 def _look(task: LoadTask, options: LoadOptions, lines: Sequence[int]) -> dict[int, Observation]:
     sent = sent_documents(task.store, task.run_id, options, lines)
-    ids = task.store.known.klaviyo_ids(task.run_id, lines)
+    ids = task.store.klaviyo_ids.of(task.run_id, lines)
     found = find_profiles(task.client, {line: document["attributes"] for line, document in sent.items()}, ids)
     routes = task.store.records.row_lists(task.run_id, lines) if options.list_ids else {}
     wanted = {line: wanted_lists(options, routes.get(line, ())) for line in found}

@@ -127,7 +127,7 @@ class ConsentSettlement(Settlement):
             settled = [result for result in settled if result.line not in set(hidden)]
             going = sorted([*going, *hidden])
         ids = {line: look.evidence[line].profiles[0].id for line in going if len(look.evidence[line].profiles) == 1}
-        self._store.known.remember_ids(self._run, ids)
+        self._store.klaviyo_ids.remember(self._run, ids)
         if not settled and not leaving:
             return None
         if not going and not leaving:
@@ -169,7 +169,7 @@ class ConsentSettlement(Settlement):
             if channel not in self._sources:
                 self._sources[channel] = self._store.source_opt_outs.of(self._run, channel)
             source = self._sources[channel]
-        known = self._store.known.every_id(self._run, batch.lines)
+        known = self._store.klaviyo_ids.all_of(self._run, batch.lines)
         sought = {line: Sought(people[line], known.get(line, ())) for line in batch.lines}
         witness = Witness(
             self._client,

@@ -167,9 +167,9 @@ class Settlement(Refusals):
 
     def _resolve(self, batch: Batch, reply: Reply) -> Next:
         """Look the rows' ids up again: a profile was deleted or merged since. If that changes nothing, isolate."""
-        before = self._store.known.klaviyo_ids(self._run, batch.lines)
+        before = self._store.klaviyo_ids.of(self._run, batch.lines)
         found = find_profiles(self._client, self._attributes(batch.lines))
-        self._store.known.remember_ids(self._run, {line: profile.id for line, profile in found.items()})
+        self._store.klaviyo_ids.remember(self._run, {line: profile.id for line, profile in found.items()})
         missing = [RowResult(line, Outcome.UNKNOWN, "profile-not-found") for line in batch.lines if line not in found]
         if missing and self._may_be_hidden(batch.id):
             self._put_back(batch, reply)
@@ -197,7 +197,7 @@ class Settlement(Refusals):
             for job in self._client.recent_jobs(since)
             if job.total == len(batch.lines) and job.status is not JobStatus.CANCELLED
         ]
-        ours = self._store.batches.jobs_among([job.id for job in candidates])
+        ours = self._store.history.jobs_among([job.id for job in candidates])
         fitting = [job for job in candidates if job.id not in ours]
         if len(fitting) != 1 and reply is CRASH:
             return self._again(batch, reply, failures, resent=True)
@@ -298,7 +298,7 @@ class Settlement(Refusals):
         return RowResult(line, Outcome.FAILED, code, detail)
 
     def _ids(self, batch: Batch) -> list[str]:
-        ids = self._store.known.klaviyo_ids(self._run, batch.lines)
+        ids = self._store.klaviyo_ids.of(self._run, batch.lines)
         if len(ids) != len(batch.lines):
             raise InternalError("ids-missing", f"Batch {batch.id} was planned before all its rows had ids")
         return [ids[line] for line in batch.lines]

@@ -25,7 +25,7 @@ class Refusals(Settling):
     def judge_suspects(self) -> Next:
         """Say what follows for rows that were held back, now that there is nothing left that could pass."""
         one = self.suspects.first()
-        earlier = self._store.batches.precedents(one.batch).earlier
+        earlier = self._store.history.precedents(one.batch).earlier
         if self.suspects.speak_for_all(one.batch, earlier=earlier, last=True):
             return self._refused_as_a_whole(one.batch, one.reply)
         if one.reply.kind is ReplyKind.UNAVAILABLE and not earlier:
@@ -40,7 +40,7 @@ class Refusals(Settling):
 
     def _isolate(self, batch: Batch, reply: Reply) -> Next:
         """Go on with the search for the row that holds the others; see probing.py."""
-        known = self._store.batches.precedents(batch)
+        known = self._store.history.precedents(batch)
         words = words_of(reply, self._attributes(batch.lines[:1])[batch.lines[0]]) if len(batch.lines) == 1 else ""
         match after_refusal(len(batch.lines), beside=known.beside):
             case Move.FAIL:
@@ -59,7 +59,7 @@ class Refusals(Settling):
 
     def _refused_as_a_whole(self, batch: Batch, reply: Reply) -> Next:
         """Stop, resumable. Where such requests passed before, the witnesses fail: the next process gets further."""
-        if self._store.batches.precedents(batch).earlier:
+        if self._store.history.precedents(batch).earlier:
             self._fail_suspects(batch)
         raise error_for(reply)
 
@@ -89,7 +89,7 @@ class Refusals(Settling):
     def _again_or_suspect(self, batch: Batch, reply: Reply, failures: int) -> Next:
         """Send the batch again, unless Klaviyo meets an error with it each time, and with others none."""
         if reply.kind is ReplyKind.UNAVAILABLE:
-            known = self._store.batches.precedents(batch)
+            known = self._store.history.precedents(batch)
             # The attempt in hand has no end yet.
             known = replace(known, errors=known.errors + 1)
             if is_suspect(len(batch.lines), known, searching=batch.parent is not None):

@@ -26,7 +26,7 @@ def reject_forgotten(store: Store, run: Run) -> int:
         while window := [row.line for row in itertools.islice(rows, _WINDOW)]:
             bodies = zip(window, store.records.bodies(run.id, window), strict=True)
             people = {line: _who(orjson.loads(body)["attributes"]) for line, body in bodies}
-            for line, (first, *_) in store.known.every_id(run.id, window).items():
+            for line, (first, *_) in store.klaviyo_ids.all_of(run.id, window).items():
                 people[line]["id"] = first
             gone = sorted(store.forgotten.among(account, people))
             store.batches.fail_rows(run.id, [RowResult(line, Outcome.REJECTED, FORGOTTEN) for line in gone])

@@ -62,7 +62,7 @@ def _rows_beside(store: Store, run: Run, report: Report) -> dict[str, bool]:
     counts = {"rejects": tally.rejected + tally.failed + tally.unknown, "warnings": 0}
     if report.cells_left_out:
         # Only a sheet asks how many they are.
-        counts["warnings"] = store.rows.count_warned(run.id, most=None if sheet else 1)
+        counts["warnings"] = store.source_rows.count_warned(run.id, most=None if sheet else 1)
     return {
         f"{stem}{suffix}": stem == "warnings"
         for stem, count in counts.items()
@@ -83,10 +83,10 @@ def write_rejects_file(store: Store, run: Run, path: Path, *, warnings: bool = F
     facts = run.details.source_facts
     if warnings:
         overflow = False  # a row of another width is refused as a whole
-        found = store.rows.warned(run.id, TO_FIX)
+        found = store.source_rows.warned(run.id, TO_FIX)
     else:
-        overflow = any(len(row.cells) > width for row in store.rows.to_fix(run.id, TO_FIX))
-        found = store.rows.to_fix(run.id, TO_FIX)
+        overflow = any(len(row.cells) > width for row in store.source_rows.to_fix(run.id, TO_FIX))
+        found = store.source_rows.to_fix(run.id, TO_FIX)
     rows = ((row.line, row.cells, row.issues) for row in found)
     places = run.details.locator
     with whole_file(path) as at:

@@ -147,7 +147,7 @@ def _recognised(  # noqa: PLR0917 - the world, and who is looked for in it
         yield hashes_of_people([tuple(people[line].get(name) for name in IDENTIFIERS) for line in known])
         for one in known.values():
             strange.pop(one.id, None)
-        store.known.remember_ids(run.id, {line: one.id for line, one in known.items()})
+        store.klaviyo_ids.remember(run.id, {line: one.id for line, one in known.items()})
         context.progress(Progress("list", start + len(lines), len(absent), "rows"))
         if not strange:
             return
@@ -181,7 +181,7 @@ def _stage(store: Store, child: str, leaving: Sequence[Profile], mapping: Mappin
     records = [_record(line, one, mapping) for line, one in zip(lines, leaving, strict=True)]
     validated = Validated(frame, frozenset(), ())
     store.staging.add_chunk(child, Chunk(frame), validated, Transformed(records, frozenset(), ()))
-    store.known.remember_ids(child, {line: one.id for line, one in zip(lines, leaving, strict=True)})
+    store.klaviyo_ids.remember(child, {line: one.id for line, one in zip(lines, leaving, strict=True)})
 
 
 def _record(line: int, member: Profile, mapping: Mapping) -> Record:

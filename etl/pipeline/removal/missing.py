@@ -138,7 +138,7 @@ def unreadable_people(store: Store, run: Run, mapping: Mapping) -> set[str]:
     ]
     return {
         identity_key(target, row.cells[place].strip())
-        for row in store.rows.to_fix(run.id, (Outcome.REJECTED,))
+        for row in store.source_rows.to_fix(run.id, (Outcome.REJECTED,))
         for target, place in places
         if place < len(row.cells) and row.cells[place].strip()
     }

@@ -100,7 +100,7 @@ def stage(
     for candidates in store.duplicates.candidates(run_id):
         newest: dict[int, str] = {}
         if mapping.profile.newest_by is not None:
-            newest = store.rows.cells(run_id, mapping.profile.newest_by, [record.line for record in candidates])
+            newest = store.source_rows.cells(run_id, mapping.profile.newest_by, [record.line for record in candidates])
         resolution = resolve_duplicates(
             candidates, mapping.profile.duplicates, mapping, newest, now=clock.now(), place=places.text
         )

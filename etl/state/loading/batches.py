@@ -1,64 +1,36 @@
-"""Batches: which rows go out together, and what their requests are made of."""
+"""Batches: which rows go out together, and how far each request is: the durable half of the load protocol."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import orjson
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, Row
+from sqlalchemy.engine import Connection
 
 from etl.errors import InternalError
-from etl.model import Batch, BatchKind, BatchStatus, PlannedBatch
+from etl.model import Batch, BatchKind, BatchStatus, PlannedBatch, RowResult
 from etl.operations import OPERATIONS
 from etl.state.db import schema
-from etl.state.db.database import Table, pack, slices, unpack
+from etl.state.db.database import Table, pack
 from etl.state.db.engine import bulk
+from etl.state.loading.settle import (
+    batch_of,
+    check_covered,
+    end_attempt,
+    forget_absent,
+    move,
+    stored_batch,
+    write_issues,
+    write_outcomes,
+    write_results,
+)
 
 OPEN: Final = (BatchStatus.PLANNED, BatchStatus.SENDING, BatchStatus.SUBMITTED)
-_SERVER_ERROR: Final = 500
 
 
-@dataclass(frozen=True, slots=True)
-class JobRows:
-    """Lines that were in a job, among so many."""
-
-    lines: tuple[int, ...]
-    of: int
-
-
-@dataclass(frozen=True, slots=True)
-class Precedents:
-    """What became of requests like one of a run.
-
-    ``beside``: one has passed since the batch that it is a part of was cut up, or, of a row that was planned alone,
-    since that was first sent; ``earlier``: one has passed at all. ``probes``: rows of that batch that were planned
-    alone. ``errors``: attempts of this batch that ended in an error of Klaviyo's own (5xx).
-    """
-
-    beside: bool
-    earlier: bool
-    probes: int
-    errors: int
-
-
-@dataclass(frozen=True, slots=True)
-class BatchSummary:
-    """Batches of one kind, counted. ``rows`` and ``bytes`` are those of settled batches."""
-
-    kind: str
-    settled: int
-    open: int
-    superseded: int
-    rows: int
-    bytes: int
-    attempts: int
-    resent: int
-
-
-class BatchTable(Table):
+class Batches(Table):
     """Every method that changes something is one transaction."""
 
     def add(self, run_id: str, planned: Iterable[PlannedBatch]) -> list[int]:
@@ -89,58 +61,6 @@ class BatchTable(Table):
         with self._db.read() as connection:
             return list(connection.execute(sa.select(columns.id).where(mine).order_by(columns.id)).scalars())
 
-    def jobs_among(self, job_ids: Sequence[str]) -> frozenset[str]:
-        """Return those of Klaviyo's jobs that belong to a batch of any run of this state."""
-        found: set[str] = set()
-        with self._db.read() as connection:
-            for part in slices(job_ids):
-                query = sa.select(schema.batches.c.job_id).where(schema.batches.c.job_id.in_(part))
-                found.update(connection.execute(query).scalars())
-        return frozenset(found)
-
-    def jobs_of(self, run_id: str, lines: Collection[int]) -> dict[str, JobRows]:
-        """Return Klaviyo's jobs that these lines of a run were in, with what of them was."""
-        wanted = set(lines)
-        columns = schema.batches.c
-        mine = (columns.run == self._db.seq(run_id)) & columns.job_id.is_not(None)
-        found: dict[str, JobRows] = {}
-        with self._db.read() as connection:
-            query = sa.select(columns.job_id, columns.members).where(mine, columns.kind == BatchKind.IMPORT.value)
-            for job, members in connection.execute(query.order_by(columns.id)):
-                every = unpack(bytes(members))
-                if here := tuple(line for line in every if line in wanted):
-                    found[job] = JobRows(here, len(every))
-        return found
-
-    def precedents(self, batch: Batch) -> Precedents:
-        """Return what requests like this one have come to in its run: of its kind, to its lists."""
-        batches, attempts = schema.batches, schema.attempts
-        with self._db.read() as connection:
-            mine = connection.execute(sa.select(batches).where(batches.c.id == batch.id)).one()
-            root, parent = batch.id, batch.parent
-            while parent is not None:
-                root = parent
-                query = sa.select(batches.c.parent).where(batches.c.id == root)
-                parent = connection.execute(query).scalar_one()
-            alike = (batches.c.run == mine.run) & (batches.c.kind == mine.kind) & (batches.c.lists == mine.lists)
-            passing = sa.select(attempts.c.batch).join(batches, batches.c.id == attempts.c.batch)
-            # A job that was found later was taken; whether a consent was, nobody knows.
-            taken = ("ok", "adopted") if batch.kind is BatchKind.IMPORT else ("ok",)
-            passing = passing.where(alike, attempts.c.reply.in_(taken))
-            own = attempts.c.batch == batch.id
-            began = sa.select(sa.func.min(attempts.c.started_at)).where(own).scalar_subquery()
-            # What a batch was cut into came after it; a single row is judged by what passed since it was first sent.
-            since = attempts.c.batch > root if batch.parent is not None else attempts.c.ended_at >= began
-            beside = passing.where(since) if batch.parent is not None or len(batch.lines) == 1 else None
-            alone = sa.select(sa.func.count()).where(alike, batches.c.id > root, batches.c.row_count == 1)
-            failed = sa.select(sa.func.count()).where(own, attempts.c.status >= _SERVER_ERROR)
-            return Precedents(
-                beside=beside is not None and connection.execute(beside.limit(1)).first() is not None,
-                earlier=connection.execute(passing.limit(1)).first() is not None,
-                probes=connection.execute(alone).scalar_one() if batch.parent is not None else 0,
-                errors=connection.execute(failed).scalar_one(),
-            )
-
     def get(self, batch_id: int) -> Batch:
         """Return one batch. Raise :class:`InternalError` if there is none of that id."""
         query = sa.select(schema.batches).where(schema.batches.c.id == batch_id)
@@ -163,31 +83,107 @@ class BatchTable(Table):
         with self._db.read() as connection:
             return [batch_of(row) for row in connection.execute(query)]
 
-    def summary(self, run_id: str) -> list[BatchSummary]:
-        """Return the batches counted by kind."""
-        columns = schema.batches.c
-        query = sa.select(
-            columns.kind,
-            columns.status,
-            sa.func.count().label("total"),
-            sa.func.sum(columns.row_count).label("rows"),
-            sa.func.sum(columns.size).label("bytes"),
-            sa.func.sum(columns.attempts).label("attempts"),
-            sa.func.sum(columns.resent).label("resent"),
-        )
-        query = query.where(columns.run == self._db.seq(run_id)).group_by(columns.kind, columns.status)
-        with self._db.read() as connection:
-            found = connection.execute(query).all()
-        return [
-            _summary(kind, [row for row in found if row.kind == kind]) for kind in sorted({row.kind for row in found})
-        ]
+    def mark_sending(self, batch_id: int) -> None:
+        """Write the mark that a request is about to leave. Must commit before it does."""
+        now = self._db.clock.now()
+        batches = schema.batches
+        with self._db.write() as connection:
+            move(connection, batch_id, BatchStatus.SENDING, attempts=batches.c.attempts + 1, sent_at=now)
+            number = connection.execute(sa.select(batches.c.attempts).where(batches.c.id == batch_id)).scalar_one()
+            connection.execute(schema.attempts.insert().values(batch=batch_id, number=number, started_at=now))
 
-    def job_ids(self, run_id: str) -> list[str]:
-        """Return the ids of Klaviyo's jobs of this run, in order."""
-        columns = schema.batches.c
-        query = sa.select(columns.job_id).where(columns.run == self._db.seq(run_id), columns.job_id.is_not(None))
-        with self._db.read() as connection:
-            return [str(job) for job in connection.execute(query.order_by(columns.id)).scalars()]
+    def mark_planned_again(
+        self,
+        batch_id: int,
+        *,
+        not_before: float,
+        reply: str,
+        status: int | None = None,
+        detail: str = "",
+        resent: bool = False,
+    ) -> None:
+        """Put a batch back: it was not sent, was refused for now, or was in doubt and may be repeated (``resent``)."""
+        values: dict[str, Any] = {"not_before": not_before, "job_id": None, "expires_at": None, "adopted": 0}
+        if resent:
+            values["resent"] = 1
+        with self._db.write() as connection:
+            move(connection, batch_id, BatchStatus.PLANNED, **values)
+            end_attempt(connection, batch_id, self._db.clock.now(), reply=reply, status=status, detail=detail)
+
+    def mark_submitted(
+        self,
+        batch_id: int,
+        job_id: str | None,
+        expires_at: float | None,
+        *,
+        status: int | None = 202,
+        adopted: bool = False,
+    ) -> None:
+        """Record the job that Klaviyo made of a batch. ``adopted``: the answer was lost, the job was found later.
+
+        ``job_id`` ``None``: there is no job, what came of it is read back.
+        """
+        values: dict[str, Any] = {"job_id": job_id, "expires_at": expires_at, "adopted": int(adopted)}
+        if adopted:
+            values["resent"] = 1
+        reply = "adopted" if adopted else "ok"
+        with self._db.write() as connection:
+            move(connection, batch_id, BatchStatus.SUBMITTED, **values)
+            end_attempt(connection, batch_id, self._db.clock.now(), reply=reply, status=status, detail=job_id or "")
+
+    def settle(
+        self,
+        batch_id: int,
+        results: Sequence[RowResult],
+        *,
+        reply: str | None = None,
+        status: int | None = None,
+        detail: str = "",
+    ) -> None:
+        """Settle a batch and all of its rows in one transaction.
+
+        ``results`` names every row of the batch once. A result without outcome moves its row on to the step ``lists``.
+        For batches about lists and consent, ``loaded`` (or no outcome) says that this one operation succeeded: the
+        row's outcome is written when its last one has. Known profiles and memberships move forward here and nowhere
+        else.
+        """
+        with self._db.write() as connection:
+            stored = stored_batch(connection, batch_id)
+            check_covered(stored.batch, [result.line for result in results])
+            move(connection, batch_id, BatchStatus.SETTLED)
+            if reply is not None:
+                end_attempt(connection, batch_id, self._db.clock.now(), reply=reply, status=status, detail=detail)
+            write_results(connection, stored, results, self._db.clock.now())
+
+    def split(
+        self,
+        batch_id: int,
+        failed: Sequence[RowResult],
+        replacements: Sequence[PlannedBatch],
+        *,
+        reply: str,
+        status: int | None = None,
+    ) -> list[int]:
+        """Replace a batch by others, failing the rows that Klaviyo named; one transaction.
+
+        Each row of the batch is either in ``failed`` or in one replacement.
+        """
+        with self._db.write() as connection:
+            stored = stored_batch(connection, batch_id)
+            onward = [line for planned in replacements for line in planned.lines]
+            check_covered(stored.batch, [*(result.line for result in failed), *onward])
+            move(connection, batch_id, BatchStatus.SUPERSEDED)
+            end_attempt(connection, batch_id, self._db.clock.now(), reply=reply, status=status, detail="")
+            write_results(connection, stored, failed, self._db.clock.now())
+            return [insert_batch(connection, stored.seq, planned, again=True) for planned in replacements]
+
+    def fail_rows(self, run_id: str, results: Sequence[RowResult]) -> None:
+        """Write outcomes of rows that never came into a batch (an unknown list, say)."""
+        seq = self._db.seq(run_id)
+        with self._db.write() as connection:
+            write_outcomes(connection, seq, results)
+            write_issues(connection, seq, results)
+            forget_absent(connection, seq, results)
 
 
 def insert_batch(connection: Connection, seq: int, planned: PlannedBatch, *, again: bool = False) -> int:
@@ -213,39 +209,3 @@ def insert_batch(connection: Connection, seq: int, planned: PlannedBatch, *, aga
     if touched != len(planned.lines) and not again:
         raise InternalError("batch-of-settled-rows", f"{len(planned.lines) - touched} rows of a new batch are settled")
     return batch_id
-
-
-def batch_of(row: Row[Any]) -> Batch:
-    """Return the batch of a row of the table."""
-    return Batch(
-        id=row.id,
-        kind=BatchKind(row.kind),
-        status=BatchStatus(row.status),
-        lines=unpack(bytes(row.members)),
-        lists=tuple(orjson.loads(row.lists)),
-        size=row.size,
-        parent=row.parent,
-        job_id=row.job_id,
-        expires_at=row.expires_at,
-        attempts=row.attempts,
-        not_before=row.not_before,
-        sent_at=row.sent_at,
-        resent=bool(row.resent),
-        adopted=bool(row.adopted),
-    )
-
-
-def _summary(kind: str, found: Sequence[Row[tuple[object, ...]]]) -> BatchSummary:
-    def total(name: str, *statuses: str) -> int:
-        return sum(int(getattr(row, name)) for row in found if not statuses or row.status in statuses)
-
-    return BatchSummary(
-        kind=kind,
-        settled=total("total", "settled"),
-        open=total("total", "planned", "sending", "submitted"),
-        superseded=total("total", "superseded"),
-        rows=total("rows", "settled"),
-        bytes=total("bytes", "settled"),
-        attempts=total("attempts"),
-        resent=total("resent"),
-    )

@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import orjson
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, Row
 
 from etl.errors import InternalError
-from etl.model import Batch, BatchKind, BatchStatus, Issue, Outcome, PlannedBatch, RowResult, Stage
+from etl.model import Batch, BatchKind, BatchStatus, Issue, Outcome, RowResult, Stage
 from etl.operations import OPERATIONS, Subject
 from etl.state.db import schema
-from etl.state.db.database import slices
+from etl.state.db.database import slices, unpack
 from etl.state.db.engine import bulk
 from etl.state.db.triggers import TRANSITIONS
-from etl.state.loading.batches import BatchTable, batch_of, insert_batch
 from etl.state.loading.confirmed import confirm, confirm_membership, forget
 from etl.state.runs.issues import insert_issues
 from etl.state.staging.consents import write_consent_results
@@ -26,7 +26,7 @@ _COST_THE_CELL: Final = frozenset({"phone-dropped", "property-not-list", "consen
 
 
 @dataclass(frozen=True, slots=True)
-class _Stored:
+class StoredBatch:
     """A batch with what its run says. ``pilot``: nothing counts as known afterwards."""
 
     batch: Batch
@@ -34,167 +34,66 @@ class _Stored:
     pilot: bool
 
 
-class Batches(BatchTable):
-    """Every method is one transaction."""
+def write_results(connection: Connection, stored: StoredBatch, results: Sequence[RowResult], now: float) -> None:
+    """Write what came of the rows of a batch: outcomes, issues, and what is known from here on."""
+    write_issues(connection, stored.seq, results)
+    forget_absent(connection, stored.seq, results)
+    if OPERATIONS[stored.batch.kind].subject is Subject.LIST:
+        _write_list_results(connection, stored, results, now)
+        return
+    if (channel := OPERATIONS[stored.batch.kind].channel) is not None:
+        write_consent_results(connection, stored.seq, channel, results)
+        write_outcomes(connection, stored.seq, _lost(results))
+        _end_operation(connection, stored, _done(results), now)
+        return
+    final = [result for result in results if result.outcome is not None]
+    if write_outcomes(connection, stored.seq, final) != len(final):
+        raise InternalError("outcome-twice", f"Rows of batch {stored.batch.id} have an outcome already")
+    onward = [(result.klaviyo_id, stored.seq, result.line) for result in results if result.outcome is None]
+    bulk(
+        connection,
+        "UPDATE rows SET step = 'lists', batch = NULL, klaviyo_id = coalesce(?, klaviyo_id) "
+        "WHERE run = ? AND line = ? AND outcome IS NULL",
+        onward,
+    )
+    loaded = [result.line for result in final if result.outcome is Outcome.LOADED]
+    _confirm(connection, stored, loaded, now)
+    # Rows that go on to further lists are on those of the job already.
+    joined = [result.line for result in results if result.outcome in {None, Outcome.LOADED}]
+    for list_id in stored.batch.lists:
+        _confirm_membership(connection, stored, joined, list_id, member=True)
 
-    def mark_sending(self, batch_id: int) -> None:
-        """Write the mark that a request is about to leave. Must commit before it does."""
-        now = self._db.clock.now()
-        batches = schema.batches
-        with self._db.write() as connection:
-            _move(connection, batch_id, BatchStatus.SENDING, attempts=batches.c.attempts + 1, sent_at=now)
-            number = connection.execute(sa.select(batches.c.attempts).where(batches.c.id == batch_id)).scalar_one()
-            connection.execute(schema.attempts.insert().values(batch=batch_id, number=number, started_at=now))
 
-    def mark_planned_again(
-        self,
-        batch_id: int,
-        *,
-        not_before: float,
-        reply: str,
-        status: int | None = None,
-        detail: str = "",
-        resent: bool = False,
-    ) -> None:
-        """Put a batch back: it was not sent, was refused for now, or was in doubt and may be repeated (``resent``)."""
-        values: dict[str, Any] = {"not_before": not_before, "job_id": None, "expires_at": None, "adopted": 0}
-        if resent:
-            values["resent"] = 1
-        with self._db.write() as connection:
-            _move(connection, batch_id, BatchStatus.PLANNED, **values)
-            _end_attempt(connection, batch_id, self._db.clock.now(), reply=reply, status=status, detail=detail)
+def _write_list_results(connection: Connection, stored: StoredBatch, results: Sequence[RowResult], now: float) -> None:
+    write_outcomes(connection, stored.seq, _lost(results))
+    member = stored.batch.kind is BatchKind.LIST_ADD
+    done = _done(results)
+    _confirm_membership(connection, stored, done, stored.batch.lists[0], member=member)
+    _end_operation(connection, stored, done, now)
 
-    def mark_submitted(
-        self,
-        batch_id: int,
-        job_id: str | None,
-        expires_at: float | None,
-        *,
-        status: int | None = 202,
-        adopted: bool = False,
-    ) -> None:
-        """Record the job that Klaviyo made of a batch. ``adopted``: the answer was lost, the job was found later.
 
-        ``job_id`` ``None``: there is no job, what came of it is read back.
-        """
-        values: dict[str, Any] = {"job_id": job_id, "expires_at": expires_at, "adopted": int(adopted)}
-        if adopted:
-            values["resent"] = 1
-        reply = "adopted" if adopted else "ok"
-        with self._db.write() as connection:
-            _move(connection, batch_id, BatchStatus.SUBMITTED, **values)
-            _end_attempt(connection, batch_id, self._db.clock.now(), reply=reply, status=status, detail=job_id or "")
-
-    def settle(
-        self,
-        batch_id: int,
-        results: Sequence[RowResult],
-        *,
-        reply: str | None = None,
-        status: int | None = None,
-        detail: str = "",
-    ) -> None:
-        """Settle a batch and all of its rows in one transaction.
-
-        ``results`` names every row of the batch once. A result without outcome moves its row on to the step ``lists``.
-        For batches about lists and consent, ``loaded`` (or no outcome) says that this one operation succeeded: the
-        row's outcome is written when its last one has. Known profiles and memberships move forward here and nowhere
-        else.
-        """
-        with self._db.write() as connection:
-            stored = _stored(connection, batch_id)
-            _must_cover(stored.batch, [result.line for result in results])
-            _move(connection, batch_id, BatchStatus.SETTLED)
-            if reply is not None:
-                _end_attempt(connection, batch_id, self._db.clock.now(), reply=reply, status=status, detail=detail)
-            self._write_results(connection, stored, results)
-
-    def split(
-        self,
-        batch_id: int,
-        failed: Sequence[RowResult],
-        replacements: Sequence[PlannedBatch],
-        *,
-        reply: str,
-        status: int | None = None,
-    ) -> list[int]:
-        """Replace a batch by others, failing the rows that Klaviyo named; one transaction.
-
-        Each row of the batch is either in ``failed`` or in one replacement.
-        """
-        with self._db.write() as connection:
-            stored = _stored(connection, batch_id)
-            onward = [line for planned in replacements for line in planned.lines]
-            _must_cover(stored.batch, [*(result.line for result in failed), *onward])
-            _move(connection, batch_id, BatchStatus.SUPERSEDED)
-            _end_attempt(connection, batch_id, self._db.clock.now(), reply=reply, status=status, detail="")
-            self._write_results(connection, stored, failed)
-            return [insert_batch(connection, stored.seq, planned, again=True) for planned in replacements]
-
-    def fail_rows(self, run_id: str, results: Sequence[RowResult]) -> None:
-        """Write outcomes of rows that never came into a batch (an unknown list, say)."""
-        seq = self._db.seq(run_id)
-        with self._db.write() as connection:
-            _write_outcomes(connection, seq, results)
-            _write_issues(connection, seq, results)
-            _forget_absent(connection, seq, results)
-
-    def _write_results(self, connection: Connection, stored: _Stored, results: Sequence[RowResult]) -> None:
-        _write_issues(connection, stored.seq, results)
-        _forget_absent(connection, stored.seq, results)
+def _end_operation(connection: Connection, stored: StoredBatch, done: Sequence[int], now: float) -> None:
+    """Count an operation of these rows as done. The last one of a step ends it: consent follows lists."""
+    rows, consents = schema.rows, schema.consents
+    asking = sa.exists().where(consents.c.run == rows.c.run, consents.c.line == rows.c.line)
+    finished: list[int] = []
+    for part in slices(done):
+        mine = (rows.c.run == stored.seq) & rows.c.line.in_(part) & rows.c.outcome.is_(None)
+        connection.execute(rows.update().where(mine).values(ops=rows.c.ops - 1))
+        last = mine & (rows.c.ops <= 0)
         if OPERATIONS[stored.batch.kind].subject is Subject.LIST:
-            self._write_list_results(connection, stored, results)
-            return
-        if (channel := OPERATIONS[stored.batch.kind].channel) is not None:
-            write_consent_results(connection, stored.seq, channel, results)
-            _write_outcomes(connection, stored.seq, _lost(results))
-            self._end_operation(connection, stored, _done(results))
-            return
-        final = [result for result in results if result.outcome is not None]
-        if _write_outcomes(connection, stored.seq, final) != len(final):
-            raise InternalError("outcome-twice", f"Rows of batch {stored.batch.id} have an outcome already")
-        onward = [(result.klaviyo_id, stored.seq, result.line) for result in results if result.outcome is None]
-        bulk(
-            connection,
-            "UPDATE rows SET step = 'lists', batch = NULL, klaviyo_id = coalesce(?, klaviyo_id) "
-            "WHERE run = ? AND line = ? AND outcome IS NULL",
-            onward,
-        )
-        loaded = [result.line for result in final if result.outcome is Outcome.LOADED]
-        self._confirm(connection, stored, loaded)
-        # Rows that go on to further lists are on those of the job already.
-        joined = [result.line for result in results if result.outcome in {None, Outcome.LOADED}]
-        for list_id in stored.batch.lists:
-            _confirm_membership(connection, stored, joined, list_id, member=True)
+            onward = rows.update().where(last, asking).values(step="consent", batch=None)
+            connection.execute(onward)
+            last &= rows.c.step != "consent"
+        finished += connection.execute(sa.select(rows.c.line).where(last, rows.c.unchanged == 0)).scalars()
+        outcome = sa.case((rows.c.unchanged == 1, Outcome.UNCHANGED.value), else_=Outcome.LOADED.value)
+        connection.execute(rows.update().where(last).values(outcome=outcome, step="done"))
+    _confirm(connection, stored, finished, now)
 
-    def _write_list_results(self, connection: Connection, stored: _Stored, results: Sequence[RowResult]) -> None:
-        _write_outcomes(connection, stored.seq, _lost(results))
-        member = stored.batch.kind is BatchKind.LIST_ADD
-        done = _done(results)
-        _confirm_membership(connection, stored, done, stored.batch.lists[0], member=member)
-        self._end_operation(connection, stored, done)
 
-    def _end_operation(self, connection: Connection, stored: _Stored, done: Sequence[int]) -> None:
-        """Count an operation of these rows as done. The last one of a step ends it: consent follows lists."""
-        rows, consents = schema.rows, schema.consents
-        asking = sa.exists().where(consents.c.run == rows.c.run, consents.c.line == rows.c.line)
-        finished: list[int] = []
-        for part in slices(done):
-            mine = (rows.c.run == stored.seq) & rows.c.line.in_(part) & rows.c.outcome.is_(None)
-            connection.execute(rows.update().where(mine).values(ops=rows.c.ops - 1))
-            last = mine & (rows.c.ops <= 0)
-            if OPERATIONS[stored.batch.kind].subject is Subject.LIST:
-                onward = rows.update().where(last, asking).values(step="consent", batch=None)
-                connection.execute(onward)
-                last &= rows.c.step != "consent"
-            finished += connection.execute(sa.select(rows.c.line).where(last, rows.c.unchanged == 0)).scalars()
-            outcome = sa.case((rows.c.unchanged == 1, Outcome.UNCHANGED.value), else_=Outcome.LOADED.value)
-            connection.execute(rows.update().where(last).values(outcome=outcome, step="done"))
-        self._confirm(connection, stored, finished)
-
-    def _confirm(self, connection: Connection, stored: _Stored, lines: Sequence[int]) -> None:
-        if not stored.pilot:
-            confirm(connection, stored.seq, lines, self._db.clock.now())
+def _confirm(connection: Connection, stored: StoredBatch, lines: Sequence[int], now: float) -> None:
+    if not stored.pilot:
+        confirm(connection, stored.seq, lines, now)
 
 
 def _done(results: Sequence[RowResult]) -> list[int]:
@@ -206,13 +105,14 @@ def _lost(results: Sequence[RowResult]) -> list[RowResult]:
 
 
 def _confirm_membership(
-    connection: Connection, stored: _Stored, lines: Sequence[int], list_id: str, *, member: bool
+    connection: Connection, stored: StoredBatch, lines: Sequence[int], list_id: str, *, member: bool
 ) -> None:
     if not stored.pilot:
         confirm_membership(connection, stored.seq, lines, list_id, member=member)
 
 
-def _stored(connection: Connection, batch_id: int) -> _Stored:
+def stored_batch(connection: Connection, batch_id: int) -> StoredBatch:
+    """Return a batch with what its run says."""
     query = (
         sa.select(schema.batches, schema.runs.c.account, schema.runs.c.pilot)
         .join(schema.runs, schema.runs.c.seq == schema.batches.c.run)
@@ -223,10 +123,10 @@ def _stored(connection: Connection, batch_id: int) -> _Stored:
         raise InternalError("batch-unknown", f"There is no batch {batch_id} in this state")
     if row.account is None:
         raise InternalError("run-without-account", f"Batch {batch_id} belongs to a run whose account is not recorded")
-    return _Stored(batch_of(row), int(row.run), bool(row.pilot))
+    return StoredBatch(batch_of(row), int(row.run), bool(row.pilot))
 
 
-def _move(connection: Connection, batch_id: int, to: BatchStatus, **values: Any) -> None:
+def move(connection: Connection, batch_id: int, to: BatchStatus, **values: Any) -> None:
     """Change a batch's status. The triggers would refuse a wrong step too; this also refuses a step to the same."""
     batches = schema.batches
     sources = [source for source, targets in TRANSITIONS.items() if to in targets]
@@ -238,7 +138,7 @@ def _move(connection: Connection, batch_id: int, to: BatchStatus, **values: Any)
         raise InternalError("batch-transition", f"Batch {batch_id} is {now or 'not there'} and cannot become {to}")
 
 
-def _must_cover(batch: Batch, lines: Sequence[int]) -> None:
+def check_covered(batch: Batch, lines: Sequence[int]) -> None:
     """Refuse results that leave a row of the batch without a word, or speak of it twice: the sum would not tie."""
     if len(lines) != len(batch.lines) or set(lines) != set(batch.lines):
         raise InternalError(
@@ -248,7 +148,7 @@ def _must_cover(batch: Batch, lines: Sequence[int]) -> None:
         )
 
 
-def _write_outcomes(connection: Connection, seq: int, results: Sequence[RowResult]) -> int:
+def write_outcomes(connection: Connection, seq: int, results: Sequence[RowResult]) -> int:
     """Write outcomes of rows that have none; return how many were written."""
     return bulk(
         connection,
@@ -262,7 +162,8 @@ def _write_outcomes(connection: Connection, seq: int, results: Sequence[RowResul
     )
 
 
-def _write_issues(connection: Connection, seq: int, results: Sequence[RowResult]) -> None:
+def write_issues(connection: Connection, seq: int, results: Sequence[RowResult]) -> None:
+    """Write why rows ended as they did."""
     insert_issues(
         connection,
         seq,
@@ -282,18 +183,39 @@ def _write_issues(connection: Connection, seq: int, results: Sequence[RowResult]
     )
 
 
-def _forget_absent(connection: Connection, seq: int, results: Sequence[RowResult]) -> None:
+def forget_absent(connection: Connection, seq: int, results: Sequence[RowResult]) -> None:
     """Forget what is known of people whom Klaviyo does not show: the next run sends them."""
     forget(connection, seq, [result.line for result in results if result.code == "profile-not-found"])
 
 
-def _end_attempt(
+def end_attempt(
     connection: Connection, batch_id: int, now: float, *, reply: str, status: int | None, detail: str
 ) -> None:
+    """Write how the last attempt of a batch ended."""
     attempts, batches = schema.attempts, schema.batches
     number = sa.select(batches.c.attempts).where(batches.c.id == batch_id).scalar_subquery()
     connection.execute(
         attempts.update()
         .where(attempts.c.batch == batch_id, attempts.c.number == number, attempts.c.ended_at.is_(None))
         .values(ended_at=now, reply=reply, status=status, detail=detail[:500])
+    )
+
+
+def batch_of(row: Row[Any]) -> Batch:
+    """Return the batch of a row of the table."""
+    return Batch(
+        id=row.id,
+        kind=BatchKind(row.kind),
+        status=BatchStatus(row.status),
+        lines=unpack(bytes(row.members)),
+        lists=tuple(orjson.loads(row.lists)),
+        size=row.size,
+        parent=row.parent,
+        job_id=row.job_id,
+        expires_at=row.expires_at,
+        attempts=row.attempts,
+        not_before=row.not_before,
+        sent_at=row.sent_at,
+        resent=bool(row.resent),
+        adopted=bool(row.adopted),
     )

@@ -16,9 +16,9 @@ from sqlalchemy.engine import Connection
 
 from etl.model import Issue, Outcome, Severity, Stage
 from etl.state.db import schema
+from etl.state.db.database import Table
 from etl.state.records.chunks import read_cells, read_rows
 from etl.state.runs.issues import ISSUE_COLUMNS, issue_of
-from etl.state.runs.rows import Rows
 
 _BEFORE_LOADING: Final = (Stage.EXTRACT.value, Stage.VALIDATE.value, Stage.TRANSFORM.value)
 _OUTCOMES: Final[dict[str | None, Outcome | None]] = {None: None, **{outcome.value: outcome for outcome in Outcome}}
@@ -41,7 +41,7 @@ class SourceRow:
     issues: tuple[Issue, ...]
 
 
-class SourceRowTable(Rows):
+class SourceRows(Table):
     """Questions about single rows and cells."""
 
     def count_warned(

@@ -96,7 +96,7 @@ def test_an_unchanged_row_that_is_not_on_its_list_joins_it_and_ends_unchanged(st
         (2, True, None),
         (3, True, None),
     ]
-    assert store.known.klaviyo_ids(run, [2, 3]) == {2: "01-2", 3: "01-3"}
+    assert store.klaviyo_ids.of(run, [2, 3]) == {2: "01-2", 3: "01-3"}
     (batch,) = store.batches.add(run, [PlannedBatch(BatchKind.LIST_ADD, (2, 3), ("L2",))])
     store.batches.mark_sending(batch)
     store.batches.settle(batch, [RowResult(line, Outcome.LOADED) for line in (2, 3)])
@@ -148,8 +148,8 @@ def test_a_klaviyo_id_is_not_forgotten_when_a_later_import_learns_none(store: St
 def test_ids_that_were_looked_up_are_kept(store: Store) -> None:
     run = begin(store)
     stage(store, run, [record(2), record(3)])
-    store.known.remember_ids(run, {3: "01X"})
-    assert store.known.klaviyo_ids(run, [2, 3]) == {3: "01X"}
+    store.klaviyo_ids.remember(run, {3: "01X"})
+    assert store.klaviyo_ids.of(run, [2, 3]) == {3: "01X"}
 
 
 def test_many_pages_of_unchanged_rows_are_one_transaction(

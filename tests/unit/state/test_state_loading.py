@@ -144,8 +144,8 @@ def test_settling_writes_every_outcome_at_once(store: Store, open_store: OpenSto
         Issue(5, Stage.LOAD, "phone-dropped", severity=Severity.WARNING, left_out=True),
     ]
     assert again.batches.open(run) == []
-    assert again.batches.job_ids(run) == ["job-1"]
-    assert again.known.klaviyo_ids(run, [2, 3]) == {2: "01A"}
+    assert again.history.job_ids(run) == ["job-1"]
+    assert again.klaviyo_ids.of(run, [2, 3]) == {2: "01A"}
 
 
 @pytest.mark.parametrize("named", [(2, 3), (2, 3, 4, 5), (2, 3, 3), (2, 3, 5)])
@@ -291,7 +291,7 @@ def test_batches_are_summed_up_by_kind(store: Store) -> None:
     store.batches.mark_sending(again)
     store.batches.settle(again, results(3, 4))
     store.batches.add(run, [PlannedBatch(LIST_ADD, (5,), ("L1",), 50)])
-    summary = {each.kind: each for each in store.batches.summary(run)}
+    summary = {each.kind: each for each in store.history.summary(run)}
     imports, lists = summary["import"], summary["list_add"]
     assert (imports.settled, imports.open, imports.superseded) == (1, 0, 1)
     assert (imports.rows, imports.bytes, imports.attempts, imports.resent) == (2, 200, 3, 1)

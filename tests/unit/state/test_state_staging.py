@@ -109,7 +109,7 @@ def test_cells_come_back_as_they_were_read_without_the_source(store: Store) -> N
         Validated(frame, frozenset(refused), tuple(refused.values())),
         Transformed((), frozenset(), ()),
     )
-    assert [(row.line, row.cells, [issue.code for issue in row.issues]) for row in store.rows.to_fix(run)] == [
+    assert [(row.line, row.cells, [issue.code for issue in row.issues]) for row in store.source_rows.to_fix(run)] == [
         (2, ('say "hi"', "007", ""), ["email-invalid"]),
         (3, ("two\nlines", "NA", " x "), ["email-invalid"]),
         (5, ("a", "b", "c", "d"), ["row-too-long"]),

@@ -271,7 +271,7 @@ def staged(store: Store, rows: list[dict[str, str]], cuts: list[int]) -> tuple[A
         validated = validator.validate(chunk.frame)
         store.staging.add_chunk(run, chunk, validated, transformer.transform(validated.frame))
     for candidates in store.duplicates.candidates(run):
-        newest = store.rows.cells(run, "At", [record.line for record in candidates])
+        newest = store.source_rows.cells(run, "At", [record.line for record in candidates])
         assert newest == {record.line: rows[record.line - 2]["At"] for record in candidates}
         store.duplicates.apply(run, resolve_duplicates(candidates, "merge", mapping, newest))
     outcomes = list(store.rows.outcomes(run))

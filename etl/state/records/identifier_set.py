@@ -11,10 +11,8 @@ from typing import NamedTuple, Self, TypeAlias
 
 from etl.deferred import np, npt
 from etl.model import IDENTIFIERS
-from etl.state.db.database import Table
 from etl.state.records.blocks import identifier_hashes
 from etl.state.records.digests import Mask
-from etl.state.records.read import read_blocks
 
 Identified = Sequence[tuple[str | None, ...]]
 """People, each as its identifiers in the order e-mail, phone, external id."""
@@ -47,22 +45,3 @@ class People(NamedTuple):
 def hashes_of_people(people: Identified) -> list[Hashes]:
     """Return the hashes of people's identifiers, an array each; 0 where somebody lacks one."""
     return [identifier_hashes(name, [person[at] for person in people]) for at, name in enumerate(IDENTIFIERS)]
-
-
-class PeopleTable(Table):
-    """Questions about everybody in a run at once."""
-
-    def lines_not_among(self, run_id: str, people: People) -> list[int]:
-        """Return the lines of a run whose people are not among these, by any identifier."""
-        with self._db.read() as connection:
-            return [
-                int(line)
-                for block in read_blocks(connection, self._db.seq(run_id), ("hashes",))
-                for line in block.lines[~people.include(tuple(block.hashes))]
-            ]
-
-    def identifier_set(self, run_id: str) -> People:
-        """Return who is in a run, whatever became of the row; rejected ones have no record and are not among them."""
-        seq = self._db.seq(run_id)
-        with self._db.read() as connection:
-            return People.gathered([tuple(block.hashes) for block in read_blocks(connection, seq, ("hashes",))])
