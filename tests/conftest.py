@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import random
 from collections.abc import Iterator
@@ -10,10 +11,11 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from httpx import create_ssl_context
 from sqlalchemy.exc import OperationalError
 
 from etl.state import Store
-from etl.state.db.engine import open_engine
+from etl.state.db.engine import _PRAGMAS, open_engine
 from tests.support.importer import ImporterFixture
 from tests.support.state_backends import POSTGRES, FakeClock, OpenStore
 
@@ -29,8 +31,13 @@ def user_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def compiled_once() -> Iterator[None]:
-    """Let all states of this process share a dialect, and so its compiled statements: a third of a small import."""
+def cheap_states() -> Iterator[None]:
+    """Make the states of this process cheap: a process of its own, as a user starts it, has none of this.
+
+    They share a dialect, and so its compiled statements: a third of a small import. And they do not wait for the disk:
+    a crash that is played in this process takes no page of the operating system with it, so nothing is proved by it.
+    ``tests/unit/state/test_durability.py`` looks, in a process of its own, at what a state really asks for.
+    """
     shared: dict[str, tuple[Any, Any]] = {}
 
     def opening(url: sa.URL, **options: Any) -> sa.Engine:
@@ -43,6 +50,19 @@ def compiled_once() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("etl.state.store.open_engine", opening)
+        patch.setattr("etl.state.db.engine._PRAGMAS", tuple(_unhurried(pragma) for pragma in _PRAGMAS))
+        yield
+
+
+def _unhurried(pragma: str) -> str:
+    return "synchronous=OFF" if pragma == "synchronous=FULL" else pragma
+
+
+@pytest.fixture(autouse=True, scope="session")
+def certificates_read_once() -> Iterator[None]:
+    """Let all HTTP clients of this process share what httpx reads anew for each: 40 ms of parsing certificates."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("httpx._transports.default.create_ssl_context", functools.cache(create_ssl_context))
         yield
 
 

@@ -40,7 +40,10 @@ def test_the_outcomes_are_those_of_the_truth_line_by_line(folder: Path) -> None:
         runs = {Path(run.source).stem: run.id for run in store.runs.newest()}
         assert set(runs) == set(EXPORTS)
         for name, run_id in runs.items():
-            assert actual_rows(store, run_id) == expected(truth(name)), name
+            told = truth(name)
+            assert actual_rows(store, run_id) == expected(told), name
+            merged = {line: one.merged_into for line, one in told.items() if one.merged_into is not None}
+            assert dict(store.rows.primaries(run_id)) == merged, name
 
 
 def test_each_run_leaves_its_folder(folder: Path) -> None:

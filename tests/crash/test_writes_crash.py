@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from etl import pipeline
 from etl.load.profiles.preflight import Looker
 from etl.model import Batch
-from tests.support.crash_points import examples, walk
 from tests.support.crash_scenario import CrashScenario, Result, restored
+from tests.support.effort import examples, walk
 from tests.support.in_process import CrashPoints, NetworkFaults, context
 
 COLUMNS: dict[str, Any] = {
@@ -126,7 +126,7 @@ def test_dying_at_any_point_writes_nothing_twice_and_nothing_over(calm: Calm, pa
         check(calm, world, f"dying at {point}: {points.names[-1]}")
 
 
-@settings(max_examples=examples(6), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(3), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 10**9))
 def test_no_mix_of_crashes_and_weather_does(calm: Calm, seed: int) -> None:
     chosen = random.Random(seed)

@@ -20,7 +20,7 @@ from etl.klaviyo import ApiError, Profile, Reply, ReplyKind
 from etl.load import find_owners
 from etl.load.steps.transitions import Step, after_reply
 from etl.model import BatchKind
-from tests.support.crash_points import examples
+from tests.support.effort import examples
 from tests.support.importer import ImporterFixture
 from tests.support.shop import CommandResult, Shop
 
@@ -257,7 +257,7 @@ class Directory:
     emails=st.lists(st.integers(0, 60), unique=True, min_size=1, max_size=40),
     people=st.lists(st.integers(1, 3), max_size=12),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 def test_the_owner_of_a_secondary_email_is_found(emails: list[int], people: list[int]) -> None:
     """Whoever has an address is its owner, whether he shows it or not; who has none of them owns none."""
     numbers = itertools.count()
@@ -295,7 +295,7 @@ IDENTIFIERS = st.fixed_dictionaries(
     rule=st.sampled_from([None, "fail", "drop_phone"]),
     small_run=st.sampled_from([0, 50]),
 )
-@settings(max_examples=examples(15), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(4), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_conflict_is_met_that_was_not_foretold(
     tmp_path_factory: pytest.TempPathFactory,
     account: list[Mapping[str, str]],

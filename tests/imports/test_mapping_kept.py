@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from etl.config import EventMapping, Mapping, parse_event_mapping, parse_mapping
 from etl.errors import ConfigError
+from tests.support.effort import examples
 
 WORDS = st.text("abcxyz ÄŁ漢_-", min_size=1, max_size=8)
 STEPS = st.lists(
@@ -114,7 +115,7 @@ def kept(mapping: Mapping | EventMapping) -> Any:
     return orjson.loads(orjson.dumps(mapping.model_dump(mode="json", by_alias=True)))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(mappings())
 def test_every_mapping_survives_being_kept(document: dict[str, Any]) -> None:
     try:
@@ -130,7 +131,7 @@ def test_every_mapping_survives_being_kept(document: dict[str, Any]) -> None:
     assert kept(again) == kept(given_)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(10), deadline=None)
 @given(event_mappings())
 def test_every_mapping_of_events_survives_being_kept(document: dict[str, Any]) -> None:
     given_ = parse_event_mapping(document)
@@ -143,7 +144,7 @@ def test_most_of_these_mappings_are_mappings() -> None:
     """A property that holds because everything is refused would prove nothing."""
     passed = 0
 
-    @settings(max_examples=100, deadline=None, database=None)
+    @settings(max_examples=examples(20), deadline=None, database=None)
     @given(mappings())
     def count(document: dict[str, Any]) -> None:
         nonlocal passed

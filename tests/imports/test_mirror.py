@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from etl import pipeline
 from etl.errors import ConfigError, ExitCode
-from tests.support.crash_points import examples, walk
 from tests.support.crash_scenario import UNFINISHED
+from tests.support.effort import examples, walk
 from tests.support.importer import ImporterFixture
 from tests.support.in_process import CrashError, CrashPoints
 
@@ -229,7 +229,7 @@ def test_dying_anywhere_ends_with_the_same_list(mirrored: ImporterFixture, part:
 
 
 @settings(
-    max_examples=examples(10),
+    max_examples=examples(4),
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture],

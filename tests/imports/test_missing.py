@@ -7,8 +7,8 @@ import pytest
 
 from etl import pipeline
 from etl.errors import ExitCode
-from tests.support.crash_points import walk
 from tests.support.crash_scenario import UNFINISHED
+from tests.support.effort import walk
 from tests.support.importer import ImporterFixture
 from tests.support.in_process import CrashError, CrashPoints
 

@@ -19,7 +19,7 @@ from etl.klaviyo import Profile
 from etl.load.merges.policy import objection
 from etl.model import RunStatus
 from etl.sandbox.protocol.switches import Switches
-from tests.support.crash_points import walk
+from tests.support.effort import examples, walk
 from tests.support.importer import ImporterFixture
 from tests.support.in_process import CrashError, CrashPoints
 from tests.support.shop import Shop
@@ -262,7 +262,7 @@ def worst(*two: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 @given(destination=PROFILES, source=PROFILES)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_however_klaviyo_joins_consents_nobody_becomes_mailable(
     destination: Mapping[str, Any], source: Mapping[str, Any]
 ) -> None:

@@ -21,9 +21,10 @@ from etl.klaviyo.resources import account_of, job_error_of, list_of
 from etl.klaviyo.transport.reply import classify, retry_after
 from etl.load.profiles.proof import count_job
 from etl.report import build_report
+from tests.support.effort import examples
 from tests.support.importer import ImporterFixture
 
-QUIET = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUIET = settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 PIECES = st.sampled_from(
     [
         b'"',

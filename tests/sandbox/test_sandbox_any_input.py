@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from etl.sandbox import SANDBOX_KEY, Request, Response
 from etl.sandbox.routing.routes import ROUTES
+from tests.support.effort import examples
 from tests.support.sandbox_client import Caller, bulk_event, by_email, event
 
 TOPIC = "event:klaviyo.unsubscribed_from_email_marketing"
@@ -196,7 +197,7 @@ def test_a_body_that_is_fine_is_accepted(at: Caller, endpoint: str) -> None:
 
 
 @pytest.mark.parametrize("endpoint", BODIES)
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(5), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_something_odd_anywhere_in_a_body_breaks_nothing(at: Caller, endpoint: str, data: st.DataObject) -> None:
     known = ids(at)
@@ -210,7 +211,7 @@ def test_something_odd_anywhere_in_a_body_breaks_nothing(at: Caller, endpoint: s
     lives(at)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(8), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(endpoint=st.sampled_from(list(BODIES)), body=st.binary(max_size=40))
 def test_bytes_that_are_no_json_break_nothing(at: Caller, endpoint: str, body: bytes) -> None:
     assert send(at, *path_of(endpoint, ids(at)), body).status < 500
@@ -231,7 +232,7 @@ VALUES = (
 
 
 @pytest.mark.parametrize("endpoint", [route.name for route in ROUTES if route.method == "GET"])
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(5), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     query=st.lists(
         st.tuples(st.sampled_from(QUERIES), st.sampled_from(VALUES) | st.text(max_size=12)), min_size=1, max_size=3

@@ -19,14 +19,15 @@ from etl import pipeline
 from etl.report import Report
 from etl.sandbox import UNKIND, Switches
 from etl.state import Store
-from tests.support.crash_points import FULL
 from tests.support.crash_scenario import CrashScenario, restored
+from tests.support.effort import FULL, sample
 from tests.support.event_cases import HEADER as ORDER_HEADER
 from tests.support.event_cases import imported, order, outcomes, stored
 from tests.support.importer import ImporterFixture
 from tests.support.in_process import CrashPoints
 
 SETTINGS = [(name, setting) for name, settings in UNKIND.items() for setting in (settings if FULL else settings[:1])]
+SOME = sample(SETTINGS, 3)
 POINTS = 12 if FULL else 1
 
 
@@ -59,7 +60,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
     return folder / "template", world.clock.time
 
 
-@pytest.mark.parametrize(("name", "setting"), SETTINGS, ids=named(SETTINGS))
+@pytest.mark.parametrize(("name", "setting"), SOME, ids=named(SOME))
 def test_dying_under_an_unkind_switch_changes_nothing(
     template: tuple[Path, float], tmp_path: Path, name: str, setting: Any
 ) -> None:
@@ -118,7 +119,7 @@ def test_what_is_loaded_is_there_and_what_is_there_is_not_missing(desk: Importer
     assert "missing" not in {one.verdict for one in report.observed}
 
 
-@pytest.mark.parametrize("desk", SETTINGS, ids=named(SETTINGS), indirect=True)
+@pytest.mark.parametrize("desk", SOME, ids=named(SOME), indirect=True)
 def test_events_under_an_unkind_switch_are_told_as_they_are(desk: ImporterFixture) -> None:
     """What counts as loaded is in the account, once; what is there is not called failed."""
     desk.write([order(number) for number in range(8)], ORDER_HEADER)

@@ -22,7 +22,7 @@ from etl.server.http.metrics import Metrics
 from etl.server.outbox.delivery import Carrier, identifiers, keys_of
 from etl.server.outbox.worker import Courier
 from tests.support.cli_process import wait_until
-from tests.support.crash_points import walk
+from tests.support.effort import walk
 from tests.support.importer import ImporterFixture
 from tests.support.in_process import CrashError, CrashPoints, NetworkFaults
 from tests.support.serving import AUTH, FastClock, Serving, event, tell
@@ -126,7 +126,7 @@ def test_a_crash_anywhere_costs_no_consent_and_repeats_none(tmp_path: Path) -> N
     accept(at.context, form_of(at))
     deliver(at.process(counted))
     assert counted.passed >= 20, "there are points to die at"
-    for number in walk(counted.passed, every=2):
+    for number in walk(counted.passed, every=4):
         at = ImporterFixture(fresh(tmp_path, number), processing_seconds=shown_after)
         accept(at.context, form_of(at))
         with pytest.raises(CrashError):

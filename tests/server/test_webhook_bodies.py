@@ -18,6 +18,7 @@ from etl.errors import StateError
 from etl.pipeline import Context
 from etl.state import Store
 from etl.state.serving.notices import OptOuts
+from tests.support.effort import examples
 from tests.support.serving import ACCOUNT, AUTH, Serving, body_of, event, signed, tell
 
 OUT = "unsubscribed_from_email_marketing"
@@ -262,7 +263,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Any:
         yield client
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(50), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(body=BODIES, path=st.sampled_from([PATH, "/profiles", "/events"]))
 def test_every_body_has_a_deliberate_answer(running: httpx.Client, body: bytes, path: str) -> None:
     headers = {**signed(body), **AUTH}

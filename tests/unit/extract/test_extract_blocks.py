@@ -25,6 +25,7 @@ from etl.extract.table.row_filter import RowFilter
 from etl.extract.table.shape import TableShape
 from etl.extract.table.text_table import printable
 from etl.model import Issue, RaggedRow
+from tests.support.effort import examples
 
 Found = tuple[list[tuple[int, ...]], list[RaggedRow], set[Issue]]
 
@@ -111,7 +112,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("blocks") / "file.csv"
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.data(), st.integers(1, 4), st.integers(1, 80), st.integers(1, 5))
 def test_any_file_is_read_as_record_by_record(
     path: Path, data: st.DataObject, width: int, block: int, chunk_rows: int
@@ -127,7 +128,7 @@ MARKED = st.one_of(
 GIVEN = [Dialect(quote=quote, escape=escape) for quote in ('"', "'", "") for escape in ("", "\\")]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.data(), st.integers(1, 5), st.integers(1, 80), st.sampled_from([None, *GIVEN]))
 def test_any_dialect_is_read_as_record_by_record(
     path: Path, data: st.DataObject, width: int, block: int, given: Dialect | None
@@ -136,7 +137,7 @@ def test_any_dialect_is_read_as_record_by_record(
     assert given is None or (dialect.quote, dialect.escape) == (given.quote, given.escape)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(st.data(), st.integers(1, 4), st.integers(1, 80), st.sampled_from(["cp1252", "utf-8", "iso8859-1", "ascii"]))
 def test_sound_files_in_many_encodings(path: Path, data: st.DataObject, width: int, block: int, encoding: str) -> None:
     content = data.draw(files(SOUND, st.sampled_from(["\n", "\r\n", "\n\n"]), width))

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from etl.errors import SourceError
 from etl.extract import open_source
 from etl.model import Chunk
+from tests.support.effort import examples
 
 Read = tuple[dict[int, tuple[str, ...]], dict[int, str], tuple[str, ...], tuple[str, ...]]
 
@@ -159,7 +160,7 @@ TABLES = st.integers(2, 4).flatmap(
 )
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     table=TABLES,
     delimiter=st.sampled_from(",;\t|"),

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from etl.errors import SourceError
 from etl.extract import open_source
 from etl.extract.json.scan import JsonReader
+from tests.support.effort import examples
 
 PEOPLE = [
     {"email": "ann@mapleshop.com", "address": {"city": "Köln", "zip": "01040"}, "tags": ["a", "]"], "vip": True},
@@ -141,7 +142,7 @@ ANY = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(st.lists(ANY, max_size=6), st.sampled_from([None, 1]), st.booleans(), st.integers(1, 9))
 def test_any_array_comes_apart_where_its_values_end(
     values: list[object],

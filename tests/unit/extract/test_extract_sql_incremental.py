@@ -15,8 +15,8 @@ from etl.errors import ConfigError, ExitCode, GuardError, UsageError
 from etl.model import RunStatus, Watermark
 from etl.report import Report
 from etl.state import Store
-from tests.support.crash_points import walk
 from tests.support.databases import ALL, SERVERS, Database, opened
+from tests.support.effort import walk
 from tests.support.importer import ImporterFixture
 from tests.support.in_process import CrashError, CrashPoints
 from tests.support.state_backends import OpenStore, begin

@@ -15,6 +15,7 @@ from etl.errors import KlaviyoError, UnavailableError
 from etl.klaviyo import Backoff, KlaviyoClient
 from etl.klaviyo.transport.rate_limits import LIMITS, Windows
 from etl.operations import RateLimit
+from tests.support.effort import examples
 from tests.support.http_stub import HttpStub, ok, problem
 
 JOBS = "/api/profile-bulk-import-jobs"
@@ -100,7 +101,7 @@ def test_endpoints_do_not_wait_for_each_other() -> None:
     closed=st.lists(st.tuples(st.integers(0, 119), st.floats(0, 90)), max_size=3),
     start=st.floats(0, 1e9),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 def test_no_schedule_gets_over_a_window(
     limit: RateLimit, gaps: list[float], closed: list[tuple[int, float]], start: float
 ) -> None:
@@ -264,7 +265,7 @@ def test_a_signal_ends_the_wait_between_two_tries() -> None:
 
 
 @given(seed=st.integers(0, 2**32))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(10), deadline=None)
 def test_bad_weather_never_pushes_a_read_over_its_windows(seed: int) -> None:
     """Retries count like any other request."""
     dice = random.Random(seed)

@@ -18,7 +18,7 @@ import pytest
 
 from etl import pipeline
 from etl.report import Report
-from tests.support.crash_points import FULL
+from tests.support.effort import FULL
 from tests.support.importer import ImporterFixture
 
 CUSTOMERS = 5_000 if FULL else 1_500

@@ -15,6 +15,7 @@ from etl.config import parse_mapping
 from etl.model import Record
 from etl.records import Records
 from etl.transform import Transformer
+from tests.support.effort import FULL, examples
 from tests.support.reference_transform import transform
 
 COLUMNS: dict[str, dict[str, Any]] = {
@@ -102,7 +103,7 @@ def rows() -> st.SearchStrategy[list[dict[str, str | None]]]:
     return st.lists(st.fixed_dictionaries(row), max_size=6)
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(25))
 @given(rows(), st.permutations(["email", "external_id", "phone_number"]), st.integers(1, 3))
 def test_columns_give_what_rows_give(rows: list[dict[str, str | None]], key: list[str], keys: int) -> None:
     """Every type and write rule, any cell, any key: bodies, prints, identities, lists, refusals and issues."""
@@ -112,6 +113,7 @@ def test_columns_give_what_rows_give(rows: list[dict[str, str | None]], key: lis
     same(COLUMNS, frame, profile={"key": key[:keys]})
 
 
+@settings(max_examples=examples(25))
 @given(st.lists(numbers(), min_size=1, max_size=30))
 def test_plain_numbers_are_written_as_doubles_are(texts: list[str]) -> None:
     columns = {name: COLUMNS[name] for name in ("Id", "Whole", "Amount", "Spent")}
@@ -119,10 +121,13 @@ def test_plain_numbers_are_written_as_doubles_are(texts: list[str]) -> None:
     same(columns, framed([dict.fromkeys(targets, text) for text in texts]))
 
 
+MANY = 5_000 if FULL else 1_000
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_many_plain_numbers(seed: int) -> None:
     chance = random.Random(seed)
-    texts = [f"{chance.choice(('', '-'))}{chance.randrange(10 ** chance.randrange(1, 10))}" for _ in range(5_000)]
+    texts = [f"{chance.choice(('', '-'))}{chance.randrange(10 ** chance.randrange(1, 10))}" for _ in range(MANY)]
     texts += [f"{text}.{chance.randrange(100):02d}" for text in texts] + [
         f"{text}.{chance.randrange(10)}" for text in texts
     ]

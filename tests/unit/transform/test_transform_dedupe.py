@@ -14,6 +14,7 @@ from etl.config import Mapping, parse_mapping
 from etl.model import DedupeResolution, Record, Severity
 from etl.transform import resolve_duplicates
 from tests.support.docs_tables import both, frame
+from tests.support.effort import examples
 
 Rule = Literal["merge", "last", "first", "reject"]
 RULES: tuple[Rule, ...] = ("merge", "last", "first", "reject")
@@ -210,7 +211,7 @@ def identifiers(record: Record) -> set[tuple[str, str]]:
     return {(name, value) for name, value in pairs if value}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(PEOPLE, st.sampled_from(RULES), st.randoms(use_true_random=False))
 def test_whatever_the_rows(rows: list[dict[str, str]], rule: Rule, chance: random.Random) -> None:
     """One fate per line, no identifier kept twice, none invented, and neither order nor strangers matter."""

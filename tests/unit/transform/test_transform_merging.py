@@ -25,6 +25,7 @@ from etl.transform import Transformer, resolve_duplicates
 from etl.transform.duplicates.merging import merged_value, total
 from etl.validate import Validator
 from tests.support.docs_tables import both, frame
+from tests.support.effort import examples
 from tests.support.importer import ImporterFixture
 from tests.support.state_backends import FakeClock, begin
 
@@ -295,7 +296,7 @@ def staged(store: Store, rows: list[dict[str, str]], cuts: list[int]) -> tuple[A
     return found
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(8), deadline=None)
 @given(PEOPLE, st.lists(st.integers(1, 8), max_size=4))
 def test_a_merge_does_not_depend_on_chunks(rows: list[dict[str, str]], cuts: list[int]) -> None:
     """Nor does any line get lost in it, whatever the chunks it came in."""
@@ -304,7 +305,7 @@ def test_a_merge_does_not_depend_on_chunks(rows: list[dict[str, str]], cuts: lis
         assert staged(store, rows, [cut for cut in cuts if cut < len(rows)]) == whole
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(PEOPLE)
 def test_nobody_loses_a_phone_to_a_rejected_line(rows: list[dict[str, str]]) -> None:
     """Who is warned of it names a line that is imported, and has the phone."""

@@ -8,13 +8,14 @@ from hypothesis import strategies as st
 
 from etl.config import ColumnRule
 from etl.transform.cells import converters
+from tests.support.effort import examples
 
 DIGITS = st.from_regex(r"-?[0-9]{0,13}(?:[.,][0-9]{0,3})?", fullmatch=True)
 
 
 @pytest.mark.parametrize("kind", ["integer", "decimal", "money"])
 @pytest.mark.parametrize("sign", [None, ".", ","])
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(text=DIGITS)
 def test_a_plain_number_means_what_every_number_means(kind: str, sign: str | None, text: str) -> None:
     rule = ColumnRule.model_validate({"to": "properties.x", "type": kind, "decimal": sign})

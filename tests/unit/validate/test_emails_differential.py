@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from etl.validate.cells import Finding, trim
 from etl.validate.emails.advice import advise, repair
 from etl.validate.emails.judge import judge_emails
+from tests.support.effort import examples
 
 CASES = int(os.environ.get("CASES", "20000"))
 COLUMN = 20_000
@@ -108,14 +109,14 @@ def test_generated_cells_get_the_verdict_of_email_validator() -> None:
     assert 0.2 < accepted / CASES < 0.8  # the generator reaches both verdicts
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(st.lists(st.text(alphabet=ALPHABET, max_size=24), max_size=20))
 def test_any_text_of_hostile_characters_gets_the_same_verdict(cells: list[str]) -> None:
     """Whatever a cell holds."""
     assert_same(cells)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(
     st.lists(st.text(max_size=12).map(lambda text: f"a@{text}.de") | st.emails() | st.text(max_size=30), max_size=12)
 )

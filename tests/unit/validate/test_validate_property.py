@@ -16,6 +16,7 @@ from etl.model import Severity
 from etl.transform import Transformer
 from etl.validate import Validator
 from tests.support.docs_tables import frame
+from tests.support.effort import FULL, examples
 
 HOSTILE = [
     "", " ", "\x00", "\x00a@b.de", "\u202eann@shop.de", "a" * 70_000, "@" * 5_000, "+" * 5_000, "(" * 5_000,
@@ -95,15 +96,16 @@ def check(rows: dict[str, list[str]]) -> None:
 
 @pytest.mark.parametrize("column", HEADERS)
 def test_hostile_cells_in_every_column(column: str) -> None:
-    """Each odd cell in each column: a verdict, never an exception; the good rows beside them pass."""
-    rows = {name: [""] * len(HOSTILE) for name in HEADERS}
-    rows["id"] = [f"k{number}" for number in range(len(HOSTILE))]
-    rows["must"] = ["1"] * len(HOSTILE)
-    rows[column] = HOSTILE
+    """Each odd cell in each column (a third of them in ``make test``): a verdict, never an exception."""
+    odd = HOSTILE if FULL else HOSTILE[HEADERS.index(column) % 3 :: 3]
+    rows = {name: [""] * len(odd) for name in HEADERS}
+    rows["id"] = [f"k{number}" for number in range(len(odd))]
+    rows["must"] = ["1"] * len(odd)
+    rows[column] = odd
     check(rows)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(5), deadline=None)
 @given(st.lists(SHAPED, min_size=1, max_size=40), st.randoms(use_true_random=False))
 def test_every_line_comes_out_exactly_once(cells: list[str], chance: random.Random) -> None:
     """As a record or as a rejected line with an error, whatever all its cells hold."""
@@ -111,7 +113,7 @@ def test_every_line_comes_out_exactly_once(cells: list[str], chance: random.Rand
     check({name: chance.choices(pool, k=30) for name in HEADERS})
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=examples(5), deadline=None)
 @given(st.lists(st.tuples(SHAPED, SHAPED, SHAPED), min_size=2, max_size=6), st.integers(1, 5))
 def test_verdicts_do_not_depend_on_the_chunk(cells: list[tuple[str, str, str]], cut: int) -> None:
     """A row is judged alone: two chunks give what one gives."""
