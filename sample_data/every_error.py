@@ -186,9 +186,9 @@ def _text(make: _Maker) -> None:
 
 
 def _values(make: _Maker) -> None:
-    make.good("integer-invalid", CrashPoints="twelve")
+    make.good("integer-invalid", Points="twelve")
     make.good(
-        "number-inexact", CrashPoints="12345678901234567890", profile={"properties.points": "12345678901234567890"}
+        "number-inexact", Points="12345678901234567890", profile={"properties.points": "12345678901234567890"}
     )
     make.good("decimal-invalid", Weight="heavy")
     make.good("decimal-ambiguous", Weight="1,234")

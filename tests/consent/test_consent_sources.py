@@ -28,7 +28,7 @@ OUT, STOP, IN, NEVER = "unsubscribed", "suppressed", "subscribed", "never"
 
 @pytest.fixture
 def server() -> Iterator[SandboxServer]:
-    with SandboxServer(SandboxSettings(job_seconds=0.05)) as running:
+    with SandboxServer(SandboxSettings(job_seconds=0.05, limits="off")) as running:
         yield running
 
 

@@ -111,7 +111,7 @@ def test_every_rule(column: str, rule: MergeRule, cells: tuple[str, ...], path: 
 
 def test_a_sum_that_json_would_round_says_so() -> None:
     """As text, with a warning on the line that is kept."""
-    _, resolution = merged({"Points": "9007199254740992"}, {"Points": "1"}, CrashPoints="sum")
+    _, resolution = merged({"Points": "9007199254740992"}, {"Points": "1"}, Points="sum")
     told = [(issue.line, issue.code, issue.column) for issue in resolution.issues if issue.code == "sum-inexact"]
     assert told == [(2, "sum-inexact", "Points")]
 
