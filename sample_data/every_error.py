@@ -187,9 +187,7 @@ def _text(make: _Maker) -> None:
 
 def _values(make: _Maker) -> None:
     make.good("integer-invalid", Points="twelve")
-    make.good(
-        "number-inexact", Points="12345678901234567890", profile={"properties.points": "12345678901234567890"}
-    )
+    make.good("number-inexact", Points="12345678901234567890", profile={"properties.points": "12345678901234567890"})
     make.good("decimal-invalid", Weight="heavy")
     make.good("decimal-ambiguous", Weight="1,234")
     make.good("money-invalid", Spent="a lot")
