@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from etl.load.consent.evidence import Sought, Witness
     from etl.load.consent.policy import Decision, Gate, decide
     from etl.load.consent.request import consent_body as consent_request
-    from etl.load.events.load import EventOptions, load_events
     from etl.load.events.metrics import Metrics, twin_note
+    from etl.load.events.step import EventOptions, load_events
     from etl.load.events.verify import verify_events
     from etl.load.forecast.profiles import Foresight, foresee
     from etl.load.merges.conflicts import CODE as CONFLICT
@@ -59,7 +59,7 @@ __getattr__ = exports(
     {
         "merges.conflicts": ("CODE as CONFLICT", "Conflict", "Fate", "conflict_of"),
         "consent.request": ("consent_body as consent_request",),
-        "events.load": ("EventOptions", "load_events"),
+        "events.step": ("EventOptions", "load_events"),
         "events.metrics": ("Metrics", "twin_note"),
         "events.verify": ("verify_events",),
         "consent.evidence": ("Sought", "Witness"),

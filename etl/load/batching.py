@@ -95,16 +95,6 @@ def has_list_calls(options: LoadOptions, named: tuple[str, ...], *, in_job: bool
     return options.remove_from is not None or bool(later_lists(options, named, in_job=in_job))
 
 
-def halves(kind: BatchKind, lines: Sequence[int], lists: tuple[str, ...], parent: int, size: int) -> list[PlannedBatch]:
-    """Return a batch as two, for a request that was too large or whose bad member is not named."""
-    middle = len(lines) // 2
-    return [
-        PlannedBatch(kind, tuple(part), lists, size * len(part) // max(len(lines), 1), parent)
-        for part in (lines[:middle], lines[middle:])
-        if part
-    ]
-
-
 def parts_of(kind: BatchKind, lines: Sequence[int]) -> Iterator[tuple[int, ...]]:
     """Yield these lines in parts that a request of this kind holds."""
     most = OPERATIONS[kind].most_rows

@@ -1,56 +1,77 @@
-"""The runner: performs what planning and the state machine decide. One process, one run, one request at a time."""
+"""The runner: drives the steps of a load, whatever they send. One process, one run, one request at a time."""
 
 from __future__ import annotations
 
 import heapq
-import itertools
 from collections import deque
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from etl.errors import StoppedError, UnavailableError
-from etl.klaviyo import ImportJob
-from etl.load.batching import has_list_calls, imported_by_job, plan_consents, plan_imports, plan_lists
+from etl.errors import StoppedError
+from etl.load.breaker import CircuitBreaker
 from etl.load.options import LoadOptions, LoadSummary
-from etl.load.profiles.seeking import Seeker
-from etl.load.steps.consents import ConsentSettlement
+from etl.load.steps.consents import ConsentStep
+from etl.load.steps.imports import ImportStep
+from etl.load.steps.lists import ListStep
 from etl.load.steps.merges import ProfileMerger
-from etl.load.steps.settle import Next
-from etl.load.steps.transitions import Watch
+from etl.load.steps.step import Followup, Step
+from etl.load.steps.transitions import JobPoll
+from etl.load.steps.writer import BatchWriter
 from etl.load.task import NAP, LoadTask, carry_out
 from etl.model import Batch, BatchStatus, Outcome, Progress
 from etl.operations import OPERATIONS
-from etl.state import PendingRow
 
-_WINDOW: Final = 10_000
-"""Rows whose list calls are planned together: the ids that are held in memory."""
-_ENOUGH_TO_JUDGE: Final = 100
+_ENOUGH_TO_JUDGE = 100
 """Rows sent before their share of failures can stop the run."""
 
 
 def run_load(task: LoadTask, options: LoadOptions) -> LoadSummary:
     """Send what a staged run has left to send, from wherever it stands. Raises as :func:`carry_out` does."""
-    return carry_out(task, _Loader(task, options))
+    breaker = breaker_of(task)
+    writer = BatchWriter(task, options, breaker)
+    steps: list[Step] = [ImportStep(task, options, writer), ListStep(task, options, writer)]
+    if options.consent is not None:
+        steps.append(ConsentStep(task, options, writer))
+    merger = ProfileMerger(task, options, breaker)
+    limit = options.max_failed_percent
+    return carry_out(task, Runner(task, steps, writer, breaker, first=merger.merge_all, max_failed_percent=limit))
 
 
-class _Loader:
-    """The loop and what it holds: ids of batches and jobs in flight, never rows."""
+def breaker_of(task: LoadTask) -> CircuitBreaker:
+    """Return the breaker of a load: an earlier process may have sent something."""
+    sent = any(kind.attempts for kind in task.store.history.summary(task.run_id))
+    return CircuitBreaker(task.run_id, task.pace.failures_in_a_row, sent=sent)
 
-    def __init__(self, task: LoadTask, options: LoadOptions) -> None:
+
+class Runner:
+    """The loop and what it holds: ids of batches and polls in flight, never rows."""
+
+    def __init__(
+        self,
+        task: LoadTask,
+        steps: Sequence[Step],
+        writer: BatchWriter,
+        breaker: CircuitBreaker,
+        *,
+        first: Callable[[], int] = lambda: 0,
+        max_failed_percent: float | None = None,
+    ) -> None:
+        """Take over a run. ``steps``: in this order. ``first``: done before them; returns the rows that failed."""
         self._task = task
         self._store = task.store
         self._client = task.client
         self._run = task.run_id
-        self._options = options
         self._clock = task.clock
         self._pace = task.pace
-        self._settlement = ConsentSettlement(task, options)
-        self._seeker = Seeker(task)
+        self._steps = steps
+        self._step_of = {kind: step for step in steps for kind in step.kinds}
+        self._writer = writer
+        self._breaker = breaker
+        self._first = first
+        self._max_failed_percent = max_failed_percent
         self._ready: deque[int] = deque()
         self._later: list[tuple[float, int]] = []
-        self._watches: dict[int, Watch] = {}
+        self._polls: dict[Step, dict[int, JobPoll]] = {step: {} for step in steps}
         self._next: Batch | None = None
-        self._failures = 0
         self._hold_until = 0.0
         self._hold_reason = ""
         self._next_due = 0.0
@@ -61,88 +82,53 @@ class _Loader:
         counts = self._store.rows.counts(self._run)
         self._sent_rows = sum(counts.get(name, 0) for name in (Outcome.LOADED, Outcome.FAILED, Outcome.UNKNOWN))
         self._lost_rows = counts.get(Outcome.FAILED, 0) + counts.get(Outcome.UNKNOWN, 0)
-        self._pending = counts.get(None, 0)
-        self.sent = any(kind.attempts for kind in self._store.history.summary(self._run))
         self.settled = 0
 
+    @property
+    def sent(self) -> bool:
+        """Whether Klaviyo may have got anything, now or earlier."""
+        return self._breaker.sent
+
     def load(self) -> None:
-        """Pick up what is open, then import, then the list calls."""
+        """Pick up what is open, then drive step by step."""
         self._task.check_stop()
+        self._recover()
+        failed = self._first()
+        self._count(failed, failed)
+        for step in self._steps:
+            operations = 0
+            for planned in step.plan():
+                operations += planned.operations
+                self._count(planned.failed, planned.failed)
+            self._drive(step, operations)
+
+    def _recover(self) -> None:
+        """Go on with what an earlier process had under way."""
         interrupted = self._store.batches.open(self._run, [BatchStatus.SENDING])
         self._task.let_requests_end(interrupted)
         for batch in interrupted:
-            self._take(batch.id, self._settlement.recover(batch))
+            step = self._step_of[batch.kind]
+            self._take(step, batch.id, step.recover(batch))
+        now = self._clock.now()
         for batch in self._store.batches.open(self._run, [BatchStatus.SUBMITTED]):
-            if batch.id not in self._watches:
-                now = self._clock.now()
-                job = batch.job_id or ""
-                self._watches[batch.id] = Watch(batch.id, job, self._task.sent_at(batch), now, len(batch.lines))
-        merger = ProfileMerger(self._task, self._options)
-        try:
-            failed = merger.merge_all()
-        finally:
-            self.sent = self.sent or merger.sent
-        self._count(failed, failed)
-        self._store.batches.add(self._run, plan_imports(self._store.rows.pending(self._run, "import"), self._options))
-        self._drive("load", self._pending)
-        self._drive("lists", self._plan_lists())
-        if self._options.consent is not None:
-            self._drive("consent", self._plan_consents())
+            polls = self._polls[self._step_of[batch.kind]]
+            if batch.id not in polls:
+                sent_at = self._task.sent_at(batch)
+                polls[batch.id] = JobPoll(batch.id, batch.job_id or "", sent_at, now, len(batch.lines))
 
-    def _plan_lists(self) -> int:
-        """Plan the list calls of the rows that wait for them; return how many row operations that makes.
-
-        Window by window: all operations of a row are recorded in one transaction, because its outcome is written when
-        the last of them has settled.
-        """
-        operations = 0
-        rows = self._store.rows.pending(self._run, "lists")
-        while window := list(itertools.islice(rows, _WINDOW)):
-            self._task.check_stop()
-            asking = self._asking(window)
-            self._store.consents.advance_to_consent(self._run, asking)
-            window = [row for row in window if row.line not in asking]
-            missing = self._seeker.seek([row.line for row in window])
-            self._store.batches.fail_rows(self._run, missing)
-            self._count(len(missing), len(missing))
-            gone = {result.line for result in missing}
-            planned = plan_lists([row for row in window if row.line not in gone], self._options)
-            self._store.batches.add(self._run, planned)
-            operations += sum(len(batch.lines) for batch in planned)
-        return operations
-
-    def _asking(self, window: Sequence[PendingRow]) -> set[int]:
-        """Return the rows that wait for nothing but their consent."""
-        if self._options.consent is None:
-            return set()
-        return {
-            row.line
-            for row in window
-            if not has_list_calls(self._options, row.lists, in_job=imported_by_job(row, self._options))
-        }
-
-    def _plan_consents(self) -> int:
-        """Plan the requests about consent; return how many there are to settle. Windows as for lists."""
-        operations = 0
-        rows = self._store.rows.pending(self._run, "consent")
-        while window := list(itertools.islice(rows, _WINDOW)):
-            self._task.check_stop()
-            planned = plan_consents(self._store.consents.requests(self._run, [row.line for row in window]))
-            self._store.batches.add(self._run, planned)
-            operations += sum(len(batch.lines) for batch in planned)
-        return operations
-
-    def _drive(self, phase: str, total: int) -> None:
-        """Send every planned batch and see every job to its end."""
+    def _drive(self, step: Step, operations: int) -> None:
+        """Send every planned batch and see everything that was accepted proved."""
         waiting = {*self._ready, *(batch for _, batch in self._later)}
         self._ready.extend(
             batch for batch in self._store.batches.ids(self._run, BatchStatus.PLANNED) if batch not in waiting
         )
-        self._phase, self._phase_done, self._phase_total = phase, 0, total
-        while self._ready or self._later or self._watches or self._settlement.suspects:
+        self._phase, self._phase_done, self._phase_total = step.name, 0, operations
+        while True:
             self._task.check_stop()
-            if not (self._ready or self._later or self._watches):
-                self._take(0, self._settlement.judge_suspects())
+            if not (self._ready or self._later or any(self._polls.values())):
+                if not (holding := next((one for one in self._steps if one.is_holding), None)):
+                    break
+                self._take(holding, 0, holding.judge_held())
                 continue
             if self._poll_due():
                 continue
@@ -154,18 +140,29 @@ class _Loader:
         self._tell()
 
     def _send(self) -> None:
+        """Send a batch, once. The mark that it is under way is durable before the request leaves (design §4)."""
         batch, self._next = self._next, None
         if batch is None:
             return
         self._ready.popleft()
-        self._take(batch.id, self._settlement.send(batch, self._failures))
+        step = self._step_of[batch.kind]
+        if batch.attempts >= self._pace.attempts:
+            self._take(step, batch.id, self._writer.give_up(batch))
+            return
+        request = step.request(batch)
+        if isinstance(request, Followup):
+            self._take(step, batch.id, request)
+            return
+        self._store.batches.mark_sending(batch.id)
+        reply = request()
+        self._take(step, batch.id, step.on_reply(self._store.batches.get(batch.id), reply))
 
     def _until_next_send(self) -> float | None:
         """Return the seconds until a batch may be sent, 0 for at once, ``None`` if there is none to send."""
         now = self._clock.now()
         while self._later and self._later[0][0] <= now:
             self._ready.append(heapq.heappop(self._later)[1])
-        if not self._ready or len(self._watches) >= self._pace.jobs_in_flight:
+        if not self._ready or self._flying() >= self._pace.jobs_in_flight:
             return None
         if self._next is None or self._next.id != self._ready[0]:
             self._next = self._store.batches.get(self._ready[0])
@@ -174,56 +171,49 @@ class _Loader:
         return max(hold, self._client.wait_for(OPERATIONS[self._next.kind].endpoint), 0.0)
 
     def _poll_due(self) -> bool:
-        """Look at the jobs in flight when one of them is due: at all of them with one request."""
+        """Look at what a step has in flight when one of it is due; whether anything was looked at."""
         now = self._clock.now()
-        if not any(watch.next_poll <= now for watch in self._watches.values()):
-            return False
-        flying = list(self._watches.values())
-        jobs: dict[str, ImportJob] = {}
-        flying = [watch for watch in flying if watch.job or watch.next_poll <= now]
-        if sum(bool(watch.job) for watch in flying) > 1:
-            since = min(watch.sent_at for watch in flying) - self._pace.clock_skew
-            jobs = {job.id: job for job in self._client.recent_jobs(since)}
-        for watch in flying:
-            self._task.check_stop()
-            if not watch.job:
-                following = self._settlement.look_back(watch)
-            else:
-                # One that is not among them may have expired; only its own address says so.
-                job = jobs.get(watch.job) or self._client.get_job(watch.job)
-                following = self._settlement.look(watch, job)
-            del self._watches[watch.batch]
-            self._take(watch.batch, following)
-        return True
+        looked = False
+        for step, polls in self._lookable():
+            if any(poll.next_poll <= now for poll in polls.values()):
+                looked = True
+                for poll, following in step.prove(list(polls.values())):
+                    del polls[poll.batch]
+                    self._take(step, poll.batch, following)
+        return looked
 
-    def _take(self, batch_id: int, following: Next) -> None:
+    def _take(self, step: Step, batch_id: int, following: Followup) -> None:
         """Put what follows where it belongs."""
-        self.sent = self.sent or following.reached
-        if following.trouble:
-            self._trouble(following)
-        elif not following.later and not following.undecided:
-            self._failures = 0
-        if following.undecided and not following.ready:
+        self._breaker.sent = self._breaker.sent or following.may_have_arrived
+        if following.backoff:
+            self._back_off(following)
+        elif not following.send_after and not following.inconclusive:
+            self._breaker.record_success()
+        if following.inconclusive and not following.send_now:
             # Bad rows often stand together: what may pass is looked for elsewhere.
             self._ready.rotate(len(self._ready) // 2)
-        self._ready.extendleft(reversed(following.ready))
-        if following.later is not None:
-            heapq.heappush(self._later, following.later)
-        if following.watch is not None:
-            self._watches[batch_id] = following.watch
+        self._ready.extendleft(reversed(following.send_now))
+        if following.send_after is not None:
+            heapq.heappush(self._later, following.send_after)
+        if following.poll is not None:
+            self._polls[step][batch_id] = following.poll
         self._count(following.rows, following.failed)
 
-    def _trouble(self, following: Next) -> None:
-        self._failures += 1
-        if self._failures >= self._pace.failures_in_a_row:
-            message = f"Klaviyo did not take {self._failures} requests in a row"
-            hint = f"When Klaviyo is well again: klaviyo-etl resume {self._run}"
-            kind = StoppedError if self.sent else UnavailableError
-            raise kind("klaviyo-unavailable", message, hint)
+    def _back_off(self, following: Followup) -> None:
+        self._breaker.record_failure(following.tolerance)
         # What troubles one batch troubles the next: nothing goes out before the first may.
-        if following.later is not None:
-            self._hold_until = max(self._hold_until, following.later[0])
+        if following.send_after is not None:
+            self._hold_until = max(self._hold_until, following.send_after[0])
             self._hold_reason = "Klaviyo did not take the last request"
+
+    def _lookable(self) -> Iterator[tuple[Step, dict[int, JobPoll]]]:
+        """Yield the steps that may look at what they have in flight."""
+        sending = bool(self._ready or self._later)
+        return ((step, polls) for step, polls in self._polls.items() if not (sending and step.sends_all_first))
+
+    def _flying(self) -> int:
+        """Return how many jobs are in flight that keep others from being sent."""
+        return sum(len(polls) for step, polls in self._polls.items() if not step.sends_all_first)
 
     def _count(self, rows: int, failed: int) -> None:
         self.settled += rows
@@ -231,9 +221,9 @@ class _Loader:
         self._lost_rows += failed
         self._phase_done += rows
         self._tell()
-        limit = self._options.max_failed_percent
+        limit = self._max_failed_percent
         # What is still in flight was sent too, and will mostly arrive.
-        sent = self._sent_rows + sum(watch.rows for watch in self._watches.values())
+        sent = self._sent_rows + sum(poll.rows for polls in self._polls.values() for poll in polls.values())
         if limit is None or sent < _ENOUGH_TO_JUDGE or not failed:
             return
         percent = 100 * self._lost_rows / sent
@@ -246,13 +236,13 @@ class _Loader:
 
     def _tell(self) -> None:
         if self._phase_total:
-            count = len(self._watches)
+            count = self._flying()
             flying = f"{count} job{'s' if count > 1 else ''} in flight" if count else ""
             self._task.progress(Progress(self._phase, self._phase_done, self._phase_total, "rows", flying))
 
     def _sleep(self, wait: float | None) -> None:
         now = self._clock.now()
-        times: Iterable[float] = (watch.next_poll - now for watch in self._watches.values())
+        times: Iterable[float] = (poll.next_poll - now for _, polls in self._lookable() for poll in polls.values())
         wakes = [*times, *([] if wait is None else [wait]), *([self._later[0][0] - now] if self._later else [])]
         soonest = min(wakes, default=NAP)
         if now + soonest > self._said + 1.0:

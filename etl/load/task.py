@@ -84,8 +84,10 @@ class LoadTask:
 class Loader(Protocol):
     """``settled``: rows that got an outcome; ``sent``: whether Klaviyo may have got anything, now or earlier."""
 
-    settled: int
-    sent: bool
+    @property
+    def settled(self) -> int: ...  # noqa: D102
+    @property
+    def sent(self) -> bool: ...  # noqa: D102
 
     def load(self) -> None:
         """Send what is left to send."""

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from etl.klaviyo import Reply
-from etl.load.steps import imports, settle
+from etl.load.steps.imports import ImportStep
+from etl.load.steps.step import Followup
 from etl.model import Batch
 from etl.report import Report
 from etl.state.loading.batches import Batches
@@ -145,14 +146,14 @@ def test_the_matrix_notices_a_mark_written_after_the_request(matrix: Matrix, mon
         pass
 
     mark = Batches.mark_sending
-    answered = imports.Settlement._answered
+    answered = ImportStep.on_reply
 
-    def after(self: imports.Settlement, batch: Batch, reply: Reply, failures: int) -> settle.Next:
+    def after(self: ImportStep, batch: Batch, reply: Reply) -> Followup:
         mark(self._store.batches, batch.id)
-        return answered(self, self._store.batches.get(batch.id), reply, failures)
+        return answered(self, self._store.batches.get(batch.id), reply)
 
     monkeypatch.setattr(Batches, "mark_sending", late)
-    monkeypatch.setattr(imports.Settlement, "_answered", after)
+    monkeypatch.setattr(ImportStep, "on_reply", after)
     world = matrix.world()
     calm = CrashPoints()
     world.process(points=calm)

@@ -18,7 +18,7 @@ from etl import pipeline
 from etl.errors import ExitCode
 from etl.klaviyo import ApiError, Profile, Reply, ReplyKind
 from etl.load import find_owners
-from etl.load.steps.transitions import Step, after_reply
+from etl.load.steps.transitions import ReplyAction, after_reply
 from etl.model import BatchKind
 from tests.support.effort import examples
 from tests.support.importer import ImporterFixture
@@ -215,7 +215,7 @@ def test_a_conflict_that_no_look_showed_is_refused_by_klaviyo_with_the_profile_n
 def test_a_conflict_is_its_row_s_whatever_the_answer_points_at(pointer: str) -> None:
     """It is the row's, at once or because it stands alone; it never stops the run."""
     error = ApiError("duplicate_profile", "A profile already exists.", pointer)
-    of_the_row = {Step.ROW_REFUSED, Step.ISOLATE}
+    of_the_row = {ReplyAction.ROW_REFUSED, ReplyAction.ISOLATE}
     assert after_reply(BatchKind.UPSERT, Reply(ReplyKind.REFUSED, 409, (error,))) in of_the_row
     assert after_reply(BatchKind.UPSERT, Reply(ReplyKind.REFUSED, 409)) in of_the_row
 

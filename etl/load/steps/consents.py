@@ -8,24 +8,28 @@ through the gate once more.
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from etl.errors import InternalError
 from etl.klaviyo import Reply
-from etl.load.batching import parts_of
+from etl.load.batching import parts_of, plan_consents
 from etl.load.consent.evidence import Look, Sought, Witness
 from etl.load.consent.policy import Gate, decide, judge, result_of, unproven
 from etl.load.consent.request import consent_body
 from etl.load.options import ConsentOptions, LoadOptions
-from etl.load.profiles.proof import scrub
-from etl.load.steps.imports import Settlement
-from etl.load.steps.settle import CRASH, Next, told
-from etl.load.steps.transitions import Step, Watch, after_consent_reply, is_by_sms, poll_again
+from etl.load.steps.lists import WINDOW
+from etl.load.steps.probing import halves
+from etl.load.steps.row_search import RowSearch
+from etl.load.steps.step import PROCESS_DIED, Followup, Planned, Request
+from etl.load.steps.transitions import JobPoll, ReplyAction, after_reply, is_by_sms, poll_again
+from etl.load.steps.writer import BatchWriter, describe_reply
 from etl.load.task import LoadTask
 from etl.model import Batch, BatchKind, Channel, ConsentResult, Outcome, PlannedBatch, RowResult, Severity, Wish
-from etl.operations import CONSENT_KINDS, OPERATIONS, Subject, channel_of, is_subscribing
+from etl.operations import CONSENT_KINDS, channel_of, is_subscribing
 from etl.state import SourceOptOuts
 
 _MOST_DEFERRALS: Final = 3
@@ -35,70 +39,106 @@ _FRESH: Final = 30.0
 """Seconds after which a look says nothing any more of what people want."""
 
 
-class ConsentSettlement(Settlement):
-    """Settles batches of every kind, those about consent by its own rules."""
+class ConsentStep:
+    """Asks for consent, takes it back, suppresses and lifts suppressions."""
 
-    def __init__(self, task: LoadTask, options: LoadOptions) -> None:
-        super().__init__(task, options)
+    name = "consent"
+    kinds = frozenset(CONSENT_KINDS.values())
+    sends_all_first = False
+
+    def __init__(self, task: LoadTask, options: LoadOptions, writer: BatchWriter) -> None:
+        self._task = task
+        self._store = task.store
+        self._client = task.client
+        self._run = task.run_id
+        self._options = options
+        self._clock = task.clock
+        self._pace = task.pace
+        self._writer = writer
+        self._search = RowSearch(
+            task,
+            writer,
+            refused=lambda batch, line, detail, _field: _refused(line, detail, self._header(batch)),
+            failed_alone=self._failed_alone,
+            goes_on_without=self._goes_on_without,
+        )
         # Batches of which every row passed the gate, and when that was seen.
         self._cleared: dict[int, float | None] = {}
         self._sources: dict[Channel, SourceOptOuts] = {}
         self._deferred = Counter[int]()
         self._hopeless: set[tuple[BatchKind, str]] = set()
 
-    def send(self, batch: Batch, failures: int) -> Next:
-        """Send a batch; one about consent passes the gate right before its request leaves."""
-        if OPERATIONS[batch.kind].subject is not Subject.CONSENT:
-            return super().send(batch, failures)
-        if batch.attempts >= self._pace.attempts:
-            return self._give_up(batch)
-        people = self._attributes(batch.lines)
+    @property
+    def is_holding(self) -> bool:
+        """Whether rows are held back until something like them passes."""
+        return bool(self._search)
+
+    def plan(self) -> Iterator[Planned]:
+        """Plan the requests about consent of the rows that wait for them."""
+        rows = self._store.rows.pending(self._run, "consent")
+        while window := list(itertools.islice(rows, WINDOW)):
+            self._task.check_stop()
+            planned = plan_consents(self._store.consents.requests(self._run, [row.line for row in window]))
+            self._store.batches.add(self._run, planned)
+            yield Planned(operations=sum(len(batch.lines) for batch in planned))
+
+    def request(self, batch: Batch) -> Request | Followup:
+        """Return the request for the rows that pass the gate, or what follows where some do not."""
+        people = self._writer.attributes(batch.lines)
         cleared = batch.id in self._cleared and not self._is_stale(self._cleared.pop(batch.id))
         if not cleared and (following := self._pass_gate(batch, people)) is not None:
             return following
-        address = channel_of(batch.kind).address
+        channel = channel_of(batch.kind)
         if batch.kind in {BatchKind.SUPPRESS, BatchKind.UNSUPPRESS}:
-            emails = [str(people[line][address]) for line in batch.lines]
-            self._store.batches.mark_sending(batch.id)
+            emails = [str(people[line][channel.address]) for line in batch.lines]
             lifting = batch.kind is BatchKind.UNSUPPRESS
-            reply = self._client.unsuppress(emails) if lifting else self._client.suppress(emails)
-        else:
-            asks = {
-                ask.line: ask for ask in self._store.consents.requests(self._run, batch.lines, channel_of(batch.kind))
-            }
-            body = consent_body(batch.kind, [asks[line] for line in batch.lines], people, self._consent)
-            self._store.batches.mark_sending(batch.id)
-            call = self._client.subscribe if is_subscribing(batch.kind) else self._client.unsubscribe
-            reply = call(body)
-        following = self._consent_answered(self._store.batches.get(batch.id), reply, failures, people)
-        return self._with_released(batch, reply, following)
+            return partial(self._client.unsuppress if lifting else self._client.suppress, emails)
+        asks = {ask.line: ask for ask in self._store.consents.requests(self._run, batch.lines, channel)}
+        body = consent_body(batch.kind, [asks[line] for line in batch.lines], people, self._consent)
+        return partial(self._client.subscribe if is_subscribing(batch.kind) else self._client.unsubscribe, body)
 
-    def recover(self, batch: Batch) -> Next:
-        """Say what follows for a batch whose request may have left before the process ended."""
+    def on_reply(self, batch: Batch, reply: Reply) -> Followup:
+        """Write what the reply says; see transitions.py."""
+        return self._search.with_released(batch, reply, self._answered(batch, reply))
+
+    def recover(self, batch: Batch) -> Followup:
+        """Look what a request that may have mailed somebody has done; anything else goes again."""
         if is_subscribing(batch.kind):
-            return self._wait_for_profiles(batch, CRASH, lost=True)
-        return super().recover(batch)
+            return self._wait_for_profiles(batch, PROCESS_DIED, lost=True)
+        return self._writer.again(batch, PROCESS_DIED, resent=True)
 
-    def look_back(self, watch: Watch) -> Next:
-        """Read the profiles of a batch that was accepted, or whose answer was lost."""
-        batch = self._store.batches.get(watch.batch)
+    def prove(self, polls: Sequence[JobPoll]) -> Iterator[tuple[JobPoll, Followup]]:
+        """Read the profiles of the batches that are due: accepted, or their answer was lost."""
         now = self._clock.now()
-        over = now - watch.sent_at > self._pace.consent_patience
+        for poll in polls:
+            if poll.next_poll <= now:
+                self._task.check_stop()
+                yield poll, self._look_back(poll)
+
+    def judge_held(self) -> Followup:
+        """Say what follows for rows that were held back."""
+        return self._search.judge_held()
+
+    def _look_back(self, poll: JobPoll) -> Followup:
+        """Read the profiles of a batch that was accepted, or whose answer was lost."""
+        batch = self._store.batches.get(poll.batch)
+        now = self._clock.now()
+        over = now - poll.sent_at > self._pace.consent_patience
         confirms = self._consent.confirms and not batch.resent
-        seen = self._look_up(batch, self._attributes(batch.lines), subscribing=False)
+        seen = self._look_up(batch, self._writer.attributes(batch.lines), subscribing=False)
         profiles = {line: evidence.profiles for line, evidence in seen.evidence.items()}
         results, waiting = judge(batch.kind, profiles, self._header(batch), confirms=confirms, over=over)
         if waiting:
-            return Next(watch=poll_again(watch, now, self._pace))
+            return Followup(poll=poll_again(poll, now, self._pace))
         lost = [line for line in batch.lines if results[line].outcome is Outcome.UNKNOWN]
         if lost and batch.resent and is_subscribing(batch.kind) and self._consent.historical:
             # It never arrived, and once more mails nobody: the gate decides anew.
-            return self._split(batch, [results[line] for line in batch.lines if line not in set(lost)], [lost], None)
-        return self._settle(batch, [results[line] for line in batch.lines], None)
+            return self._writer.split(batch, [results[line] for line in batch.lines if line not in set(lost)], [lost])
+        return self._writer.settle(batch, [results[line] for line in batch.lines])
 
     # --- before the request -------------------------------------------------------------------------------------------
 
-    def _pass_gate(self, batch: Batch, people: Mapping[int, Mapping[str, Any]]) -> Next | None:
+    def _pass_gate(self, batch: Batch, people: Mapping[int, Mapping[str, Any]]) -> Followup | None:
         """Settle the rows that need or deserve no request; return what follows, ``None`` if all rows go out."""
         channel = channel_of(batch.kind)
         column = self._header(batch)
@@ -120,7 +160,7 @@ class ConsentSettlement(Settlement):
         # What Klaviyo does not show yet may come into sight as long as anything may.
         if hidden and self._deferred[batch.id] * _DEFERRAL < self._pace.visible_within:
             self._deferred[batch.id] += 1
-            return Next(later=(self._clock.now() + _DEFERRAL, batch.id))
+            return Followup(send_after=(self._clock.now() + _DEFERRAL, batch.id))
         going, leaving = gates[Gate.SEND], gates[Gate.REVOKE]
         if hidden and not is_subscribing(batch.kind):
             # Taking a consent back harms nobody, whatever the profile would have said.
@@ -131,35 +171,35 @@ class ConsentSettlement(Settlement):
         if not settled and not leaving:
             return None
         if not going and not leaving:
-            return self._settle(batch, settled, None)
+            return self._writer.settle(batch, settled, None)
         return self._part(batch, settled, going, leaving, look)
 
-    def _part(self, batch: Batch, settled: list[RowResult], going: list[int], leaving: list[int], look: Look) -> Next:
+    def _part(
+        self, batch: Batch, settled: list[RowResult], going: list[int], leaving: list[int], look: Look
+    ) -> Followup:
         """Settle some rows of a batch, and let some of the others subscribe and some take their consent back."""
         parts = [PlannedBatch(batch.kind, tuple(going), batch.lists, parent=batch.id)] if going else []
         if leaving:
             self._store.consents.revoke(self._run, leaving, channel_of(batch.kind))
             kind = CONSENT_KINDS[channel_of(batch.kind), Wish.UNSUBSCRIBE]
             parts += [PlannedBatch(kind, part, parent=batch.id) for part in parts_of(kind, leaving)]
-        ready = self._store.batches.split(batch.id, settled, parts, reply="", status=None)
-        self._cleared.update(dict.fromkeys(ready[: bool(going)], look.seen_at))
-        failed = sum(result.outcome in {Outcome.FAILED, Outcome.UNKNOWN} for result in settled)
-        return Next(ready=tuple(ready), rows=len(settled), failed=failed)
+        following = self._writer.replace(batch, settled, parts)
+        self._cleared.update(dict.fromkeys(following.send_now[: bool(going)], look.seen_at))
+        return following
 
     def _is_stale(self, seen_at: float | None) -> bool:
         """Whether people may have opted out since they were looked at: a wait that Klaviyo asked for lies between."""
         return seen_at is not None and self._clock.monotonic() - seen_at > _FRESH
 
-    def _look_again(self, batch: Batch, column: str | None) -> Next:
+    def _look_again(self, batch: Batch, column: str | None) -> Followup:
         """Say what follows for a batch whose look took so long that it says nothing any more."""
         if self._deferred[batch.id] < _MOST_DEFERRALS:
             self._deferred[batch.id] += 1
-            return Next(later=(self._clock.now(), batch.id))
+            return Followup(send_after=(self._clock.now(), batch.id))
         if len(batch.lines) > 1:
             # Fewer people are looked at sooner.
-            middle = len(batch.lines) // 2
-            return self._split(batch, [], [batch.lines[:middle], batch.lines[middle:]], None)
-        return self._settle(batch, [unproven(batch.lines[0], "Klaviyo is too slow to be asked", column)], None)
+            return self._writer.split(batch, [], halves(batch.lines))
+        return self._writer.settle(batch, [unproven(batch.lines[0], "Klaviyo is too slow to be asked", column)])
 
     def _look_up(self, batch: Batch, people: Mapping[int, Mapping[str, Any]], *, subscribing: bool) -> Look:
         """Look at the people of a batch, and at what speaks against subscribing them if that is to be done."""
@@ -183,63 +223,41 @@ class ConsentSettlement(Settlement):
 
     # --- after it -----------------------------------------------------------------------------------------------------
 
-    def _consent_answered(
-        self, batch: Batch, reply: Reply, failures: int, people: Mapping[int, Mapping[str, Any]]
-    ) -> Next:
-        match after_consent_reply(batch.kind, reply, historical=self._consent.historical):
-            case Step.ACCEPTED:
+    def _answered(self, batch: Batch, reply: Reply) -> Followup:
+        match after_reply(batch.kind, reply, historical=self._consent.historical):
+            case ReplyAction.ACCEPTED:
                 return self._wait_for_profiles(batch, reply, lost=False)
-            case Step.IN_DOUBT:
+            case ReplyAction.IN_DOUBT:
                 return self._wait_for_profiles(batch, reply, lost=True)
-            case Step.AGAIN:
-                return self._again_or_suspect(batch, reply, failures)
-            case Step.HALVE:
-                return self._halve(batch, reply)
-            case Step.ISOLATE if (batch.kind, told(reply)) in self._hopeless:
-                refused = [_refused(line, told(reply), self._header(batch)) for line in batch.lines]
-                return self._settle(batch, refused, reply)
-            case Step.ISOLATE:
-                return self._isolate(batch, reply)
-            case Step.STRIP:
-                return self._consent_refused(batch, reply, people)
-            case Step.ROW_REFUSED:
-                refused = [_refused(line, told(reply), self._header(batch)) for line in batch.lines]
-                return self._settle(batch, refused, reply)
-        return self._stop(batch, reply)
+            case ReplyAction.AGAIN:
+                return self._search.again_or_isolate(batch, reply)
+            case ReplyAction.HALVE:
+                return self._search.halve(batch, reply)
+            case ReplyAction.ISOLATE if (batch.kind, describe_reply(reply)) not in self._hopeless:
+                return self._search.isolate(batch, reply)
+            case ReplyAction.STRIP:
+                # The others pass the gate again, since time has gone by.
+                return self._search.strip(batch, reply)
+            case ReplyAction.ISOLATE | ReplyAction.ROW_REFUSED:
+                refused = [_refused(line, describe_reply(reply), self._header(batch)) for line in batch.lines]
+                return self._writer.settle(batch, refused, reply)
+        return self._writer.stop(batch, reply)
 
     def _failed_alone(self, batch: Batch, reply: Reply, words: str) -> RowResult:
-        if OPERATIONS[batch.kind].subject is not Subject.CONSENT:
-            return super()._failed_alone(batch, reply, words)
-        return _refused(batch.lines[0], words or told(reply), self._header(batch))
+        return _refused(batch.lines[0], words or describe_reply(reply), self._header(batch))
 
-    def _refused_as_a_whole(self, batch: Batch, reply: Reply) -> Next:
+    def _goes_on_without(self, batch: Batch, reply: Reply) -> bool:
+        """Whether it is SMS that is refused: such an account's e-mail consents are none the worse for it."""
         if not is_by_sms(batch.kind):
-            return super()._refused_as_a_whole(batch, reply)
-        # An account without SMS refuses every number; its e-mail consents are none the worse for it.
-        self._hopeless.add((batch.kind, told(reply)))
-        return self._fail_suspects(batch)
+            return False
+        self._hopeless.add((batch.kind, describe_reply(reply)))
+        return True
 
-    def _wait_for_profiles(self, batch: Batch, reply: Reply, *, lost: bool) -> Next:
+    def _wait_for_profiles(self, batch: Batch, reply: Reply, *, lost: bool) -> Followup:
         self._store.batches.mark_submitted(batch.id, None, None, status=reply.status, adopted=lost)
         now = self._clock.now()
-        watch = Watch(batch.id, "", now, now + self._pace.first_poll, len(batch.lines))
-        return Next(watch=watch, trouble=lost and reply is not CRASH)
-
-    def _consent_refused(self, batch: Batch, reply: Reply, people: Mapping[int, Mapping[str, Any]]) -> Next:
-        """Fail the rows that Klaviyo names; the others pass the gate again, since time has gone by."""
-        named = {
-            batch.lines[error.row]: error
-            for error in reversed(reply.errors)
-            if error.row is not None and error.row < len(batch.lines)
-        }
-        if not named:
-            return self._isolate(batch, reply)
-        failed = [
-            _refused(line, scrub(error.detail, people[line]), self._header(batch))
-            for line, error in sorted(named.items())
-        ]
-        rest = [line for line in batch.lines if line not in named]
-        return self._split(batch, failed, [rest] if rest else [], reply)
+        poll = JobPoll(batch.id, "", now, now + self._pace.first_poll, len(batch.lines))
+        return Followup(poll=poll, backoff=lost and reply is not PROCESS_DIED)
 
     @property
     def _consent(self) -> ConsentOptions:

@@ -1,23 +1,25 @@
-"""From a reply, or a look at a job, to the transition in state. Each method ends in one transaction."""
+"""Imports: profiles in bulk jobs, which are polled, or one by one; each reply becomes one transaction in state."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
-from etl.errors import InternalError
 from etl.klaviyo import ImportJob, JobStatus, Reply, job_of, profile_of
-from etl.load.batching import has_list_calls
+from etl.load.batching import has_list_calls, plan_imports
 from etl.load.options import LoadOptions
 from etl.load.profiles.lookup import find_profiles
 from etl.load.profiles.preflight import Looker
 from etl.load.profiles.proof import Counted, count_job, read_back, scrub
 from etl.load.profiles.seeking import found_in_job
 from etl.load.request import request_body
-from etl.load.steps.refusals import Refusals
-from etl.load.steps.settle import CRASH, Next, told
-from etl.load.steps.transitions import Step, Verdict, Watch, after_poll, after_reply, poll_again
+from etl.load.steps.row_search import RowSearch
+from etl.load.steps.step import PROCESS_DIED, Followup, Planned, Request
+from etl.load.steps.suspects import failed_alone
+from etl.load.steps.transitions import JobPoll, PollDecision, ReplyAction, after_poll, after_reply, poll_again
+from etl.load.steps.writer import BatchWriter, describe_reply
 from etl.load.task import LoadTask
 from etl.model import Batch, BatchKind, Outcome, RowResult, Severity
 
@@ -27,88 +29,99 @@ _MOST_CANCELLED: Final = 2
 """Requests a batch may cost when Klaviyo cancels its job each time."""
 
 
-class Settlement(Refusals):
-    """Knows what each answer means for the rows of a batch, and writes it."""
+class ImportStep:
+    """Sends profiles, and knows what each answer means for them."""
 
-    def __init__(self, task: LoadTask, options: LoadOptions) -> None:
-        super().__init__(task, options)
+    name = "load"
+    kinds = frozenset({BatchKind.IMPORT, BatchKind.UPSERT})
+    sends_all_first = False
+
+    def __init__(self, task: LoadTask, options: LoadOptions, writer: BatchWriter) -> None:
+        self._task = task
+        self._store = task.store
+        self._client = task.client
+        self._run = task.run_id
+        self._options = options
+        self._clock = task.clock
+        self._pace = task.pace
+        self._writer = writer
+        self._search = RowSearch(task, writer, refused=self._refused, failed_alone=self._failed_alone)
         self._looker = Looker(task, options)
         self._unfit: dict[int, tuple[str, ...]] = {}
-        self._first_look: dict[int, float] = {}
         self._sighted: dict[int, dict[int, RowResult]] = {}
 
-    def send(self, batch: Batch, failures: int) -> Next:
-        """Send a batch, once, and write what the answer says. ``failures``: how many in a row went before.
+    @property
+    def is_holding(self) -> bool:
+        """Whether rows are held back until something like them passes."""
+        return bool(self._search)
 
-        The mark that it is under way is durable before the request leaves (design §4).
-        """
-        if batch.attempts >= self._pace.attempts:
-            return self._give_up(batch)
-        if batch.kind in {BatchKind.LIST_ADD, BatchKind.LIST_REMOVE}:
-            ids = list(dict.fromkeys(self._ids(batch)))
-            self._store.batches.mark_sending(batch.id)
-            call = self._client.add_to_list if batch.kind is BatchKind.LIST_ADD else self._client.remove_from_list
-            reply = call(batch.lists[0], ids)
-        else:
-            bodies, self._unfit = self._looker.bodies(batch)
-            body = request_body(batch.kind, bodies, batch.lists)
-            self._store.batches.mark_sending(batch.id)
-            submit = self._client.upsert_profile if batch.kind is BatchKind.UPSERT else self._client.submit_import_job
-            reply = submit(body)
-        return self._with_released(batch, reply, self._answered(self._store.batches.get(batch.id), reply, failures))
+    def plan(self) -> Iterator[Planned]:
+        """Plan the imports of the rows that wait; everything that is not settled counts as an operation."""
+        pending = self._store.rows.counts(self._run).get(None, 0)
+        self._store.batches.add(self._run, plan_imports(self._store.rows.pending(self._run, "import"), self._options))
+        yield Planned(operations=pending)
 
-    def recover(self, batch: Batch) -> Next:
-        """Say what follows for a batch whose request may have left before the process ended."""
+    def request(self, batch: Batch) -> Request:
+        """Return the request; what Klaviyo has is looked at first where the write rules of the mapping ask for it."""
+        bodies, self._unfit = self._looker.bodies(batch)
+        body = request_body(batch.kind, bodies, batch.lists)
+        submit = self._client.upsert_profile if batch.kind is BatchKind.UPSERT else self._client.submit_import_job
+        return partial(submit, body)
+
+    def on_reply(self, batch: Batch, reply: Reply) -> Followup:
+        """Write what the reply says; see transitions.py."""
+        return self._search.with_released(batch, reply, self._answered(batch, reply))
+
+    def recover(self, batch: Batch) -> Followup:
+        """Look for the job of a bulk import; a single profile simply goes again."""
         if batch.kind is BatchKind.IMPORT:
-            return self._in_doubt(batch, CRASH, 0)
-        return self._again(batch, CRASH, 0, resent=True)
+            return self._in_doubt(batch, PROCESS_DIED)
+        return self._writer.again(batch, PROCESS_DIED, resent=True)
 
-    def look(self, watch: Watch, job: ImportJob | None) -> Next:
-        """Say what follows from the state of a job. ``None``: it has expired."""
-        match after_poll(job, watch, self._clock.now(), self._pace):
-            case Verdict.WAIT:
-                return Next(watch=poll_again(watch, self._clock.now(), self._pace))
-            case Verdict.COUNT if job is not None:
-                return self._count(self._store.batches.get(watch.batch), job)
-            case Verdict.CANCELLED:
-                return self._cancelled(self._store.batches.get(watch.batch))
-        return self._read_back(self._store.batches.get(watch.batch), job)
+    def prove(self, polls: Sequence[JobPoll]) -> Iterator[tuple[JobPoll, Followup]]:
+        """Look at all jobs in flight with one request, and yield what follows for each."""
+        jobs: dict[str, ImportJob] = {}
+        if len(polls) > 1:
+            since = min(poll.sent_at for poll in polls) - self._pace.clock_skew
+            jobs = {job.id: job for job in self._client.recent_jobs(since)}
+        for poll in polls:
+            self._task.check_stop()
+            # One that is not among them may have expired; only its own address says so.
+            yield poll, self._look(poll, jobs.get(poll.job) or self._client.get_job(poll.job))
+
+    def judge_held(self) -> Followup:
+        """Say what follows for rows that were held back."""
+        return self._search.judge_held()
 
     # --- answers to requests ------------------------------------------------------------------------------------------
 
-    def _answered(self, batch: Batch, reply: Reply, failures: int) -> Next:
+    def _answered(self, batch: Batch, reply: Reply) -> Followup:
         match after_reply(batch.kind, reply):
-            case Step.ACCEPTED:
-                return self._accepted(batch, reply, failures)
-            case Step.STRIP:
-                return self._strip(batch, reply)
-            case Step.ROW_REFUSED:
+            case ReplyAction.ACCEPTED:
+                return self._accepted(batch, reply)
+            case ReplyAction.STRIP:
+                return self._search.strip(batch, reply)
+            case ReplyAction.ROW_REFUSED:
                 return self._row_refused(batch, reply)
-            case Step.HALVE:
-                return self._halve(batch, reply)
-            case Step.ISOLATE:
-                return self._isolate(batch, reply)
-            case Step.RESOLVE:
-                return self._resolve(batch, reply)
-            case Step.LIST_GONE:
-                return self._list_gone(batch, reply)
-            case Step.AGAIN:
-                return self._again_or_suspect(batch, reply, failures)
-            case Step.IN_DOUBT:
-                return self._in_doubt(batch, reply, failures)
-        return self._stop(batch, reply)
+            case ReplyAction.HALVE:
+                return self._search.halve(batch, reply)
+            case ReplyAction.ISOLATE:
+                return self._search.isolate(batch, reply)
+            case ReplyAction.AGAIN:
+                return self._search.again_or_isolate(batch, reply)
+            case ReplyAction.IN_DOUBT:
+                return self._in_doubt(batch, reply)
+        return self._writer.stop(batch, reply)
 
-    def _accepted(self, batch: Batch, reply: Reply, failures: int) -> Next:
+    def _accepted(self, batch: Batch, reply: Reply) -> Followup:
         if batch.kind is BatchKind.IMPORT:
             data = reply.document.get("data")
             job = job_of(data) if isinstance(data, dict) else None
             if job is None or not job.id:
-                return self._in_doubt(batch, reply, failures)
+                return self._in_doubt(batch, reply)
             self._store.batches.mark_submitted(batch.id, job.id, job.expires_at, status=reply.status)
-            return Next(watch=self._watch(batch, job))
-        if batch.kind is BatchKind.UPSERT:
-            return self._settle(batch, [self._upserted(batch, reply)], reply)
-        return self._settle(batch, [RowResult(line, Outcome.LOADED) for line in batch.lines], reply)
+            return Followup(poll=self._poll(batch, job))
+        return self._writer.settle(batch, [self._upserted(batch, reply)], reply)
 
     def _upserted(self, batch: Batch, reply: Reply) -> RowResult:
         data = reply.document.get("data")
@@ -132,64 +145,17 @@ class Settlement(Refusals):
             return replace(result, code="property-not-list", column=column, detail=detail, severity=Severity.WARNING)
         return result
 
-    def _strip(self, batch: Batch, reply: Reply) -> Next:
-        """Fail the rows that Klaviyo names; the others are planned again."""
-        named = {
-            batch.lines[error.row]: error
-            for error in reversed(reply.errors)
-            if error.row is not None and error.row < len(batch.lines)
-        }
-        if not named:
-            return self._isolate(batch, reply)
-        sent = self._attributes(sorted(named))
-        failed = [
-            RowResult(
-                line,
-                Outcome.FAILED,
-                "klaviyo-invalid",
-                scrub(error.detail, sent[line]),
-                self._column(error.field),
-            )
-            for line, error in sorted(named.items())
-        ]
-        rest = tuple(line for line in batch.lines if line not in named)
-        return self._split(batch, failed, [rest] if rest else [], reply)
-
-    def _row_refused(self, batch: Batch, reply: Reply) -> Next:
+    def _row_refused(self, batch: Batch, reply: Reply) -> Followup:
         line = batch.lines[0]
         error = reply.errors[0] if reply.errors else None
         code = "klaviyo-duplicate" if reply.status == 409 else "klaviyo-invalid"  # noqa: PLR2004 - conflict
-        detail = scrub(error.detail, self._attributes([line])[line]) if error else told(reply)
+        detail = scrub(error.detail, self._writer.attributes([line])[line]) if error else describe_reply(reply)
         if error and error.duplicate_profile_id:
             detail = f"{detail} (profile {error.duplicate_profile_id})"
-        column = self._column(error.field) if error else None
-        return self._settle(batch, [RowResult(line, Outcome.FAILED, code, detail, column)], reply)
+        column = self._writer.column(error.field) if error else None
+        return self._writer.settle(batch, [RowResult(line, Outcome.FAILED, code, detail, column)], reply)
 
-    def _resolve(self, batch: Batch, reply: Reply) -> Next:
-        """Look the rows' ids up again: a profile was deleted or merged since. If that changes nothing, isolate."""
-        before = self._store.klaviyo_ids.of(self._run, batch.lines)
-        found = find_profiles(self._client, self._attributes(batch.lines))
-        self._store.klaviyo_ids.remember(self._run, {line: profile.id for line, profile in found.items()})
-        missing = [RowResult(line, Outcome.UNKNOWN, "profile-not-found") for line in batch.lines if line not in found]
-        if missing and self._may_be_hidden(batch.id):
-            self._put_back(batch, reply)
-            return Next(later=(self._clock.now() + _LOOK_AGAIN, batch.id), reached=False)
-        kept = [line for line in batch.lines if line in found]
-        if not missing and all(found[line].id == before.get(line) for line in kept):
-            return self._isolate(batch, reply)
-        return self._split(batch, missing, [kept] if kept else [], reply)
-
-    def _list_gone(self, batch: Batch, reply: Reply) -> Next:
-        if self._client.get_list(batch.lists[0]) is not None:
-            # The list is there, so one of the profiles is not.
-            return self._resolve(batch, reply)
-        if batch.kind is BatchKind.LIST_REMOVE:
-            # Nobody is on a list that is gone.
-            return self._settle(batch, [RowResult(line, Outcome.LOADED) for line in batch.lines], reply)
-        gone = [self._list_failure(batch, line, "the list is gone") for line in batch.lines]
-        return self._settle(batch, gone, reply)
-
-    def _in_doubt(self, batch: Batch, reply: Reply, failures: int) -> Next:
+    def _in_doubt(self, batch: Batch, reply: Reply) -> Followup:
         """Look for the job among Klaviyo's recent ones; exactly one that fits is adopted, to be proved later."""
         since = self._task.sent_at(batch) - self._pace.clock_skew
         candidates = [
@@ -199,40 +165,46 @@ class Settlement(Refusals):
         ]
         ours = self._store.history.jobs_among([job.id for job in candidates])
         fitting = [job for job in candidates if job.id not in ours]
-        if len(fitting) != 1 and reply is CRASH:
-            return self._again(batch, reply, failures, resent=True)
+        if len(fitting) != 1 and reply is PROCESS_DIED:
+            return self._writer.again(batch, reply, resent=True)
         if len(fitting) != 1:
-            return self._again_or_suspect(batch, reply, failures)
+            return self._search.again_or_isolate(batch, reply)
         job = fitting[0]
         self._store.batches.mark_submitted(batch.id, job.id, job.expires_at, status=reply.status, adopted=True)
-        return Next(watch=self._watch(batch, job), trouble=reply is not CRASH)
-
-    def _give_up(self, batch: Batch) -> Next:
-        outcome = Outcome.UNKNOWN if batch.resent else Outcome.FAILED
-        self._store.batches.settle(batch.id, [RowResult(line, outcome, "gave-up") for line in batch.lines])
-        return Next(rows=len(batch.lines), failed=len(batch.lines))
+        return Followup(poll=self._poll(batch, job), backoff=reply is not PROCESS_DIED)
 
     # --- what jobs say ------------------------------------------------------------------------------------------------
 
-    def _count(self, batch: Batch, job: ImportJob) -> Next:
+    def _look(self, poll: JobPoll, job: ImportJob | None) -> Followup:
+        """Say what follows from the state of a job. ``None``: it has expired."""
+        match after_poll(job, poll, self._clock.now(), self._pace):
+            case PollDecision.WAIT:
+                return Followup(poll=poll_again(poll, self._clock.now(), self._pace))
+            case PollDecision.COUNT if job is not None:
+                return self._count(self._store.batches.get(poll.batch), job)
+            case PollDecision.CANCELLED:
+                return self._cancelled(self._store.batches.get(poll.batch))
+        return self._read_back(self._store.batches.get(poll.batch), job)
+
+    def _count(self, batch: Batch, job: ImportJob) -> Followup:
         errors = list(self._client.job_errors(job.id))
-        sent = self._attributes(batch.lines) if errors else {line: {} for line in batch.lines}
+        sent = self._writer.attributes(batch.lines) if errors else {line: {} for line in batch.lines}
         counted = count_job(job, errors, sent)
         if batch.adopted or not counted.proven:
             return self._read_back(batch, job, counted)
         done = self._done(batch.lines, in_job=True)
-        return self._settle(
-            batch, [counted.failed.get(line) or RowResult(line, done[line]) for line in batch.lines], None
+        return self._writer.settle(
+            batch, [counted.failed.get(line) or RowResult(line, done[line]) for line in batch.lines]
         )
 
-    def _read_back(self, batch: Batch, job: ImportJob | None, counted: Counted | None = None) -> Next:
+    def _read_back(self, batch: Batch, job: ImportJob | None, counted: Counted | None = None) -> Followup:
         """Judge the rows by the profiles themselves, because the job's own word is not to be had.
 
         What is not there as it was sent may come into sight yet, or is what the job says it could not import.
         """
         settled = dict(counted.failed) if counted is not None else {}
         loaded = self._sighted.setdefault(batch.id, {})
-        sent = self._attributes([line for line in batch.lines if line not in settled and line not in loaded])
+        sent = self._writer.attributes([line for line in batch.lines if line not in settled and line not in loaded])
         found = find_profiles(self._client, sent)
         absent = {line: attributes for line, attributes in sent.items() if line not in found}
         if absent and job is not None:
@@ -243,16 +215,16 @@ class Settlement(Refusals):
         doubtful = {line: one for line, one in judged.items() if one.outcome is not Outcome.LOADED}
         running = job is not None and job.status is not JobStatus.COMPLETE
         explained = counted is not None and counted.unmatched == len(doubtful) == len(absent)
-        if doubtful and job is not None and not running and not explained and self._may_be_hidden(batch.id):
+        if doubtful and job is not None and not running and not explained and self._writer.may_still_appear(batch):
             now = self._clock.now()
-            return Next(watch=Watch(batch.id, job.id, batch.sent_at or now, now + _LOOK_AGAIN, len(batch.lines)))
+            return Followup(poll=JobPoll(batch.id, job.id, batch.sent_at or now, now + _LOOK_AGAIN, len(batch.lines)))
         del self._sighted[batch.id]
         if batch.adopted and doubtful:
             # Perhaps it was somebody else's job: sending again changes nothing that is there already.
             self._store.batches.mark_planned_again(
                 batch.id, not_before=0.0, reply="adopted", detail="the job found does not hold these rows", resent=True
             )
-            return Next(ready=(batch.id,))
+            return Followup(send_now=(batch.id,))
         done = self._done(sorted(loaded), in_job=True)
         settled |= {line: self._with_column(one, done[line]) for line, one in loaded.items()}
         for line, one in doubtful.items():
@@ -263,18 +235,13 @@ class Settlement(Refusals):
             else:
                 # That nobody sees a row proves nothing, unless the job says how many it could not import.
                 settled[line] = one if explained else replace(one, outcome=Outcome.UNKNOWN)
-        return self._settle(batch, [settled[line] for line in batch.lines], None)
+        return self._writer.settle(batch, [settled[line] for line in batch.lines])
 
-    def _may_be_hidden(self, batch_id: int) -> bool:
-        """Whether what is not seen of a batch may come into sight yet, counted from the first look."""
-        now = self._clock.monotonic()
-        return now - self._first_look.setdefault(batch_id, now) < self._pace.visible_within
-
-    def _cancelled(self, batch: Batch) -> Next:
+    def _cancelled(self, batch: Batch) -> Followup:
         if batch.attempts < _MOST_CANCELLED:
             self._store.batches.mark_planned_again(batch.id, not_before=0.0, reply="cancelled", resent=True)
-            return Next(ready=(batch.id,))
-        return self._settle(batch, [RowResult(line, Outcome.FAILED, "job-cancelled") for line in batch.lines], None)
+            return Followup(send_now=(batch.id,))
+        return self._writer.settle(batch, [RowResult(line, Outcome.FAILED, "job-cancelled") for line in batch.lines])
 
     def _done(self, lines: Sequence[int], *, in_job: bool) -> dict[int, Outcome | None]:
         """Return ``loaded`` for rows that are done with their import, ``None`` for those with calls ahead."""
@@ -293,16 +260,12 @@ class Settlement(Refusals):
         column = self._options.headers.get(result.column, result.column) if result.column else None
         return RowResult(result.line, outcome, result.code, result.detail, column, result.klaviyo_id, result.severity)
 
-    def _list_failure(self, batch: Batch, line: int, detail: str) -> RowResult:
-        code = "list-add-failed" if batch.kind is BatchKind.LIST_ADD else "list-remove-failed"
-        return RowResult(line, Outcome.FAILED, code, detail)
-
-    def _ids(self, batch: Batch) -> list[str]:
-        ids = self._store.klaviyo_ids.of(self._run, batch.lines)
-        if len(ids) != len(batch.lines):
-            raise InternalError("ids-missing", f"Batch {batch.id} was planned before all its rows had ids")
-        return [ids[line] for line in batch.lines]
-
-    def _watch(self, batch: Batch, job: ImportJob) -> Watch:
+    def _poll(self, batch: Batch, job: ImportJob) -> JobPoll:
         now = self._clock.now()
-        return Watch(batch.id, job.id, self._task.sent_at(batch), now + self._pace.first_poll, len(batch.lines))
+        return JobPoll(batch.id, job.id, self._task.sent_at(batch), now + self._pace.first_poll, len(batch.lines))
+
+    def _refused(self, batch: Batch, line: int, detail: str, field: str | None) -> RowResult:  # noqa: ARG002 - as RowSearch asks
+        return RowResult(line, Outcome.FAILED, "klaviyo-invalid", detail, self._writer.column(field))
+
+    def _failed_alone(self, batch: Batch, reply: Reply, words: str) -> RowResult:
+        return failed_alone(batch, reply, words, self._writer.column(reply.errors[0].field) if reply.errors else None)

@@ -10,15 +10,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from etl.errors import StoppedError, UnavailableError
-from etl.klaviyo import Reply, ReplyKind, error_for
+from etl.klaviyo import Reply, error_for
 from etl.klaviyo.transport.backoff import Backoff
+from etl.load.breaker import CircuitBreaker
 from etl.load.merges.planning import opted_out
 from etl.load.merges.policy import objection
 from etl.load.options import LoadOptions
-from etl.load.steps.settle import told
+from etl.load.steps.transitions import ReplyAction, after_reply
+from etl.load.steps.writer import describe_reply
 from etl.load.task import InterruptedLoadError, LoadTask
 from etl.model import Outcome, Progress, RowResult
+from etl.operations import Single
 from etl.state import MergeStatus, ProfileMerge
 
 _MOST_ATTEMPTS: Final = 5
@@ -32,7 +34,6 @@ class _Underway:
     status: MergeStatus
     attempts: int
     sent_at: float
-    refused_for_now: int = 0
     failure: RowResult | None = None
 
     def fail(self, code: str, reason: str = "") -> None:
@@ -44,15 +45,15 @@ class _Underway:
 class ProfileMerger:
     """Carries the planned merges of a run through, one at a time."""
 
-    def __init__(self, task: LoadTask, options: LoadOptions) -> None:
+    def __init__(self, task: LoadTask, options: LoadOptions, breaker: CircuitBreaker) -> None:
         self._task = task
+        self._breaker = breaker
         self._store = task.store
         self._client = task.client
         self._run = task.run_id
         self._clock = task.clock
         self._account = options.account
         self._backoff = Backoff()
-        self.sent = False
 
     def merge_all(self) -> int:
         """Merge what is planned, and fail the rows whose profiles stay two; return how many rows failed."""
@@ -76,7 +77,7 @@ class ProfileMerger:
     def _carry_through(self, merge: ProfileMerge) -> RowResult | None:
         """See one merge to its end; return what becomes of its row where the profiles stay two."""
         this = _Underway(merge, merge.status, merge.attempts, merge.sent_at)
-        self.sent = self.sent or this.attempts > 0
+        self._breaker.sent = self._breaker.sent or this.attempts > 0
         while this.failure is None and this.status is not MergeStatus.DONE:
             if this.status is MergeStatus.PLANNED:
                 self._send(this)
@@ -99,24 +100,23 @@ class ProfileMerger:
             self._answered(this, self._client.merge_profiles(merge.destination, merge.source))
 
     def _answered(self, this: _Underway, reply: Reply) -> None:
-        match reply.kind:
-            case ReplyKind.OK:
+        match after_reply(Single.MERGE_PROFILES, reply):
+            case ReplyAction.ACCEPTED:
+                self._breaker.record_success()
                 self._go_on(this, MergeStatus.ACCEPTED)
-            case ReplyKind.NOT_SENT | ReplyKind.THROTTLED:
+            case ReplyAction.AGAIN:
                 self._go_on(this, MergeStatus.PLANNED)
                 this.attempts -= 1
-                this.refused_for_now += 1
-                self._wait(this.refused_for_now, reply)
+                self._wait(reply)
                 return
-            case ReplyKind.AUTH | ReplyKind.GONE:
+            case ReplyAction.STOP:
                 self._go_on(this, MergeStatus.PLANNED)
                 raise error_for(reply)
-            case kind if kind.is_uncertain or kind is ReplyKind.NOT_FOUND:
-                # Not found: an earlier request may have merged them. The look says whether it has.
+            case ReplyAction.IN_DOUBT:
                 self._go_on(this, MergeStatus.DOUBTFUL)
             case _:
-                this.fail("merge-refused", told(reply))
-        self.sent = True
+                this.fail("merge-refused", describe_reply(reply))
+        self._breaker.sent = True
 
     def _look(self, this: _Underway) -> None:
         """Wait for the source to be gone. What was never accepted is asked for again."""
@@ -163,12 +163,11 @@ class ProfileMerger:
         # Whoever asks for a merged profile may be given the one that it went into.
         return found is None or found.id != profile_id
 
-    def _wait(self, failures: int, reply: Reply) -> None:
-        if failures >= self._task.pace.failures_in_a_row:
-            hint = f"When Klaviyo is well again: klaviyo-etl resume {self._run}"
-            kind = StoppedError if self.sent else UnavailableError
-            raise kind("klaviyo-unavailable", f"Klaviyo did not take {failures} requests in a row", hint)
-        if not self._task.pause(self._backoff.delay(failures, self._task.rng.random(), reply.retry_after)):
+    def _wait(self, reply: Reply) -> None:
+        self._breaker.record_failure()
+        if not self._task.pause(
+            self._backoff.delay(self._breaker.failures, self._task.rng.random(), reply.retry_after)
+        ):
             raise InterruptedLoadError
 
     def _go_on(self, this: _Underway, status: MergeStatus) -> None:

@@ -1,4 +1,4 @@
-"""Finding the row that holds the others: what to do about a refusal that names none. Pure.
+"""Finding the row that holds the others: what to do about a error_for that names none. Pure.
 
 A request was refused and no row is named. Either one of its rows is poison, or the request as a whole is (a list that
 is gone, a right that is missing), and then every row alone would be refused too. Evidence decides, never the words:
@@ -6,9 +6,9 @@ is gone, a right that is missing), and then every row alone would be refused too
 * one row of the batch goes out alone, as a probe, until something passes;
 * once something has passed, batches are halved, and a row that stands alone and is refused has failed;
 * as long as nothing has passed, a row that is refused alone is held back as a witness. Enough witnesses in the same
-  words, or nothing left to try: the refusal is of the whole request.
+  words, or nothing left to try: the error_for is of the whole request.
 
-k poison rows among N cost about 2 k log2(N) requests; a refusal of everything costs a handful, and no row.
+k poison rows among N cost about 2 k log2(N) requests; a error_for of everything costs a handful, and no row.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ import re
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import Final
+
+from etl.klaviyo import Reply
 
 WITNESSES: Final = 8
 """Rows refused alone in the same words that speak for the whole request, where nothing like it has ever passed."""
@@ -55,6 +57,11 @@ def divide(lines: Sequence[int], move: Move, probes: int) -> list[tuple[int, ...
     if move is Move.PROBE:
         place = int(len(lines) * ((probes + 0.5) * _GOLDEN % 1.0))
         return [(lines[place],), (*lines[:place], *lines[place + 1 :])]
+    return halves(lines)
+
+
+def halves(lines: Sequence[int]) -> list[tuple[int, ...]]:
+    """Return two halves of at least two lines, in order."""
     middle = len(lines) // 2
     return [tuple(lines[:middle]), tuple(lines[middle:])]
 
@@ -71,5 +78,33 @@ def speak_for_all(words: Sequence[str], *, earlier: bool, last: bool) -> bool:
 
 
 def gist(words: str) -> str:
-    """Return a refusal's words without what may differ from row to row."""
+    """Return a error_for's words without what may differ from row to row."""
     return _VARYING.sub(" ", words).strip()
+
+
+TRIES: Final = 3
+"""Errors to the same body before it is taken for the cause, where nothing else can be told from the answers."""
+LONE_TRIES: Final = 5
+"""And to the body of a single row, which then fails."""
+_INTERNAL: Final = 500
+
+
+class Blame(StrEnum):
+    """What errors to the same body are laid to."""
+
+    ROWS = "rows"  # one or some of them, nobody says which
+    ROW = "row"  # the only one there is
+    NOBODY = "nobody"  # it may pass
+
+
+def blame_failure(reply: Reply, rows: int, tries: int, *, others_pass: bool) -> Blame:
+    """Return what to blame for a body that has met nothing but server errors and lost answers.
+
+    ``tries``: so often. ``others_pass``: Klaviyo has taken other requests meanwhile. Without that a single row is
+    blamed for an internal error (500) only: any other may be the weather.
+    """
+    if tries < (LONE_TRIES if rows == 1 else TRIES):
+        return Blame.NOBODY
+    if rows > 1:
+        return Blame.ROWS
+    return Blame.ROW if others_pass or reply.status == _INTERNAL else Blame.NOBODY

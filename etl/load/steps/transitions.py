@@ -20,55 +20,80 @@ from typing import Final
 from etl.klaviyo import ImportJob, JobStatus, Reply, ReplyKind
 from etl.load.options import Pace
 from etl.model import BatchKind, Channel
-from etl.operations import OPERATIONS, Proof, Subject
+from etl.operations import OPERATIONS, Operation, Proof, Single
 from etl.state import Precedents
 
 _CONFLICT: Final = 409
 """The identifiers of one profile: nothing that concerns others, whatever the answer points at."""
 
 
-class Step(StrEnum):
+class ReplyAction(StrEnum):
     """What a reply to a request asks for."""
 
-    ACCEPTED = "accepted"  # a job was made, or the list call was done
+    ACCEPTED = "accepted"  # done, or to be proved
     STRIP = "strip"  # rows are named
-    ROW_REFUSED = "row_refused"  # the one row of an upsert is refused
+    ROW_REFUSED = "row_refused"  # what it is about is refused, whoever asks
     HALVE = "halve"
     ISOLATE = "isolate"  # refused without a word about which row: see probing.py
     RESOLVE = "resolve"  # some id of a list call is wrong: look again, then isolate
     LIST_GONE = "list_gone"
     AGAIN = "again"  # planned again, later
-    IN_DOUBT = "in_doubt"
+    IN_DOUBT = "in_doubt"  # look for what it may have done
     STOP = "stop"
 
 
-def after_reply(kind: BatchKind, reply: Reply) -> Step:
-    """Return the step that follows a reply to a batch of this kind."""
+def after_reply(kind: BatchKind | Single, reply: Reply, *, historical: bool = False) -> ReplyAction:
+    """Return what follows from a reply to a request of this kind.
+
+    ``historical``: the consent was given earlier, and subscribing mails nobody.
+    """
     match reply.kind:
         case ReplyKind.OK:
-            return Step.ACCEPTED
+            return ReplyAction.ACCEPTED
         case ReplyKind.ROW_ERRORS:
-            return Step.STRIP
+            return ReplyAction.STRIP
         case ReplyKind.TOO_LARGE:
-            return Step.HALVE
+            return ReplyAction.HALVE
         case ReplyKind.NOT_SENT | ReplyKind.THROTTLED:
-            return Step.AGAIN
+            return ReplyAction.AGAIN
         case ReplyKind.UNAVAILABLE | ReplyKind.IN_DOUBT | ReplyKind.MALFORMED:
-            # Only a job leaves a trace that can be found; everything else is repeated, which changes nothing.
-            return Step.IN_DOUBT if OPERATIONS[kind].proof is Proof.JOB else Step.AGAIN
-        case ReplyKind.NOT_FOUND if OPERATIONS[kind].subject is Subject.LIST:
-            return Step.LIST_GONE
-        case ReplyKind.REFUSED if OPERATIONS[kind].subject is Subject.LIST:
-            return Step.RESOLVE
-        case ReplyKind.REFUSED if kind is BatchKind.UPSERT and _about_profile(reply):
-            return Step.ROW_REFUSED
-        case ReplyKind.REFUSED if may_be_a_row(reply):
-            return Step.ISOLATE
-    return Step.STOP
+            return _after_doubt(OPERATIONS[kind], reply, historical=historical)
+    return _after_refusal(OPERATIONS[kind], reply)
+
+
+def _after_doubt(operation: Operation, reply: Reply, *, historical: bool) -> ReplyAction:
+    match operation.proof:
+        case Proof.JOB | Proof.EVENT | Proof.DISAPPEARANCE:
+            # It leaves a trace that can be looked for.
+            return ReplyAction.IN_DOUBT
+        case Proof.PROFILE if historical and reply.kind is ReplyKind.UNAVAILABLE:
+            # Klaviyo has answered, and once more mails nobody.
+            return ReplyAction.AGAIN
+    # Subscribing may mail a human, so in doubt the profiles are asked; the rest is repeated, which changes nothing.
+    return ReplyAction.AGAIN if operation.repeatable else ReplyAction.IN_DOUBT
+
+
+def _after_refusal(operation: Operation, reply: Reply) -> ReplyAction:
+    refused = reply.kind is ReplyKind.REFUSED
+    match operation.kind:
+        case Single.MERGE_PROFILES if reply.kind is ReplyKind.NOT_FOUND:
+            # An earlier request may have merged them. The look says whether it has.
+            return ReplyAction.IN_DOUBT
+        case Single.MERGE_PROFILES if refused:
+            return ReplyAction.ROW_REFUSED
+        case BatchKind.LIST_ADD | BatchKind.LIST_REMOVE if reply.kind is ReplyKind.NOT_FOUND:
+            return ReplyAction.LIST_GONE
+        case BatchKind.LIST_ADD | BatchKind.LIST_REMOVE if refused:
+            return ReplyAction.RESOLVE
+        case BatchKind.UPSERT if refused and _about_profile(reply):
+            return ReplyAction.ROW_REFUSED
+    if refused and may_be_a_row(reply):
+        return ReplyAction.ISOLATE
+    return ReplyAction.ROW_REFUSED if refused and is_by_sms(operation.kind) else ReplyAction.STOP
 
 
 def may_be_a_row(reply: Reply) -> bool:
-    """Whether a refusal that names no row may be about one; otherwise it is about the request as a whole."""
+    """Whether a error_for that names no row may be about one; otherwise it is about the request as a whole."""
     whole = any(error.parameter or "/relationships" in error.pointer for error in reply.errors)
     return reply.status in _OF_A_BODY and not whole
 
@@ -94,46 +119,19 @@ def is_suspect(rows: int, evidence: Precedents, *, searching: bool) -> bool:
     return evidence.errors >= _ERRORS_WITHIN_A_SEARCH and (rows == 1 or evidence.probes < _MOST_PROBES)
 
 
-def after_consent_reply(kind: BatchKind, reply: Reply, *, historical: bool) -> Step:
-    """Return the step that follows a reply to a batch about consent.
-
-    Unsubscribing and suppressing may be repeated. Subscribing may mail a human, so in doubt the profiles are asked.
-    ``historical``: the consent was given earlier, and subscribing mails nobody.
-    """
-    match reply.kind:
-        case ReplyKind.OK:
-            return Step.ACCEPTED
-        case ReplyKind.ROW_ERRORS:
-            return Step.STRIP
-        case ReplyKind.TOO_LARGE:
-            return Step.HALVE
-        case ReplyKind.NOT_SENT | ReplyKind.THROTTLED:
-            return Step.AGAIN
-        case ReplyKind.UNAVAILABLE if historical:
-            # Klaviyo has answered, and once more mails nobody.
-            return Step.AGAIN
-        case ReplyKind.UNAVAILABLE | ReplyKind.IN_DOUBT | ReplyKind.MALFORMED:
-            return Step.AGAIN if OPERATIONS[kind].repeatable else Step.IN_DOUBT
-        case ReplyKind.REFUSED if may_be_a_row(reply):
-            return Step.ISOLATE
-        case ReplyKind.REFUSED if is_by_sms(kind):
-            return Step.ROW_REFUSED
-    return Step.STOP
-
-
-def is_by_sms(kind: BatchKind) -> bool:
-    """Whether an account without SMS refuses such a batch, whoever the people are."""
+def is_by_sms(kind: BatchKind | Single) -> bool:
+    """Whether an account without SMS refuses such a request, whoever the people are."""
     return OPERATIONS[kind].channel not in {None, Channel.EMAIL}
 
 
 def _about_profile(reply: Reply) -> bool:
-    """Whether the refusal of a single profile is about what the profile holds."""
+    """Whether the error_for of a single profile is about what the profile holds."""
     if reply.status == _CONFLICT:  # its identifiers belong to others
         return True
     return any(error.field or error.pointer.rstrip("/").endswith("/attributes") for error in reply.errors)
 
 
-class Verdict(StrEnum):
+class PollDecision(StrEnum):
     """What a look at a job says."""
 
     WAIT = "wait"
@@ -143,7 +141,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
+class JobPoll:
     """A job being waited for. Times in seconds since the epoch. ``rows``: how many it has."""
 
     batch: int
@@ -154,20 +152,20 @@ class Watch:
     polls: int = 0
 
 
-def after_poll(job: ImportJob | None, watch: Watch, now: float, pace: Pace) -> Verdict:
+def after_poll(job: ImportJob | None, poll: JobPoll, now: float, pace: Pace) -> PollDecision:
     """Return what a poll says. ``job`` is ``None`` once it has expired."""
     if job is None:
-        return Verdict.READ_BACK
+        return PollDecision.READ_BACK
     if job.status is JobStatus.COMPLETE:
-        return Verdict.COUNT
+        return PollDecision.COUNT
     if job.status is JobStatus.CANCELLED:
-        return Verdict.CANCELLED
-    late = now - watch.sent_at > pace.job_patience
+        return PollDecision.CANCELLED
+    late = now - poll.sent_at > pace.job_patience
     expiring = job.expires_at is not None and now > job.expires_at - pace.clock_skew
-    return Verdict.READ_BACK if late or expiring else Verdict.WAIT
+    return PollDecision.READ_BACK if late or expiring else PollDecision.WAIT
 
 
-def poll_again(watch: Watch, now: float, pace: Pace) -> Watch:
-    """Return the watch with its next poll; the interval doubles up to the longest."""
-    wait = min(pace.first_poll * 2.0 ** min(watch.polls, 20), pace.longest_poll)
-    return replace(watch, next_poll=now + wait, polls=watch.polls + 1)
+def poll_again(poll: JobPoll, now: float, pace: Pace, *, longest: float | None = None) -> JobPoll:
+    """Return the poll with its next time; the interval doubles up to the longest."""
+    wait = min(pace.first_poll * 2.0 ** min(poll.polls, 20), longest or pace.longest_poll)
+    return replace(poll, next_poll=now + wait, polls=poll.polls + 1)
