@@ -25,8 +25,8 @@ def cli() -> None:
 
     \b
     A first import:
-      klaviyo-etl init customers.csv              look at it, write its mapping
-      klaviyo-etl check customers.csv             what is in the file, what would be refused
+      klaviyo-etl init customers.csv              propose its mapping
+      klaviyo-etl check customers.csv             show what would be sent and what refused
       klaviyo-etl run customers.csv --sandbox     rehearse against a local Klaviyo
       klaviyo-etl doctor                          key, account and list
       klaviyo-etl run customers.csv               the real thing

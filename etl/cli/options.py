@@ -25,13 +25,13 @@ limit_option = click.option(
     "--limit", type=click.IntRange(min=1), metavar="N", help="Pilot: read only the first N rows."
 )
 list_option = click.option("--list", "list_", metavar="ID|NAME", help="List to add to, instead of the mapping's.")
-force_option = click.option("--force", is_flag=True, help="Go on although a guard objects; the report says so.")
+force_option = click.option("--force", is_flag=True, help="Continue although a guard objects; the report says so.")
 merge_option = click.option(
     "--merge-profiles",
     "pairs",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Agree to merge N pairs of profiles, for good ([profile] on_conflict); --yes does not.",
+    help="Agree to merge N pairs of profiles for good ([profile] on_conflict); --yes does not cover it.",
 )
 format_option = click.option(
     "--format",
@@ -42,7 +42,7 @@ format_option = click.option(
     help="What is printed at the end.",
 )
 trust_option = click.option(
-    "--trust", is_flag=True, help="Run the Python code that the mapping names, for this once; see klaviyo-etl trust."
+    "--trust", is_flag=True, help="Run the Python code that the mapping names, this once; see klaviyo-etl trust."
 )
 run_argument = click.argument("run_id", metavar="[RUN]", required=False)
 

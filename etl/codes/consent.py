@@ -11,8 +11,8 @@ CODES: Final = (
     Code(
         "consent-word-unknown",
         Stage.VALIDATE,
-        "Nobody knows what this word says of consent",
-        "Nothing was asked for. Add the word to subscribed, unsubscribed, suppressed or never in [consent].",
+        "This word of consent is not known",
+        "No consent was sent. Add the word to subscribed, unsubscribed, suppressed or never in [consent].",
     ),
     Code(
         "consent-no-address",
@@ -42,19 +42,19 @@ CODES: Final = (
         "consent-withheld",
         Stage.LOAD,
         "Not subscribed: this person has opted out",
-        "Klaviyo, a webhook or a line of the source says so, and it holds. Only the person can subscribe again.",
+        "Klaviyo, a webhook or a line of the source says so. Only the person can subscribe again.",
     ),
     Code(
         "consent-contradicted",
         Stage.DEDUPE,
         "Another line of the source opts this person out",
-        "The strictest word counts, also on a line that is refused: the consent is taken back, not given.",
+        "The strictest word wins, even from a rejected line: the consent is withdrawn, not given.",
     ),
     Code(
         "consent-pending",
         Stage.LOAD,
         "The person was asked to confirm the subscription",
-        "The list has double opt-in: nothing is to do until they answer.",
+        "The list has double opt-in; wait for the answer.",
     ),
     Code(
         "consent-refused",
@@ -65,8 +65,8 @@ CODES: Final = (
     Code(
         "consent-unproven",
         Stage.LOAD,
-        "Klaviyo does not show what the person wants",
-        "Nobody is subscribed on a guess. klaviyo-etl retry looks again, and asks only where nothing was ever said.",
+        "Klaviyo does not show the person's consent",
+        "No subscription was sent without it. klaviyo-etl retry checks again.",
     ),
     Code(
         "email-bounced",

@@ -41,7 +41,7 @@ CODES: Final = (
     Code(
         "newest-unreadable",
         Stage.DEDUPE,
-        "Cannot tell which of a person's lines is newer",
+        "Cannot read which of a person's lines is newer",
         "The line counts as the oldest; write the column of newest_by as a date, or set its format in [columns].",
     ),
     Code(

@@ -18,20 +18,20 @@ CODES: Final = (
         "metric-near-miss",
         Stage.TRANSFORM,
         "Metric is nearly one of Klaviyo's standard names",
-        "Klaviyo tells them apart by every letter; flows and reports that wait for the standard one see nothing.",
+        "Klaviyo compares names letter by letter; flows and reports of the standard metric will not see it.",
     ),
     Code("event-time-missing", Stage.TRANSFORM, "Event without a time", "Say when it happened, with its time zone."),
     Code(
         "event-time-out-of-range",
         Stage.TRANSFORM,
-        "Time that Klaviyo does not take",
-        "It takes 1990 to a year from now; correct the date or its format.",
+        "Time outside the range that Klaviyo accepts",
+        "Klaviyo accepts 1990 to a year from now; correct the date or its format.",
     ),
     Code("currency-invalid", Stage.TRANSFORM, "Not a currency", "Write its ISO 4217 code, such as EUR."),
     Code(
         "event-too-large",
         Stage.TRANSFORM,
-        "Event is larger than Klaviyo takes",
+        "Event is larger than Klaviyo accepts",
         "At most 400 properties, and 100 kB a text; unmap the longest column.",
     ),
     Code(
@@ -46,7 +46,7 @@ CODES: Final = (
     Code(
         "event-conflict",
         Stage.DEDUPE,
-        "Two rows are one event and say different things",
+        "Two rows are one event and differ",
         "The first was kept; give each event an id of its own, or correct the other.",
     ),
     Code(

@@ -48,7 +48,7 @@ CODES: Final = (
         "quote-holds-rows",
         Stage.EXTRACT,
         "A stray quote would make several rows one",
-        'Double or take off the quote in this line; if quotes are letters in all the file, set quote = "" in [source].',
+        'Double or remove the quote in this line; if the file quotes no cells, set quote = "" in [source].',
     ),
     Code(
         "cell-has-nul",
@@ -72,13 +72,13 @@ CODES: Final = (
         "header-repeated",
         Stage.EXTRACT,
         "Row repeats the header",
-        "Files were joined; it is nobody and was left out, nothing is to be done.",
+        "It was left out, as in files that were joined; nothing to do.",
     ),
     Code(
         "row-summary",
         Stage.EXTRACT,
-        "Row sums up the table or tells of its export",
-        "It is nobody and was left out; if it is a person, give the row an e-mail address or a phone.",
+        "Row is a total or a footer, not a record",
+        "It was left out. If it is a person, give the row an e-mail address or a phone.",
     ),
     Code(
         "cell-error",

@@ -12,7 +12,7 @@ CODES: Final = (
         "forgotten",
         Stage.LOAD,
         "This person was deleted at their request",
-        "They are not made anew. If they came back by themselves: klaviyo-etl profile allow WHO.",
+        "The profile is not created again. If the person came back: klaviyo-etl profile allow WHO.",
     ),
     Code(
         "klaviyo-invalid",
@@ -29,26 +29,26 @@ CODES: Final = (
     Code(
         "merge-withheld",
         Stage.LOAD,
-        "Profiles are not merged: it could make somebody mailable, or one of two people",
+        "Profiles were not merged: the merge could make an opted-out person mailable, or join two people",
         "The detail says why; nothing of the row was sent. Merge them in Klaviyo if they are one person.",
     ),
     Code(
         "merge-refused",
         Stage.LOAD,
         "Klaviyo refused to merge the profiles",
-        "Nothing of the row was sent; retry looks again.",
+        "Nothing of the row was sent; retry tries again.",
     ),
     Code(
         "merge-unproven",
         Stage.LOAD,
-        "Klaviyo was asked to merge the profiles, and they are still two",
+        "Klaviyo accepted the merge, but still shows two profiles",
         "Nothing of the row was sent. Look at both profiles in Klaviyo, then retry.",
     ),
     Code(
         "phone-left-out",
         Stage.LOAD,
         "Phone belongs to another profile in Klaviyo: sent without it",
-        'on_conflict = "drop_phone" asks for that; nobody gets the consent of this phone by this row.',
+        'on_conflict = "drop_phone" asks for that; no consent was sent for this phone.',
     ),
     Code(
         "klaviyo-error",
@@ -66,7 +66,7 @@ CODES: Final = (
         "klaviyo-error",
         Stage.LOAD,
         "Klaviyo fails whenever this row is sent",
-        "The detail is Klaviyo's own; look at the row, then klaviyo-etl retry.",
+        "The detail is Klaviyo's own; check the row, then run klaviyo-etl retry.",
     ),
     Code(
         "job-cancelled",
@@ -107,7 +107,7 @@ CODES: Final = (
     Code(
         "gave-up",
         Stage.LOAD,
-        "Klaviyo did not take the batch, however often it was sent",
+        "Klaviyo accepted the batch in none of the attempts",
         "Run klaviyo-etl retry once Klaviyo is well again.",
     ),
     Code(
@@ -125,7 +125,7 @@ CODES: Final = (
     Code(
         "property-not-list",
         Stage.LOAD,
-        "Klaviyo has a value there that is no list",
-        "It was left alone: items are added to and taken off lists only. Make it a list in Klaviyo, or write it whole.",
+        "Klaviyo holds a value there that is not a list",
+        "It was left unchanged, as only lists have items. Make it a list in Klaviyo, or write the whole value.",
     ),
 )

@@ -66,14 +66,14 @@ CODES: Final = (
     Code(
         "time-skipped",
         Stage.TRANSFORM,
-        "There was no such time: the clocks were put forward",
+        "This time does not exist: the clocks went forward",
         "It was read as the hour after it. Write the offset, as in 2025-03-30T01:30:00+01:00, or correct timezone.",
     ),
     Code(
         "time-twice",
         Stage.TRANSFORM,
-        "This time came twice: the clocks were put back",
-        "It was read as the earlier one. Write the offset, as in 2025-10-26T02:30:00+01:00, to say which is meant.",
+        "This time occurs twice: the clocks went back",
+        "It was read as the earlier one. Write the offset, as in 2025-10-26T02:30:00+01:00.",
     ),
     Code(
         "datetime-invalid",
@@ -98,25 +98,25 @@ CODES: Final = (
     Code(
         "date-in-future",
         Stage.TRANSFORM,
-        "Date has not come yet",
-        "Correct the date; not_in_future in the mapping asks for past ones.",
+        "Date lies in the future",
+        "Correct the date; the mapping sets not_in_future.",
     ),
     Code(
         "transform-failed",
         Stage.TRANSFORM,
-        "A transform function could not take the cell",
-        "Correct the cell, or let the function take it; the detail names its error.",
+        "A transform function failed on the cell",
+        "Correct the cell or the function; the detail names the error.",
     ),
     Code(
         "row-rule-failed",
         Stage.TRANSFORM,
-        "Row breaks a rule of the mapping",
+        "Row violates a rule of the mapping",
         "The detail names the rule; correct the cells it speaks of.",
     ),
     Code(
         "row-rule-broken",
         Stage.TRANSFORM,
         "A rule of the mapping could not be evaluated",
-        "No row was judged by it, so a guard stops the run; compare numbers with numbers and text with text.",
+        "The rule judged no row, so a guard stops the run; compare numbers with numbers and text with text.",
     ),
 )

@@ -74,7 +74,7 @@ CODES: Final = (
         "phone-plus-lost",
         Stage.VALIDATE,
         "The phone may have lost its +",
-        "It is a number with a + before it and another one without; write the one that is meant, as +49 151 ….",
+        "It is a valid number with a + and a different one without; write the right one, such as +49 151 ….",
     ),
     Code(
         "phone-not-mobile",
@@ -110,7 +110,7 @@ CODES: Final = (
     Code(
         "apostrophe-doubtful",
         Stage.VALIDATE,
-        "An apostrophe before this id or code may be a spreadsheet's mark",
+        "The apostrophe before this id or code may come from a spreadsheet",
         'Say which it is: apostrophe = "drop" or "keep" in the column\'s mapping.',
     ),
     Code(
@@ -135,7 +135,7 @@ CODES: Final = (
         "text-control",
         Stage.VALIDATE,
         "Text holds control characters",
-        "The cell was left out. repair = true takes them off, repair = false sends them.",
+        "The cell was left out. repair = true removes them, repair = false sends them.",
     ),
     Code(
         "text-lost",
@@ -146,14 +146,14 @@ CODES: Final = (
     Code(
         "text-repaired",
         Stage.VALIDATE,
-        "Damaged text was mended, as repair asks",
-        "The detail says what it was. Look through some of them; without repair such cells are left out.",
+        "Damaged text was repaired, as the mapping's repair asks",
+        "The detail shows the original text. Review some of them; without repair such cells are left out.",
     ),
     Code(
         "null-word",
         Stage.VALIDATE,
         "NULL or another word for nothing",
-        "Nothing was sent. repair = true says that it is an empty cell, repair = false that somebody is called so.",
+        "The cell was left out. repair = true reads it as empty, repair = false sends it as a name or word.",
     ),
     Code(
         "text-too-long",
@@ -198,8 +198,8 @@ CODES: Final = (
     Code(
         "schema-broken",
         Stage.VALIDATE,
-        "A check of the schema broke",
-        "The check itself raised an error and refused no row, so a guard stops the run; repair the schema.",
+        "A check of the schema raised an error",
+        "The check refused no row, so a guard stops the run; repair the schema.",
     ),
     Code(
         "zip-leading-zero-lost",

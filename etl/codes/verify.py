@@ -11,7 +11,7 @@ CODES: Final = (
     Code(
         "verify-missing",
         Stage.VERIFY,
-        "Klaviyo confirmed the row, and does not have it",
+        "Klaviyo confirmed the row, but does not show the profile",
         "klaviyo-etl retry sends it again; so does the next run. Klaviyo drops addresses it takes for fakes.",
     ),
     Code(
@@ -23,7 +23,7 @@ CODES: Final = (
     Code(
         "verify-differs",
         Stage.VERIFY,
-        "Klaviyo has something else than was sent",
+        "Klaviyo's values differ from what was sent",
         "klaviyo-etl retry sends it again; so does the next run. Something else may write these fields too.",
     ),
 )

@@ -13,5 +13,5 @@ def seconds_of(text: str) -> float:
     """Return the seconds of ``26h``. Raise ValueError for anything else."""
     found = _DURATION.fullmatch(text)
     if found is None or float(found[1]) == 0:
-        raise ValueError(f"{text!r} is no length of time; write a number and s, m, h, d or w, such as 26h")
+        raise ValueError(f"{text!r} is not a duration; write a number and s, m, h, d or w, such as 26h")
     return float(found[1]) * _UNITS[found[2]]

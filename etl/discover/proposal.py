@@ -296,7 +296,7 @@ def _ask_consent(drafts: Sequence[Draft], ask: Ask) -> None:
         heading = draft.asks
         if heading is None or not is_reachable(f"consent.{heading.channel or 'email'}", there):
             continue
-        question = f"{draft.facts.header!r} says who agreed to be contacted. What shall come of it?"
+        question = f"{draft.facts.header!r} says who agreed to be contacted. How should it be used?"
         cells = {
             choice: permissions.preview_answer(choice, heading, draft.facts.cells) for choice in permissions.CHOICES
         }

@@ -233,12 +233,12 @@ def _next_steps(run: Run, tally: Tally, issues: Sequence[IssueGroup], left_out: 
         )
     if tally.failed:
         steps.append(
-            f"Look at the {_rows(tally.failed, 'failed')}; Klaviyo's reasons are in the rejects file. What was "
+            f"Check the {_rows(tally.failed, 'failed')}; Klaviyo's reasons are in the rejects file. What was "
             f"Klaviyo's trouble and not the row's can be sent again: klaviyo-etl retry {run.id}"
         )
     if tally.different:
         steps.append(
-            f"Look at the {_rows(tally.different)} that Klaviyo has otherwise than they were sent; to send them again: "
+            f"Check the {_rows(tally.different)} that differ in Klaviyo from what was sent; to send them again: "
             f"klaviyo-etl retry {run.id}"
         )
     if tally.unknown:

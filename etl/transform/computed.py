@@ -103,7 +103,7 @@ def find_function(reference: str, code: Code) -> Callable[[str], object]:
         ) from error
     if not callable(found):
         raise ConfigError(
-            "function-not-found", f"transform: {reference} is no function", "Name a function of one text."
+            "function-not-found", f"transform: {reference} is not a function", "Name a function of one text."
         )
     return found  # type: ignore[no-any-return]  # what it returns is looked at when it does
 

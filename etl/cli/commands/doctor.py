@@ -19,9 +19,9 @@ from etl.errors import ExitCode
 @list_option
 @common_options
 def doctor(list_: str | None, common: Common) -> NoReturn:
-    """Look whether everything is ready: key, account, scopes, revision, clock, list, state.
+    """Check that everything is ready: key, account, scopes, revision, clock, list, state.
 
-    Only harmless reads; nothing is written. Each line says ok, or what to do.
+    It only reads. Each line says ok, or what to do.
     """
     with session(common, lists=(list_,) if list_ else ()) as at:
         findings = pipeline.doctor(context=at.context, list=list_)
@@ -71,7 +71,7 @@ def doctor(list_: str | None, common: Common) -> NoReturn:
     "switches",
     multiple=True,
     metavar="NAME=VALUE",
-    help="What nobody knows about Klaviyo, set otherwise than documented; repeatable. See docs/sandbox.md.",
+    help="A switch for behaviour that Klaviyo does not document; repeatable. See docs/sandbox.md.",
 )
 def sandbox(
     *,

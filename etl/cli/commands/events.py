@@ -22,9 +22,9 @@ from etl.errors import InterruptedRunError
 @limit_option
 @force_option
 @click.option("--check", is_flag=True, help="Only read, judge and report: no key, no network.")
-@click.option("--plan", is_flag=True, help="Also ask Klaviyo, and say what would be sent; nothing is sent or kept.")
+@click.option("--plan", is_flag=True, help="Also read from Klaviyo what would be sent; nothing is sent or kept.")
 @click.option("--fire-flows", is_flag=True, help="Let the events start flows. Default: recorded without (backfill).")
-@click.option("--abandon", is_flag=True, help="Give up an unfinished earlier run into this account.")
+@click.option("--abandon", is_flag=True, help="Discard an unfinished earlier run into this account.")
 @format_option
 @common_options
 @watched("events", "events")

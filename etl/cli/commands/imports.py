@@ -68,7 +68,7 @@ def check(
     show_default=True,
     help="How many of the loaded rows are read back and compared at the end.",
 )
-@click.option("--abandon", is_flag=True, help="Give up an unfinished earlier run into this account.")
+@click.option("--abandon", is_flag=True, help="Discard an unfinished earlier run into this account.")
 @merge_option
 @format_option
 @common_options

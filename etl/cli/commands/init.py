@@ -33,17 +33,19 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="The mapping to write. Default: the file's name with .toml, beside it.",
 )
-@click.option("--preset", metavar="NAME", help="Take the columns of this export: shopify, hubspot ... Default: told.")
+@click.option(
+    "--preset", metavar="NAME", help="Use the columns of this export: shopify, hubspot ... Default: detected."
+)
 @click.option("--sheet", metavar="NAME|NUMBER", help="Sheet of a spreadsheet.")
 @click.option(
     "--header-row",
     type=click.IntRange(0),
     metavar="NUMBER",
-    help="Line or row with the column names; 0: there is none. Default: found.",
+    help="Line or row with the column names; 0: there is none. Default: detected.",
 )
 @click.option("--url", metavar="URL", help="A database instead of a file; ${NAME} comes from the environment.")
 @click.option("--query", metavar="SQL", help="One SELECT with an ORDER BY, with --url.")
-@click.option("--overwrite", is_flag=True, help="Write over a mapping that is there.")
+@click.option("--overwrite", is_flag=True, help="Overwrite an existing mapping.")
 @common_options
 def init(
     *,
@@ -57,7 +59,7 @@ def init(
     overwrite: bool,
     common: Common,
 ) -> None:
-    """Look at FILE (or several, or a query) and write its mapping.
+    """Read a sample of FILE (or several, or a query) and propose its mapping.
 
     Known exports are recognised (HubSpot, Salesforce, Shopify, Mailchimp, WooCommerce, Magento, Klaviyo); other headers
     are matched in several languages, types and date formats are told from the cells. An orders export becomes a mapping

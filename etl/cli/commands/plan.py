@@ -44,7 +44,7 @@ def plan(
 ) -> NoReturn:
     """Show what run would do with FILE now: create, update (which fields), leave alone; lists, requests, time.
 
-    Everything check does, and then Klaviyo is read, never written. Nothing is kept.
+    Does everything that check does, then reads Klaviyo. It writes nothing and keeps nothing.
 
     \b
     klaviyo-etl plan customers.csv

@@ -112,7 +112,7 @@ def delete_request(who: str, common: Common) -> None:
 @click.argument("who")
 @common_options
 def allow(who: str, common: Common) -> None:
-    """Let a person be written again whose deletion was requested here, and who came back by themselves.
+    """Allow writing a person again whose deletion was requested here, and who came back.
 
     WHO: as it was given to delete-request, or any identifier that the profile had.
     """

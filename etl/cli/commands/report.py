@@ -27,7 +27,7 @@ from etl.whole_file import write_whole
 def report(run_id: str | None, format_: str, to: Path | None, common: Common) -> None:
     """Render the report of RUN again, or of the newest run.
 
-    It is made from state alone: no source, no network; the same state gives the same bytes.
+    It needs only the state: no source, no network. The same state gives the same bytes.
 
     \b
     klaviyo-etl report --format html --to report.html
@@ -64,7 +64,9 @@ def _way(folder: Path, page: Path | None) -> str:
     help="[default: rejects-RUN.csv, warnings-RUN.csv]; a name that ends in .xlsx makes a workbook.",
 )
 @click.option(
-    "--warnings", is_flag=True, help="The rows that were not refused, but of which a cell was left out or looks wrong."
+    "--warnings",
+    is_flag=True,
+    help="Write the rows that were accepted, but of which a cell was left out or looks wrong.",
 )
 @common_options
 def rejects(*, run_id: str | None, to: Path | None, warnings: bool, common: Common) -> None:

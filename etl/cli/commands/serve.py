@@ -22,7 +22,7 @@ from etl.server import SignatureForm
     type=click.Choice([form.value for form in SignatureForm]),
     default="klaviyo",
     show_default=True,
-    help="Form of the signature; legacy is base64 over the body, as tutorials have it and Klaviyo does not.",
+    help="Form of the signature; legacy is base64 over the body, as in tutorials; Klaviyo does not use it.",
 )
 @click.option("--country", metavar="CODE", help="Country of phone numbers without +, in forms and checkouts.")
 @common_options
@@ -79,7 +79,7 @@ def list_(common: Common) -> None:
 def create(url: str, name: str, topics: tuple[str, ...], common: Common) -> None:
     """Create a webhook that delivers to URL (https), signed with KLAVIYO_WEBHOOK_SECRET.
 
-    Without that variable a secret is made and printed, once: Klaviyo never tells it again.
+    Without that variable a secret is generated and printed once: Klaviyo never shows it again.
     """
     known = config.environment().get("KLAVIYO_WEBHOOK_SECRET")
     secret = known or secrets.token_urlsafe(32)

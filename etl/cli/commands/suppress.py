@@ -47,7 +47,7 @@ def suppress(*, file: str, column: str | None, undo: bool, format_: str, common:
 @click.option("--to", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write it to FILE.")
 @common_options
 def suppressions(*, log: bool, to: Path | None, common: Common) -> None:
-    """Show who must not be subscribed, by what Klaviyo's webhooks told (klaviyo-etl serve), as CSV.
+    """List as CSV who must not be subscribed, as Klaviyo's webhooks reported (klaviyo-etl serve).
 
     Every import respects it: these addresses are never subscribed, whatever a file says.
 
@@ -58,6 +58,6 @@ def suppressions(*, log: bool, to: Path | None, common: Common) -> None:
         rows = iter(pipeline.opt_outs(context=at.context, log=log))
         first = next(rows, None)
         if first is None:
-            at.console.say("No webhook has told of any opt-out.")
+            at.console.say("No webhook has reported an opt-out.")
             return
         export(itertools.chain([first], rows), list(first), to)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.argument("mapping", type=click.Path(path_type=Path), metavar="MAPPING")
 @click.option("--revoke", is_flag=True, help="Trust it no longer.")
 def trust(mapping: Path, *, revoke: bool) -> None:
-    """Let the Python code that MAPPING names run: its functions and schemas, in files beside it.
+    """Allow the Python code that MAPPING names to run: functions and schemas in files beside it.
 
     What is trusted is what these files hold now, in this place; a digest of them is kept in your own settings. When one
     of them changes, or the mapping does, it needs your trust anew. Read them first: code may do all that you may do.

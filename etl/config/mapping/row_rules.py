@@ -45,7 +45,7 @@ def check_rule(rule: RowRule, targets: Iterable[str]) -> None:
     try:
         tree = ast.parse(rule.expression, mode="eval")
     except SyntaxError as error:
-        raise ValueError(f"rule {rule.name!r}: {rule.expression!r} is no expression ({error.msg})") from None
+        raise ValueError(f"rule {rule.name!r}: {rule.expression!r} is not an expression ({error.msg})") from None
     for node in ast.walk(tree):
         if not isinstance(node, _ALLOWED):
             what = type(node).__name__.lower()

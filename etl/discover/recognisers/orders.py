@@ -64,7 +64,7 @@ def recognise_orders(
     telling = ", ".join(repr(found[target].header) for target in ("order_id", "time", what[0]))
     question = Question(
         "orders",
-        f"{telling}: these rows look like orders. What shall become of them?",
+        f"{telling}: these rows look like orders. How should they be imported?",
         {
             _EVENTS: f"events {METRIC!r}, one an order, with the value that Klaviyo's reports add up",
             "profiles": "profiles: one a customer, with these columns as properties",

@@ -134,7 +134,7 @@ def _opened(template: str, environ: Mapping[str, str]) -> tuple[Any, str]:
     if scheme not in _EXTRAS and scheme != _TESTING:
         raise SourceError(
             "source-scheme",
-            f"{masked(template)} is no place that files can be read from",
+            f"{masked(template)} is not an address that files can be read from",
             "Files are read from https://, s3:// and gs://. A database goes into [source] url of the mapping.",
         )
     options: dict[str, Any] = {"skip_instance_cache": True}

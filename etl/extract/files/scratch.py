@@ -107,7 +107,7 @@ def disk_full(error: BaseException) -> SourceError | None:
         return None
     return SourceError(
         "source-no-space",
-        f"There is no room in {tempfile.gettempdir()} for what is fetched or unpacked",
+        f"The disk of {tempfile.gettempdir()} is full: there is no room to fetch or unpack the source",
         "Free some, or set TMPDIR to a folder on a larger disk.",
     )
 

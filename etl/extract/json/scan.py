@@ -50,7 +50,7 @@ class JsonReader:
         """Take the next byte that is not blank. Raise :class:`JsonFault` where it is another."""
         found = self.peek()
         if found != wanted:
-            raise JsonFault("it is cut off" if not found else "it is no valid JSON")
+            raise JsonFault("it is cut off" if not found else "it is not valid JSON")
         self._at += 1
 
     def end(self) -> None:

@@ -40,7 +40,7 @@ def in_utf8(path: Path, head: bytes, open_plain: Callable[[Path], Source]) -> So
                     out.write(text)
         except UnicodeError:
             raise SourceError(
-                "source-damaged", f"{path.name} is damaged JSON: it is no valid UTF-16", "Copy or export it again."
+                "source-damaged", f"{path.name} is damaged JSON: it is not valid UTF-16", "Copy or export it again."
             ) from None
         except OSError as error:
             raise disk_full(error) or error from None

@@ -264,7 +264,7 @@ def _sheets(reader: SheetReader, path: Path, mended: Path) -> tuple[list[str], l
             raise _endless(path) from None
         raise SourceError(
             "source-binary",
-            f"{path.name} is no spreadsheet that can be read: another kind of archive, or damaged",
+            f"{path.name} cannot be read as a spreadsheet: it is another kind of archive, or damaged",
             "Open it in a spreadsheet program and save it again, as .xlsx or as CSV (UTF-8).",
         ) from None
     return [name for name, _ in sheets], [name for name, is_shown in sheets if is_shown], readable

@@ -94,8 +94,8 @@ Time
   next: Fix the 2 rejected rows: rejects.csv in this run's folder holds them
         with the reasons (klaviyo-etl rejects RUN-ID writes it
         elsewhere); correct it and run it.
-  next: Look at the 1 failed row; Klaviyo's reasons are in the rejects file.
-        What was Klaviyo's trouble and not the row's can be sent again:
+  next: Check the 1 failed row; Klaviyo's reasons are in the rejects file. What
+        was Klaviyo's trouble and not the row's can be sent again:
         klaviyo-etl retry RUN-ID
   next: Send the 2 rows without proof of arrival again:
         klaviyo-etl retry RUN-ID

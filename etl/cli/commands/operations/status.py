@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     "--max-age",
     type=DURATION,
     metavar="AGE",
-    help="Warn of a source of which nothing finished for so long, such as 26h. Default: max_age of its mapping.",
+    help="Warn of a source without a finished run for so long, such as 26h. Default: max_age of its mapping.",
 )
 @click.option("--account", metavar="ID", help="Only this account.")
 @click.option(
@@ -59,7 +59,7 @@ def status(
     notify: bool,
     quiet: bool,
 ) -> NoReturn:
-    """Say how every import does: the last run, its age, what is unfinished.
+    """Show the state of every import: the last run, its age, what is unfinished.
 
     Reads an existing state and asks Klaviyo nothing; only --notify writes, namely what was told. The first line says it
     all. A run that repairs another counts for its source, files with a date in their name are one source, and pilots
