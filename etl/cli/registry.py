@@ -24,13 +24,15 @@ class Entry(NamedTuple):
 
 # In the order of a first import, not of the alphabet.
 COMMANDS: Final[Mapping[str, Entry]] = {
-    "init": Entry("etl.cli.commands.init:init", "Look at FILE (or several, or a query) and write its mapping."),
+    "init": Entry(
+        "etl.cli.commands.init:init", "Read a sample of FILE (or several, or a query) and propose its mapping."
+    ),
     "check": Entry(
         "etl.cli.commands.imports:check", "Read, judge and convert FILE (or several), and report what would be sent."
     ),
     "trust": Entry(
         "etl.cli.commands.trust:trust",
-        "Let the Python code that MAPPING names run: its functions and schemas, in files beside it.",
+        "Allow the Python code that MAPPING names to run: functions and schemas in files beside it.",
     ),
     "plan": Entry(
         "etl.cli.commands.plan:plan",
@@ -57,7 +59,7 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     "runs": Entry("etl.cli.commands.report:runs", "List the newest runs: what each read, loaded and refused."),
     "status": Entry(
         "etl.cli.commands.operations.status:status",
-        "Say how every import does: the last run, its age, what is unfinished.",
+        "Show the state of every import: the last run, its age, what is unfinished.",
     ),
     "notify": Entry(
         "etl.cli.commands.operations.notify:notify", "Tell people when the condition of an import changes: try it."
@@ -71,7 +73,7 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     ),
     "suppressions": Entry(
         "etl.cli.commands.suppress:suppressions",
-        "Show who must not be subscribed, by what Klaviyo's webhooks told (klaviyo-etl serve), as CSV.",
+        "List as CSV who must not be subscribed, as Klaviyo's webhooks reported (klaviyo-etl serve).",
     ),
     "serve": Entry(
         "etl.cli.commands.serve:serve", "Receive Klaviyo's signed webhooks, registration forms and checkouts over HTTP."
@@ -79,7 +81,7 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     "webhooks": Entry("etl.cli.commands.serve:webhooks", "Manage the account's webhooks."),
     "doctor": Entry(
         "etl.cli.commands.doctor:doctor",
-        "Look whether everything is ready: key, account, scopes, revision, clock, list, state.",
+        "Check that everything is ready: key, account, scopes, revision, clock, list, state.",
     ),
     "sandbox": Entry(
         "etl.cli.commands.doctor:sandbox", "Serve a local Klaviyo for rehearsals: real HTTP, real limits, real traps."
