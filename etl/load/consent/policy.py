@@ -31,6 +31,7 @@ class Gate(StrEnum):
     REVOKE = "revoke"  # subscribed in Klaviyo, and another line of the source takes the consent back
     ABSENT = "absent"  # the profile cannot be seen: nobody knows what its person wants
     UNCLEAR = "unclear"  # it can be seen, but not what its person wants
+    NO_ADDRESS = "no_address"  # the row has none: a merge of duplicates gave it to another line
 
 
 # An address can be suppressed before anybody has imported it; there is nothing to lift of one that is not there.
@@ -132,6 +133,15 @@ def result_of(line: int, decision: Decision, column: str | None) -> RowResult | 
             return withheld(line, decision.reason, column)
         case Gate.ABSENT | Gate.UNCLEAR:
             return unproven(line, decision.reason or "the profile cannot be seen", column)
+        case Gate.NO_ADDRESS:
+            return RowResult(
+                line,
+                Outcome.LOADED,
+                "consent-no-address",
+                column=column,
+                severity=Severity.WARNING,
+                consent=ConsentResult.REFUSED,
+            )
     return None
 
 

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from etl.klaviyo import MAX_IDS_PER_LOOKUP, KlaviyoClient
 from etl.load.batching import requests_for
-from etl.load.consent.evidence import Sought, Witness
-from etl.load.consent.policy import Gate, decide
+from etl.load.consent.gate import ConsentPolicy
+from etl.load.consent.policy import Gate
 from etl.load.options import LoadOptions
 from etl.model import BatchKind, Channel, ConsentAsk, Wish
 from etl.operations import CONSENT_KINDS
@@ -36,35 +36,27 @@ class ConsentForeseer:
 
     def __init__(self, store: Store, client: KlaviyoClient, run_id: str, options: LoadOptions) -> None:
         self._store = store
-        self._client = client
         self._run = run_id
-        self._account = options.account
-        self._list = options.consent.list if options.consent is not None else None
-        self._witnesses: dict[Channel, Witness] = {}
+        list_id = options.consent.list if options.consent is not None else None
+        self._policy = ConsentPolicy(client, store, run_id, options.account, list_id=list_id)
         self._counts: dict[tuple[Channel, Wish], Counter[Gate]] = defaultdict(Counter)
         self._sent: Counter[tuple[BatchKind, str]] = Counter()
 
     def look(self, people: Mapping[int, Mapping[str, Any]]) -> None:
         """Read the consents of a window. ``people``: line → attributes."""
-        groups: dict[Channel, list[ConsentAsk]] = defaultdict(list)
+        groups: dict[Channel, dict[int, ConsentAsk]] = defaultdict(dict)
         for ask in self._store.consents.requests(self._run, list(people)):
-            # A merge of duplicates may have given the address to another line.
-            if people[ask.line].get(ask.channel.address):
-                groups[ask.channel].append(ask)
+            groups[ask.channel][ask.line] = ask
         for channel, asks in groups.items():
-            if channel not in self._witnesses:
-                source = self._store.source_opt_outs.of(self._run, channel)
-                self._witnesses[channel] = Witness(self._client, self._store, self._account, channel, source=source)
-            sought = {ask.line: Sought(people[ask.line]) for ask in asks}
-            look = self._witnesses[channel].look(sought, subscribing=True)
-            for ask in asks:
-                kind = CONSENT_KINDS[channel, ask.wish]
-                gate = decide(kind, look.evidence[ask.line], list_id=self._list).gate
+            wishes = {line: CONSENT_KINDS[channel, ask.wish] for line, ask in asks.items()}
+            for line, decision in self._policy.evaluate(channel, wishes, people).decisions.items():
                 # The import makes the profile first. Of one that does not say what is wanted, nobody is subscribed.
-                gate = _FORESEEN.get(gate, gate)
-                self._counts[channel, ask.wish][gate] += 1
+                gate = _FORESEEN.get(decision.gate, decision.gate)
+                if gate is Gate.NO_ADDRESS:
+                    continue
+                self._counts[channel, asks[line].wish][gate] += 1
                 if gate is Gate.SEND:
-                    self._sent[kind, ask.source] += 1
+                    self._sent[wishes[line], asks[line].source] += 1
 
     def foreseen(self) -> tuple[ForeseenConsent, ...]:
         """Return what was seen, by channel and wish."""

@@ -9,16 +9,16 @@ through the gate once more.
 from __future__ import annotations
 
 import itertools
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from etl.errors import InternalError
 from etl.klaviyo import Reply
 from etl.load.batching import parts_of, plan_consents
-from etl.load.consent.evidence import Look, Sought, Witness
-from etl.load.consent.policy import Gate, decide, judge, result_of, unproven
+from etl.load.consent.gate import ConsentPolicy, People
+from etl.load.consent.policy import Gate, judge, result_of, unproven
 from etl.load.consent.request import consent_body
 from etl.load.options import ConsentOptions, LoadOptions
 from etl.load.steps.lists import WINDOW
@@ -28,9 +28,8 @@ from etl.load.steps.step import PROCESS_DIED, Followup, Planned, Request
 from etl.load.steps.transitions import JobPoll, ReplyAction, after_reply, is_by_sms, poll_again
 from etl.load.steps.writer import BatchWriter, describe_reply
 from etl.load.task import LoadTask
-from etl.model import Batch, BatchKind, Channel, ConsentResult, Outcome, PlannedBatch, RowResult, Severity, Wish
+from etl.model import Batch, BatchKind, ConsentResult, Outcome, PlannedBatch, RowResult, Wish
 from etl.operations import CONSENT_KINDS, channel_of, is_subscribing
-from etl.state import SourceOptOuts
 
 _MOST_DEFERRALS: Final = 3
 _DEFERRAL: Final = 5.0
@@ -64,7 +63,14 @@ class ConsentStep:
         )
         # Batches of which every row passed the gate, and when that was seen.
         self._cleared: dict[int, float | None] = {}
-        self._sources: dict[Channel, SourceOptOuts] = {}
+        self._policy = ConsentPolicy(
+            task.client,
+            task.store,
+            task.run_id,
+            options.account,
+            list_id=options.consent.list if options.consent is not None else None,
+            monotonic=task.clock.monotonic,
+        )
         self._deferred = Counter[int]()
         self._hopeless: set[tuple[BatchKind, str]] = set()
 
@@ -125,7 +131,8 @@ class ConsentStep:
         now = self._clock.now()
         over = now - poll.sent_at > self._pace.consent_patience
         confirms = self._consent.confirms and not batch.resent
-        seen = self._look_up(batch, self._writer.attributes(batch.lines), subscribing=False)
+        people = self._writer.attributes(batch.lines)
+        seen = self._policy.look(channel_of(batch.kind), people, subscribing=False)
         profiles = {line: evidence.profiles for line, evidence in seen.evidence.items()}
         results, waiting = judge(batch.kind, profiles, self._header(batch), confirms=confirms, over=over)
         if waiting:
@@ -138,44 +145,32 @@ class ConsentStep:
 
     # --- before the request -------------------------------------------------------------------------------------------
 
-    def _pass_gate(self, batch: Batch, people: Mapping[int, Mapping[str, Any]]) -> Followup | None:
+    def _pass_gate(self, batch: Batch, people: People) -> Followup | None:
         """Settle the rows that need or deserve no request; return what follows, ``None`` if all rows go out."""
-        channel = channel_of(batch.kind)
         column = self._header(batch)
-        look = self._look_up(batch, people, subscribing=is_subscribing(batch.kind))
-        if self._is_stale(look.seen_at):
+        seen = self._policy.evaluate(channel_of(batch.kind), dict.fromkeys(batch.lines, batch.kind), people)
+        if self._is_stale(seen.look.seen_at):
             return self._look_again(batch, column)
-        settled: list[RowResult] = []
-        gates: dict[Gate, list[int]] = defaultdict(list)
-        for line in batch.lines:
-            if not people[line].get(channel.address):
-                # A merge of duplicates gave the number to another line.
-                settled.append(_addressless(line, column))
-                continue
-            decision = decide(batch.kind, look.evidence[line], list_id=self._consent.list)
-            gates[decision.gate].append(line)
-            if (result := result_of(line, decision, column)) is not None:
-                settled.append(result)
-        hidden = [*gates[Gate.ABSENT], *gates[Gate.UNCLEAR]]
+        hidden = seen.lines(Gate.ABSENT, Gate.UNCLEAR)
         # What Klaviyo does not show yet may come into sight as long as anything may.
         if hidden and self._deferred[batch.id] * _DEFERRAL < self._pace.visible_within:
             self._deferred[batch.id] += 1
             return Followup(send_after=(self._clock.now() + _DEFERRAL, batch.id))
-        going, leaving = gates[Gate.SEND], gates[Gate.REVOKE]
-        if hidden and not is_subscribing(batch.kind):
-            # Taking a consent back harms nobody, whatever the profile would have said.
-            settled = [result for result in settled if result.line not in set(hidden)]
-            going = sorted([*going, *hidden])
-        ids = {line: look.evidence[line].profiles[0].id for line in going if len(look.evidence[line].profiles) == 1}
-        self._store.klaviyo_ids.remember(self._run, ids)
+        # Taking a consent back harms nobody, whatever the profile would have said.
+        unseen = () if is_subscribing(batch.kind) else (Gate.ABSENT, Gate.UNCLEAR)
+        going, leaving = seen.lines(Gate.SEND, *unseen), seen.lines(Gate.REVOKE)
+        staying = {line: one for line, one in seen.decisions.items() if line not in {*going, *leaving}}
+        results = [result_of(line, decision, column) for line, decision in staying.items()]
+        settled = [result for result in results if result is not None]
+        self._store.klaviyo_ids.remember(self._run, seen.only_ids(going))
         if not settled and not leaving:
             return None
         if not going and not leaving:
-            return self._writer.settle(batch, settled, None)
-        return self._part(batch, settled, going, leaving, look)
+            return self._writer.settle(batch, settled)
+        return self._part(batch, settled, going, leaving, seen.look.seen_at)
 
     def _part(
-        self, batch: Batch, settled: list[RowResult], going: list[int], leaving: list[int], look: Look
+        self, batch: Batch, settled: list[RowResult], going: list[int], leaving: list[int], seen_at: float | None
     ) -> Followup:
         """Settle some rows of a batch, and let some of the others subscribe and some take their consent back."""
         parts = [PlannedBatch(batch.kind, tuple(going), batch.lists, parent=batch.id)] if going else []
@@ -184,7 +179,7 @@ class ConsentStep:
             kind = CONSENT_KINDS[channel_of(batch.kind), Wish.UNSUBSCRIBE]
             parts += [PlannedBatch(kind, part, parent=batch.id) for part in parts_of(kind, leaving)]
         following = self._writer.replace(batch, settled, parts)
-        self._cleared.update(dict.fromkeys(following.send_now[: bool(going)], look.seen_at))
+        self._cleared.update(dict.fromkeys(following.send_now[: bool(going)], seen_at))
         return following
 
     def _is_stale(self, seen_at: float | None) -> bool:
@@ -200,26 +195,6 @@ class ConsentStep:
             # Fewer people are looked at sooner.
             return self._writer.split(batch, [], halves(batch.lines))
         return self._writer.settle(batch, [unproven(batch.lines[0], "Klaviyo is too slow to be asked", column)])
-
-    def _look_up(self, batch: Batch, people: Mapping[int, Mapping[str, Any]], *, subscribing: bool) -> Look:
-        """Look at the people of a batch, and at what speaks against subscribing them if that is to be done."""
-        channel = channel_of(batch.kind)
-        source = None
-        if subscribing:
-            if channel not in self._sources:
-                self._sources[channel] = self._store.source_opt_outs.of(self._run, channel)
-            source = self._sources[channel]
-        known = self._store.klaviyo_ids.all_of(self._run, batch.lines)
-        sought = {line: Sought(people[line], known.get(line, ())) for line in batch.lines}
-        witness = Witness(
-            self._client,
-            self._store,
-            self._options.account,
-            channel,
-            source=source,
-            monotonic=self._clock.monotonic,
-        )
-        return witness.look(sought, subscribing=subscribing)
 
     # --- after it -----------------------------------------------------------------------------------------------------
 
@@ -271,14 +246,3 @@ class ConsentStep:
 
 def _refused(line: int, detail: str, column: str | None) -> RowResult:
     return RowResult(line, Outcome.FAILED, "consent-refused", detail, column, consent=ConsentResult.REFUSED)
-
-
-def _addressless(line: int, column: str | None) -> RowResult:
-    return RowResult(
-        line,
-        Outcome.LOADED,
-        "consent-no-address",
-        column=column,
-        severity=Severity.WARNING,
-        consent=ConsentResult.REFUSED,
-    )
