@@ -22,12 +22,9 @@ def find_profiles(
     """
     found: dict[int, Profile] = {}
     for name in IDENTIFIERS:
-        asked: dict[str, list[int]] = {}
-        for line, attributes in wanted.items():
-            value = attributes.get(name)
-            if line not in found and isinstance(value, str) and value:
-                asked.setdefault(identity_key(name, value), []).append(line)
-        for key, profile in _by_key(client, name, list(asked)).items():
+        left_over = {line: attributes for line, attributes in wanted.items() if line not in found}
+        asked = lines_by_key(left_over, name)
+        for key, profile in profiles_by_key(client, name, list(asked)).items():
             found.update(dict.fromkeys(asked[key], profile))
     left = {line: ids[line] for line in wanted if line not in found and line in ids} if ids else {}
     by_id = {profile.id: profile for profile in client.profiles_by("id", left.values())} if left else {}
@@ -36,11 +33,24 @@ def find_profiles(
     return found | answering
 
 
-def _by_key(client: KlaviyoClient, name: str, keys: Sequence[str]) -> dict[str, Profile]:
+def lines_by_key(wanted: Mapping[int, Mapping[str, Any]], name: str) -> dict[str, list[int]]:
+    """Return what stands for an identifier → the lines that carry it. ``wanted``: line → attributes."""
+    asked: dict[str, list[int]] = {}
+    for line, attributes in wanted.items():
+        if isinstance(value := attributes.get(name), str) and value:
+            asked.setdefault(identity_key(name, value), []).append(line)
+    return asked
+
+
+def profiles_by_key(
+    client: KlaviyoClient, name: str, keys: Sequence[str], *, every_owner: bool = False
+) -> dict[str, Profile]:
     """Return key → the profile that Klaviyo answers with.
 
     An answer does not say which of the values asked for it is about. A profile that shows none of them has one among
     those that nobody shows: they are asked for again in halves, until one value has the answer to itself.
+    ``every_owner``: a profile that shows one of the values may have another one besides, so that all that nobody shows
+    are asked for again as soon as anybody was found.
     """
     shown: dict[str, Profile] = {}
     strays: dict[str, Profile] = {}
@@ -52,15 +62,17 @@ def _by_key(client: KlaviyoClient, name: str, keys: Sequence[str]) -> dict[str, 
         else:
             strays[profile.id] = profile
     left = [key for key in keys if key not in shown]
-    if not strays or not left:
+    if not left or not (strays or (every_owner and shown)):
         return shown
     if len(keys) == 1:
         (key,) = keys
         return {key: replace(next(iter(strays.values())), answers=frozenset({name}))} if len(strays) == 1 else {}
     middle = (len(left) + 1) // 2
-    return (
-        shown | _by_key(client, name, left[:middle]) | (_by_key(client, name, left[middle:]) if left[middle:] else {})
-    )
+    without_shown = every_owner and len(left) < len(keys)
+    for part in [left] if without_shown else [left[:middle], left[middle:]]:
+        if part:
+            shown |= profiles_by_key(client, name, part, every_owner=every_owner)
+    return shown
 
 
 def members_among(client: KlaviyoClient, list_id: str, profiles: Sequence[Profile]) -> set[str]:

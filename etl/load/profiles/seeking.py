@@ -15,7 +15,7 @@ import orjson
 from etl.errors import RequestRefusedError
 from etl.identity import identity_key
 from etl.klaviyo import KlaviyoClient, Profile
-from etl.load.profiles.lookup import find_profiles
+from etl.load.profiles.lookup import find_profiles, lines_by_key
 from etl.load.task import InterruptedLoadError, LoadTask
 from etl.model import IDENTIFIERS, Outcome, RowResult
 
@@ -103,17 +103,13 @@ class Seeker:
 
 def found_in_job(client: KlaviyoClient, job: str, wanted: Mapping[int, Mapping[str, Any]]) -> dict[int, Profile]:
     """Return line → profile for those of these rows that a job says it made or changed; none once it has expired."""
-    asked: dict[tuple[str, str], list[int]] = {}
-    for line, attributes in wanted.items():
-        for name in IDENTIFIERS:
-            if isinstance(value := attributes.get(name), str) and value:
-                asked.setdefault((name, identity_key(name, value)), []).append(line)
+    asked = {name: lines_by_key(wanted, name) for name in IDENTIFIERS}
     found: dict[int, Profile] = {}
     try:
         for profile in client.job_profiles(job):
             for name in IDENTIFIERS:
                 if isinstance(value := profile.attributes.get(name), str) and value:
-                    found.update(dict.fromkeys(asked.get((name, identity_key(name, value)), ()), profile))
+                    found.update(dict.fromkeys(asked[name].get(identity_key(name, value), ()), profile))
     except RequestRefusedError:
         return found
     return found
