@@ -64,6 +64,10 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     "notify": Entry(
         "etl.cli.commands.operations.notify:notify", "Tell people when the condition of an import changes: try it."
     ),
+    "schedule": Entry(
+        "etl.cli.commands.operations.schedule:schedule",
+        "Write what a scheduler needs to import FILE every night: lock, alert and rotation of logs included.",
+    ),
     "lists": Entry("etl.cli.commands.lists:lists", "Find, show and create lists, and export their members."),
     "profile": Entry("etl.cli.commands.profiles:profile", "Look up, write or delete one profile."),
     "event": Entry("etl.cli.commands.profiles:event", "Track one event."),

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from etl.pipeline.verbs.notify import Command, send_test_alert, tell_changes
     from etl.pipeline.verbs.results import get_report, rejects, runs
     from etl.pipeline.verbs.run import VerifyMode, resume, retry, run, verify
+    from etl.pipeline.verbs.schedule import Scheduler, schedule
     from etl.pipeline.verbs.status import status_of
     from etl.pipeline.verbs.suppress import suppress
     from etl.report.plan_model import Plan
@@ -49,6 +50,7 @@ __all__ = [
     "MappingLike",
     "Plan",
     "Proposal",
+    "Scheduler",
     "SteadyClock",
     "SystemClock",
     "VerifyMode",
@@ -75,6 +77,7 @@ __all__ = [
     "row_files",
     "run",
     "runs",
+    "schedule",
     "send_test_alert",
     "show_list",
     "status_of",
@@ -118,6 +121,7 @@ __getattr__ = exports(
             "upsert_profile",
             "webhooks",
         ),
+        "verbs.schedule": ("Scheduler", "schedule"),
         "verbs.status": ("status_of",),
         "verbs.suppress": ("suppress",),
         "lifecycle.trust": ("distrust", "trust_mapping"),

@@ -56,7 +56,7 @@ def tell_changes(
     try:
         book = AlertBook.open(context.settings.state, context.clock)
     except StateError:
-        if command is None or command.failure is None:
+        if command is None or command.failure is None or not command.source:
             raise
         return _told_without_state(context, command, command.failure, effective_channels(command.rule))
     with book:
