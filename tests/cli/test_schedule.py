@@ -218,7 +218,7 @@ def test_every_recipe_locks_tells_and_resumes(folder: Path, scheduler: str) -> N
     for word in ("resume", "--non-interactive", "--notify", "50h"):
         assert word in text, word
     lock = {"cron": "flock -n", "systemd": "Type=oneshot", "airflow": "max_active_runs=1", "github": "concurrency:"}
-    assert lock.get(scheduler, "holds a lock for each account by itself") in text
+    assert lock.get(scheduler, "A lock for each account is held") in text
     logs = {"cron": "date +\\%u", "systemd": "SystemMaxUse", "github": "retention-days", "airflow": "log cleanup"}
     assert logs.get(scheduler, "retention of its instance") in text
     assert "30h" in recipe(folder, scheduler), "the mapping says how often it comes"

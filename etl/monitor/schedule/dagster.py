@@ -38,7 +38,7 @@ def tell_{word}(context, code: int):
     """Tell what nobody saw, and fail where the import did; 1 means that rows were not loaded, which is no crash."""
     call(context, WATCH)
     if code not in (0, 1):
-        raise Failure(f"klaviyo-etl ended with exit code {{code}}")
+        raise Failure(f"exit code {{code}}")
 
 
 @job(tags={{"dagster/max_runtime": "86400"}})
