@@ -66,7 +66,7 @@ class Job:
         return (
             f"{one_line(self.title)}, every night at {self.hour:02}:{self.minute:02}.",
             "Exit code 1 (rows were not loaded) is no crash: the report, status and alerts say it.",
-            "What a crash left is finished first. A lock for each account is held by klaviyo-etl itself, too.",
+            "What a crash left is finished first. A lock for each account is held in any case.",
             alerts,
         )
 
