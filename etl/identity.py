@@ -61,7 +61,10 @@ def email_key(address: str) -> str:
 
 
 def email_keys(texts: Any) -> Any:
-    """Do as :func:`email_key` for a column of addresses (null for none)."""
+    """Do as :func:`email_key` for a column of addresses (null for none).
+
+    Reference: ``etl/identity.py``. Held to it by ``tests/unit/test_identity.py``.
+    """
     lowered = pc.ascii_lower(texts)
     odd = pc.fill_null(pc.match_substring_regex(texts, ODD_EMAIL), fill_value=False)
     if not pc.any(odd).as_py():
@@ -123,7 +126,8 @@ def wide_email_key(address: str) -> str:
     local = _QUOTED.sub(r"\1", unicodedata.normalize("NFKC", local))
     # Both small sigmas have one capital; a capital I with a dot leaves the dot behind.
     local = local.translate(_SIGMAS).replace("i\u0307", "i")
-    return f"{local}@{domain}"
+    # What stood behind the dot is an accent of the letter now.
+    return f"{unicodedata.normalize('NFC', local)}@{domain}"
 
 
 def _visible(text: str) -> str:

@@ -1,7 +1,10 @@
 """JSON column by column: every cell becomes the text of its member (``"city":"Bonn"``), and rows are joined from those.
 
 No document is built and no object made for a row; a null stands for a member that is left out. The bytes are those
-orjson writes for the same document with sorted keys: a differential test holds them to that.
+orjson writes for the same document with sorted keys.
+
+Reference: ``tests/support/reference_transform.py``, which is too slow for more than tests. Held to it by
+``tests/unit/transform/test_transform_columns.py``.
 """
 
 from __future__ import annotations

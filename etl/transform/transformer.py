@@ -27,7 +27,8 @@ from etl.records import Records
 from etl.transform import json_columns
 from etl.transform.cells.converters import Converted, converter
 from etl.transform.list_patches import ListPatches, simple_items
-from etl.transform.record import MAX_PROFILE_BYTES, fingerprints, identities, sizes
+from etl.transform.record import MAX_PROFILE_BYTES
+from etl.transform.record_columns import fingerprints, identities, sizes
 
 _COORDINATES: Final = frozenset({"location.latitude", "location.longitude"})
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from etl.validate.emails.judge import judge_emails
+from etl.validate.emails.columns import judge_emails
 from etl.validate.phones.judge import judge_phones
 from etl.validate.phones.mobile import not_mobile
 

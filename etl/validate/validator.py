@@ -23,7 +23,7 @@ from etl.model import IDENTIFIERS, Issue, Severity, Stage, Validated
 from etl.validate.cells import Finding, as_trimmed
 from etl.validate.column_rules import details, rule_schema
 from etl.validate.damage.columns import Damage
-from etl.validate.emails.judge import judge_emails
+from etl.validate.emails.columns import judge_emails
 from etl.validate.failures import CheckFailure, Mask, assert_compatible, failed_checks
 from etl.validate.geo.countries import resolve_country
 from etl.validate.geo.locales import canonical_locales

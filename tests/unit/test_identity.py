@@ -7,11 +7,12 @@ import unicodedata
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from etl.identity import EMAIL, PHONE, email_key, identity_key, opt_out_key, phone_key
-from etl.transform.record import identities, identity
+from etl.transform.record import identity
+from etl.transform.record_columns import identities
 
 ONE_MAILBOX = [
     ("Ann@MapleShop.com", "ann@mapleshop.com"),
@@ -85,6 +86,7 @@ ADDRESSES = st.builds(
 )
 
 
+@example("\u0130\u0301@shop.de")
 @given(ADDRESSES)
 def test_keys_are_their_own_keys_and_the_wide_one_holds_the_strict_one(address: str) -> None:
     strict, wide = email_key(address), opt_out_key(EMAIL, address)

@@ -2,7 +2,9 @@ r"""Blocks of a text file whose shape is beyond doubt, read as columns at once, 
 
 A block is *plain* where the standard library's strict reader and Arrow's cannot disagree: every quote opens a cell,
 closes one or is doubled inside one; line ends are ``\n`` or ``\r\n``; there is no NUL. Whatever is not is left to the
-strict reader, and a property test holds both to the same cells, lines and complaints.
+strict reader: cells, lines and complaints are the same.
+
+Reference: ``etl/extract/delimited/reference.py``. Held to it by ``tests/unit/extract/test_extract_blocks.py``.
 """
 
 from __future__ import annotations

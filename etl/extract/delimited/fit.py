@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from etl.extract.cells import unprintable_in
-from etl.extract.delimited.strict import BadRecord
+from etl.extract.delimited.reference import BadRecord
 from etl.extract.table.layout import Layout
 from etl.extract.table.text_table import TextTable, columns_of, printable
 from etl.model import Issue, RaggedRow, Stage

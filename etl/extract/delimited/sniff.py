@@ -16,7 +16,7 @@ from itertools import islice
 from typing import Final
 
 from etl.extract.delimited.dialect import DELIMITERS, NULL, RARE_DELIMITERS, WITHOUT_QUOTING, Dialect, is_wrapped
-from etl.extract.delimited.strict import BadRecord, read_records
+from etl.extract.delimited.reference import BadRecord, read_records
 from etl.extract.table.layout import is_address
 
 _RECORDS: Final = 100

@@ -17,8 +17,8 @@ from etl.extract.delimited.dialect import Dialect, separator_line
 from etl.extract.delimited.encoding import Encoding, detect, given
 from etl.extract.delimited.fit import from_records
 from etl.extract.delimited.null_values import NullValues
+from etl.extract.delimited.reference import BadRecord, read_records
 from etl.extract.delimited.sniff import sniff
-from etl.extract.delimited.strict import BadRecord, read_records
 from etl.extract.delimited.text_markers import detect_markers, plain_text
 from etl.extract.headers import no_header, unique_headers
 from etl.extract.table.cell_kinds import is_personal

@@ -2,6 +2,9 @@
 
 What is left is searched as bytes, all cells of a column at once, and only the different cells that match are judged.
 Damage is held back: the likelier text is a suggestion, until ``repair`` in the mapping says which is right.
+
+Reference: ``etl/validate/damage/reference.py``, cell by cell. Held to it by
+``tests/unit/validate/test_damage_differential.py``.
 """
 
 from __future__ import annotations
@@ -31,7 +34,7 @@ from etl.config import (
 from etl.model import IDENTIFIERS
 from etl.validate.cells import TEXT, Finding
 from etl.validate.damage.null_words import EVERYWHERE, OF_PEOPLE
-from etl.validate.damage.words import LOST, repaired
+from etl.validate.damage.reference import LOST, repaired
 
 Mask = npt.NDArray[np.bool_]
 

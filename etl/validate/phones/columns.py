@@ -1,4 +1,7 @@
-"""Columns of digits → E.164, for what the numbering plans are sure of."""
+"""Columns of digits → E.164, for what the numbering plans are sure of.
+
+Reference: ``etl/validate/phones/reference.py``. Held to it by ``tests/unit/validate/test_phones_differential.py``.
+"""
 
 from __future__ import annotations
 

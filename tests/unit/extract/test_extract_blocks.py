@@ -18,8 +18,8 @@ from etl.extract.delimited.columns import csv_block
 from etl.extract.delimited.dialect import Dialect
 from etl.extract.delimited.fit import from_records
 from etl.extract.delimited.null_values import NullValues
+from etl.extract.delimited.reference import BadRecord, read_records
 from etl.extract.delimited.source import DelimitedSource
-from etl.extract.delimited.strict import BadRecord, read_records
 from etl.extract.table.layout import layout_of
 from etl.extract.table.row_filter import RowFilter
 from etl.extract.table.shape import TableShape

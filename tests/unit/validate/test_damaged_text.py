@@ -16,7 +16,7 @@ from etl.pipeline.staging.process import ChunkJudge
 from etl.validate.cells import trim
 from etl.validate.damage.columns import DamageJudge, damage_of
 from etl.validate.damage.mojibake import restored
-from etl.validate.damage.words import repaired
+from etl.validate.damage.reference import repaired
 from tests.support.importer import ImporterFixture
 from tests.support.paths import ROOT
 

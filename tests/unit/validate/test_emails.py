@@ -7,7 +7,7 @@ import pytest
 
 from etl.codes import CODES
 from etl.validate.emails.advice import correct_domain
-from etl.validate.emails.judge import judge_emails
+from etl.validate.emails.columns import judge_emails
 
 REAL_DOMAINS = """
 gmail.com googlemail.com yahoo.com yahoo.co.uk ymail.com rocketmail.com hotmail.com hotmail.co.uk hotmail.fr

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from etl.validate.cells import Finding, trim
 from etl.validate.emails.advice import advise, repair
-from etl.validate.emails.judge import judge_emails
+from etl.validate.emails.columns import judge_emails
 from tests.support.effort import examples
 
 CASES = int(os.environ.get("CASES", "20000"))

@@ -1,7 +1,8 @@
 """E-mail addresses, a column at a time: the verdict and the normal form of ``email-validator``, and advice beside it.
 
-The reference is ``email_validator.validate_email(text, check_deliverability=False)`` on the trimmed cell: syntax only,
-no network. Advice (mistyped domain, placeholder, role mailbox) is a warning and never changes the verdict.
+Advice (mistyped domain, placeholder, role mailbox) is a warning and never changes the verdict.
+
+Reference: ``etl/validate/emails/reference.py``. Held to it by ``tests/unit/validate/test_emails_differential.py``.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
+from email_validator import SPECIAL_USE_DOMAIN_NAMES
 
 from etl.validate.cells import TEXT, Finding, as_trimmed
 from etl.validate.emails.advice import (
@@ -24,8 +25,8 @@ from etl.validate.emails.advice import (
     is_disposable,
     is_placeholder_domain,
     notable_locals,
-    repair,
 )
+from etl.validate.emails.reference import judge_email, normalise_email, refusal
 
 # The shape for which email-validator's verdict is known without asking (RE2, so linear in the cell's length): a
 # dot-atom of ASCII, then labels without doubled hyphens (those may be Punycode) and a top-level domain of letters.
@@ -55,34 +56,10 @@ class EmailVerdicts:
     findings: tuple[Finding, ...]
 
 
-def normalise_email(text: str) -> str | None:
-    """Return ``email-validator``'s normal form of a trimmed address, or ``None`` where it refuses it."""
-    try:
-        return validate_email(text, check_deliverability=False, test_environment=False).normalized
-    except EmailNotValidError:
-        return None
-
-
-def judge_email(text: str, position: int) -> tuple[str, list[Finding]]:
-    """Judge one trimmed cell: normal form (``""`` where empty or refused) and findings."""
-    if not text:
-        return "", []
-    normal = normalise_email(text)
-    if normal is None:
-        return "", [_refusal(text, position)]
-    return normal, advise(normal, position)
-
-
-def _refusal(text: str, position: int) -> Finding:
-    code, suggestion = repair(text, _normalise_quickly)
-    return Finding(position, code, suggestion=suggestion, fatal=True)
-
-
 def judge_emails(values: pa.Array | pa.ChunkedArray) -> EmailVerdicts:
     """Judge a column of raw cells (strings, nulls allowed).
 
-    Addresses of the ordinary shape are settled as columns, the rest cell by cell through ``email-validator``; a
-    differential test holds the two to the same verdict, normal form and findings.
+    Addresses of the ordinary shape are settled as columns, the rest cell by cell through ``email-validator``.
     """
     texts = as_trimmed(values)
     ordinary = pc.and_(
@@ -101,9 +78,9 @@ def judge_emails(values: pa.Array | pa.ChunkedArray) -> EmailVerdicts:
         if plain:
             address, found = _judge_ordinary(text, position)
         elif _is_within_grammar(text):
-            address, found = "", [_refusal(text, position)]
+            address, found = "", [refusal(text, position, _normalise_quickly)]
         else:
-            address, found = judge_email(text, position)
+            address, found = judge_email(text, position, _normalise_quickly)
         normal.append(address)
         findings += found
     return EmailVerdicts(pc.replace_with_mask(texts, alone, pa.array(normal, TEXT)), tuple(findings))
@@ -133,7 +110,7 @@ def _normal_of_ordinary(text: str) -> str | None:
 def _judge_ordinary(text: str, position: int) -> tuple[str, list[Finding]]:
     """Judge an address of the ordinary shape whose domain is already in lower case."""
     normal = _normal_of_ordinary(text)
-    return (normal, advise(normal, position)) if normal else ("", [_refusal(text, position)])
+    return (normal, advise(normal, position)) if normal else ("", [refusal(text, position, _normalise_quickly)])
 
 
 def _is_special_use(domain: str) -> bool:
