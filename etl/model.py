@@ -212,7 +212,7 @@ class Channel(StrEnum):
         return medium, kind or "marketing"
 
 
-class Wish(StrEnum):
+class ConsentAction(StrEnum):
     """What a row says of a person's consent. A row that says nothing, or "never", has no wish."""
 
     SUBSCRIBE = "subscribe"
@@ -233,7 +233,7 @@ class ConsentResult(StrEnum):
     UNKNOWN = "unknown"
 
 
-class ConsentAsk(NamedTuple):
+class ConsentRequest(NamedTuple):
     """One wish of one row. ``at``: ISO 8601 with offset, or ``""``; ``source``: Klaviyo's ``custom_source``.
 
     ``birthday``: ``YYYY-MM-DD`` for accounts with age gating, or ``""``.
@@ -241,7 +241,7 @@ class ConsentAsk(NamedTuple):
 
     line: int
     channel: Channel
-    wish: Wish
+    wish: ConsentAction
     at: str = ""
     source: str = ""
     birthday: str = ""
@@ -368,7 +368,7 @@ class RowResult:
     consent: ConsentResult | None = None
 
 
-class Verdict(StrEnum):
+class VerifyResult(StrEnum):
     """What reading a loaded row back from Klaviyo showed."""
 
     CONFIRMED = "confirmed"
@@ -386,7 +386,7 @@ class Observation:
     """
 
     line: int
-    verdict: Verdict
+    verdict: VerifyResult
     fields: tuple[str, ...] = ()
     foretold: bool = False
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from etl.model import BatchKind, Channel, Wish
+from etl.model import BatchKind, Channel, ConsentAction
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class Operation:
     most_rows: int = 1
     most_bytes: int = 100_000
     channel: Channel | None = None
-    wish: Wish | None = None
+    wish: ConsentAction | None = None
     repeatable: bool = True
 
     @property
@@ -102,15 +102,15 @@ FULL_REQUEST_BYTES: Final = 4_600_000
 _MERGE: Final = "/api/profile-merge"
 _MEMBERS: Final = "/api/lists/{id}/relationships/profiles"
 _CONSENT: Final = {
-    Wish.SUBSCRIBE: ("/api/profile-subscription-bulk-create-jobs", 1_000),
-    Wish.UNSUBSCRIBE: ("/api/profile-subscription-bulk-delete-jobs", 100),
-    Wish.SUPPRESS: ("/api/profile-suppression-bulk-create-jobs", 100),
-    Wish.UNSUPPRESS: ("/api/profile-suppression-bulk-delete-jobs", 100),
+    ConsentAction.SUBSCRIBE: ("/api/profile-subscription-bulk-create-jobs", 1_000),
+    ConsentAction.UNSUBSCRIBE: ("/api/profile-subscription-bulk-delete-jobs", 100),
+    ConsentAction.SUPPRESS: ("/api/profile-suppression-bulk-create-jobs", 100),
+    ConsentAction.UNSUPPRESS: ("/api/profile-suppression-bulk-delete-jobs", 100),
 }
-"""Wish → where it is asked for, and for how many people at most."""
+"""What is asked → where, and for how many people at most."""
 
 
-def _consent(kind: BatchKind, title: str, channel: Channel, wish: Wish) -> Operation:
+def _consent(kind: BatchKind, title: str, channel: Channel, wish: ConsentAction) -> Operation:
     """Return a request about consent. Only subscribing may mail somebody, so only that is not to be repeated."""
     path, most_rows = _CONSENT[wish]
     return Operation(
@@ -125,7 +125,7 @@ def _consent(kind: BatchKind, title: str, channel: Channel, wish: Wish) -> Opera
         REQUEST_BYTES,
         channel,
         wish,
-        repeatable=wish is not Wish.SUBSCRIBE,
+        repeatable=wish is not ConsentAction.SUBSCRIBE,
     )
 
 
@@ -150,24 +150,24 @@ _TABLE: Final = (
     Operation(
         BatchKind.LIST_REMOVE, "list removals", "DELETE", _MEMBERS, M, Subject.LIST, Proof.ANSWER, 1_000, REQUEST_BYTES
     ),
-    _consent(BatchKind.SUBSCRIBE_EMAIL, "subscribe to e-mail", Channel.EMAIL, Wish.SUBSCRIBE),
-    _consent(BatchKind.SUBSCRIBE_SMS, "subscribe to SMS", Channel.SMS, Wish.SUBSCRIBE),
+    _consent(BatchKind.SUBSCRIBE_EMAIL, "subscribe to e-mail", Channel.EMAIL, ConsentAction.SUBSCRIBE),
+    _consent(BatchKind.SUBSCRIBE_SMS, "subscribe to SMS", Channel.SMS, ConsentAction.SUBSCRIBE),
     _consent(
         BatchKind.SUBSCRIBE_SMS_TRANSACTIONAL,
         "subscribe to transactional SMS",
         Channel.SMS_TRANSACTIONAL,
-        Wish.SUBSCRIBE,
+        ConsentAction.SUBSCRIBE,
     ),
-    _consent(BatchKind.UNSUBSCRIBE_EMAIL, "unsubscribe from e-mail", Channel.EMAIL, Wish.UNSUBSCRIBE),
-    _consent(BatchKind.UNSUBSCRIBE_SMS, "unsubscribe from SMS", Channel.SMS, Wish.UNSUBSCRIBE),
+    _consent(BatchKind.UNSUBSCRIBE_EMAIL, "unsubscribe from e-mail", Channel.EMAIL, ConsentAction.UNSUBSCRIBE),
+    _consent(BatchKind.UNSUBSCRIBE_SMS, "unsubscribe from SMS", Channel.SMS, ConsentAction.UNSUBSCRIBE),
     _consent(
         BatchKind.UNSUBSCRIBE_SMS_TRANSACTIONAL,
         "unsubscribe from transactional SMS",
         Channel.SMS_TRANSACTIONAL,
-        Wish.UNSUBSCRIBE,
+        ConsentAction.UNSUBSCRIBE,
     ),
-    _consent(BatchKind.SUPPRESS, "suppress", Channel.EMAIL, Wish.SUPPRESS),
-    _consent(BatchKind.UNSUPPRESS, "unsuppress", Channel.EMAIL, Wish.UNSUPPRESS),
+    _consent(BatchKind.SUPPRESS, "suppress", Channel.EMAIL, ConsentAction.SUPPRESS),
+    _consent(BatchKind.UNSUPPRESS, "unsuppress", Channel.EMAIL, ConsentAction.UNSUPPRESS),
     Operation(
         BatchKind.EVENTS,
         "bulk events",
@@ -217,7 +217,7 @@ _TABLE: Final = (
 OPERATIONS: Final[Mapping[BatchKind | Single, Operation]] = {one.kind: one for one in _TABLE}
 """Every request that changes something, by its kind."""
 
-CONSENT_KINDS: Final[Mapping[tuple[Channel, Wish], BatchKind]] = {
+CONSENT_KINDS: Final[Mapping[tuple[Channel, ConsentAction], BatchKind]] = {
     (one.channel, one.wish): one.kind
     for one in _TABLE
     if isinstance(one.kind, BatchKind) and one.channel is not None and one.wish is not None
@@ -240,4 +240,4 @@ def channel_of(kind: BatchKind) -> Channel:
 
 def is_subscribing(kind: BatchKind) -> bool:
     """Whether a batch may make somebody mailable."""
-    return OPERATIONS[kind].wish is Wish.SUBSCRIBE
+    return OPERATIONS[kind].wish is ConsentAction.SUBSCRIBE

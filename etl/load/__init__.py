@@ -8,17 +8,17 @@ from etl.deferred import exports
 
 if TYPE_CHECKING:
     from etl.load.consent.evidence import Sought, Witness
-    from etl.load.consent.policy import Decision, Gate, decide
+    from etl.load.consent.policy import ConsentDecision, ConsentVerdict, decide_consent
     from etl.load.consent.request import consent_body as consent_request
     from etl.load.events.metrics import Metrics, twin_note
     from etl.load.events.step import EventOptions, load_events
     from etl.load.events.verify import verify_events
-    from etl.load.forecast.profiles import Foresight, foresee
+    from etl.load.forecast.profiles import LoadForecast, forecast_load
     from etl.load.merges.conflicts import CODE as CONFLICT
     from etl.load.merges.conflicts import Conflict, Fate, conflict_of
     from etl.load.merges.owners import find_owners
     from etl.load.merges.planning import settle_merges
-    from etl.load.options import ConsentOptions, LoadOptions, LoadSummary, Pace
+    from etl.load.options import ConsentOptions, LoadOptions, LoadSummary, RetryPolicy
     from etl.load.profiles.lookup import find_profiles
     from etl.load.profiles.verify import verify_rows
     from etl.load.runner import run_load
@@ -27,25 +27,25 @@ if TYPE_CHECKING:
 __all__ = [
     "CONFLICT",
     "Conflict",
+    "ConsentDecision",
     "ConsentOptions",
-    "Decision",
+    "ConsentVerdict",
     "EventOptions",
     "Fate",
-    "Foresight",
-    "Gate",
+    "LoadForecast",
     "LoadOptions",
     "LoadSummary",
     "LoadTask",
     "Metrics",
-    "Pace",
+    "RetryPolicy",
     "Sought",
     "Witness",
     "conflict_of",
     "consent_request",
-    "decide",
+    "decide_consent",
     "find_owners",
     "find_profiles",
-    "foresee",
+    "forecast_load",
     "load_events",
     "run_load",
     "settle_merges",
@@ -63,11 +63,11 @@ __getattr__ = exports(
         "events.metrics": ("Metrics", "twin_note"),
         "events.verify": ("verify_events",),
         "consent.evidence": ("Sought", "Witness"),
-        "forecast.profiles": ("Foresight", "foresee"),
-        "consent.policy": ("Decision", "Gate", "decide"),
+        "forecast.profiles": ("LoadForecast", "forecast_load"),
+        "consent.policy": ("ConsentDecision", "ConsentVerdict", "decide_consent"),
         "profiles.lookup": ("find_profiles",),
         "merges.planning": ("settle_merges",),
-        "options": ("ConsentOptions", "LoadOptions", "LoadSummary", "Pace"),
+        "options": ("ConsentOptions", "LoadOptions", "LoadSummary", "RetryPolicy"),
         "merges.owners": ("find_owners",),
         "runner": ("run_load",),
         "task": ("LoadTask",),

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from etl.load.options import LoadOptions, later_lists
 from etl.load.request import envelope_size, profile_size
-from etl.model import BatchKind, ConsentAsk, PlannedBatch
+from etl.model import BatchKind, ConsentRequest, PlannedBatch
 from etl.operations import CONSENT_KINDS, OPERATIONS
 
 
@@ -71,7 +71,7 @@ def plan_lists(rows: Sequence[Row], options: LoadOptions) -> list[PlannedBatch]:
     return batches
 
 
-def plan_consents(asks: Sequence[ConsentAsk]) -> list[PlannedBatch]:
+def plan_consents(asks: Sequence[ConsentRequest]) -> list[PlannedBatch]:
     """Return the requests for these wishes: one kind and source each, subscribing first, in line order."""
     groups: dict[tuple[BatchKind, str], list[int]] = defaultdict(list)
     for ask in asks:

@@ -51,7 +51,7 @@ class LoadOptions:
     on_conflict: str | None = None
 
     @property
-    def looks_first(self) -> bool:
+    def needs_preflight(self) -> bool:
         """Whether what is sent of a row depends on what Klaviyo has."""
         return self.patches or bool(self.only_if_blank)
 
@@ -78,7 +78,7 @@ def _known_to(kind: type[LoadOptions | ConsentOptions], stored: Mapping[str, Any
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class RetryPolicy:
     """Patience, in seconds and counts.
 
     ``failures_in_a_row``: answers of "not now" after which a process gives up, resumable. ``attempts``: requests a

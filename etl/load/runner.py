@@ -16,7 +16,7 @@ from etl.load.steps.merges import ProfileMerger
 from etl.load.steps.step import Followup, Step
 from etl.load.steps.transitions import JobPoll
 from etl.load.steps.writer import BatchWriter
-from etl.load.task import NAP, LoadTask, carry_out
+from etl.load.task import MAX_SLEEP, LoadTask, carry_out
 from etl.model import Batch, BatchStatus, Outcome, Progress
 from etl.operations import OPERATIONS
 
@@ -39,7 +39,7 @@ def run_load(task: LoadTask, options: LoadOptions) -> LoadSummary:
 def breaker_of(task: LoadTask) -> CircuitBreaker:
     """Return the breaker of a load: an earlier process may have sent something."""
     sent = any(kind.attempts for kind in task.store.history.summary(task.run_id))
-    return CircuitBreaker(task.run_id, task.pace.failures_in_a_row, sent=sent)
+    return CircuitBreaker(task.run_id, task.retry_policy.failures_in_a_row, sent=sent)
 
 
 class Runner:
@@ -61,7 +61,7 @@ class Runner:
         self._client = task.client
         self._run = task.run_id
         self._clock = task.clock
-        self._pace = task.pace
+        self._retry_policy = task.retry_policy
         self._steps = steps
         self._step_of = {kind: step for step in steps for kind in step.kinds}
         self._writer = writer
@@ -146,7 +146,7 @@ class Runner:
             return
         self._ready.popleft()
         step = self._step_of[batch.kind]
-        if batch.attempts >= self._pace.attempts:
+        if batch.attempts >= self._retry_policy.attempts:
             self._take(step, batch.id, self._writer.give_up(batch))
             return
         request = step.request(batch)
@@ -162,7 +162,7 @@ class Runner:
         now = self._clock.now()
         while self._later and self._later[0][0] <= now:
             self._ready.append(heapq.heappop(self._later)[1])
-        if not self._ready or self._flying() >= self._pace.jobs_in_flight:
+        if not self._ready or self._flying() >= self._retry_policy.jobs_in_flight:
             return None
         if self._next is None or self._next.id != self._ready[0]:
             self._next = self._store.batches.get(self._ready[0])
@@ -244,9 +244,9 @@ class Runner:
         now = self._clock.now()
         times: Iterable[float] = (poll.next_poll - now for _, polls in self._lookable() for poll in polls.values())
         wakes = [*times, *([] if wait is None else [wait]), *([self._later[0][0] - now] if self._later else [])]
-        soonest = min(wakes, default=NAP)
+        soonest = min(wakes, default=MAX_SLEEP)
         if now + soonest > self._said + 1.0:
             # Once per wait, not once per nap.
             self._said = now + soonest
             self._task.say_wait(soonest, self._hold_reason or "Klaviyo asked an earlier process to wait")
-        self._clock.sleep(min(max(soonest, 0.001), NAP))
+        self._clock.sleep(min(max(soonest, 0.001), MAX_SLEEP))

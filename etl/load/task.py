@@ -9,11 +9,11 @@ from typing import Final, Protocol
 
 from etl.errors import KlaviyoError, StoppedError
 from etl.klaviyo import LONGEST_EXCHANGE, LONGEST_WAIT, MIN_REPORTED_WAIT, KlaviyoClient, describe_wait
-from etl.load.options import LoadSummary, Pace
+from etl.load.options import LoadSummary, RetryPolicy
 from etl.model import Batch, Clock, ProgressHook
 from etl.state import Store
 
-NAP: Final = 0.25
+MAX_SLEEP: Final = 0.25
 """Longest sleep in one piece, in seconds: a signal is answered within it."""
 
 
@@ -33,7 +33,7 @@ class LoadTask:
     progress: ProgressHook
     announce: Callable[[str], None]
     should_stop: Callable[[], bool]
-    pace: Pace
+    retry_policy: RetryPolicy
 
     def check_stop(self) -> None:
         """Raise :class:`InterruptedLoadError` if a signal has arrived."""
@@ -77,7 +77,7 @@ class LoadTask:
             left = until - self.clock.monotonic()
             if left <= 0:
                 return True
-            self.clock.sleep(min(left, NAP))
+            self.clock.sleep(min(left, MAX_SLEEP))
         return False
 
 

@@ -17,7 +17,7 @@ from etl.version import VERSION
 
 if TYPE_CHECKING:
     from etl.klaviyo import Backoff, ExchangeHook, KlaviyoClient
-    from etl.load import LoadTask, Pace
+    from etl.load import LoadTask, RetryPolicy
     from etl.report.plan_model import Plan
     from etl.state import Store
 
@@ -111,7 +111,7 @@ class Context:
     agreed: bool = False
     should_stop: Callable[[], bool] = _never
     output: Path = Path("runs")
-    pace: Pace = field(default_factory=load.Pace)
+    retry_policy: RetryPolicy = field(default_factory=load.RetryPolicy)
     transport: Any = None
     on_exchange: ExchangeHook | None = None
     on_commit: Callable[[str], None] | None = None
@@ -182,5 +182,13 @@ class Context:
     def task(self, store: Store, client: KlaviyoClient, run_id: str) -> LoadTask:
         """Return a run to be loaded, or looked at, in this context."""
         return load.LoadTask(
-            store, client, run_id, self.clock, self.rng, self.progress, self.announce, self.should_stop, self.pace
+            store,
+            client,
+            run_id,
+            self.clock,
+            self.rng,
+            self.progress,
+            self.announce,
+            self.should_stop,
+            self.retry_policy,
         )

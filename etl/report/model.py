@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Final
 
 from etl.errors import ExitCode
-from etl.model import Merge, RunStatus, Severity, Stage, Verdict, format_location
+from etl.model import Merge, RunStatus, Severity, Stage, VerifyResult, format_location
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,7 +301,7 @@ class Report:
     @property
     def differences(self) -> int:
         """Count of rows that were read back and are not as they were sent."""
-        return sum(seen.count for seen in self.observed if seen.verdict != Verdict.CONFIRMED)
+        return sum(seen.count for seen in self.observed if seen.verdict != VerifyResult.CONFIRMED)
 
     @property
     def complete(self) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from etl.load import Foresight
+    from etl.load import LoadForecast
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Plan:
     duplicate: int
     unchanged: int
     send: int
-    foresight: Foresight
+    foresight: LoadForecast
     lists: tuple[tuple[str, int], ...]
     missing_lists: tuple[str, ...]
     notes: tuple[str, ...]

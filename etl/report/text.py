@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from etl.model import Severity, Verdict
+from etl.model import Severity, VerifyResult
 from etl.printable import one_line, printable
 from etl.report.model import IssueGroup, Report
 
@@ -218,7 +218,7 @@ def _observed(report: Report) -> str:
     rows = [("read back", "rows", "fields that differ", "first lines")]
     for seen in report.observed:
         fields = ", ".join(f"{name} ({count:,})" for name, count in seen.fields)
-        told = seen.verdict == Verdict.CONFIRMED
+        told = seen.verdict == VerifyResult.CONFIRMED
         lines = "" if told else ", ".join(seen.places) + (", ..." if seen.count > len(seen.lines) else "")
         rows.append((seen.verdict.replace("_", " "), f"{seen.count:,}", fields, lines))
     return f"Verified in Klaviyo\n{table(rows, right=frozenset({1}))}"

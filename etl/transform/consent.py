@@ -15,12 +15,18 @@ import pandas as pd
 
 from etl.config import ColumnRule, ConsentColumn, consent_columns
 from etl.config import Mapping as ColumnMapping
-from etl.model import DIGEST_BYTES, Channel, ConsentAsk, Issue, Severity, Stage, Wish
+from etl.model import DIGEST_BYTES, Channel, ConsentAction, ConsentRequest, Issue, Severity, Stage
 from etl.transform.cells.centuries import Centuries
 from etl.transform.cells.dates import DateError, parse_date, parse_datetime
 from schemas.opt_outs import ConsentMeaning
 
-_STRENGTH: Final = {Wish.SUPPRESS: 4, Wish.UNSUBSCRIBE: 3, Wish.WITHHOLD: 2, Wish.SUBSCRIBE: 1, Wish.UNSUPPRESS: 0}
+_STRENGTH: Final = {
+    ConsentAction.SUPPRESS: 4,
+    ConsentAction.UNSUBSCRIBE: 3,
+    ConsentAction.WITHHOLD: 2,
+    ConsentAction.SUBSCRIBE: 1,
+    ConsentAction.UNSUPPRESS: 0,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +37,9 @@ class Asked:
     the same person.
     """
 
-    asks: tuple[ConsentAsk, ...] = ()
+    asks: tuple[ConsentRequest, ...] = ()
     issues: tuple[Issue, ...] = ()
-    unclear: tuple[ConsentAsk, ...] = ()
+    unclear: tuple[ConsentRequest, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +79,7 @@ class ConsentReader:
         ``frame``: target columns of ``str``, index ``line``. ``not_textable``: lines whose number cannot receive texts.
         ``faulty``: lines and headers of cells of which something was said already.
         """
-        asks: list[ConsentAsk] = []
+        asks: list[ConsentRequest] = []
         issues: list[Issue] = []
         for channel, columns in self._columns.items():
             if columns:
@@ -81,8 +87,8 @@ class ConsentReader:
                 asks += found.asks
                 issues += [issue for issue in found.issues if not self._is_reported(issue, channel, faulty)]
         asks.sort()
-        unclear = tuple(ask for ask in asks if ask.wish is Wish.WITHHOLD)
-        return Asked(tuple(ask for ask in asks if ask.wish is not Wish.WITHHOLD), tuple(issues), unclear)
+        unclear = tuple(ask for ask in asks if ask.wish is ConsentAction.WITHHOLD)
+        return Asked(tuple(ask for ask in asks if ask.wish is not ConsentAction.WITHHOLD), tuple(issues), unclear)
 
     def _is_reported(self, issue: Issue, channel: Channel, faulty: Collection[tuple[int, str | None]]) -> bool:
         """Whether an opt-out lacks its address for a reason that was given: the address is not usable."""
@@ -119,7 +125,7 @@ class ConsentReader:
         frame: pd.DataFrame,
         not_textable: Collection[int],
     ) -> Asked:
-        asks: list[ConsentAsk] = []
+        asks: list[ConsentRequest] = []
         issues: list[Issue] = []
         consents = self._columns[channel]
         strengths = np.stack([_strengths(column, channel, frame[column.slot]) for column in consents])
@@ -141,8 +147,8 @@ class ConsentReader:
         )
         for line, held, told_by, address, at, source, born in rows:
             wish, column = _WISHES[held], consents[told_by]
-            if wish is Wish.WITHHOLD:
-                asks += [ConsentAsk(line, channel, wish)] if address else []
+            if wish is ConsentAction.WITHHOLD:
+                asks += [ConsentRequest(line, channel, wish)] if address else []
                 continue
             moment = moments(at)
             fault, detail = self._fault(wish, channel, address, moment, not_textable=line in not_textable)
@@ -155,9 +161,9 @@ class ConsentReader:
                     issues.append(_warning(line, fault, column.header, detail))
                 continue
             birthday = self._birthday(line, born, issues) if channel is not Channel.EMAIL and born else ""
-            subscribing = wish is Wish.SUBSCRIBE
+            subscribing = wish is ConsentAction.SUBSCRIBE
             asks.append(
-                ConsentAsk(
+                ConsentRequest(
                     line,
                     channel,
                     wish,
@@ -169,12 +175,12 @@ class ConsentReader:
         return Asked(tuple(asks), tuple(issues))
 
     def _fault(
-        self, wish: Wish, channel: Channel, address: str, moment: _Moment, *, not_textable: bool
+        self, wish: ConsentAction, channel: Channel, address: str, moment: _Moment, *, not_textable: bool
     ) -> tuple[str, str]:
         """Return the code of what keeps a wish from being sent, or ``""``."""
         if not address:
             return "consent-no-address", f"no {channel.address.replace('_', ' ')} in this row"
-        if wish is not Wish.SUBSCRIBE:
+        if wish is not ConsentAction.SUBSCRIBE:
             return "", ""
         if not_textable:
             return "consent-not-mobile", ""
@@ -222,10 +228,10 @@ class ConsentReader:
 _WISHES: Final = {strength: wish for wish, strength in _STRENGTH.items() if strength}
 _MEANINGS: Final = {
     ConsentMeaning.NOTHING: 0,
-    ConsentMeaning.SUBSCRIBED: _STRENGTH[Wish.SUBSCRIBE],
-    ConsentMeaning.UNCLEAR: _STRENGTH[Wish.WITHHOLD],
-    ConsentMeaning.OPTED_OUT: _STRENGTH[Wish.UNSUBSCRIBE],
-    ConsentMeaning.SUPPRESSED: _STRENGTH[Wish.SUPPRESS],
+    ConsentMeaning.SUBSCRIBED: _STRENGTH[ConsentAction.SUBSCRIBE],
+    ConsentMeaning.UNCLEAR: _STRENGTH[ConsentAction.WITHHOLD],
+    ConsentMeaning.OPTED_OUT: _STRENGTH[ConsentAction.UNSUBSCRIBE],
+    ConsentMeaning.SUPPRESSED: _STRENGTH[ConsentAction.SUPPRESS],
 }
 
 _CERTAIN: Final = frozenset({ConsentMeaning.OPTED_OUT, ConsentMeaning.STATED, ConsentMeaning.SUPPRESSED})
@@ -243,13 +249,13 @@ def _columns_of(
 
 def _strengths(column: ConsentColumn, channel: Channel, cells: pd.Series[str]) -> Any:
     """Return how strict each cell is, as in ``_STRENGTH``; 0 where it says nothing."""
-    so = Wish.SUPPRESS if column.suppresses else Wish.UNSUBSCRIBE
+    so = ConsentAction.SUPPRESS if column.suppresses else ConsentAction.UNSUBSCRIBE
     table: dict[str, int] = {}
     for cell in cells.dropna().unique().tolist():
         said = column.meaning(cell)
         strength = _STRENGTH[so] if said is ConsentMeaning.STATED else _MEANINGS[said]
         # Messages to a phone can be unsubscribed from; suppressing is a matter of e-mail (reference 3.8).
-        table[cell] = strength if channel is Channel.EMAIL else min(strength, _STRENGTH[Wish.UNSUBSCRIBE])
+        table[cell] = strength if channel is Channel.EMAIL else min(strength, _STRENGTH[ConsentAction.UNSUBSCRIBE])
     return cells.map(table).fillna(0).to_numpy(dtype=np.int64)
 
 
@@ -261,7 +267,7 @@ def _midnight(day: date, zone: tzinfo) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=zone)
 
 
-def strictest(asks: Sequence[ConsentAsk]) -> ConsentAsk:
+def strictest(asks: Sequence[ConsentRequest]) -> ConsentRequest:
     """Return what holds for a person of whom several lines speak: who opted out once has opted out.
 
     Of two that subscribe, the later consent counts.
@@ -269,7 +275,7 @@ def strictest(asks: Sequence[ConsentAsk]) -> ConsentAsk:
     return max(asks, key=lambda ask: (_STRENGTH[ask.wish], ask.at, -ask.line))
 
 
-def consent_digest(fingerprint: bytes, asks: Sequence[ConsentAsk]) -> bytes:
+def consent_digest(fingerprint: bytes, asks: Sequence[ConsentRequest]) -> bytes:
     """Return the fingerprint of a row that asks for something: a changed consent makes a changed row."""
     if not asks:
         return fingerprint
@@ -277,9 +283,9 @@ def consent_digest(fingerprint: bytes, asks: Sequence[ConsentAsk]) -> bytes:
     return hashlib.blake2b(fingerprint + said, digest_size=DIGEST_BYTES).digest()
 
 
-def by_line(asks: Sequence[ConsentAsk]) -> Mapping[int, list[ConsentAsk]]:
+def by_line(asks: Sequence[ConsentRequest]) -> Mapping[int, list[ConsentRequest]]:
     """Return the wishes by line."""
-    found: dict[int, list[ConsentAsk]] = {}
+    found: dict[int, list[ConsentRequest]] = {}
     for ask in asks:
         found.setdefault(ask.line, []).append(ask)
     return found

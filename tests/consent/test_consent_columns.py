@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from etl.config import parse_mapping
 from etl.errors import ConfigError
-from etl.model import Channel, ConsentAsk, Wish
+from etl.model import Channel, ConsentAction, ConsentRequest
 from etl.pipeline.staging.process import ChunkJudge
 from etl.transform import ConsentReader
 
@@ -22,7 +22,7 @@ ANN = {"E": "ann@mapleshop.com", "P": "+4915112345678"}
 ADDRESSES = {"E": "email", "P": "phone_number"}
 
 
-def asked(columns: dict[str, Any], *rows: dict[str, Any], **sections: Any) -> list[ConsentAsk]:
+def asked(columns: dict[str, Any], *rows: dict[str, Any], **sections: Any) -> list[ConsentRequest]:
     """Return what these rows ask for, the wish to withhold included. A cell that is ``None`` is missing."""
     chosen = {**ADDRESSES, **columns}
     mapping = parse_mapping({"columns": chosen, **sections})
@@ -40,13 +40,13 @@ def codes(columns: dict[str, Any], *rows: dict[str, Any], **sections: Any) -> li
     return [issue.code for issue in (*validated.issues, *transformed.issues)]
 
 
-def wish(target: str | dict[str, Any], cell: str) -> Wish | None:
+def wish(target: str | dict[str, Any], cell: str) -> ConsentAction | None:
     found = asked({"X": target}, {"X": cell})
     assert len(found) < 2
     return found[0].wish if found else None
 
 
-OUT, STOP, HOLD = Wish.UNSUBSCRIBE, Wish.SUPPRESS, Wish.WITHHOLD
+OUT, STOP, HOLD = ConsentAction.UNSUBSCRIBE, ConsentAction.SUPPRESS, ConsentAction.WITHHOLD
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ OUT, STOP, HOLD = Wish.UNSUBSCRIBE, Wish.SUPPRESS, Wish.WITHHOLD
         ),
     ],
 )
-def test_a_yes_or_no_column(cell: str, found: Wish | None) -> None:
+def test_a_yes_or_no_column(cell: str, found: ConsentAction | None) -> None:
     assert wish("consent.email_optout", cell) == found
 
 
@@ -92,7 +92,7 @@ def test_a_yes_or_no_column(cell: str, found: Wish | None) -> None:
         *((word, HOLD) for word in ("perhaps", "weekly")),
     ],
 )
-def test_a_column_that_says_yes_of_the_others(cell: str, found: Wish | None) -> None:
+def test_a_column_that_says_yes_of_the_others(cell: str, found: ConsentAction | None) -> None:
     assert wish({"to": "consent.email_optout", "inverted": True}, cell) == found
 
 
@@ -112,7 +112,7 @@ def test_a_column_that_says_yes_of_the_others(cell: str, found: Wish | None) -> 
         ("[]", None),
     ],
 )
-def test_a_date_or_a_reason_is_an_opt_out_whatever_it_says(cell: str, found: Wish | None) -> None:
+def test_a_date_or_a_reason_is_an_opt_out_whatever_it_says(cell: str, found: ConsentAction | None) -> None:
     assert wish("consent.email_optout_reason", cell) == found
     assert wish({"to": "consent.email_optout_at", "type": "datetime"}, cell) == found
 
@@ -130,7 +130,7 @@ def test_a_date_or_a_reason_is_an_opt_out_whatever_it_says(cell: str, found: Wis
         ("who knows", HOLD),
     ],
 )
-def test_a_suppression(cell: str, found: Wish | None) -> None:
+def test_a_suppression(cell: str, found: ConsentAction | None) -> None:
     assert wish("consent.suppressed", cell) == found
 
 
@@ -150,7 +150,7 @@ CELLS = {
     "consent.email_optout_at": ["2024-02-02", ""],
     "consent.email_optout_reason": ["NORMAL", "", "spam"],
 }
-RANK = [None, Wish.SUBSCRIBE, HOLD, OUT, STOP]
+RANK = [None, ConsentAction.SUBSCRIBE, HOLD, OUT, STOP]
 RULES = {"consent.email_optout_at": {"type": "date"}}
 
 
@@ -161,7 +161,7 @@ def test_the_strictest_word_wins_whatever_the_order(data: st.DataObject) -> None
     targets = data.draw(st.lists(st.sampled_from(list(CELLS)), min_size=1, max_size=5))
     cells = [data.draw(st.sampled_from(CELLS[target])) for target in targets]
 
-    def found(chosen: list[tuple[str, str]]) -> Wish | None:
+    def found(chosen: list[tuple[str, str]]) -> ConsentAction | None:
         columns = {f"C{place}": {"to": target, **RULES.get(target, {})} for place, (target, _) in enumerate(chosen)}
         mapping = parse_mapping({"columns": {**ADDRESSES, **columns}, "consent": {"date": "2024-01-01"}})
         said = {**ANN, **{f"C{place}": cell for place, (_, cell) in enumerate(chosen)}}
@@ -184,7 +184,7 @@ def test_two_columns_of_one_target() -> None:
         (ask,) = asked(columns, {"Opted out": first, "Unsubscribed": second, "Mail": "subscribed"}, consent=said)
         assert ask.wish is OUT
     (ask,) = asked(columns, {"Opted out": "no", "Unsubscribed": "", "Mail": "subscribed"}, consent=said)
-    assert ask.wish is Wish.SUBSCRIBE
+    assert ask.wish is ConsentAction.SUBSCRIBE
     (ask,) = asked(columns, {"Opted out": "hm", "Unsubscribed": "", "Mail": "subscribed"}, consent=said)
     assert ask.wish is HOLD
     assert codes(columns, {"Opted out": "hm", "Mail": "subscribed"}, consent=said) == ["consent-word-unknown"]
@@ -237,7 +237,7 @@ def test_transactional_messages_are_a_channel_of_their_own() -> None:
     }
     asks = asked(columns, {"Text": "yes", "Stop": "yes", "Orders": "yes", "Since": "2024-05-01"})
     assert [(ask.channel, ask.wish) for ask in asks] == [
-        (Channel.SMS, OUT), (Channel.SMS_TRANSACTIONAL, Wish.SUBSCRIBE),
+        (Channel.SMS, OUT), (Channel.SMS_TRANSACTIONAL, ConsentAction.SUBSCRIBE),
     ]  # fmt: skip
     no_more = asked({"X": "consent.sms_transactional_optout"}, {"X": "yes"})
     assert [(ask.channel, ask.wish) for ask in no_more] == [(Channel.SMS_TRANSACTIONAL, OUT)]

@@ -20,7 +20,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from etl import pipeline
-from etl.load import Decision, Gate
+from etl.load import ConsentDecision, ConsentVerdict
 from etl.model import Channel
 from etl.sandbox import Switches
 from etl.state import Notice, NoticeKind
@@ -209,8 +209,16 @@ RULES: dict[str, tuple[list[Step], str, Any]] = {
         "etl.load.consent.evidence.Witness._told",
         {},
     ),
-    "silence": ([("silent import", [YES])], "etl.load.consent.policy._permission", Decision(Gate.SEND)),
-    "a form": ([("webhook", (0, 0)), ("form", 0)], "etl.pipeline.single.profiles.may_subscribe", Decision(Gate.SEND)),
+    "silence": (
+        [("silent import", [YES])],
+        "etl.load.consent.policy._permission",
+        ConsentDecision(ConsentVerdict.SEND),
+    ),
+    "a form": (
+        [("webhook", (0, 0)), ("form", 0)],
+        "etl.pipeline.single.profiles.may_subscribe",
+        ConsentDecision(ConsentVerdict.SEND),
+    ),
 }
 
 

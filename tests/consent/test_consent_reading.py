@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from etl.config import parse_mapping
 from etl.errors import ConfigError
-from etl.model import Channel, ConsentAsk, Severity, Wish
+from etl.model import Channel, ConsentAction, ConsentRequest, Severity
 from etl.transform import ConsentReader, consent_digest, strictest
 from etl.validate import Validator
 from schemas.consent import folded, words_of
@@ -47,22 +47,22 @@ def read(*rows: dict[str, str], consent: dict[str, Any] | None = None, columns: 
 @pytest.mark.parametrize(
     ("word", "wish"),
     [
-        ("subscribed", Wish.SUBSCRIBE),
-        ("Yes", Wish.SUBSCRIBE),
-        ("Opt-in", Wish.SUBSCRIBE),
-        ("OPTED_IN", Wish.SUBSCRIBE),
-        ("double opt-in", Wish.SUBSCRIBE),
-        ("Unsubscribed", Wish.UNSUBSCRIBE),
-        ("opt-out", Wish.UNSUBSCRIBE),
-        ("cleaned", Wish.SUPPRESS),
-        ("Hard bounce", Wish.SUPPRESS),
+        ("subscribed", ConsentAction.SUBSCRIBE),
+        ("Yes", ConsentAction.SUBSCRIBE),
+        ("Opt-in", ConsentAction.SUBSCRIBE),
+        ("OPTED_IN", ConsentAction.SUBSCRIBE),
+        ("double opt-in", ConsentAction.SUBSCRIBE),
+        ("Unsubscribed", ConsentAction.UNSUBSCRIBE),
+        ("opt-out", ConsentAction.UNSUBSCRIBE),
+        ("cleaned", ConsentAction.SUPPRESS),
+        ("Hard bounce", ConsentAction.SUPPRESS),
         ("never", None),
         ("No", None),
         ("not_subscribed", None),
         ("", None),
     ],
 )
-def test_words(word: str, wish: Wish | None) -> None:
+def test_words(word: str, wish: ConsentAction | None) -> None:
     asks, said = read(GOOD | {"Mail": word})
     assert [ask.wish for ask in asks] == ([wish] if wish else [])
     assert said == []
@@ -78,7 +78,7 @@ def test_words_of_the_mapping_win() -> None:
     asks, said = read(
         GOOD | {"Mail": "no"}, GOOD | {"Mail": "VIP"}, consent={"unsubscribed": ["No"], "subscribed": ["vip"]}
     )
-    assert [(ask.line, ask.wish) for ask in asks] == [(2, Wish.UNSUBSCRIBE), (3, Wish.SUBSCRIBE)]
+    assert [(ask.line, ask.wish) for ask in asks] == [(2, ConsentAction.UNSUBSCRIBE), (3, ConsentAction.SUBSCRIBE)]
     assert said == []
 
 
@@ -88,15 +88,15 @@ def test_a_consent_carries_its_date_source_and_birthday() -> None:
     )
     assert said == []
     assert asks == [
-        ConsentAsk(2, Channel.EMAIL, Wish.SUBSCRIBE, "2024-05-01T00:00:00+00:00", "Shop"),
-        ConsentAsk(2, Channel.SMS, Wish.SUBSCRIBE, "2024-05-02T10:30:00+00:00", "Shop", "1990-02-28"),
+        ConsentRequest(2, Channel.EMAIL, ConsentAction.SUBSCRIBE, "2024-05-01T00:00:00+00:00", "Shop"),
+        ConsentRequest(2, Channel.SMS, ConsentAction.SUBSCRIBE, "2024-05-02T10:30:00+00:00", "Shop", "1990-02-28"),
     ]
 
 
 def test_a_constant_date_and_source_stand_in() -> None:
     columns = {"E": "email", "Mail": "consent.email"}
     asks, _ = read(GOOD | {"Mail": "yes"}, consent={"date": "2024-01-31", "source": "CRM"}, columns=columns)
-    assert asks == [ConsentAsk(2, Channel.EMAIL, Wish.SUBSCRIBE, "2024-01-31T00:00:00+00:00", "CRM")]
+    assert asks == [ConsentRequest(2, Channel.EMAIL, ConsentAction.SUBSCRIBE, "2024-01-31T00:00:00+00:00", "CRM")]
 
 
 def test_a_consent_without_a_date_or_with_a_future_one_is_not_sent() -> None:
@@ -117,7 +117,7 @@ def test_a_consent_without_a_date_or_with_a_future_one_is_not_sent() -> None:
 
 def test_an_opt_out_needs_no_date() -> None:
     asks, said = read(GOOD | {"Mail": "unsubscribed", "Mail at": ""}, GOOD | {"Mail": "cleaned", "Mail at": ""})
-    assert [ask.wish for ask in asks] == [Wish.UNSUBSCRIBE, Wish.SUPPRESS]
+    assert [ask.wish for ask in asks] == [ConsentAction.UNSUBSCRIBE, ConsentAction.SUPPRESS]
     assert said == []
 
 
@@ -130,12 +130,12 @@ def test_consent_given_now_carries_no_date() -> None:
 
 def test_a_phone_is_unsubscribed_where_a_mail_would_be_suppressed() -> None:
     asks, _ = read(GOOD | {"Text": "spam"})
-    assert [(ask.channel, ask.wish) for ask in asks] == [(Channel.SMS, Wish.UNSUBSCRIBE)]
+    assert [(ask.channel, ask.wish) for ask in asks] == [(Channel.SMS, ConsentAction.UNSUBSCRIBE)]
 
 
 def test_a_landline_is_never_subscribed_to_text_messages() -> None:
     asks, said = read(GOOD | {"P": "+493012345678", "Text": "yes"}, GOOD | {"P": "+493012345678", "Text": "opt-out"})
-    assert [(ask.line, ask.wish) for ask in asks] == [(3, Wish.UNSUBSCRIBE)]
+    assert [(ask.line, ask.wish) for ask in asks] == [(3, ConsentAction.UNSUBSCRIBE)]
     assert (2, "consent-not-mobile", "Text") in said
 
 
@@ -164,27 +164,27 @@ def test_a_mapping_that_makes_no_sense_is_refused(columns: dict[str, Any], fault
 
 
 ASKS = st.builds(
-    ConsentAsk,
+    ConsentRequest,
     st.integers(1, 50),
     st.just(Channel.EMAIL),
-    st.sampled_from([Wish.SUBSCRIBE, Wish.UNSUBSCRIBE, Wish.SUPPRESS]),
+    st.sampled_from([ConsentAction.SUBSCRIBE, ConsentAction.UNSUBSCRIBE, ConsentAction.SUPPRESS]),
     st.sampled_from(["", "2024-01-01T00:00:00+00:00", "2025-01-01T00:00:00+00:00"]),
 )
 
 
 @given(st.lists(ASKS, min_size=1, max_size=6), st.randoms(use_true_random=False))
-def test_one_opt_out_among_a_persons_lines_is_an_opt_out(asks: list[ConsentAsk], chance: Any) -> None:
+def test_one_opt_out_among_a_persons_lines_is_an_opt_out(asks: list[ConsentRequest], chance: Any) -> None:
     shuffled = asks.copy()
     chance.shuffle(shuffled)
     found = strictest(asks)
     assert found.wish == strictest(shuffled).wish
     wishes = {ask.wish for ask in asks}
-    assert (found.wish is Wish.SUBSCRIBE) == (wishes == {Wish.SUBSCRIBE})
-    assert (found.wish is Wish.SUPPRESS) == (Wish.SUPPRESS in wishes)
+    assert (found.wish is ConsentAction.SUBSCRIBE) == (wishes == {ConsentAction.SUBSCRIBE})
+    assert (found.wish is ConsentAction.SUPPRESS) == (ConsentAction.SUPPRESS in wishes)
 
 
 @given(st.lists(ASKS, max_size=3, unique=True), st.lists(ASKS, max_size=3, unique=True))
-def test_a_changed_wish_makes_a_changed_row(one: list[ConsentAsk], other: list[ConsentAsk]) -> None:
+def test_a_changed_wish_makes_a_changed_row(one: list[ConsentRequest], other: list[ConsentRequest]) -> None:
     same = sorted(ask._replace(line=0) for ask in one) == sorted(ask._replace(line=0) for ask in other)
     prints = [consent_digest(b"x" * 16, [ask._replace(line=0) for ask in asks]) for asks in (one, other)]
     assert (prints[0] == prints[1]) == same

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from etl import pipeline
-from etl.model import Channel, Wish
+from etl.model import Channel, ConsentAction
 from etl.report import Report, render_html, render_text
 from etl.state import Notice, NoticeKind
 from tests.support.importer import ImporterFixture
@@ -270,9 +270,9 @@ def test_plan_says_what_becomes_of_every_wish(desk: ImporterFixture) -> None:
     assert desk.writes == writes
     foreseen = {(one.channel, one.wish): (one.send, one.already, one.withheld) for one in planned.foresight.consents}
     assert foreseen == {
-        (Channel.EMAIL, Wish.SUBSCRIBE): (1, 1, 2),
-        (Channel.EMAIL, Wish.UNSUBSCRIBE): (1, 0, 0),
-        (Channel.EMAIL, Wish.SUPPRESS): (1, 0, 0),
+        (Channel.EMAIL, ConsentAction.SUBSCRIBE): (1, 1, 2),
+        (Channel.EMAIL, ConsentAction.UNSUBSCRIBE): (1, 0, 0),
+        (Channel.EMAIL, ConsentAction.SUPPRESS): (1, 0, 0),
     }
 
     report = desk.run()

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from etl import pipeline
-from etl.load.profiles.preflight import Looker
+from etl.load.profiles.preflight import PreflightReader
 from etl.model import Batch
 from tests.support.crash_scenario import CrashScenario, Result, restored
 from tests.support.effort import examples, walk
@@ -142,13 +142,13 @@ def test_no_mix_of_crashes_and_weather_does(calm: Calm, seed: int) -> None:
 
 def test_the_matrix_notices_a_decision_that_is_not_taken_again(calm: Calm, monkeypatch: pytest.MonkeyPatch) -> None:
     """The negative control: sent again as decided first, some item is there twice after some crash."""
-    decide = Looker.bodies
+    decide = PreflightReader.bodies
     first: dict[int, Any] = {}
 
-    def once(self: Looker, batch: Batch) -> Any:
+    def once(self: PreflightReader, batch: Batch) -> Any:
         return first.setdefault(batch.id, decide(self, batch))
 
-    monkeypatch.setattr(Looker, "bodies", once)
+    monkeypatch.setattr(PreflightReader, "bodies", once)
     seen = []
     for point, name in enumerate(calm.names, start=1):
         if name != "after POST /api/profile-import":

@@ -15,7 +15,7 @@ from etl.model import (
     RunStatus,
     Severity,
     Stage,
-    Verdict,
+    VerifyResult,
 )
 from etl.state import RunOptions, Store
 from tests.support.state_backends import FakeClock, record, stage
@@ -109,9 +109,9 @@ def every_outcome(store: Store, clock: FakeClock, *, finish: bool = True) -> str
         store.observations.add(
             run,
             [
-                *(Observation(line, Verdict.CONFIRMED) for line in (2, 7, 8)),
-                Observation(11, Verdict.DIFFERS, ("first_name", "properties.plan")),
-                Observation(12, Verdict.PHONE_DROPPED, ("phone_number",)),
+                *(Observation(line, VerifyResult.CONFIRMED) for line in (2, 7, 8)),
+                Observation(11, VerifyResult.DIFFERS, ("first_name", "properties.plan")),
+                Observation(12, VerifyResult.PHONE_DROPPED, ("phone_number",)),
             ],
         )
         clock.time += 75

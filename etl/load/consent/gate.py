@@ -8,7 +8,7 @@ from typing import Any
 
 from etl.klaviyo import KlaviyoClient
 from etl.load.consent.evidence import Look, Sought, Witness
-from etl.load.consent.policy import Decision, Gate, decide
+from etl.load.consent.policy import ConsentDecision, ConsentVerdict, decide_consent
 from etl.model import BatchKind, Channel
 from etl.operations import is_subscribing
 from etl.state import SourceOptOuts, Store
@@ -24,10 +24,10 @@ class Evaluation:
     ``look``: what was seen; of a row without address nothing is.
     """
 
-    decisions: Mapping[int, Decision]
+    decisions: Mapping[int, ConsentDecision]
     look: Look
 
-    def lines(self, *gates: Gate) -> list[int]:
+    def lines(self, *gates: ConsentVerdict) -> list[int]:
         """Return the lines of which this was decided, in the order of the rows."""
         return [line for line, decision in self.decisions.items() if decision.gate in gates]
 
@@ -68,9 +68,9 @@ class ConsentPolicy:
         subscribing = any(map(is_subscribing, reached.values()))
         look = self.look(channel, {line: people[line] for line in reached}, subscribing=subscribing)
         decisions = {
-            line: decide(kind, look.evidence[line], list_id=self._list)
+            line: decide_consent(kind, look.evidence[line], list_id=self._list)
             if line in reached
-            else Decision(Gate.NO_ADDRESS)
+            else ConsentDecision(ConsentVerdict.NO_ADDRESS)
             for line, kind in wishes.items()
         }
         return Evaluation(decisions, look)

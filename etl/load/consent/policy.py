@@ -22,31 +22,31 @@ _NEVER_SUBSCRIBED = "NEVER_SUBSCRIBED"
 _USER_SUPPRESSED = "USER_SUPPRESSED"
 
 
-class Gate(StrEnum):
+class ConsentVerdict(StrEnum):
     """What is to be done about one wish."""
 
     SEND = "send"
     ALREADY = "already"
     WITHHOLD = "withhold"
     REVOKE = "revoke"  # subscribed in Klaviyo, and another line of the source takes the consent back
-    ABSENT = "absent"  # the profile cannot be seen: nobody knows what its person wants
+    NOT_FOUND = "absent"  # the profile cannot be seen: nobody knows what its person wants
     UNCLEAR = "unclear"  # it can be seen, but not what its person wants
     NO_ADDRESS = "no_address"  # the row has none: a merge of duplicates gave it to another line
 
 
 # An address can be suppressed before anybody has imported it; there is nothing to lift of one that is not there.
-_WITHOUT_PROFILE = {BatchKind.SUPPRESS: Gate.SEND, BatchKind.UNSUPPRESS: Gate.ALREADY}
+_WITHOUT_PROFILE = {BatchKind.SUPPRESS: ConsentVerdict.SEND, BatchKind.UNSUPPRESS: ConsentVerdict.ALREADY}
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class ConsentDecision:
     """``reason``: why it is withheld or unclear, without personal data."""
 
-    gate: Gate
+    gate: ConsentVerdict
     reason: str = ""
 
 
-def decide(kind: BatchKind, evidence: Evidence, *, list_id: str | None = None) -> Decision:
+def decide_consent(kind: BatchKind, evidence: Evidence, *, list_id: str | None = None) -> ConsentDecision:
     """Return what to do about a wish. ``list_id``: the list that a subscribe request will name.
 
     Nobody is subscribed on a guess: only where one profile, and no other, says in full that nothing was ever said.
@@ -54,48 +54,48 @@ def decide(kind: BatchKind, evidence: Evidence, *, list_id: str | None = None) -
     if not is_subscribing(kind):
         return _not_subscribing(kind, evidence.profiles)
     if evidence.leaves and any(consent_of(kind, one).state == _SUBSCRIBED for one in evidence.profiles):
-        return Decision(Gate.REVOKE)
+        return ConsentDecision(ConsentVerdict.REVOKE)
     if evidence.against is not None:
-        return Decision(Gate.WITHHOLD, evidence.against)
+        return ConsentDecision(ConsentVerdict.WITHHOLD, evidence.against)
     if not evidence.profiles:
-        return Decision(Gate.ABSENT, "the profile cannot be seen")
+        return ConsentDecision(ConsentVerdict.NOT_FOUND, "the profile cannot be seen")
     said = [_permission(consent_of(kind, one), channel_of(kind), list_id) for one in evidence.profiles]
-    for gate in (Gate.WITHHOLD, Gate.UNCLEAR):
+    for gate in (ConsentVerdict.WITHHOLD, ConsentVerdict.UNCLEAR):
         for decision in said:
             if decision.gate is gate:
                 return decision
-    if len(said) > 1 and any(decision.gate is Gate.SEND for decision in said):
-        return Decision(Gate.WITHHOLD, "Klaviyo has two profiles of this address")
+    if len(said) > 1 and any(decision.gate is ConsentVerdict.SEND for decision in said):
+        return ConsentDecision(ConsentVerdict.WITHHOLD, "Klaviyo has two profiles of this address")
     return said[0]
 
 
-def _not_subscribing(kind: BatchKind, profiles: Sequence[Profile]) -> Decision:
+def _not_subscribing(kind: BatchKind, profiles: Sequence[Profile]) -> ConsentDecision:
     """Return what to do about a wish that nobody is mailed by."""
     if not profiles:
-        return Decision(_WITHOUT_PROFILE.get(kind, Gate.ABSENT))
+        return ConsentDecision(_WITHOUT_PROFILE.get(kind, ConsentVerdict.NOT_FOUND))
     if not all(shows(kind, one) for one in profiles):
-        return Decision(Gate.SEND)
+        return ConsentDecision(ConsentVerdict.SEND)
     staying = _staying(kind, profiles)
-    return Decision(Gate.WITHHOLD, staying) if staying else Decision(Gate.ALREADY)
+    return ConsentDecision(ConsentVerdict.WITHHOLD, staying) if staying else ConsentDecision(ConsentVerdict.ALREADY)
 
 
-def _permission(consent: Consent, channel: Channel, list_id: str | None) -> Decision:
+def _permission(consent: Consent, channel: Channel, list_id: str | None) -> ConsentDecision:
     """Return what one profile says about subscribing its person."""
     if consent.state == _UNSUBSCRIBED:
-        return Decision(Gate.WITHHOLD, "unsubscribed in Klaviyo")
+        return ConsentDecision(ConsentVerdict.WITHHOLD, "unsubscribed in Klaviyo")
     if consent.suppressions:
         reasons = ", ".join(sorted({reason.lower().replace("_", " ") for reason in consent.suppressions}))
-        return Decision(Gate.WITHHOLD, f"suppressed in Klaviyo: {reasons}")
+        return ConsentDecision(ConsentVerdict.WITHHOLD, f"suppressed in Klaviyo: {reasons}")
     if list_id is not None and list_id in consent.list_suppressions:
-        return Decision(Gate.WITHHOLD, "suppressed in Klaviyo for the list")
+        return ConsentDecision(ConsentVerdict.WITHHOLD, "suppressed in Klaviyo for the list")
     if not consent.complete:
-        return Decision(Gate.UNCLEAR, "Klaviyo's answer does not say what the person wants")
+        return ConsentDecision(ConsentVerdict.UNCLEAR, "Klaviyo's answer does not say what the person wants")
     if channel is Channel.EMAIL and not consent.receives:
         # False means that something suppresses the profile, shown or not (OpenAPI document).
-        return Decision(Gate.WITHHOLD, "Klaviyo says that the profile cannot receive marketing")
+        return ConsentDecision(ConsentVerdict.WITHHOLD, "Klaviyo says that the profile cannot receive marketing")
     if consent.state not in {_SUBSCRIBED, _NEVER_SUBSCRIBED}:
-        return Decision(Gate.UNCLEAR, "Klaviyo's answer has a word of consent that nobody knows")
-    return Decision(Gate.ALREADY if consent.state == _SUBSCRIBED else Gate.SEND)
+        return ConsentDecision(ConsentVerdict.UNCLEAR, "Klaviyo's answer has a word of consent that nobody knows")
+    return ConsentDecision(ConsentVerdict.ALREADY if consent.state == _SUBSCRIBED else ConsentVerdict.SEND)
 
 
 def shows(kind: BatchKind, profile: Profile) -> bool:
@@ -124,16 +124,16 @@ def consent_of(kind: BatchKind, profile: Profile) -> Consent:
     return profile.consent(*channel_of(kind).place)
 
 
-def result_of(line: int, decision: Decision, column: str | None) -> RowResult | None:
+def result_of(line: int, decision: ConsentDecision, column: str | None) -> RowResult | None:
     """Return what a decision comes to without a request, ``None`` where one is needed."""
     match decision.gate:
-        case Gate.ALREADY:
+        case ConsentVerdict.ALREADY:
             return RowResult(line, Outcome.LOADED, consent=ConsentResult.ALREADY)
-        case Gate.WITHHOLD:
-            return withheld(line, decision.reason, column)
-        case Gate.ABSENT | Gate.UNCLEAR:
+        case ConsentVerdict.WITHHOLD:
+            return suppressed_by_opt_out(line, decision.reason, column)
+        case ConsentVerdict.NOT_FOUND | ConsentVerdict.UNCLEAR:
             return unproven(line, decision.reason or "the profile cannot be seen", column)
-        case Gate.NO_ADDRESS:
+        case ConsentVerdict.NO_ADDRESS:
             return RowResult(
                 line,
                 Outcome.LOADED,
@@ -145,7 +145,7 @@ def result_of(line: int, decision: Decision, column: str | None) -> RowResult | 
     return None
 
 
-def withheld(line: int, reason: str, column: str | None) -> RowResult:
+def suppressed_by_opt_out(line: int, reason: str, column: str | None) -> RowResult:
     """Return what becomes of a row whose person is left alone: it is loaded, with a warning."""
     return RowResult(
         line,
@@ -177,11 +177,11 @@ def judge(
         if len(showing) == len(profiles) > 0:
             staying = _staying(kind, profiles)
             confirmed = RowResult(line, Outcome.LOADED, consent=ConsentResult.CONFIRMED)
-            results[line] = withheld(line, staying, column) if staying else confirmed
+            results[line] = suppressed_by_opt_out(line, staying, column) if staying else confirmed
         elif not over:
             waiting.append(line)
         elif is_subscribing(kind) and any(consent_of(kind, one).state == _UNSUBSCRIBED for one in profiles):
-            results[line] = withheld(line, "unsubscribed in Klaviyo", column)
+            results[line] = suppressed_by_opt_out(line, "unsubscribed in Klaviyo", column)
         elif profiles and is_subscribing(kind) and confirms:
             results[line] = RowResult(
                 line,

@@ -8,7 +8,7 @@ from typing import Any, Final
 import orjson
 
 from etl.load.options import ConsentOptions
-from etl.model import BatchKind, Channel, ConsentAsk
+from etl.model import BatchKind, Channel, ConsentRequest
 from etl.operations import channel_of, is_subscribing
 
 _JOB: Final = {
@@ -18,7 +18,7 @@ _JOB: Final = {
 
 
 def consent_body(
-    kind: BatchKind, asks: Sequence[ConsentAsk], people: Mapping[int, Mapping[str, Any]], options: ConsentOptions
+    kind: BatchKind, asks: Sequence[ConsentRequest], people: Mapping[int, Mapping[str, Any]], options: ConsentOptions
 ) -> bytes:
     """Return the body of a subscribe or unsubscribe request. ``people``: line → attributes of its profile.
 
@@ -38,7 +38,7 @@ def consent_body(
     return orjson.dumps({"data": data})
 
 
-def _profile(channel: Channel, ask: ConsentAsk, person: Mapping[str, Any], *, subscribing: bool) -> dict[str, Any]:
+def _profile(channel: Channel, ask: ConsentRequest, person: Mapping[str, Any], *, subscribing: bool) -> dict[str, Any]:
     medium, messages = channel.place
     said = {"consent": "SUBSCRIBED" if subscribing else "UNSUBSCRIBED"}
     if ask.at:

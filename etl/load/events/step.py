@@ -66,7 +66,7 @@ class EventStep:
         self._run = task.run_id
         self._options = options
         self._clock = task.clock
-        self._pace = task.pace
+        self._retry_policy = task.retry_policy
         self._writer = writer
         self._proof = EventProof(task)
         self._found: dict[int, dict[tuple[int, int], Event]] = {}
@@ -182,9 +182,11 @@ class EventStep:
         over = {
             poll.batch
             for poll in together
-            if poll.polls + 1 >= _LOOKS and ages[poll.batch] > self._pace.consent_patience
+            if poll.polls + 1 >= _LOOKS and ages[poll.batch] > self._retry_policy.consent_patience
         }
-        lost = {key for key, batch in batches.items() if batch.adopted and ages[key] >= self._pace.visible_after}
+        lost = {
+            key for key, batch in batches.items() if batch.adopted and ages[key] >= self._retry_policy.visible_after
+        }
         found = self._proof.find(asked, thorough=bool(over or lost))
         waiting = False
         for poll in together:
@@ -196,13 +198,13 @@ class EventStep:
             following = self._settled(batches[key], seen, over=key in over, lost=key in lost)
             if following is None:
                 waiting = True
-                again = poll_again(poll, self._clock.now(), self._pace, longest=_LONGEST_WAIT)
+                again = poll_again(poll, self._clock.now(), self._retry_policy, longest=_LONGEST_WAIT)
                 yield poll, Followup(poll=again, inconclusive=True)
             else:
                 del self._found[key]
                 yield poll, replace(following, inconclusive=True)
         if waiting:
-            after = self._clock.now() + self._pace.first_poll
+            after = self._clock.now() + self._retry_policy.first_poll
             for poll in others:
                 yield poll, Followup(poll=replace(poll, next_poll=max(poll.next_poll, after)), inconclusive=True)
 

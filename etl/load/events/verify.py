@@ -10,7 +10,7 @@ from etl.load.events.matching import Sent, differing_properties
 from etl.load.events.proof import EventProof, Requests, sent_events
 from etl.load.profiles.proof import same
 from etl.load.task import InterruptedLoadError, LoadTask
-from etl.model import Observation, Progress, Verdict
+from etl.model import Observation, Progress, VerifyResult
 
 _WINDOW: Final = 20_000
 """Rows looked for together."""
@@ -59,5 +59,5 @@ def _differing(sent: Sent, event: Event) -> Iterator[str]:
 
 def _observed(line: int, fields: tuple[str, ...], missing: bool) -> Observation:  # noqa: FBT001 - one of two facts
     if missing:
-        return Observation(line, Verdict.MISSING)
-    return Observation(line, Verdict.DIFFERS if fields else Verdict.CONFIRMED, fields)
+        return Observation(line, VerifyResult.MISSING)
+    return Observation(line, VerifyResult.DIFFERS if fields else VerifyResult.CONFIRMED, fields)

@@ -11,27 +11,31 @@ from typing import Any, Final
 from etl.klaviyo import MAX_IDS_PER_LOOKUP, KlaviyoClient
 from etl.load.batching import requests_for
 from etl.load.consent.gate import ConsentPolicy
-from etl.load.consent.policy import Gate
+from etl.load.consent.policy import ConsentVerdict
 from etl.load.options import LoadOptions
-from etl.model import BatchKind, Channel, ConsentAsk, Wish
+from etl.model import BatchKind, Channel, ConsentAction, ConsentRequest
 from etl.operations import CONSENT_KINDS
 from etl.state import Store
 
-_FORESEEN: Final = {Gate.ABSENT: Gate.SEND, Gate.UNCLEAR: Gate.WITHHOLD, Gate.REVOKE: Gate.WITHHOLD}
+_AFTER_IMPORT: Final = {
+    ConsentVerdict.NOT_FOUND: ConsentVerdict.SEND,
+    ConsentVerdict.UNCLEAR: ConsentVerdict.WITHHOLD,
+    ConsentVerdict.REVOKE: ConsentVerdict.WITHHOLD,
+}
 
 
 @dataclass(frozen=True, slots=True)
-class ForeseenConsent:
+class ConsentForecast:
     """Wishes of one kind. ``send``: would be sent; ``already``: so in Klaviyo; ``withheld``: opted out, left alone."""
 
     channel: Channel
-    wish: Wish
+    wish: ConsentAction
     send: int
     already: int
     withheld: int
 
 
-class ConsentForeseer:
+class ConsentForecaster:
     """Takes the rows window by window, and says what their wishes come to."""
 
     def __init__(self, store: Store, client: KlaviyoClient, run_id: str, options: LoadOptions) -> None:
@@ -39,29 +43,31 @@ class ConsentForeseer:
         self._run = run_id
         list_id = options.consent.list if options.consent is not None else None
         self._policy = ConsentPolicy(client, store, run_id, options.account, list_id=list_id)
-        self._counts: dict[tuple[Channel, Wish], Counter[Gate]] = defaultdict(Counter)
+        self._counts: dict[tuple[Channel, ConsentAction], Counter[ConsentVerdict]] = defaultdict(Counter)
         self._sent: Counter[tuple[BatchKind, str]] = Counter()
 
     def look(self, people: Mapping[int, Mapping[str, Any]]) -> None:
         """Read the consents of a window. ``people``: line → attributes."""
-        groups: dict[Channel, dict[int, ConsentAsk]] = defaultdict(dict)
+        groups: dict[Channel, dict[int, ConsentRequest]] = defaultdict(dict)
         for ask in self._store.consents.requests(self._run, list(people)):
             groups[ask.channel][ask.line] = ask
         for channel, asks in groups.items():
             wishes = {line: CONSENT_KINDS[channel, ask.wish] for line, ask in asks.items()}
             for line, decision in self._policy.evaluate(channel, wishes, people).decisions.items():
                 # The import makes the profile first. Of one that does not say what is wanted, nobody is subscribed.
-                gate = _FORESEEN.get(decision.gate, decision.gate)
-                if gate is Gate.NO_ADDRESS:
+                gate = _AFTER_IMPORT.get(decision.gate, decision.gate)
+                if gate is ConsentVerdict.NO_ADDRESS:
                     continue
                 self._counts[channel, asks[line].wish][gate] += 1
-                if gate is Gate.SEND:
+                if gate is ConsentVerdict.SEND:
                     self._sent[wishes[line], asks[line].source] += 1
 
-    def foreseen(self) -> tuple[ForeseenConsent, ...]:
+    def forecast(self) -> tuple[ConsentForecast, ...]:
         """Return what was seen, by channel and wish."""
         return tuple(
-            ForeseenConsent(channel, wish, gates[Gate.SEND], gates[Gate.ALREADY], gates[Gate.WITHHOLD])
+            ConsentForecast(
+                channel, wish, gates[ConsentVerdict.SEND], gates[ConsentVerdict.ALREADY], gates[ConsentVerdict.WITHHOLD]
+            )
             for (channel, wish), gates in sorted(self._counts.items())
         )
 

@@ -14,14 +14,14 @@ import orjson
 from etl.klaviyo import MAX_IDS_PER_LOOKUP, KlaviyoClient, Profile
 from etl.klaviyo.transport.rate_limits import LIMITS
 from etl.load.batching import imported_by_job, plan_imports, requests_for
-from etl.load.forecast.consents import ConsentForeseer, ForeseenConsent
+from etl.load.forecast.consents import ConsentForecast, ConsentForecaster
 from etl.load.merges.conflicts import PHONE, Conflict, Fate, conflict_of
 from etl.load.merges.owners import find_owners, first_owner
 from etl.load.merges.planning import settle_merges
 from etl.load.options import LoadOptions, later_lists, wanted_lists
 from etl.load.profiles.lookup import can_be_asked_for, members_among
 from etl.load.profiles.proof import differing_fields
-from etl.load.profiles.write_rules import decide, needs_look
+from etl.load.profiles.write_rules import apply_write_rules, needs_preflight
 from etl.model import BatchKind, Progress, ProgressHook
 from etl.operations import OPERATIONS, RateLimit, Single
 from etl.state import PendingRow, Store
@@ -35,7 +35,7 @@ _LIMITS: Final[Mapping[str, RateLimit]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Foresight:
+class LoadForecast:
     """What would happen to the rows that are to be sent.
 
     ``create``, ``update``, ``same``: profiles that are new, would change, would not. ``fields``: target → profiles of
@@ -51,13 +51,13 @@ class Foresight:
     fields: tuple[tuple[str, int], ...]
     joining: tuple[tuple[str, int], ...]
     leaving: int
-    consents: tuple[ForeseenConsent, ...]
+    consents: tuple[ConsentForecast, ...]
     conflicts: tuple[Conflict, ...]
     requests: tuple[tuple[str, int], ...]
     seconds: float
 
 
-def foresee(
+def forecast_load(
     store: Store,
     client: KlaviyoClient,
     run_id: str,
@@ -67,12 +67,12 @@ def foresee(
     leaving: int = 0,
     progress: ProgressHook,
     should_stop: Callable[[], bool],
-) -> Foresight:
+) -> LoadForecast:
     """Look up every row that would be sent, in windows. Raise :class:`etl.errors.KlaviyoError`.
 
     ``leaving``: profiles that are taken off a list besides, known already.
     """
-    seen = _Foreseer(store, client, run_id, options, leaving)
+    seen = _Forecaster(store, client, run_id, options, leaving)
     done = 0
     rows = itertools.chain(store.rows.pending(run_id, "import"), store.rows.pending(run_id, "lists"))
     while window := list(itertools.islice(rows, _WINDOW)):
@@ -81,10 +81,10 @@ def foresee(
         progress(Progress("plan", done, total, "rows"))
         if should_stop():
             break
-    return seen.foresight()
+    return seen.forecast()
 
 
-class _Foreseer:
+class _Forecaster:
     """Takes the rows window by window."""
 
     def __init__(self, store: Store, client: KlaviyoClient, run_id: str, options: LoadOptions, leaving: int) -> None:
@@ -99,7 +99,7 @@ class _Foreseer:
         self._removals = requests_for(BatchKind.LIST_REMOVE, leaving)
         self._rows = self._late = self._looks = self._merges = 0
         self._calls: Counter[str] = Counter()
-        self._consents = ConsentForeseer(store, client, run_id, options)
+        self._consents = ConsentForecaster(store, client, run_id, options)
         self._conflicts: list[Conflict] = []
         self._merging: list[tuple[Conflict, PendingRow, dict[str, Any], Profile]] = []
 
@@ -160,11 +160,11 @@ class _Foreseer:
         self._merges = sum(len(conflict.sources) for conflict in settled if conflict.fate is Fate.MERGE)
 
     def _profile(self, document: Mapping[str, Any], there: Profile | None) -> None:
-        self._looks += self._options.looks_first and needs_look(document, self._options.only_if_blank)
+        self._looks += self._options.needs_preflight and needs_preflight(document, self._options.only_if_blank)
         if there is None:
             self._create += 1
             return
-        decision = decide(document, there, self._options.only_if_blank)
+        decision = apply_write_rules(document, there, self._options.only_if_blank)
         differing = [*differing_fields(decision.document["attributes"], there), *decision.patching]
         self._fields.update(differing)
         self._update += bool(differing)
@@ -186,7 +186,7 @@ class _Foreseer:
         if leaving is not None:
             self._leaving += len(members_among(self._client, leaving, list(found.values())))
 
-    def foresight(self) -> Foresight:
+    def forecast(self) -> LoadForecast:
         """Return what was seen."""
         if self._merging:
             self._settle_merges()
@@ -207,14 +207,14 @@ class _Foreseer:
         requests = {OPERATIONS[kind].title: count for kind, count in counts.items()}
         requests[_LOOK_UPS] = looks + self._consents.looks()
         kept = tuple((title, count) for title, count in requests.items() if count)
-        return Foresight(
+        return LoadForecast(
             create=self._create,
             update=self._update,
             same=self._same,
             fields=tuple(sorted(self._fields.items())),
             joining=tuple(self._joining.items()),
             leaving=self._leaving,
-            consents=self._consents.foreseen(),
+            consents=self._consents.forecast(),
             conflicts=tuple(sorted(self._conflicts, key=lambda conflict: conflict.line)),
             requests=kept,
             seconds=_least(kept),

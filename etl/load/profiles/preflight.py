@@ -10,7 +10,7 @@ import orjson
 from etl.klaviyo import MAX_IDS_PER_LOOKUP, Profile
 from etl.load.options import LoadOptions
 from etl.load.profiles.seeking import Seeker
-from etl.load.profiles.write_rules import Decision, decide, needs_look, without
+from etl.load.profiles.write_rules import WriteDecision, apply_write_rules, needs_preflight, without
 from etl.load.task import LoadTask
 from etl.model import Batch, BatchKind
 from etl.state import Store
@@ -21,7 +21,7 @@ _FRESH: Final = 30.0
 """Seconds for which a profile that was read ahead is taken for what Klaviyo has."""
 
 
-class Looker:
+class PreflightReader:
     """Turns the records of a batch into what is sent of them.
 
     Bulk batches are looked at window by window. Single profiles are read ahead, a hundred with one request; whoever was
@@ -41,23 +41,23 @@ class Looker:
     def bodies(self, batch: Batch) -> tuple[list[bytes], dict[int, tuple[str, ...]]]:
         """Return what is sent of each row, and line → fields that cannot be patched. Raise KlaviyoError."""
         bodies = self._store.records.bodies(self._run, batch.lines)
-        unfit: dict[int, tuple[str, ...]] = {}
-        if not self._options.looks_first:
-            return bodies, unfit
-        kept: dict[int, tuple[str, ...]] = {}
+        not_a_list: dict[int, tuple[str, ...]] = {}
+        if not self._options.needs_preflight:
+            return bodies, not_a_list
+        skipped_fields: dict[int, tuple[str, ...]] = {}
         for start in range(0, len(bodies), _WINDOW):
             window = range(start, min(start + _WINDOW, len(bodies)))
             documents = {place: orjson.loads(bodies[place]) for place in window}
-            doubtful = {place: one for place, one in documents.items() if needs_look(one, self._only_if_blank)}
+            doubtful = {place: one for place, one in documents.items() if needs_preflight(one, self._only_if_blank)}
             for place, decision in self._decided(batch, doubtful).items():
                 line = batch.lines[place]
-                kept[line], unfit[line] = decision.kept, decision.unfit
+                skipped_fields[line], not_a_list[line] = decision.skipped_fields, decision.not_a_list
                 if decision.document != doubtful[place]:
                     bodies[place] = orjson.dumps(decision.document, option=orjson.OPT_SORT_KEYS)
-        self._store.skipped_fields.record(self._run, batch.lines, kept)
-        return bodies, {line: fields for line, fields in unfit.items() if fields}
+        self._store.skipped_fields.record(self._run, batch.lines, skipped_fields)
+        return bodies, {line: fields for line, fields in not_a_list.items() if fields}
 
-    def _decided(self, batch: Batch, documents: Mapping[int, dict[str, Any]]) -> dict[int, Decision]:
+    def _decided(self, batch: Batch, documents: Mapping[int, dict[str, Any]]) -> dict[int, WriteDecision]:
         if not documents:
             return {}
         if batch.kind is BatchKind.UPSERT:
@@ -67,7 +67,7 @@ class Looker:
             lines = {place: batch.lines[place] for place in documents}
             there = self._seeker.look_for({lines[place]: one["attributes"] for place, one in documents.items()})
             found = {place: there.get(lines[place]) for place in documents}
-        return {place: decide(one, found[place], self._only_if_blank) for place, one in documents.items()}
+        return {place: apply_write_rules(one, found[place], self._only_if_blank) for place, one in documents.items()}
 
     def _single(self, batch: Batch) -> Profile | None:
         line = batch.lines[0]
@@ -79,7 +79,7 @@ class Looker:
             )
             lines = [one.lines[0] for one in batches]
             documents = zip(lines, map(orjson.loads, self._store.records.bodies(self._run, lines)), strict=True)
-            wanted = {line: one["attributes"] for line, one in documents if needs_look(one, self._only_if_blank)}
+            wanted = {line: one["attributes"] for line, one in documents if needs_preflight(one, self._only_if_blank)}
             found = self._seeker.look_for(wanted)
             self._ahead = {line: found.get(line) for line in wanted}
             self._read_at = self._clock.now()

@@ -80,7 +80,7 @@ class Seeker:
         """Wait, at most as long as patience lasts; return whether it was not at its end."""
         now = self._task.clock.monotonic()
         if self._until is None:
-            self._until = now + self._task.pace.visible_within
+            self._until = now + self._task.retry_policy.visible_within
         if now >= self._until:
             return False
         if not self._task.pause(min(seconds, self._until - now)):

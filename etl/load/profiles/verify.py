@@ -12,7 +12,7 @@ from etl.load.profiles.preflight import sent_documents
 from etl.load.profiles.proof import differing_fields
 from etl.load.profiles.write_rules import unpatchable, unpatched
 from etl.load.task import LoadTask
-from etl.model import Observation, Progress, Verdict
+from etl.model import Observation, Progress, VerifyResult
 
 _WINDOW: Final = 1_000
 """Rows looked at together: ten requests of 100 values each."""
@@ -24,9 +24,9 @@ _LONGEST_WAIT: Final = 20.0
 def verify_rows(task: LoadTask, options: LoadOptions, lines: Sequence[int], *, written_at: float) -> int:
     """Look at these rows and write what was seen, window by window; return how many were looked at.
 
-    What is not as it was sent is looked at again until ``Pace.visible_within`` has gone by since ``written_at`` (epoch
-    seconds): Klaviyo shows a write to its readers a while after it has confirmed it. Only then does it count. Raise
-    :class:`etl.errors.KlaviyoError`.
+    What is not as it was sent is looked at again until ``RetryPolicy.visible_within`` has gone by since ``written_at``
+    (epoch seconds): Klaviyo shows a write to its readers a while after it has confirmed it. Only then does it count.
+    Raise :class:`etl.errors.KlaviyoError`.
     """
     doubtful: list[int] = []
     done = 0
@@ -41,7 +41,7 @@ def verify_rows(task: LoadTask, options: LoadOptions, lines: Sequence[int], *, w
         if task.should_stop():
             return done - len(doubtful)
     # As long as one of them may still come into sight, nothing is said of any.
-    until = task.clock.monotonic() + max(0.0, written_at + task.pace.visible_within - task.clock.now())
+    until = task.clock.monotonic() + max(0.0, written_at + task.retry_policy.visible_within - task.clock.now())
     wait = _FIRST_WAIT
     while doubtful and (left := until - task.clock.monotonic()) > 0:
         task.progress(Progress("verify", done - len(doubtful), done, "rows", "waiting for Klaviyo to show the rest"))
@@ -70,9 +70,9 @@ def _look_again(task: LoadTask, options: LoadOptions, lines: Sequence[int], *, l
 
 def _proved(client: KlaviyoClient, seen: dict[int, Observation]) -> dict[int, Observation]:
     """Return what was seen; that nobody is there counts only where Klaviyo shows anybody at all."""
-    if any(one.verdict is not Verdict.MISSING for one in seen.values()) or not seen or client.has_profiles():
+    if any(one.verdict is not VerifyResult.MISSING for one in seen.values()) or not seen or client.has_profiles():
         return seen
-    return {line: Observation(line, Verdict.UNSEEN) for line in seen}
+    return {line: Observation(line, VerifyResult.UNSEEN) for line in seen}
 
 
 def _look(task: LoadTask, options: LoadOptions, lines: Sequence[int]) -> dict[int, Observation]:
@@ -87,17 +87,17 @@ def _look(task: LoadTask, options: LoadOptions, lines: Sequence[int]) -> dict[in
 
 def _judge(line: int, sent: Mapping[str, Any], profile: Profile | None, lists: Sequence[str]) -> Observation:
     if profile is None:
-        return Observation(line, Verdict.MISSING)
+        return Observation(line, VerifyResult.MISSING)
     fields = (*differing_fields(sent["attributes"], profile), *unpatched(sent, profile), *lists)
     if not fields:
-        return Observation(line, Verdict.CONFIRMED)
+        return Observation(line, VerifyResult.CONFIRMED)
     dropped = fields == ("phone_number",) and not profile.phone_number
     foretold = unpatchable(sent, profile).issuperset(fields)
-    return Observation(line, Verdict.PHONE_DROPPED if dropped else Verdict.DIFFERS, fields, foretold)
+    return Observation(line, VerifyResult.PHONE_DROPPED if dropped else VerifyResult.DIFFERS, fields, foretold)
 
 
 def _is_certain(one: Observation) -> bool:
-    return one.verdict is Verdict.CONFIRMED or one.foretold
+    return one.verdict is VerifyResult.CONFIRMED or one.foretold
 
 
 def _absent(

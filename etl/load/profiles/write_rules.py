@@ -18,20 +18,20 @@ _PROPERTIES: Final = "properties"
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class WriteDecision:
     """``document``: what is sent (``attributes``, ``meta``). Fields are named like ``properties.plan``.
 
-    ``kept``: fields left out because Klaviyo has a value. ``unfit``: lists that cannot be patched, because Klaviyo has
-    something there that is no list. ``patching``: lists and properties that the patch will change.
+    ``skipped_fields``: left out because Klaviyo has a value. ``not_a_list``: properties that cannot be patched, because
+    Klaviyo has something there that is no list. ``patching``: lists and properties that the patch will change.
     """
 
     document: dict[str, Any]
-    kept: tuple[str, ...] = ()
-    unfit: tuple[str, ...] = ()
+    skipped_fields: tuple[str, ...] = ()
+    not_a_list: tuple[str, ...] = ()
     patching: tuple[str, ...] = ()
 
 
-def needs_look(document: Mapping[str, Any], only_if_blank: Collection[str]) -> bool:
+def needs_preflight(document: Mapping[str, Any], only_if_blank: Collection[str]) -> bool:
     """Whether what is sent of a record depends on what Klaviyo has."""
     patch = _patch(document)
     return bool(patch.get("append") or patch.get("unappend")) or any(
@@ -39,30 +39,32 @@ def needs_look(document: Mapping[str, Any], only_if_blank: Collection[str]) -> b
     )
 
 
-def decide(document: Mapping[str, Any], profile: Profile | None, only_if_blank: Collection[str]) -> Decision:
+def apply_write_rules(
+    document: Mapping[str, Any], profile: Profile | None, only_if_blank: Collection[str]
+) -> WriteDecision:
     """Return what is sent of a record. ``profile`` ``None``: Klaviyo has none, so everything is."""
     attributes: Mapping[str, Any] = document["attributes"]
     there = profile.attributes if profile is not None else {}
-    kept = tuple(
+    skipped_fields = tuple(
         field for field, _ in fields_of(attributes) if field in only_if_blank and not is_blank(value_at(there, field))
     )
-    decided: dict[str, Any] = {"attributes": without(attributes, kept)}
-    patch, unfit = _still_to_do(_patch(document), there.get(_PROPERTIES) or {})
+    decided: dict[str, Any] = {"attributes": without(attributes, skipped_fields)}
+    patch, not_a_list = _still_to_do(_patch(document), there.get(_PROPERTIES) or {})
     if patch:
         decided["meta"] = {"patch_properties": patch}
-    return Decision(decided, kept, unfit, tuple(_patched(patch)))
+    return WriteDecision(decided, skipped_fields, not_a_list, tuple(_patched(patch)))
 
 
 def unpatched(document: Mapping[str, Any], profile: Profile) -> list[str]:
     """Return the fields of which the record's patch does not show in the profile."""
-    patch, unfit = _still_to_do(_patch(document), profile.attributes.get(_PROPERTIES) or {})
-    return sorted({*_patched(patch), *unfit})
+    patch, not_a_list = _still_to_do(_patch(document), profile.attributes.get(_PROPERTIES) or {})
+    return sorted({*_patched(patch), *not_a_list})
 
 
 def unpatchable(document: Mapping[str, Any], profile: Profile) -> frozenset[str]:
     """Return the fields of the record's patch that are no lists in Klaviyo, and are left alone."""
-    _, unfit = _still_to_do(_patch(document), profile.attributes.get(_PROPERTIES) or {})
-    return frozenset(unfit)
+    _, not_a_list = _still_to_do(_patch(document), profile.attributes.get(_PROPERTIES) or {})
+    return frozenset(not_a_list)
 
 
 def without(attributes: Mapping[str, Any], fields: Collection[str]) -> dict[str, Any]:
@@ -111,7 +113,7 @@ def _patch(document: Mapping[str, Any]) -> Mapping[str, Any]:
 def _still_to_do(patch: Mapping[str, Any], there: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Return what of a patch is not so already, and the properties that are no lists and stay as they are."""
     left: dict[str, Any] = {}
-    unfit = []
+    not_a_list = []
     for operation, wanted in (("append", False), ("unappend", True)):
         for name, items in (patch.get(operation) or {}).items():
             stored = there.get(name)
@@ -119,13 +121,13 @@ def _still_to_do(patch: Mapping[str, Any], there: Mapping[str, Any]) -> tuple[di
                 stored = []
             if not isinstance(stored, list):
                 # What patching does to a value that is no list is documented nowhere.
-                unfit.append(f"{_PROPERTIES}.{name}")
+                not_a_list.append(f"{_PROPERTIES}.{name}")
                 continue
             if moving := [item for item in items if any(same(item, other) for other in stored) is wanted]:
                 left.setdefault(operation, {})[name] = moving
     if unset := [name for name in patch.get("unset", ()) if there.get(name) is not None]:
         left["unset"] = unset
-    return left, tuple(dict.fromkeys(unfit))
+    return left, tuple(dict.fromkeys(not_a_list))
 
 
 def _patched(patch: Mapping[str, Any]) -> Iterator[str]:

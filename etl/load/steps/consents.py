@@ -18,7 +18,7 @@ from etl.errors import InternalError
 from etl.klaviyo import Reply
 from etl.load.batching import parts_of, plan_consents
 from etl.load.consent.gate import ConsentPolicy, People
-from etl.load.consent.policy import Gate, judge, result_of, unproven
+from etl.load.consent.policy import ConsentVerdict, judge, result_of, unproven
 from etl.load.consent.request import consent_body
 from etl.load.options import ConsentOptions, LoadOptions
 from etl.load.steps.lists import WINDOW
@@ -28,7 +28,7 @@ from etl.load.steps.step import PROCESS_DIED, Followup, Planned, Request
 from etl.load.steps.transitions import JobPoll, ReplyAction, after_reply, is_by_sms, poll_again
 from etl.load.steps.writer import BatchWriter, describe_reply
 from etl.load.task import LoadTask
-from etl.model import Batch, BatchKind, ConsentResult, Outcome, PlannedBatch, RowResult, Wish
+from etl.model import Batch, BatchKind, ConsentAction, ConsentResult, Outcome, PlannedBatch, RowResult
 from etl.operations import CONSENT_KINDS, channel_of, is_subscribing
 
 _MOST_DEFERRALS: Final = 3
@@ -52,7 +52,7 @@ class ConsentStep:
         self._run = task.run_id
         self._options = options
         self._clock = task.clock
-        self._pace = task.pace
+        self._retry_policy = task.retry_policy
         self._writer = writer
         self._search = RowSearch(
             task,
@@ -129,14 +129,14 @@ class ConsentStep:
         """Read the profiles of a batch that was accepted, or whose answer was lost."""
         batch = self._store.batches.get(poll.batch)
         now = self._clock.now()
-        over = now - poll.sent_at > self._pace.consent_patience
+        over = now - poll.sent_at > self._retry_policy.consent_patience
         confirms = self._consent.confirms and not batch.resent
         people = self._writer.attributes(batch.lines)
         seen = self._policy.look(channel_of(batch.kind), people, subscribing=False)
         profiles = {line: evidence.profiles for line, evidence in seen.evidence.items()}
         results, waiting = judge(batch.kind, profiles, self._header(batch), confirms=confirms, over=over)
         if waiting:
-            return Followup(poll=poll_again(poll, now, self._pace))
+            return Followup(poll=poll_again(poll, now, self._retry_policy))
         lost = [line for line in batch.lines if results[line].outcome is Outcome.UNKNOWN]
         if lost and batch.resent and is_subscribing(batch.kind) and self._consent.historical:
             # It never arrived, and once more mails nobody: the gate decides anew.
@@ -151,14 +151,14 @@ class ConsentStep:
         seen = self._policy.evaluate(channel_of(batch.kind), dict.fromkeys(batch.lines, batch.kind), people)
         if self._is_stale(seen.look.seen_at):
             return self._look_again(batch, column)
-        hidden = seen.lines(Gate.ABSENT, Gate.UNCLEAR)
+        hidden = seen.lines(ConsentVerdict.NOT_FOUND, ConsentVerdict.UNCLEAR)
         # What Klaviyo does not show yet may come into sight as long as anything may.
-        if hidden and self._deferred[batch.id] * _DEFERRAL < self._pace.visible_within:
+        if hidden and self._deferred[batch.id] * _DEFERRAL < self._retry_policy.visible_within:
             self._deferred[batch.id] += 1
             return Followup(send_after=(self._clock.now() + _DEFERRAL, batch.id))
         # Taking a consent back harms nobody, whatever the profile would have said.
-        unseen = () if is_subscribing(batch.kind) else (Gate.ABSENT, Gate.UNCLEAR)
-        going, leaving = seen.lines(Gate.SEND, *unseen), seen.lines(Gate.REVOKE)
+        unseen = () if is_subscribing(batch.kind) else (ConsentVerdict.NOT_FOUND, ConsentVerdict.UNCLEAR)
+        going, leaving = seen.lines(ConsentVerdict.SEND, *unseen), seen.lines(ConsentVerdict.REVOKE)
         staying = {line: one for line, one in seen.decisions.items() if line not in {*going, *leaving}}
         results = [result_of(line, decision, column) for line, decision in staying.items()]
         settled = [result for result in results if result is not None]
@@ -176,7 +176,7 @@ class ConsentStep:
         parts = [PlannedBatch(batch.kind, tuple(going), batch.lists, parent=batch.id)] if going else []
         if leaving:
             self._store.consents.revoke(self._run, leaving, channel_of(batch.kind))
-            kind = CONSENT_KINDS[channel_of(batch.kind), Wish.UNSUBSCRIBE]
+            kind = CONSENT_KINDS[channel_of(batch.kind), ConsentAction.UNSUBSCRIBE]
             parts += [PlannedBatch(kind, part, parent=batch.id) for part in parts_of(kind, leaving)]
         following = self._writer.replace(batch, settled, parts)
         self._cleared.update(dict.fromkeys(following.send_now[: bool(going)], seen_at))
@@ -231,7 +231,7 @@ class ConsentStep:
     def _wait_for_profiles(self, batch: Batch, reply: Reply, *, lost: bool) -> Followup:
         self._store.batches.mark_submitted(batch.id, None, None, status=reply.status, adopted=lost)
         now = self._clock.now()
-        poll = JobPoll(batch.id, "", now, now + self._pace.first_poll, len(batch.lines))
+        poll = JobPoll(batch.id, "", now, now + self._retry_policy.first_poll, len(batch.lines))
         return Followup(poll=poll, backoff=lost and reply is not PROCESS_DIED)
 
     @property

@@ -11,7 +11,7 @@ from etl.klaviyo import ImportJob, JobStatus, Reply, job_of, profile_of
 from etl.load.batching import has_list_calls, plan_imports
 from etl.load.options import LoadOptions
 from etl.load.profiles.lookup import find_profiles
-from etl.load.profiles.preflight import Looker
+from etl.load.profiles.preflight import PreflightReader
 from etl.load.profiles.proof import Counted, count_job, read_back, scrub
 from etl.load.profiles.seeking import found_in_job
 from etl.load.request import request_body
@@ -43,11 +43,11 @@ class ImportStep:
         self._run = task.run_id
         self._options = options
         self._clock = task.clock
-        self._pace = task.pace
+        self._retry_policy = task.retry_policy
         self._writer = writer
         self._search = RowSearch(task, writer, refused=self._refused, failed_alone=self._failed_alone)
-        self._looker = Looker(task, options)
-        self._unfit: dict[int, tuple[str, ...]] = {}
+        self._preflight = PreflightReader(task, options)
+        self._not_a_list: dict[int, tuple[str, ...]] = {}
         self._sighted: dict[int, dict[int, RowResult]] = {}
 
     @property
@@ -63,7 +63,7 @@ class ImportStep:
 
     def request(self, batch: Batch) -> Request:
         """Return the request; what Klaviyo has is looked at first where the write rules of the mapping ask for it."""
-        bodies, self._unfit = self._looker.bodies(batch)
+        bodies, self._not_a_list = self._preflight.bodies(batch)
         body = request_body(batch.kind, bodies, batch.lists)
         submit = self._client.upsert_profile if batch.kind is BatchKind.UPSERT else self._client.submit_import_job
         return partial(submit, body)
@@ -82,7 +82,7 @@ class ImportStep:
         """Look at all jobs in flight with one request, and yield what follows for each."""
         jobs: dict[str, ImportJob] = {}
         if len(polls) > 1:
-            since = min(poll.sent_at for poll in polls) - self._pace.clock_skew
+            since = min(poll.sent_at for poll in polls) - self._retry_policy.clock_skew
             jobs = {job.id: job for job in self._client.recent_jobs(since)}
         for poll in polls:
             self._task.check_stop()
@@ -139,9 +139,9 @@ class ImportStep:
                 klaviyo_id=result.klaviyo_id,
                 severity=Severity.WARNING,
             )
-        if unfit := [self._options.headers.get(field, field) for field in self._unfit.get(result.line, ())]:
-            column = unfit[0] if len(unfit) == 1 else None
-            detail = "" if column else ", ".join(unfit)
+        if not_a_list := [self._options.headers.get(field, field) for field in self._not_a_list.get(result.line, ())]:
+            column = not_a_list[0] if len(not_a_list) == 1 else None
+            detail = "" if column else ", ".join(not_a_list)
             return replace(result, code="property-not-list", column=column, detail=detail, severity=Severity.WARNING)
         return result
 
@@ -157,7 +157,7 @@ class ImportStep:
 
     def _in_doubt(self, batch: Batch, reply: Reply) -> Followup:
         """Look for the job among Klaviyo's recent ones; exactly one that fits is adopted, to be proved later."""
-        since = self._task.sent_at(batch) - self._pace.clock_skew
+        since = self._task.sent_at(batch) - self._retry_policy.clock_skew
         candidates = [
             job
             for job in self._client.recent_jobs(since)
@@ -177,9 +177,9 @@ class ImportStep:
 
     def _look(self, poll: JobPoll, job: ImportJob | None) -> Followup:
         """Say what follows from the state of a job. ``None``: it has expired."""
-        match after_poll(job, poll, self._clock.now(), self._pace):
+        match after_poll(job, poll, self._clock.now(), self._retry_policy):
             case PollDecision.WAIT:
-                return Followup(poll=poll_again(poll, self._clock.now(), self._pace))
+                return Followup(poll=poll_again(poll, self._clock.now(), self._retry_policy))
             case PollDecision.COUNT if job is not None:
                 return self._count(self._store.batches.get(poll.batch), job)
             case PollDecision.CANCELLED:
@@ -262,7 +262,9 @@ class ImportStep:
 
     def _poll(self, batch: Batch, job: ImportJob) -> JobPoll:
         now = self._clock.now()
-        return JobPoll(batch.id, job.id, self._task.sent_at(batch), now + self._pace.first_poll, len(batch.lines))
+        return JobPoll(
+            batch.id, job.id, self._task.sent_at(batch), now + self._retry_policy.first_poll, len(batch.lines)
+        )
 
     def _refused(self, batch: Batch, line: int, detail: str, field: str | None) -> RowResult:  # noqa: ARG002 - as RowSearch asks
         return RowResult(line, Outcome.FAILED, "klaviyo-invalid", detail, self._writer.column(field))

@@ -143,19 +143,19 @@ class ProfileMerger:
 
     def _disappears(self, source: str, sent_at: float, *, accepted: bool) -> bool:
         """Wait for a profile to be gone, as long as patience lasts."""
-        pace = self._task.pace
-        patience = pace.consent_patience if accepted else pace.visible_after
+        retry_policy = self._task.retry_policy
+        patience = retry_policy.consent_patience if accepted else retry_policy.visible_after
         # The wall clock only says what was waited before a crash, and never makes the wait longer.
         waited = max(self._clock.now() - sent_at, 0.0)
         until = self._clock.monotonic() + max(patience - waited, 0.0)
-        interval = pace.first_poll
+        interval = retry_policy.first_poll
         while not self._is_gone(source):
             left = until - self._clock.monotonic()
             if left <= 0:
                 return False
             if not self._task.pause(min(interval, left)):
                 raise InterruptedLoadError
-            interval = min(2 * interval, pace.longest_poll)
+            interval = min(2 * interval, retry_policy.longest_poll)
         return True
 
     def _is_gone(self, profile_id: str) -> bool:

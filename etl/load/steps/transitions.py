@@ -18,7 +18,7 @@ from enum import StrEnum
 from typing import Final
 
 from etl.klaviyo import ImportJob, JobStatus, Reply, ReplyKind
-from etl.load.options import Pace
+from etl.load.options import RetryPolicy
 from etl.model import BatchKind, Channel
 from etl.operations import OPERATIONS, Operation, Proof, Single
 from etl.state import Precedents
@@ -152,7 +152,7 @@ class JobPoll:
     polls: int = 0
 
 
-def after_poll(job: ImportJob | None, poll: JobPoll, now: float, pace: Pace) -> PollDecision:
+def after_poll(job: ImportJob | None, poll: JobPoll, now: float, retry_policy: RetryPolicy) -> PollDecision:
     """Return what a poll says. ``job`` is ``None`` once it has expired."""
     if job is None:
         return PollDecision.READ_BACK
@@ -160,12 +160,12 @@ def after_poll(job: ImportJob | None, poll: JobPoll, now: float, pace: Pace) -> 
         return PollDecision.COUNT
     if job.status is JobStatus.CANCELLED:
         return PollDecision.CANCELLED
-    late = now - poll.sent_at > pace.job_patience
-    expiring = job.expires_at is not None and now > job.expires_at - pace.clock_skew
+    late = now - poll.sent_at > retry_policy.job_patience
+    expiring = job.expires_at is not None and now > job.expires_at - retry_policy.clock_skew
     return PollDecision.READ_BACK if late or expiring else PollDecision.WAIT
 
 
-def poll_again(poll: JobPoll, now: float, pace: Pace, *, longest: float | None = None) -> JobPoll:
+def poll_again(poll: JobPoll, now: float, retry_policy: RetryPolicy, *, longest: float | None = None) -> JobPoll:
     """Return the poll with its next time; the interval doubles up to the longest."""
-    wait = min(pace.first_poll * 2.0 ** min(poll.polls, 20), longest or pace.longest_poll)
+    wait = min(retry_policy.first_poll * 2.0 ** min(poll.polls, 20), longest or retry_policy.longest_poll)
     return replace(poll, next_poll=now + wait, polls=poll.polls + 1)

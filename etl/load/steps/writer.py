@@ -84,7 +84,7 @@ class BatchWriter:
         not_before = self._task.clock.now() + (0.0 if died else delay)
         if resent and self._options.patches and batch.kind is BatchKind.UPSERT:
             # An item that was added is found there before it is added again; Klaviyo needs a moment to show it.
-            not_before = max(not_before, self._task.sent_at(batch) + self._task.pace.visible_after)
+            not_before = max(not_before, self._task.sent_at(batch) + self._task.retry_policy.visible_after)
         self._store.batches.mark_planned_again(
             batch.id,
             not_before=not_before,
@@ -107,7 +107,7 @@ class BatchWriter:
     def may_still_appear(self, batch: Batch) -> bool:
         """Whether what is not seen of a batch may come into sight yet, counted from the first look."""
         now = self._task.clock.monotonic()
-        return now - self._first_look.setdefault(batch.id, now) < self._task.pace.visible_within
+        return now - self._first_look.setdefault(batch.id, now) < self._task.retry_policy.visible_within
 
 
 def describe_reply(reply: Reply) -> str:

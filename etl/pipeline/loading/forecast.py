@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from etl.config import Guards
 from etl.klaviyo import KlaviyoClient
-from etl.load import Conflict, Fate, foresee
+from etl.load import Conflict, Fate, forecast_load
 from etl.model import Outcome
 from etl.pipeline.account.lists import describe
 from etl.pipeline.account.permissions import objections as unheard_columns
@@ -106,7 +106,7 @@ def foretold(
 
     ``objections``: of the guards, so far; ``guards``: those that need to know what would happen.
     """
-    foresight = foresee(
+    foresight = forecast_load(
         store,
         client,
         run.id,

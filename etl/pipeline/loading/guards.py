@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from etl.config import Guards
-from etl.model import Verdict
+from etl.model import VerifyResult
 
 SECONDS_PER_HOUR = 3600.0
 
@@ -79,10 +79,10 @@ def _shares(guards: Guards, staged: Staged) -> Iterator[str]:
         )
 
 
-def unverified(guards: Guards, seen: Mapping[Verdict, int]) -> str:
+def unverified(guards: Guards, seen: Mapping[VerifyResult, int]) -> str:
     """Return what the guard has against what was read back, ``""`` for nothing. ``seen``: rows by verdict."""
     looked = sum(seen.values())
-    wrong = sum(seen.get(verdict, 0) for verdict in (Verdict.MISSING, Verdict.UNSEEN, Verdict.DIFFERS))
+    wrong = sum(seen.get(verdict, 0) for verdict in (VerifyResult.MISSING, VerifyResult.UNSEEN, VerifyResult.DIFFERS))
     percent = _percent(wrong, looked)
     if guards.max_unverified_percent is None or percent <= guards.max_unverified_percent:
         return ""

@@ -12,7 +12,7 @@ from etl.config import Mapping, parse_mapping
 from etl.errors import EtlError, KlaviyoError, LockedError, StateError
 from etl.klaviyo import KlaviyoClient
 from etl.load import LoadOptions, run_load, verify_rows
-from etl.model import RunStatus, Verdict
+from etl.model import RunStatus, VerifyResult
 from etl.pipeline.context import Context
 from etl.pipeline.lifecycle.artifacts import write_folder
 from etl.pipeline.loading.agreement import agree, must_be_agreed
@@ -29,7 +29,7 @@ from etl.report import Report
 from etl.report.plan_model import Plan
 from etl.state import Run, Store
 
-_ARRIVED: Final = (Verdict.CONFIRMED, Verdict.PHONE_DROPPED)
+_ARRIVED: Final = (VerifyResult.CONFIRMED, VerifyResult.PHONE_DROPPED)
 _SAMPLE: Final = 400
 """Rows that a sample reads back: four to eight requests."""
 _READ_ON: Final = 20_000

@@ -15,7 +15,7 @@ from etl.config import LIST_TARGET, Mapping, fields_if_blank, patches_lists
 from etl.errors import GuardError
 from etl.klaviyo import Account, KlaviyoClient, KlaviyoList
 from etl.load import Conflict, ConsentOptions, LoadOptions
-from etl.model import Outcome, RowResult, Wish
+from etl.model import ConsentAction, Outcome, RowResult
 from etl.pipeline.account.forgotten import reject_forgotten
 from etl.pipeline.account.lists import describe, find_list, find_routes, need_list
 from etl.pipeline.account.opt_outs import flag_bounced, name_opt_outs
@@ -217,21 +217,21 @@ def _consent_notes(store: Store, run: Run, consent: ConsentOptions | None) -> It
     """Say what is about to happen to people's consent."""
     if consent is None:
         return
-    wishes = Counter[Wish]()
+    wishes = Counter[ConsentAction]()
     for count in store.consents.counts(run.id):
         wishes[count.wish] += count.count
-    if subscribing := wishes[Wish.SUBSCRIBE]:
+    if subscribing := wishes[ConsentAction.SUBSCRIBE]:
         way = "as consent given earlier: nothing is mailed, no flow fires"
         if not consent.historical:
             way = "new consent: flows of the list may fire"
             if consent.confirms:
                 way = "people may be mailed or texted to confirm"
         yield f"{subscribing:,} consents are subscribed ({way}); who has opted out is left alone"
-    if leaving := wishes[Wish.UNSUBSCRIBE]:
+    if leaving := wishes[ConsentAction.UNSUBSCRIBE]:
         yield f"{leaving:,} consents are taken back: those people get no more marketing, on any list"
-    if suppressing := wishes[Wish.SUPPRESS]:
+    if suppressing := wishes[ConsentAction.SUPPRESS]:
         yield f"{suppressing:,} addresses are suppressed: they get no marketing mail, whatever their consent"
-    if lifting := wishes[Wish.UNSUPPRESS]:
+    if lifting := wishes[ConsentAction.UNSUPPRESS]:
         yield f"{lifting:,} addresses are no longer suppressed by hand; bounces, complaints and opt-outs stay"
 
 

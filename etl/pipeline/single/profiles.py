@@ -18,8 +18,8 @@ from etl.codes import CODES
 from etl.config import ATTRIBUTES, LOCATION_FIELDS, LOCATION_PREFIX, parse_mapping
 from etl.errors import RequestRefusedError, UsageError
 from etl.klaviyo import KlaviyoClient, Profile, Reply, ReplyKind, error_for
-from etl.load import ConsentOptions, Decision, Gate, Sought, Witness, consent_request, decide
-from etl.model import IDENTIFIERS, BatchKind, Channel, ConsentAsk, Issue, Severity, Wish
+from etl.load import ConsentDecision, ConsentOptions, ConsentVerdict, Sought, Witness, consent_request, decide_consent
+from etl.model import IDENTIFIERS, BatchKind, Channel, ConsentAction, ConsentRequest, Issue, Severity
 from etl.operations import CONSENT_KINDS, OPERATIONS
 from etl.pipeline.account.forgotten import refuse_forgotten
 from etl.state import Store
@@ -27,7 +27,12 @@ from etl.transform import Transformer
 from etl.validate import Validator
 
 _FLAT: Final = (*IDENTIFIERS, *ATTRIBUTES)
-_SAID: Final = {Gate.SEND: "sent", Gate.ALREADY: "already", Gate.WITHHOLD: "withheld", Gate.ABSENT: "unknown"}
+_SAID: Final = {
+    ConsentVerdict.SEND: "sent",
+    ConsentVerdict.ALREADY: "already",
+    ConsentVerdict.WITHHOLD: "withheld",
+    ConsentVerdict.NOT_FOUND: "unknown",
+}
 _PATIENCE: Final = (0.0, 2.0, 5.0)
 """Seconds before each look at a profile that was made a moment ago and is not shown yet."""
 _KLAVIYO_ID: Final = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}")
@@ -132,15 +137,15 @@ def upsert_person(
         raise_for_reply(client.add_to_list(list_id, [put.profile_id]))
     consents = {}
     for channel in subscribe:
-        gate = Gate.ABSENT
+        gate = ConsentVerdict.NOT_FOUND
         for pause in _PATIENCE:
-            if gate is Gate.ABSENT and client.pause(pause):
+            if gate is ConsentVerdict.NOT_FOUND and client.pause(pause):
                 # Whatever waiting there is comes before the look: people may opt out meanwhile.
                 client.await_subscribing()
                 gate = may_subscribe(
                     client, store, person, channel, account=account, profile_id=put.profile_id, lists=lists
                 ).gate
-        if gate is Gate.SEND:
+        if gate is ConsentVerdict.SEND:
             raise_for_reply(ask_to_subscribe(client, person, channel, lists=lists, source=source))
         consents[channel.value] = _SAID[gate]
     return Upserted(put.profile_id, put.created, put.warnings, consents)
@@ -166,17 +171,23 @@ def may_subscribe(
     account: str,
     profile_id: str,
     lists: Sequence[str] = (),
-) -> Decision:
+) -> ConsentDecision:
     """Return whether a person may be subscribed, by Klaviyo's word and the log of the webhooks.
 
-    What Klaviyo does not show, or does not say, is ``ABSENT``: worth another look, and no reason to subscribe anybody.
+    What Klaviyo does not show, or does not say, is ``NOT_FOUND``: worth another look, no reason to subscribe anybody.
     """
     if not person.attributes.get(channel.address):
         raise InvalidProfileError([_fault(channel.address, "consent-no-address")])
     witness = Witness(client, store, account, channel)
     look = witness.look({1: Sought(person.attributes, [profile_id])}, subscribing=True)
-    decision = decide(CONSENT_KINDS[channel, Wish.SUBSCRIBE], look.evidence[1], list_id=lists[0] if lists else None)
-    return Decision(Gate.ABSENT, decision.reason) if decision.gate is Gate.UNCLEAR else decision
+    decision = decide_consent(
+        CONSENT_KINDS[channel, ConsentAction.SUBSCRIBE], look.evidence[1], list_id=lists[0] if lists else None
+    )
+    return (
+        ConsentDecision(ConsentVerdict.NOT_FOUND, decision.reason)
+        if decision.gate is ConsentVerdict.UNCLEAR
+        else decision
+    )
 
 
 def ask_to_subscribe(
@@ -184,9 +195,9 @@ def ask_to_subscribe(
 ) -> Reply:
     """Ask Klaviyo to subscribe a person that passed :func:`may_subscribe` a moment ago. One exchange; it may mail."""
     options = ConsentOptions(historical=False, list=lists[0] if lists else None)
-    ask = ConsentAsk(1, channel, Wish.SUBSCRIBE, source=source)
+    ask = ConsentRequest(1, channel, ConsentAction.SUBSCRIBE, source=source)
     return client.subscribe(
-        consent_request(CONSENT_KINDS[channel, Wish.SUBSCRIBE], [ask], {1: person.attributes}, options)
+        consent_request(CONSENT_KINDS[channel, ConsentAction.SUBSCRIBE], [ask], {1: person.attributes}, options)
     )
 
 

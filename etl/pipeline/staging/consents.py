@@ -9,7 +9,17 @@ from typing import Any, Final
 import orjson
 
 from etl.config import Mapping
-from etl.model import IDENTIFIERS, Channel, ConsentAsk, Issue, Severity, Stage, Transformed, Validated, Wish
+from etl.model import (
+    IDENTIFIERS,
+    Channel,
+    ConsentAction,
+    ConsentRequest,
+    Issue,
+    Severity,
+    Stage,
+    Transformed,
+    Validated,
+)
 from etl.records import Records
 from etl.state import SourceOptOuts, Store, slices
 from etl.transform import ConsentReader, by_line, consent_digest, fingerprint, strictest
@@ -20,7 +30,7 @@ _CONTRADICTED: Final = "consent-contradicted"
 
 def with_consents(
     reader: ConsentReader, validated: Validated, transformed: Transformed
-) -> tuple[Transformed, Sequence[ConsentAsk]]:
+) -> tuple[Transformed, Sequence[ConsentRequest]]:
     """Read the wishes of a chunk; return it with what was wrong with them, and the wishes.
 
     A record that wishes something gets a fingerprint that says so: who takes a consent back has changed.
@@ -46,11 +56,11 @@ def merge_consents(store: Store, run_id: str, replaced: Collection[int]) -> None
     ``replaced``: the lines whose records changed when duplicates were settled.
     """
     _merge(store, run_id, replaced)
-    store.consents.drop(run_id, Wish.WITHHOLD)
+    store.consents.drop(run_id, ConsentAction.WITHHOLD)
 
 
 def _merge(store: Store, run_id: str, replaced: Collection[int]) -> None:
-    others: dict[int, list[ConsentAsk]] = {}
+    others: dict[int, list[ConsentRequest]] = {}
     for kept, ask in store.consents.of_duplicates(run_id):
         others.setdefault(kept, []).append(ask)
     # A merged record is a new one, and lost the wishes out of its fingerprint.
@@ -58,12 +68,12 @@ def _merge(store: Store, run_id: str, replaced: Collection[int]) -> None:
     if not changed:
         return
     own = by_line(store.consents.requests(run_id, changed))
-    wishes: dict[int, list[ConsentAsk]] = {}
+    wishes: dict[int, list[ConsentRequest]] = {}
     for line in changed:
         said = [*own.get(line, ()), *others.get(line, ())]
         channels = dict.fromkeys(ask.channel for ask in said)
         held = (strictest([ask for ask in said if ask.channel is channel]) for channel in channels)
-        wishes[line] = sorted(ask._replace(line=line) for ask in held if ask.wish is not Wish.WITHHOLD)
+        wishes[line] = sorted(ask._replace(line=line) for ask in held if ask.wish is not ConsentAction.WITHHOLD)
     store.consents.replace(
         run_id,
         {line: wishes[line] for line in changed if wishes[line] != sorted(own.get(line, ()))},
@@ -82,13 +92,17 @@ def heed_opt_outs(store: Store, run_id: str, mapping: Mapping) -> None:
         for named in slices(store.source_opt_outs.lines_named(run_id, opt_outs)):
             lines = store.rows.open_lines(run_id, named)
             asks = by_line(store.consents.requests(run_id, lines))
-            wishes: dict[int, list[ConsentAsk]] = {}
+            wishes: dict[int, list[ConsentRequest]] = {}
             for line, body in zip(lines, store.records.bodies(run_id, lines), strict=True):
                 attributes = orjson.loads(body)["attributes"]
                 others = [ask for ask in asks.get(line, ()) if ask.channel is not channel]
                 own = {ask.wish for ask in asks.get(line, ()) if ask.channel is channel}
-                if attributes.get(channel.address) and own <= {Wish.SUBSCRIBE} and _named(opt_outs, attributes):
-                    wishes[line] = sorted([*others, ConsentAsk(line, channel, Wish.UNSUBSCRIBE)])
+                if (
+                    attributes.get(channel.address)
+                    and own <= {ConsentAction.SUBSCRIBE}
+                    and _named(opt_outs, attributes)
+                ):
+                    wishes[line] = sorted([*others, ConsentRequest(line, channel, ConsentAction.UNSUBSCRIBE)])
             if wishes:
                 store.consents.replace(run_id, wishes, _prints(store, run_id, list(wishes), wishes))
                 told = (Issue(line, Stage.DEDUPE, _CONTRADICTED, header, severity=Severity.WARNING) for line in wishes)
@@ -100,7 +114,7 @@ def _named(opt_outs: SourceOptOuts, attributes: AbstractMapping[str, Any]) -> bo
 
 
 def _prints(
-    store: Store, run_id: str, lines: Sequence[int], wishes: AbstractMapping[int, Sequence[ConsentAsk]]
+    store: Store, run_id: str, lines: Sequence[int], wishes: AbstractMapping[int, Sequence[ConsentRequest]]
 ) -> dict[int, bytes]:
     """Return the fingerprints of rows with these wishes."""
     routes = store.records.row_lists(run_id, lines)

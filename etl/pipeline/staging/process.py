@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from etl.config import Mapping as ColumnMapping
-from etl.model import IDENTIFIERS, Chunk, ConsentAsk, Severity, Transformed, Validated
+from etl.model import IDENTIFIERS, Chunk, ConsentRequest, Severity, Transformed, Validated
 from etl.pipeline.staging.consents import with_consents
 from etl.pipeline.staging.issue_filter import OptOutGatherer
 from etl.pipeline.staging.unique import hashed_columns
@@ -30,7 +30,7 @@ class Judged:
     """
 
     packed: PackedChunk
-    asks: Sequence[ConsentAsk]
+    asks: Sequence[ConsentRequest]
     hashes: Mapping[str, bytes]
     opt_outs: Mapping[Said, bytes]
 
@@ -72,11 +72,11 @@ class ChunkJudge:
             chunk = replace(chunk, frame=self._damage.judge(chunk.frame)[0])
         return self._gatherer.gather(chunk)
 
-    def judge(self, frame: pd.DataFrame) -> tuple[Validated, Transformed, Sequence[ConsentAsk]]:
+    def judge(self, frame: pd.DataFrame) -> tuple[Validated, Transformed, Sequence[ConsentRequest]]:
         """Return what became of the rows, and what they ask for. ``frame``: the source's cells, index ``line``."""
         return self._judge(frame)[1:]
 
-    def _judge(self, frame: pd.DataFrame) -> tuple[pd.DataFrame, Validated, Transformed, Sequence[ConsentAsk]]:
+    def _judge(self, frame: pd.DataFrame) -> tuple[pd.DataFrame, Validated, Transformed, Sequence[ConsentRequest]]:
         frame, damage = self._damage.judge(frame)
         shaped, odd = self._cell_transformer.transform_cells(frame)
         validated = self._validator.validate(shaped, damage)

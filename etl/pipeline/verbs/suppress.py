@@ -9,7 +9,7 @@ from typing import Final
 from etl.config import Mapping, SourceRule, parse_mapping
 from etl.errors import ConfigError
 from etl.extract import SourceFiles
-from etl.model import RunStatus, Wish
+from etl.model import ConsentAction, RunStatus
 from etl.pipeline.context import Context
 from etl.pipeline.lifecycle.create import begin, clear_the_way, stage_source
 from etl.pipeline.loading.load import load_run
@@ -18,7 +18,7 @@ from etl.pipeline.staging.stage import open_mapped
 from etl.report import Report
 from etl.state import RunOptions
 
-COMMANDS: Final = {"suppress": Wish.SUPPRESS, "unsuppress": Wish.UNSUPPRESS}
+COMMANDS: Final = {"suppress": ConsentAction.SUPPRESS, "unsuppress": ConsentAction.UNSUPPRESS}
 _LIKELY: Final = ("email", "e-mail", "email address", "e-mail address", "mail", "address")
 
 

@@ -14,7 +14,7 @@ import orjson
 from etl.errors import RequestRefusedError
 from etl.identity import opt_out_key
 from etl.klaviyo import KlaviyoClient, ReplyKind, error_for
-from etl.load import Gate
+from etl.load import ConsentVerdict
 from etl.model import IDENTIFIERS, Channel
 from etl.pipeline import Context
 from etl.pipeline.account.forgotten import refuse_forgotten
@@ -68,7 +68,7 @@ class Carrier:
         self, context: Context, store: Store, client: KlaviyoClient, owner: str, *, country: str | None
     ) -> None:
         self._clock = context.clock
-        self._visible_after = context.pace.visible_after
+        self._visible_after = context.retry_policy.visible_after
         self._store = store
         self._client = client
         self._owner = owner
@@ -147,7 +147,7 @@ class Carrier:
         before = progress.asked.get(name)
         doubt = doubt_of(before, now, self._visible_after)
         step = next_step(gate, before, doubt)
-        if step is Step.WAIT and gate is Gate.SEND:
+        if step is Step.WAIT and gate is ConsentVerdict.SEND:
             raise NotNowError(min(max(doubt, _SHORTEST_LOOK), _LOOK_AGAIN), failed=False)
         if step is Step.WAIT:
             self._wait_to_be_shown(parcel, progress, now)
@@ -167,7 +167,7 @@ class Carrier:
             raise NotNowError(max(_LOOK_AGAIN, reply.retry_after or 0.0))
         raise error_for(reply)
 
-    def _gate(self, progress: Progress, person: ProfileInput, channel: Channel, lists: Sequence[str]) -> Gate:
+    def _gate(self, progress: Progress, person: ProfileInput, channel: Channel, lists: Sequence[str]) -> ConsentVerdict:
         try:
             account = self._account_id()
             return may_subscribe(

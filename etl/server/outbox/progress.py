@@ -14,7 +14,7 @@ from typing import Any, Final
 import orjson
 
 from etl.klaviyo import Reply, ReplyKind
-from etl.load import Gate
+from etl.load import ConsentVerdict
 
 _MOST_LOST: Final = 3
 """Subscribe calls without an answer, each of which may have mailed somebody."""
@@ -96,16 +96,16 @@ class Progress:
         return replace(self, asked={**self.asked, channel: asked})
 
 
-def next_step(gate: Gate, asked: Asked | None, doubt: float) -> Step:
+def next_step(gate: ConsentVerdict, asked: Asked | None, doubt: float) -> Step:
     """Return what to do about a wish. ``gate``: what a look a moment ago says; ``asked``: calls that may have arrived.
 
     ``doubt``: seconds that the last of them may still take to show, see :func:`doubt_of`.
     """
-    if gate is Gate.ALREADY:
+    if gate is ConsentVerdict.ALREADY:
         return Step.SENT if asked is not None and asked.lost + asked.failed > 0 else Step.ALREADY
-    if gate is Gate.WITHHOLD:
+    if gate is ConsentVerdict.WITHHOLD:
         return Step.WITHHELD
-    return Step.ASK if gate is Gate.SEND and doubt <= 0.0 else Step.WAIT
+    return Step.ASK if gate is ConsentVerdict.SEND and doubt <= 0.0 else Step.WAIT
 
 
 def doubt_of(asked: Asked | None, now: float, visible_after: float) -> float:

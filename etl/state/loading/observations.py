@@ -10,7 +10,7 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from etl.model import Issue, Observation, Outcome, Stage, Verdict
+from etl.model import Issue, Observation, Outcome, Stage, VerifyResult
 from etl.state.db import schema
 from etl.state.db.database import Table, slices
 from etl.state.db.engine import bulk, bulk_insert
@@ -25,16 +25,16 @@ _PAGE = 1_000
 class ObservationSummary:
     """All observations of one verdict. ``fields``: name of a differing field → rows; ``lines``: the first few."""
 
-    verdict: Verdict
+    verdict: VerifyResult
     count: int
     fields: tuple[tuple[str, int], ...]
     lines: tuple[int, ...]
 
 
 _OUTCOMES: Final = {
-    Verdict.MISSING: (Outcome.FAILED, "verify-missing"),
-    Verdict.UNSEEN: (Outcome.UNKNOWN, "verify-unseen"),
-    Verdict.DIFFERS: (Outcome.DIFFERENT, "verify-differs"),
+    VerifyResult.MISSING: (Outcome.FAILED, "verify-missing"),
+    VerifyResult.UNSEEN: (Outcome.UNKNOWN, "verify-unseen"),
+    VerifyResult.DIFFERS: (Outcome.DIFFERENT, "verify-differs"),
 }
 _MEMBERSHIP: Final = "list "
 
@@ -65,13 +65,13 @@ class Observations(Table):
         query = sa.select(table).where(table.c.run == self._db.seq(run_id)).order_by(table.c.line)
         with self._db.read() as connection:
             for row in connection.execute(query):
-                yield Observation(row.line, Verdict(row.verdict), tuple(orjson.loads(row.fields)))
+                yield Observation(row.line, VerifyResult(row.verdict), tuple(orjson.loads(row.fields)))
 
     def summary(self, run_id: str, first: int = 5) -> list[ObservationSummary]:
         """Return the observations counted by verdict, in the order of the enum; verdicts without any are left out."""
-        counts: dict[Verdict, int] = dict.fromkeys(Verdict, 0)
-        fields: dict[Verdict, dict[str, int]] = {verdict: {} for verdict in Verdict}
-        lines: dict[Verdict, list[int]] = {verdict: [] for verdict in Verdict}
+        counts: dict[VerifyResult, int] = dict.fromkeys(VerifyResult, 0)
+        fields: dict[VerifyResult, dict[str, int]] = {verdict: {} for verdict in VerifyResult}
+        lines: dict[VerifyResult, list[int]] = {verdict: [] for verdict in VerifyResult}
         for one in self.all(run_id):
             counts[one.verdict] += 1
             if len(lines[one.verdict]) < first:
@@ -80,7 +80,7 @@ class Observations(Table):
                 fields[one.verdict][name] = fields[one.verdict].get(name, 0) + 1
         return [
             ObservationSummary(verdict, counts[verdict], tuple(sorted(fields[verdict].items())), tuple(lines[verdict]))
-            for verdict in Verdict
+            for verdict in VerifyResult
             if counts[verdict]
         ]
 

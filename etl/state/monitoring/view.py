@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine
 
 from etl.errors import StateError
-from etl.model import Outcome, RunStatus, Verdict
+from etl.model import Outcome, RunStatus, VerifyResult
 from etl.state.db import schema
 from etl.state.db.engine import open_engine, parse_url, reading, shown
 from etl.state.db.lock import advisory_key
@@ -132,7 +132,7 @@ class StateView:
     def differing(self, seq: int) -> int:
         """Return how many rows of a run were read back and are not as they were sent."""
         seen = schema.observations.c
-        query = sa.select(sa.func.count().label("total")).where(seen.run == seq, seen.verdict != Verdict.CONFIRMED)
+        query = sa.select(sa.func.count().label("total")).where(seen.run == seq, seen.verdict != VerifyResult.CONFIRMED)
         return sum(int(row.total) for row in self._rows(query, "observations"))
 
     def working_accounts(self) -> frozenset[str]:

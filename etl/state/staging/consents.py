@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from etl.model import Channel, ConsentAsk, ConsentResult, Outcome, RowResult, Wish
+from etl.model import Channel, ConsentAction, ConsentRequest, ConsentResult, Outcome, RowResult
 from etl.state.db import schema
 from etl.state.db.database import Table, slices
 from etl.state.db.engine import bulk, bulk_insert
@@ -22,7 +22,7 @@ class ConsentCount:
     """Wishes of one kind with one result. ``result`` ``None``: not settled, or the row came to nothing."""
 
     channel: Channel
-    wish: Wish
+    wish: ConsentAction
     result: ConsentResult | None
     count: int
 
@@ -30,7 +30,7 @@ class ConsentCount:
 class Consents(Table):
     """Wishes are staged with their rows and get their results in the transaction that settles the batch."""
 
-    def stage(self, run_id: str, asks: Sequence[ConsentAsk]) -> None:
+    def stage(self, run_id: str, asks: Sequence[ConsentRequest]) -> None:
         """Record the wishes of a chunk."""
         if not asks:
             return
@@ -38,10 +38,10 @@ class Consents(Table):
         with self._db.write() as connection:
             _insert(connection, seq, asks)
 
-    def requests(self, run_id: str, lines: Sequence[int], channel: Channel | None = None) -> list[ConsentAsk]:
+    def requests(self, run_id: str, lines: Sequence[int], channel: Channel | None = None) -> list[ConsentRequest]:
         """Return the wishes of these lines, in line order."""
         consents = schema.consents
-        found: list[ConsentAsk] = []
+        found: list[ConsentRequest] = []
         with self._db.read() as connection:
             for part in slices(lines):
                 mine = (consents.c.run == self._db.seq(run_id)) & consents.c.line.in_(part)
@@ -54,7 +54,7 @@ class Consents(Table):
         """Return which of these lines ask for something."""
         return frozenset(ask.line for ask in self.requests(run_id, lines))
 
-    def of_duplicates(self, run_id: str) -> list[tuple[int, ConsentAsk]]:
+    def of_duplicates(self, run_id: str) -> list[tuple[int, ConsentRequest]]:
         """Return (line that is kept, wish) of every line that was merged into another one and wishes something."""
         rows, consents = schema.rows, schema.consents
         query = (
@@ -66,7 +66,9 @@ class Consents(Table):
         with self._db.read() as connection:
             return [(int(row.primary_line), _ask(row)) for row in connection.execute(query)]
 
-    def replace(self, run_id: str, asks: Mapping[int, Sequence[ConsentAsk]], fingerprints: Mapping[int, bytes]) -> None:
+    def replace(
+        self, run_id: str, asks: Mapping[int, Sequence[ConsentRequest]], fingerprints: Mapping[int, bytes]
+    ) -> None:
         """Give lines other wishes, and with them other fingerprints, in one transaction."""
         seq = self._db.seq(run_id)
         with self._db.write() as connection:
@@ -78,7 +80,7 @@ class Consents(Table):
 
     def revoke(self, run_id: str, lines: Sequence[int], channel: Channel) -> None:
         """Let rows that wished to subscribe take their consent back instead: another line of the person does."""
-        bulk_values = [(Wish.UNSUBSCRIBE.value, self._db.seq(run_id), line, channel.value) for line in lines]
+        bulk_values = [(ConsentAction.UNSUBSCRIBE.value, self._db.seq(run_id), line, channel.value) for line in lines]
         with self._db.write() as connection:
             bulk(
                 connection,
@@ -87,14 +89,14 @@ class Consents(Table):
                 bulk_values,
             )
 
-    def drop(self, run_id: str, wish: Wish) -> None:
+    def drop(self, run_id: str, wish: ConsentAction) -> None:
         """Forget the wishes of one kind."""
         consents = schema.consents
         with self._db.write() as connection:
             mine = (consents.c.run == self._db.seq(run_id)) & (consents.c.wish == wish.value)
             connection.execute(consents.delete().where(mine))
 
-    def request_for_all(self, run_id: str, wish: Wish) -> None:
+    def request_for_all(self, run_id: str, wish: ConsentAction) -> None:
         """Give every row that is left after staging one wish for its e-mail, and nothing else to do."""
         consents = (
             "INSERT INTO consents (run, line, channel, wish, at, source, birthday) "
@@ -136,7 +138,10 @@ class Consents(Table):
         with self._db.read() as connection:
             counts = [
                 ConsentCount(
-                    Channel(row.channel), Wish(row.wish), ConsentResult(row.result) if row.result else None, row.total
+                    Channel(row.channel),
+                    ConsentAction(row.wish),
+                    ConsentResult(row.result) if row.result else None,
+                    row.total,
                 )
                 for row in connection.execute(query)
             ]
@@ -161,10 +166,10 @@ def write_consent_results(connection: Connection, seq: int, channel: Channel, re
     )
 
 
-def _insert(connection: Connection, seq: int, asks: Iterable[ConsentAsk]) -> None:
+def _insert(connection: Connection, seq: int, asks: Iterable[ConsentRequest]) -> None:
     values = [(seq, ask.line, ask.channel.value, ask.wish.value, ask.at, ask.source, ask.birthday) for ask in asks]
     bulk_insert(connection, schema.consents, _COLUMNS, values)
 
 
-def _ask(row: Row[tuple[object, ...]]) -> ConsentAsk:
-    return ConsentAsk(row.line, Channel(row.channel), Wish(row.wish), row.at, row.source, row.birthday)
+def _ask(row: Row[tuple[object, ...]]) -> ConsentRequest:
+    return ConsentRequest(row.line, Channel(row.channel), ConsentAction(row.wish), row.at, row.source, row.birthday)
