@@ -6,6 +6,9 @@ STAMP  := $(VENV)/.installed
 ROWS   ?= 1000000
 EXAMPLES ?= 25
 
+# Rewritten asserts are kept from run to run: to rewrite them anew is most of what collecting tests takes.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test matrix lint format bench fuzz-sandbox clean
 
