@@ -1,141 +1,285 @@
-"""Who opted out on any line of a source: also on lines that are rejected, merged away, or beyond a pilot's limit.
-
-An identifier is kept as eight bytes, packed a chunk at a time: the hashes by which records are compared (packing.py).
-Asked, those of one run are read once and sorted: eight bytes of memory an identifier that opted out, whatever the
-source holds besides.
-"""
+"""What Klaviyo's webhooks told: who opted out, who came back, whose mail bounced. A log, and the answer it gives."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Final, NamedTuple, TypeAlias
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any, Final
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
 
-from etl.deferred import np, npt
-from etl.identity import opt_out_key
-from etl.model import IDENTIFIERS, Channel
+from etl.identity import EMAIL, PHONE, opt_out_key
+from etl.model import Channel
 from etl.state.db import schema
-from etl.state.db.database import Table
-from etl.state.records.blocks import hashes_of_any
-from etl.state.records.read import read_blocks
-
-_HASH: Final = "<i8"
-
-Hashes: TypeAlias = "npt.NDArray[np.int64]"
+from etl.state.db.database import Table, slices
 
 
-class Said(NamedTuple):
-    """How lines of a source speak against a channel. ``certain``: their words were understood. ``name``: by what."""
+class NoticeKind(StrEnum):
+    """What happened to a person's consent."""
 
+    UNSUBSCRIBED = "unsubscribed"
+    SUBSCRIBED = "subscribed"
+    SPAM = "spam"
+    BOUNCED = "bounced"
+    SUPPRESSED = "suppressed"
+    UNSUPPRESSED = "unsuppressed"
+
+
+EARLIEST: Final = 1_325_376_000.0
+"""Nothing that Klaviyo tells of happened before 2012, when it was founded."""
+
+_RECENT: Final = 10_000
+_NEVER: Final = float("-inf")
+
+# What each takes back. A bounce says nothing of anybody's will, so nothing but the next delivery takes it back.
+_UNDONE_BY: Final = {
+    NoticeKind.UNSUBSCRIBED: (NoticeKind.SUBSCRIBED,),
+    NoticeKind.SPAM: (NoticeKind.SUBSCRIBED,),
+    NoticeKind.SUPPRESSED: (NoticeKind.UNSUPPRESSED, NoticeKind.SUBSCRIBED),
+    NoticeKind.BOUNCED: (),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One event of a webhook. ``event_id``: Klaviyo's. Times: epoch seconds. Addresses become ``opt_out_key``s.
+
+    ``timed``: whether the event told a time that can be; where not, ``happened_at`` is when it was received.
+    """
+
+    event_id: str
+    topic: str
+    kind: NoticeKind
     channel: Channel
-    certain: bool
-    name: str
+    email: str | None
+    phone_number: str | None
+    profile_id: str | None
+    happened_at: float
+    received_at: float
+    timed: bool = True
 
 
-def opt_out_hashes(name: str, values: Iterable[str]) -> Hashes:
-    """Return what is kept of identifiers of one name: equal for all spellings of one."""
-    return hashes_of_any(name, [key for value in values if (key := opt_out_key(name, value))])
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What holds for one address today, and since when (epoch seconds).
+
+    ``address``: the Klaviyo id where only the profile was named (``by_profile``). ``timed``: whether ``since`` was
+    told; where not, it is when the event was received.
+    """
+
+    address: str
+    channel: Channel
+    kind: NoticeKind
+    since: float
+    by_profile: bool = False
+    timed: bool = True
 
 
-class SourceOptOuts:
-    """The opt-outs of one source on one channel."""
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """The latest of one kind for one address. ``told``: by the times that can be; ``at``: by the others, too.
 
-    def __init__(self, certain: Mapping[str, Hashes], unclear: Mapping[str, Hashes]) -> None:
-        self._certain = {name: np.unique(hashes) for name, hashes in certain.items()}
-        self._unclear = {name: np.unique(hashes) for name, hashes in unclear.items()}
+    ``entry``: its place in the log; ``untimed_entry``: that of the latest whose time is not known.
+    """
 
-    @property
-    def are_certain(self) -> Mapping[str, Hashes]:
-        """Those whose words were understood: sorted, by the name of the identifier."""
-        return self._certain
-
-    def says(self, identifiers: Iterable[tuple[str, str]]) -> bool | None:
-        """Return whether a person with these identifiers (name, value) opted out: ``None`` where no line says so.
-
-        ``False``: a line says something that nobody understands.
-        """
-        found: bool | None = None
-        if self._certain or self._unclear:
-            for name, value in identifiers:
-                asked = opt_out_hashes(name, [value])
-                if _any_among(asked, self._certain.get(name)):
-                    return True
-                found = False if _any_among(asked, self._unclear.get(name)) else found
-        return found
+    at: float
+    told: float
+    entry: int
+    untimed_entry: int
 
 
-def _any_among(asked: Hashes, kept: Hashes | None) -> bool:
-    return kept is not None and bool(_among(asked, kept).any())
+class OptOuts(Table):
+    """Notices are added, never changed."""
 
-
-def _among(asked: Hashes, kept: Hashes) -> npt.NDArray[np.bool_]:
-    if not len(kept):
-        return np.zeros(len(asked), dtype=bool)
-    at = np.minimum(np.searchsorted(kept, asked), len(kept) - 1)
-    return np.asarray(kept[at] == asked)
-
-
-class StagedOptOuts(Table):
-    """Opt-outs are staged with their chunk, before anything of the run is sent, and never changed."""
-
-    def stage(self, run_id: str, found: Mapping[Said, bytes]) -> None:
-        """Record the opt-outs of a chunk: packed hashes."""
+    def append(self, account: str, notices: Sequence[Notice]) -> int:
+        """Store notices that are not known yet, in one transaction; return how many were new."""
+        if not notices:
+            return 0
+        statement = _insert_once(self._db.engine.dialect.name)
         values = [
             {
-                "run": self._db.seq(run_id),
-                "channel": said.channel.value,
-                "certain": int(said.certain),
-                "name": said.name,
-                "hashes": packed,
+                "account": account,
+                "event_id": notice.event_id,
+                "topic": notice.topic,
+                "kind": notice.kind.value,
+                "channel": notice.channel.value,
+                "email": opt_out_key(EMAIL, notice.email) if notice.email else None,
+                "phone_number": opt_out_key(PHONE, notice.phone_number) if notice.phone_number else None,
+                "profile_id": notice.profile_id,
+                "happened_at": notice.happened_at if notice.timed else 0.0,
+                "received_at": notice.received_at,
             }
-            for said, packed in found.items()
-            if packed
+            for notice in notices
         ]
-        if values:
-            with self._db.write() as connection:
-                connection.execute(schema.source_opt_outs.insert(), values)
+        with self._db.write() as connection:
+            return int(connection.execute(statement.execution_options(preserve_rowcount=True), values).rowcount)
 
-    def of(self, run_id: str, channel: Channel) -> SourceOptOuts:
-        """Return who opted out on any line of a run's source, or of the source that it repeats a part of."""
-        kept = schema.source_opt_outs
-        pieces: dict[bool, dict[str, list[Hashes]]] = {True: {}, False: {}}
-        for seq in self._lineage(run_id):
-            mine = (kept.c.run == seq) & (kept.c.channel == channel.value)
-            with self._db.read() as connection:
-                for row in connection.execute(sa.select(kept.c.certain, kept.c.name, kept.c.hashes).where(mine)):
-                    hashes = np.frombuffer(bytes(row.hashes), _HASH)
-                    pieces[bool(row.certain)].setdefault(row.name, []).append(hashes)
-        certain, unclear = (
-            {name: np.concatenate(hashes) for name, hashes in pieces[each].items()} for each in (True, False)
-        )
-        return SourceOptOuts(certain, unclear)
-
-    def lines_named(self, run_id: str, opt_outs: SourceOptOuts) -> list[int]:
-        """Return the lines whose records may carry an identifier that opted out, in order; some may not."""
-        kept = opt_outs.are_certain
-        if not kept:
-            return []
-        found: list[int] = []
+    def has(self, account: str, event_ids: Sequence[str]) -> bool:
+        """Return whether all of these events are in the log."""
+        columns = schema.notices.c
+        wanted = list(dict.fromkeys(event_ids))
+        query = sa.select(sa.func.count()).where(columns.account == account)
         with self._db.read() as connection:
-            for block in read_blocks(connection, self._db.seq(run_id), ("hashes",)):
-                named = np.isin(block.lines, block.changed)
-                for name, hashes in zip(IDENTIFIERS, block.hashes, strict=True):
-                    if name in kept:
-                        named |= _among(hashes, kept[name])
-                found += block.lines[named].tolist()
-        return found
+            found = (
+                connection.execute(query.where(columns.event_id.in_(part))).scalar_one() for part in slices(wanted)
+            )
+            return sum(found) == len(wanted)
 
-    def _lineage(self, run_id: str) -> Iterator[int]:
-        """Yield the keys of a run and of those that it repeats a part of."""
-        runs = schema.runs
-        parent: str | None = run_id
-        seen: set[str] = set()
-        while parent is not None and parent not in seen:
-            seen.add(parent)
-            with self._db.read() as connection:
-                found = connection.execute(sa.select(runs.c.seq, runs.c.parent).where(runs.c.id == parent)).first()
-            if found is None:
-                return
-            yield int(found.seq)
-            parent = found.parent
+    def among(
+        self, account: str, channel: Channel, addresses: Sequence[str], profile_ids: Sequence[str] = ()
+    ) -> dict[str, NoticeKind]:
+        """Return which of these addresses and profiles must not be subscribed, and why, by their ``opt_out_key``.
+
+        A delivery may name the profile and not its address.
+        """
+        address = _address(channel)
+        keys = sorted({opt_out_key(address.name, each) for each in addresses})
+        found = self._standings(account, channel, address, keys)
+        found += self._standings(account, channel, schema.notices.c.profile_id, profile_ids)
+        return {standing.address: standing.kind for standing in found}
+
+    def name(self, account: str, channel: Channel, addresses: Mapping[str, str]) -> None:
+        """Write down whose the opt-outs are that named no more than a profile: Klaviyo id → address.
+
+        The profile may be deleted, and its person made anew under another id.
+        """
+        if not addresses:
+            return
+        notices, address = schema.notices, _address(channel)
+        with self._db.write() as connection:
+            for profile_id, value in addresses.items():
+                mine = (notices.c.account == account) & (notices.c.channel == channel.value)
+                nameless = mine & (notices.c.profile_id == profile_id) & address.is_(None)
+                named = {address.name: opt_out_key(address.name, value)}
+                connection.execute(notices.update().where(nameless).values(named))
+
+    def current(self, account: str) -> Iterator[Standing]:
+        """Yield every address that must not be subscribed, by channel, in order."""
+        for channel in Channel:
+            yield from self._standings(account, channel, _address(channel), None)
+            nameless = self._standings(account, channel, schema.notices.c.profile_id, None, nameless=True)
+            yield from (replace(standing, by_profile=True) for standing in nameless)
+
+    def events(self, account: str) -> Iterator[Notice]:
+        """Yield the log, oldest first."""
+        query = sa.select(schema.notices).where(schema.notices.c.account == account).order_by(schema.notices.c.id)
+        with self._db.read() as connection:
+            yield from map(_notice, connection.execute(query))
+
+    def nameless(self, after: int, most: int) -> tuple[int, list[tuple[str, Notice]]]:
+        """Return events behind a place in the log that name a profile and no address, each with its account.
+
+        And how far the log was read.
+        """
+        columns = schema.notices.c
+        query = sa.select(schema.notices).where(columns.id > after).order_by(columns.id).limit(most)
+        with self._db.read() as connection:
+            rows = connection.execute(query).all()
+        nameless = (row for row in rows if row.profile_id and not row.email and not row.phone_number)
+        return max((row.id for row in rows), default=after), [(row.account, _notice(row)) for row in nameless]
+
+    def recent(self) -> int:
+        """Return a place in the log behind which nothing is old."""
+        with self._db.read() as connection:
+            newest = connection.execute(sa.select(sa.func.max(schema.notices.c.id))).scalar()
+        return max(int(newest or 0) - _RECENT, 0)
+
+    def accounts(self) -> list[str]:
+        """Return the accounts that have a log."""
+        query = sa.select(schema.notices.c.account).distinct().order_by(schema.notices.c.account)
+        with self._db.read() as connection:
+            return [str(name) for name in connection.execute(query).scalars()]
+
+    def _standings(
+        self,
+        account: str,
+        channel: Channel,
+        who: sa.Column[str],
+        values: Sequence[str] | None,
+        *,
+        nameless: bool = False,
+    ) -> list[Standing]:
+        notices = schema.notices
+        mine = (notices.c.account == account) & (notices.c.channel == channel.value) & who.is_not(None)
+        if nameless:
+            mine &= _address(channel).is_(None)
+        # Judged here and not when they came: logs of earlier versions hold times that cannot be.
+        timed = notices.c.happened_at.between(EARLIEST, notices.c.received_at)
+        query = sa.select(
+            who,
+            notices.c.kind,
+            sa.func.max(sa.case((timed, notices.c.happened_at), else_=notices.c.received_at)),
+            sa.func.max(sa.case((timed, notices.c.happened_at))),
+            sa.func.max(notices.c.id),
+            sa.func.max(sa.case((timed, sa.null()), else_=notices.c.id)),
+        ).group_by(who, notices.c.kind)
+        latest: dict[str, dict[NoticeKind, _Seen]] = {}
+        with self._db.read() as connection:
+            for part in [None] if values is None else slices(values):
+                here = mine if part is None else mine & who.in_(part)
+                for name, kind, at, told, entry, untimed in connection.execute(query.where(here)):
+                    seen = _Seen(at, _NEVER if told is None else told, entry, -1 if untimed is None else untimed)
+                    latest.setdefault(name, {})[NoticeKind(kind)] = seen
+        standings = ((name, _standing(seen)) for name, seen in sorted(latest.items()))
+        return [
+            Standing(name, channel, kind, seen.at, timed=seen.at == seen.told)
+            for name, (kind, seen) in ((name, found) for name, found in standings if found is not None)
+        ]
+
+
+def _notice(row: Row[Any]) -> Notice:
+    timed = EARLIEST <= row.happened_at <= row.received_at
+    return Notice(
+        row.event_id,
+        row.topic,
+        NoticeKind(row.kind),
+        Channel(row.channel),
+        row.email,
+        row.phone_number,
+        row.profile_id,
+        row.happened_at if timed else row.received_at,
+        row.received_at,
+        timed,
+    )
+
+
+def _address(channel: Channel) -> sa.Column[str]:
+    return schema.notices.c.email if channel is Channel.EMAIL else schema.notices.c.phone_number
+
+
+def _standing(kinds: dict[NoticeKind, _Seen]) -> tuple[NoticeKind, _Seen] | None:
+    """Return the opt-out that holds, the latest of several. At the same second, the opt-out wins."""
+    holding = [
+        (kind, kinds[kind])
+        for kind, undoing in _UNDONE_BY.items()
+        if kind in kinds and not any(_undoes(kinds[other], kinds[kind]) for other in undoing if other in kinds)
+    ]
+    return max(holding, key=lambda held: (held[1].at, held[0])) if holding else None
+
+
+def _undoes(back: _Seen, out: _Seen) -> bool:
+    """Whether an opt-in takes an opt-out back: it is later by its time or, without one, by its place in the log."""
+    return back.told > out.at or back.untimed_entry > out.entry
+
+
+def rekey(connection: Connection) -> None:
+    """Give the addresses of a log their keys of today, where an earlier version folded them in another way."""
+    notices = schema.notices
+    for row in connection.execute(sa.select(notices.c.id, notices.c.email, notices.c.phone_number)).all():
+        email = opt_out_key(EMAIL, row.email) if row.email else None
+        phone = opt_out_key(PHONE, row.phone_number) if row.phone_number else None
+        if (email, phone) != (row.email, row.phone_number):
+            changed = notices.update().where(notices.c.id == row.id).values(email=email, phone_number=phone)
+            connection.execute(changed)
+
+
+def _insert_once(dialect: str) -> sa.Insert:
+    if dialect == "postgresql":
+        from sqlalchemy.dialects.postgresql import insert as insert_postgresql  # noqa: PLC0415 - one of two is needed
+
+        return insert_postgresql(schema.notices).on_conflict_do_nothing()
+    from sqlalchemy.dialects.sqlite import insert as insert_sqlite  # noqa: PLC0415 - one of two is needed
+
+    return insert_sqlite(schema.notices).on_conflict_do_nothing()
