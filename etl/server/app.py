@@ -22,10 +22,10 @@ from etl.server.http.answers import answer_json
 from etl.server.http.bodies import Bodies, BodyLimits
 from etl.server.http.health import Health
 from etl.server.http.metrics import CONTENT_TYPE, Metrics
-from etl.server.outbox.worker import PART as COURIER
-from etl.server.outbox.worker import STATE_PATIENCE, Courier
+from etl.server.outbox.worker import PART as OUTBOX
+from etl.server.outbox.worker import STATE_PATIENCE, OutboxWorker
 from etl.server.webhooks.endpoint import Webhook
-from etl.server.webhooks.opt_out_writer import Ledger
+from etl.server.webhooks.opt_out_writer import OptOutWriter
 from etl.server.webhooks.signature import SignatureForm
 from etl.state import Store
 from etl.version import VERSION
@@ -75,7 +75,7 @@ class _Server:
         self._metrics = Metrics()
         self._health = Health()
         self._bodies = Bodies(options.bodies)
-        self._courier: Courier | None = None
+        self._outbox_worker: OutboxWorker | None = None
 
     @asynccontextmanager
     async def lifespan(self, _app: Starlette) -> AsyncIterator[None]:
@@ -89,23 +89,23 @@ class _Server:
             ThreadPoolExecutor(_STORING, "storing") as storing,
             ThreadPoolExecutor(1, "watching") as self._watching,
         ):
-            ledger = Ledger(log, self._health)
-            self._open(ledger, accepted, storing)
+            opt_out_writer = OptOutWriter(log, self._health)
+            self._open(opt_out_writer, accepted, storing)
             loop = asyncio.get_running_loop()
             try:
                 yield
             finally:
-                if self._courier is not None:
-                    await loop.run_in_executor(None, self._courier.close)
-                await loop.run_in_executor(None, ledger.close)
+                if self._outbox_worker is not None:
+                    await loop.run_in_executor(None, self._outbox_worker.close)
+                await loop.run_in_executor(None, opt_out_writer.close)
 
-    def _open(self, ledger: Ledger, accepted: Store, storing: ThreadPoolExecutor) -> None:
+    def _open(self, opt_out_writer: OptOutWriter, accepted: Store, storing: ThreadPoolExecutor) -> None:
         context, options = self._context, self._options
         if options.secret is not None:
             self._webhook = Webhook(
                 options.secret,
                 options.form,
-                ledger=ledger,
+                opt_out_writer=opt_out_writer,
                 store=accepted,
                 threads=storing,
                 bodies=self._bodies,
@@ -113,13 +113,13 @@ class _Server:
                 clock=context.clock,
             )
         if options.token is not None:
-            self._courier = Courier(context, self._health, self._metrics, country=options.country)
-            self._courier.start()
+            self._outbox_worker = OutboxWorker(context, self._health, self._metrics, country=options.country)
+            self._outbox_worker.start()
             self._reception = Reception(
                 options.token,
                 store=accepted,
                 threads=storing,
-                courier=self._courier,
+                outbox_worker=self._outbox_worker,
                 bodies=self._bodies,
                 metrics=self._metrics,
                 health=self._health,
@@ -178,14 +178,14 @@ class _Server:
         waiting = None
         try:
             waiting = self._watched.outbox.count_waiting()
-            if set(troubles) - {COURIER, "klaviyo"}:
+            if set(troubles) - {OUTBOX, "klaviyo"}:
                 # What could not be written was refused long ago; nothing but another try tells whether it could now.
                 self._watched.check_writable()
-                for part in set(troubles) - {COURIER, "klaviyo"}:
+                for part in set(troubles) - {OUTBOX, "klaviyo"}:
                     self._health.well(part)
                     del troubles[part]
         except EtlError as error:
             troubles["state"] = error.code
-        if self._courier is not None and not self._courier.is_alive:
-            troubles[COURIER] = "courier-ended"
+        if self._outbox_worker is not None and not self._outbox_worker.is_alive:
+            troubles[OUTBOX] = "courier-ended"
         return waiting, troubles

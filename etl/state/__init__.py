@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from etl.state.monitoring.alerts import AlertBook, StoredAlert, ToldCondition
     from etl.state.monitoring.view import Failure, RunHead, StateView
     from etl.state.records.chunks import PackedChunk, pack_chunk
-    from etl.state.records.identifier_set import People, hashes_of_people
+    from etl.state.records.identifier_set import IdentifierSet, identifier_hashes_of
     from etl.state.runs.document import (
         PROFILES,
         DetailChanges,
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     from etl.state.runs.rows import PendingRow
     from etl.state.runs.runs import Run
     from etl.state.runs.source_rows import SourceRow
-    from etl.state.serving.notices import EARLIEST, Notice, NoticeKind, Standing
-    from etl.state.serving.opt_outs import Said, SourceOptOuts, opt_out_hashes
-    from etl.state.serving.outbox import LONGEST_WAIT, Parcel, parcel_key
+    from etl.state.serving.opt_outs import EARLIEST, OptOutEvent, OptOutKind, OptOutStatus
+    from etl.state.serving.outbox import LONGEST_WAIT, OutboxMessage, person_key
     from etl.state.staging.consents import ConsentCount
     from etl.state.staging.merges import MergeSummary
+    from etl.state.staging.source_opt_outs import Said, SourceOptOuts, opt_out_hashes
     from etl.state.store import Store
 
 __all__ = [
@@ -47,16 +47,17 @@ __all__ = [
     "ConsentCount",
     "DetailChanges",
     "Failure",
+    "IdentifierSet",
     "IssueSummary",
     "MergeStatus",
     "MergeSummary",
-    "Notice",
-    "NoticeKind",
     "ObservationSummary",
+    "OptOutEvent",
+    "OptOutKind",
+    "OptOutStatus",
+    "OutboxMessage",
     "PackedChunk",
-    "Parcel",
     "PendingRow",
-    "People",
     "Precedents",
     "ProfileMerge",
     "ReachedMark",
@@ -70,16 +71,15 @@ __all__ = [
     "SourceRow",
     "StagedFile",
     "StagedRevenue",
-    "Standing",
     "StateView",
     "Store",
     "StoredAlert",
     "ToldCondition",
-    "hashes_of_people",
+    "identifier_hashes_of",
     "is_trouble",
     "opt_out_hashes",
     "pack_chunk",
-    "parcel_key",
+    "person_key",
     "shown",
     "slices",
 ]
@@ -94,11 +94,11 @@ __getattr__ = exports(
         "staging.consents": ("ConsentCount",),
         "db.engine": ("shown",),
         "staging.merges": ("MergeSummary",),
-        "serving.notices": ("EARLIEST", "Notice", "NoticeKind", "Standing"),
+        "serving.opt_outs": ("EARLIEST", "OptOutEvent", "OptOutKind", "OptOutStatus"),
         "loading.observations": ("ObservationSummary",),
-        "serving.opt_outs": ("Said", "SourceOptOuts", "opt_out_hashes"),
-        "serving.outbox": ("LONGEST_WAIT", "Parcel", "parcel_key"),
-        "records.identifier_set": ("People", "hashes_of_people"),
+        "staging.source_opt_outs": ("Said", "SourceOptOuts", "opt_out_hashes"),
+        "serving.outbox": ("LONGEST_WAIT", "OutboxMessage", "person_key"),
+        "records.identifier_set": ("IdentifierSet", "identifier_hashes_of"),
         "loading.profile_merges": ("MergeStatus", "ProfileMerge"),
         "runs.document": (
             "PROFILES",

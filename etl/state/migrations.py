@@ -13,7 +13,7 @@ from etl.state.db import schema
 from etl.state.db.engine import transaction
 from etl.state.db.triggers import renewed_trigger, trigger_statements
 from etl.state.records.read import pack_single_records
-from etl.state.serving.notices import rekey
+from etl.state.serving.opt_outs import rekey
 
 
 def _first(connection: Connection) -> None:

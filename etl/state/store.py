@@ -25,12 +25,12 @@ from etl.state.runs.runs import Runs
 from etl.state.runs.source_rows import SourceRows
 from etl.state.runs.watermarks import Watermarks
 from etl.state.serving.forgotten import Forgotten
-from etl.state.serving.notices import OptOuts
-from etl.state.serving.opt_outs import StagedOptOuts
+from etl.state.serving.opt_outs import OptOuts
 from etl.state.serving.outbox import Outbox
 from etl.state.staging.consents import Consents
 from etl.state.staging.duplicates import Duplicates
 from etl.state.staging.records import Records
+from etl.state.staging.source_opt_outs import StagedOptOuts
 from etl.state.staging.stage import Staging
 
 

@@ -14,7 +14,7 @@ from etl.cli import _main
 from etl.errors import ExitCode
 from etl.model import Channel
 from etl.sandbox import SANDBOX_KEY, SandboxServer, SandboxSettings
-from etl.state import Notice, NoticeKind, Store
+from etl.state import OptOutEvent, OptOutKind, Store
 
 ANN = ("--set", "email=ann@mapleshop.com")
 
@@ -147,7 +147,7 @@ def test_a_file_whose_addresses_cannot_be_told_is_asked_about(say: Any, folder: 
 def test_what_webhooks_told_is_shown(say: Any, folder: Path) -> None:
     assert say("suppressions") == "" if Path("klaviyo-etl.db").exists() else True
     with Store.open(folder / "klaviyo-etl.db", clock=_Clock()) as store:
-        told = Notice("e1", "topic", NoticeKind.SPAM, Channel.EMAIL, "Ann@MapleShop.com", None, "P1", 1.0, 1.0)
+        told = OptOutEvent("e1", "topic", OptOutKind.SPAM, Channel.EMAIL, "Ann@MapleShop.com", None, "P1", 1.0, 1.0)
         store.opt_outs.append("SBX001", [told])
     assert (
         say("suppressions").splitlines()[1] == "SBX001,email,ann@mapleshop.com,spam,1970-01-01T00:00:01+00:00,received"

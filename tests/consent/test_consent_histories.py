@@ -23,7 +23,7 @@ from etl import pipeline
 from etl.load import ConsentDecision, ConsentVerdict
 from etl.model import Channel
 from etl.sandbox import Switches
-from etl.state import Notice, NoticeKind
+from etl.state import OptOutEvent, OptOutKind
 from tests.consent.test_consent_every_line import COLUMNS, HEADER, line
 from tests.support.effort import examples
 from tests.support.importer import ImporterFixture
@@ -132,7 +132,7 @@ class ConsentHistory:
     def _webhook(self, number: int, who: int, spelling: int) -> None:
         now = self.desk.clock.now()
         email = SPELLINGS[spelling].format(who)
-        notice = Notice(f"e{number}", "t", NoticeKind.UNSUBSCRIBED, Channel.EMAIL, email, None, None, now, now)
+        notice = OptOutEvent(f"e{number}", "t", OptOutKind.UNSUBSCRIBED, Channel.EMAIL, email, None, None, now, now)
         with self.desk.context.open_store() as store:
             store.opt_outs.append(self.account, [notice])
         self.told.add(f"c{who}")

@@ -12,7 +12,7 @@ import pytest
 from etl import pipeline
 from etl.model import Channel, ConsentAction
 from etl.report import Report, render_html, render_text
-from etl.state import Notice, NoticeKind
+from etl.state import OptOutEvent, OptOutKind
 from tests.support.importer import ImporterFixture
 
 HEADER = ("Id", "Email", "Phone", "Mail", "Mail at", "Text", "Text at")
@@ -145,7 +145,7 @@ def test_who_opted_out_by_webhook_is_never_subscribed(desk: ImporterFixture, kno
         account = store.runs.newest(1)[0].account or ""
         who = {"email": "Person1@MapleShop.com"} if known_by == "address" else {"profile_id": profile.id}
         notice = {"email": None, "phone_number": None, "profile_id": None} | who
-        told = Notice("e1", "t", NoticeKind.SPAM, Channel.EMAIL, happened_at=1.0, received_at=2.0, **notice)
+        told = OptOutEvent("e1", "t", OptOutKind.SPAM, Channel.EMAIL, happened_at=1.0, received_at=2.0, **notice)
         assert store.opt_outs.append(account, [told]) == 1
         assert store.opt_outs.append(account, [told]) == 0, "once"
     desk.write([person(1, "subscribed"), person(2, "subscribed")], HEADER)
@@ -160,7 +160,7 @@ def test_a_bounced_address_is_flagged(desk: ImporterFixture) -> None:
     with desk.context.open_store() as store:
         account = store.runs.newest(1)[0].account or ""
         profile = pipeline.get_profile("person1@mapleshop.com", context=desk.context)
-        named = Notice("e1", "t", NoticeKind.BOUNCED, Channel.EMAIL, "person2@mapleshop.com", None, None, 1.0, 2.0)
+        named = OptOutEvent("e1", "t", OptOutKind.BOUNCED, Channel.EMAIL, "person2@mapleshop.com", None, None, 1.0, 2.0)
         nameless = replace(named, event_id="e2", email=None, profile_id=profile.id)
         store.opt_outs.append(account, [named, nameless])
     report = desk.run()
@@ -260,7 +260,7 @@ def test_plan_says_what_becomes_of_every_wish(desk: ImporterFixture) -> None:
     desk.write([person(0, "yes"), person(1, "unsubscribed")], HEADER)
     assert desk.run().complete
     with desk.context.open_store() as store:
-        told = Notice("e1", "t", NoticeKind.SPAM, Channel.EMAIL, "person2@mapleshop.com", None, None, 1.0, 2.0)
+        told = OptOutEvent("e1", "t", OptOutKind.SPAM, Channel.EMAIL, "person2@mapleshop.com", None, None, 1.0, 2.0)
         store.opt_outs.append(store.runs.newest(1)[0].account or "", [told])
     wishes = ["yes", "yes", "yes", "yes", "unsubscribed", "cleaned"]
     desk.write([person(number, wish) for number, wish in enumerate(wishes)], HEADER)

@@ -12,7 +12,7 @@ import pytest
 from etl import pipeline
 from etl.model import Channel
 from etl.report import Report
-from etl.state import Notice, NoticeKind
+from etl.state import OptOutEvent, OptOutKind
 from tests.consent.test_consent_run import codes
 from tests.support.importer import ImporterFixture
 
@@ -55,7 +55,9 @@ def told(desk: ImporterFixture, email: str | None, phone: str | None = None, pro
     with desk.context.open_store() as store, desk.context.open_client() as client:
         channel = Channel.SMS if phone else Channel.EMAIL
         now = desk.clock.now()
-        notice = Notice(f"e{now}{email}{phone}", "t", NoticeKind.UNSUBSCRIBED, channel, email, phone, profile, now, now)
+        notice = OptOutEvent(
+            f"e{now}{email}{phone}", "t", OptOutKind.UNSUBSCRIBED, channel, email, phone, profile, now, now
+        )
         store.opt_outs.append(client.get_account().id, [notice])
 
 

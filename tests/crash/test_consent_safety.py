@@ -21,7 +21,7 @@ from etl import pipeline
 from etl.errors import EtlError
 from etl.model import Channel, ConsentResult
 from etl.report import Report
-from etl.state import Notice, NoticeKind
+from etl.state import OptOutEvent, OptOutKind
 from tests.consent.test_consent_run import COLUMNS, HEADER, person
 from tests.support.effort import examples, walk
 from tests.support.importer import ImporterFixture
@@ -97,8 +97,8 @@ def test_nobody_who_opted_out_is_ever_subscribed(steps: list[tuple[str, Any]]) -
                 out.add(f"c{about}")
             elif there and what == "webhook":
                 with desk.context.open_store() as store:
-                    told = Notice(
-                        f"e{number}", "t", NoticeKind.UNSUBSCRIBED, Channel.EMAIL,
+                    told = OptOutEvent(
+                        f"e{number}", "t", OptOutKind.UNSUBSCRIBED, Channel.EMAIL,
                         f"person{about}@mapleshop.com", None, None, desk.clock.now(), desk.clock.now(),
                     )  # fmt: skip
                     store.opt_outs.append(store.runs.newest(1)[0].account or "", [told])

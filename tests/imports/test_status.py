@@ -16,7 +16,7 @@ from etl import pipeline
 from etl.errors import ExitCode, StateError
 from etl.model import Channel, Progress
 from etl.monitor import Condition, Level, SourceStatus, Status, render_prometheus, render_status, status_document
-from etl.state import Notice, NoticeKind, Store
+from etl.state import OptOutEvent, OptOutKind, Store
 from tests.support.event_cases import HEADER, ORDERS, imported, order
 from tests.support.importer import ImporterFixture
 from tests.support.in_process import CrashError, CrashPoints
@@ -161,8 +161,8 @@ def test_opt_outs_and_the_outbox_are_counted(desk: ImporterFixture) -> None:
     desk.run()
     with desk.context.open_store() as store:
         notices = [
-            Notice(f"e{number}", "t", kind, Channel.EMAIL, f"p{number}@x.com", None, None, 1e9, desk.clock.now())
-            for number, kind in enumerate((NoticeKind.UNSUBSCRIBED, NoticeKind.SPAM, NoticeKind.SUBSCRIBED))
+            OptOutEvent(f"e{number}", "t", kind, Channel.EMAIL, f"p{number}@x.com", None, None, 1e9, desk.clock.now())
+            for number, kind in enumerate((OptOutKind.UNSUBSCRIBED, OptOutKind.SPAM, OptOutKind.SUBSCRIBED))
         ]
         add_notices(store, notices)
         accept(store)
@@ -176,7 +176,7 @@ def test_opt_outs_and_the_outbox_are_counted(desk: ImporterFixture) -> None:
     assert "Outbox: 1 request waits for 2 h 1 min" in render_status(late)
 
 
-def add_notices(store: Store, notices: list[Notice]) -> None:
+def add_notices(store: Store, notices: list[OptOutEvent]) -> None:
     store.opt_outs.append("SBX001", notices)
 
 

@@ -20,7 +20,7 @@ from etl.sandbox import SANDBOX_KEY, SandboxServer, SandboxSettings, parse_fault
 from etl.server.http.health import Health
 from etl.server.http.metrics import Metrics
 from etl.server.outbox.delivery import Carrier, identifiers, keys_of
-from etl.server.outbox.worker import Courier
+from etl.server.outbox.worker import OutboxWorker
 from tests.support.cli_process import wait_until
 from tests.support.effort import walk
 from tests.support.importer import ImporterFixture
@@ -82,20 +82,20 @@ def accept(context: Context, form: dict[str, Any], kind: str = "profile") -> int
         return store.outbox.accept(kind, json.dumps(form).encode(), f"{random.getrandbits(64):x}", keys)
 
 
-def deliver(context: Context, *, rounds: int = 400) -> Courier:
+def deliver(context: Context, *, rounds: int = 400) -> OutboxWorker:
     """Be the courier's thread, on a clock that the test turns, until nothing waits."""
-    courier = Courier(context, Health(), Metrics())
+    outbox_worker = OutboxWorker(context, Health(), Metrics())
     try:
         with context.open_store() as store, context.open_client(Backoff(attempts=1)) as client:
-            carrier = Carrier(context, store, client, courier._owner.name, country=None)
-            courier._take_over(store)
+            carrier = Carrier(context, store, client, outbox_worker._owner.name, country=None)
+            outbox_worker._take_over(store)
             for _ in range(rounds):
-                courier._deliver_due(store, carrier)
+                outbox_worker._deliver_due(store, carrier)
                 if not store.outbox.count_waiting():
-                    return courier
+                    return outbox_worker
                 context.clock.sleep(1.0)
     finally:
-        courier._owner.end()
+        outbox_worker._owner.end()
     raise AssertionError("something waits for ever")
 
 

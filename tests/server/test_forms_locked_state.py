@@ -16,7 +16,7 @@ from etl.config import Settings
 from etl.pipeline import Context
 from etl.sandbox import SANDBOX_KEY, SandboxServer, SandboxSettings, parse_faults
 from etl.server import app
-from etl.server.outbox import worker as courier
+from etl.server.outbox import worker as outbox_worker
 from etl.server.outbox.delivery import Carrier
 from etl.state.serving.outbox import Outbox
 from tests.support.cli_process import wait_until
@@ -40,9 +40,9 @@ def context(tmp_path: Path, sandbox: SandboxServer) -> Context:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give up on a locked state sooner than a test would like to wait."""
-    for module in (app, courier):
+    for module in (app, outbox_worker):
         monkeypatch.setattr(module, "STATE_PATIENCE", 0.2)
-    monkeypatch.setattr(courier, "_REST", (0.1,))
+    monkeypatch.setattr(outbox_worker, "_REST", (0.1,))
 
 
 @contextlib.contextmanager

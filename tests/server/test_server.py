@@ -21,7 +21,7 @@ from etl.pipeline import Context
 from etl.sandbox import SANDBOX_KEY, SandboxServer, SandboxSettings
 from etl.server import ServerOptions
 from etl.server.serving import check_options
-from etl.state.serving.notices import OptOuts
+from etl.state.serving.opt_outs import OptOuts
 from tests.support.serving import ACCOUNT, AUTH, Serving, signed
 
 

@@ -17,7 +17,7 @@ from etl.config import Settings
 from etl.errors import StateError
 from etl.pipeline import Context
 from etl.state import Store
-from etl.state.serving.notices import OptOuts
+from etl.state.serving.opt_outs import OptOuts
 from tests.support.effort import examples
 from tests.support.serving import ACCOUNT, AUTH, Serving, body_of, event, signed, tell
 
@@ -163,10 +163,10 @@ def test_what_the_database_refuses_is_alone(context: Context, monkeypatch: pytes
     """Deliveries share a transaction; one that no database takes is answered "again", the others are on the disk."""
     real = OptOuts.append
 
-    def picky(opt_outs: OptOuts, account: str, notices: Any) -> int:
-        if any(notice.email == "poison@mapleshop.com" for notice in notices):
+    def picky(opt_outs: OptOuts, account: str, opt_out_events: Any) -> int:
+        if any(notice.email == "poison@mapleshop.com" for notice in opt_out_events):
             raise ValueError("A string literal cannot contain NUL characters")
-        return real(opt_outs, account, notices)
+        return real(opt_outs, account, opt_out_events)
 
     monkeypatch.setattr(OptOuts, "append", picky)
     with Serving(context) as client:

@@ -91,7 +91,7 @@ def test_the_form_of_tutorials_must_be_asked_for() -> None:
 
 def test_what_a_delivery_tells() -> None:
     delivery = read_delivery(BODY, NOW)
-    (notice,) = delivery.notices
+    (notice,) = delivery.opt_out_events
     assert (delivery.account, delivery.webhook_id, delivery.ignored) == ("AbC123", "wh1", 0)
     assert (notice.event_id, notice.kind, notice.channel) == ("ev1", "unsubscribed", "email")
     assert (notice.email, notice.phone_number, notice.profile_id) == ("Ann@MapleShop.com", None, "01P")
@@ -127,4 +127,4 @@ def test_whatever_an_event_holds_nothing_breaks(events: list[object]) -> None:
     topic = "event:klaviyo.bounced_email"
     listed = [{"topic": topic, "external_id": "e", "payload": event} for event in events]
     body = orjson.dumps({"data": [*listed, *events], "meta": {"klaviyo_account_id": "A"}})
-    assert len(read_delivery(body, NOW).notices) >= len(listed)
+    assert len(read_delivery(body, NOW).opt_out_events) >= len(listed)

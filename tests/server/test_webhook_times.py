@@ -13,7 +13,7 @@ from etl.cli import _main
 from etl.config import Settings
 from etl.model import Channel
 from etl.pipeline import Context
-from etl.state import Notice, NoticeKind
+from etl.state import OptOutEvent, OptOutKind
 from etl.state.db import schema
 from etl.state.db.engine import open_engine, parse_url
 from tests.support.serving import ACCOUNT, Serving, event, tell
@@ -126,15 +126,15 @@ def test_both_back_ends_judge_alike(open_store: Any) -> None:
     store = open_store()
     common = {"topic": "t", "channel": Channel.EMAIL, "email": "a@b.com", "phone_number": None, "profile_id": None}
     for number, (kind, at, timed) in enumerate(
-        [(NoticeKind.UNSUBSCRIBED, 1.7e9, True), (NoticeKind.SUBSCRIBED, 1.75e9, False)]
+        [(OptOutKind.UNSUBSCRIBED, 1.7e9, True), (OptOutKind.SUBSCRIBED, 1.75e9, False)]
     ):
-        told = Notice(f"e{number}", kind=kind, happened_at=at, received_at=1.75e9, timed=timed, **common)
+        told = OptOutEvent(f"e{number}", kind=kind, happened_at=at, received_at=1.75e9, timed=timed, **common)
         assert store.opt_outs.append(ACCOUNT, [told]) == 1
     assert store.opt_outs.among(ACCOUNT, Channel.EMAIL, ["a@b.com"]) == {}
-    later = Notice("e9", kind=NoticeKind.SPAM, happened_at=1.7e9, received_at=1.75e9 + 1, **common)
+    later = OptOutEvent("e9", kind=OptOutKind.SPAM, happened_at=1.7e9, received_at=1.75e9 + 1, **common)
     assert store.opt_outs.append(ACCOUNT, [later, later]) == 1
     assert store.opt_outs.has(ACCOUNT, ["e0", "e1", "e9", "e9"])
     assert not store.opt_outs.has(ACCOUNT, ["e0", "e2"])
-    assert store.opt_outs.among(ACCOUNT, Channel.EMAIL, ["a@b.com"]) == {"a@b.com": NoticeKind.SPAM}
+    assert store.opt_outs.among(ACCOUNT, Channel.EMAIL, ["a@b.com"]) == {"a@b.com": OptOutKind.SPAM}
     (standing,) = store.opt_outs.current(ACCOUNT)
     assert (standing.since, standing.timed) == (1.7e9, True)

@@ -9,7 +9,7 @@ from typing import Final
 from etl.klaviyo import KlaviyoClient
 from etl.model import Channel, Issue, Severity, Stage
 from etl.pipeline.context import Context
-from etl.state import NoticeKind, Run, Store
+from etl.state import OptOutKind, Run, Store
 
 BOUNCED: Final = "email-bounced"
 _TIMED: Final = {True: "told", False: "received"}
@@ -68,7 +68,7 @@ def flag_bounced(store: Store, run: Run, header: str | None) -> None:
     addresses = [
         standing.address
         for standing in store.opt_outs.current(run.account or "")
-        if standing.channel is Channel.EMAIL and standing.kind is NoticeKind.BOUNCED and not standing.by_profile
+        if standing.channel is Channel.EMAIL and standing.kind is OptOutKind.BOUNCED and not standing.by_profile
     ]
     lines = store.duplicates.lines_of_emails(run.id, addresses)
     store.issues.add(run.id, [Issue(line, Stage.LOAD, BOUNCED, header, severity=Severity.WARNING) for line in lines])

@@ -26,7 +26,7 @@ from etl.model import IDENTIFIERS, Chunk, Progress, Record, Transformed, Validat
 from etl.pipeline.account.lists import describe, find_list
 from etl.pipeline.context import Context
 from etl.pipeline.removal.missing import MIRROR, is_part, unreadable_people
-from etl.state import People, Run, RunOptions, Store, hashes_of_people
+from etl.state import IdentifierSet, Run, RunOptions, Store, identifier_hashes_of
 from etl.transform import fingerprint, make_record
 from etl.version import VERSION
 
@@ -88,12 +88,12 @@ def compare_list(
         strange.update((one.id, one) for one in strangers)
         context.progress(Progress("list", members, target.profile_count or 0, "rows"))
     if strange:
-        found += _recognised(context, store, client, run, strange, People.gathered(found))
+        found += _recognised(context, store, client, run, strange, IdentifierSet.of(found))
     going = list(strange.values())
     leaving = len(going)
     for start in range(0, leaving if child is not None else 0, _WINDOW):
         _stage(store, str(child), going[start : start + _WINDOW], mapping, start + 1)
-    store.known.reset_membership(run.id, target.id, People.gathered(found))
+    store.known.reset_membership(run.id, target.id, IdentifierSet.of(found))
     if child is not None and not leaving:
         store.runs.discard(child)
         child = None
@@ -110,16 +110,16 @@ def drop_mirror(store: Store, run_id: str) -> None:
 
 
 def _strangers(
-    members: Iterator[Profile], people: People, unreadable: set[str], found: list[Sequence[Any]]
+    members: Iterator[Profile], people: IdentifierSet, unreadable: set[str], found: list[Sequence[Any]]
 ) -> Iterator[tuple[list[Profile], list[Profile]]]:
     """Yield a list's members window by window, each with those of them who are not in the source.
 
     ``people``: in the source; ``unreadable``: identifiers in its rejected rows. ``found`` collects all members' hashes.
     """
     while window := list(itertools.islice(members, _WINDOW)):
-        hashes = hashes_of_people([(one.email, one.phone_number, one.external_id) for one in window])
+        hashes = identifier_hashes_of([(one.email, one.phone_number, one.external_id) for one in window])
         found.append(hashes)
-        known = people.include(hashes).tolist()
+        known = people.contains(hashes).tolist()
         yield (
             window,
             [
@@ -131,7 +131,7 @@ def _strangers(
 
 
 def _recognised(  # noqa: PLR0917 - the world, and who is looked for in it
-    context: Context, store: Store, client: KlaviyoClient, run: Run, strange: dict[str, Profile], seen: People
+    context: Context, store: Store, client: KlaviyoClient, run: Run, strange: dict[str, Profile], seen: IdentifierSet
 ) -> Iterator[Sequence[Any]]:
     """Take those out of the strangers whom the source knows by an address that their profile does not show.
 
@@ -144,7 +144,7 @@ def _recognised(  # noqa: PLR0917 - the world, and who is looked for in it
         people = dict(zip(lines, map(_attributes, store.records.bodies(run.id, lines)), strict=True))
         emails = {line: {"email": one["email"]} for line, one in people.items() if one.get("email")}
         known = {line: one for line, one in find_profiles(client, emails).items() if one.id in strange}
-        yield hashes_of_people([tuple(people[line].get(name) for name in IDENTIFIERS) for line in known])
+        yield identifier_hashes_of([tuple(people[line].get(name) for name in IDENTIFIERS) for line in known])
         for one in known.values():
             strange.pop(one.id, None)
         store.klaviyo_ids.remember(run.id, {line: one.id for line, one in known.items()})

@@ -24,7 +24,7 @@ from etl.server.http.bodies import Bodies, BodyError
 from etl.server.http.health import Health
 from etl.server.http.metrics import Metrics
 from etl.server.outbox.delivery import identifiers, keys_of
-from etl.server.outbox.worker import Courier
+from etl.server.outbox.worker import OutboxWorker
 from etl.state import Store
 
 MOST_FORM: Final = 5_000_000
@@ -50,7 +50,7 @@ class Reception:
         *,
         store: Store,
         threads: Executor,
-        courier: Courier,
+        outbox_worker: OutboxWorker,
         bodies: Bodies,
         metrics: Metrics,
         health: Health,
@@ -62,7 +62,7 @@ class Reception:
         self._token = token
         self._store = store
         self._threads = threads
-        self._courier = courier
+        self._outbox_worker = outbox_worker
         self._bodies = bodies
         self._metrics = metrics
         self._health = health
@@ -112,18 +112,18 @@ class Reception:
             return {"errors": [problem("body-not-storable", "The body is nested too deeply")]}, 422
         try:
             uid = f"{self._rng.getrandbits(128):032x}"
-            parcel = await loop.run_in_executor(self._threads, self._store.outbox.accept, kind, stored, uid, keys)
+            message = await loop.run_in_executor(self._threads, self._store.outbox.accept, kind, stored, uid, keys)
         except EtlError as error:
             self._health.ill(_PART, error.code)
             return {"errors": [problem(error.code, "The request could not be stored: send it again")]}, 503
         self._health.well(_PART)
-        bringing = asyncio.wrap_future(self._courier.bring(parcel))
+        delivering = asyncio.wrap_future(self._outbox_worker.deliver(message))
         try:
-            outcome = await asyncio.wait_for(asyncio.shield(bringing), self._patience)
+            outcome = await asyncio.wait_for(asyncio.shield(delivering), self._patience)
         except TimeoutError:
             outcome = None
         if outcome is None or "waiting" in outcome:
-            return {"accepted": parcel, **(outcome or {})}, 202
+            return {"accepted": message, **(outcome or {})}, 202
         return outcome, 422 if "errors" in outcome else 200
 
     def _check_profile(self, form: ProfileForm) -> Sequence[str]:

@@ -15,7 +15,9 @@ class Metrics:
         self.deliveries = Counter(
             "klaviyo_etl_deliveries", "Webhook deliveries by what became of them", ["result"], registry=self._registry
         )
-        self.notices = Counter("klaviyo_etl_notices", "Events of webhooks by topic", ["topic"], registry=self._registry)
+        self.opt_out_events = Counter(
+            "klaviyo_etl_notices", "Events of webhooks by topic", ["topic"], registry=self._registry
+        )
         self.seconds = Histogram(
             "klaviyo_etl_delivery_seconds",
             "Time until a delivery was on the disk and answered",
@@ -33,7 +35,7 @@ class Metrics:
         self.consents = Counter(
             "klaviyo_etl_form_consents", "Consents of forms by what became of them", ["result"], registry=self._registry
         )
-        self.parcels = Counter(
+        self.messages = Counter(
             "klaviyo_etl_outbox_settled",
             "Accepted requests that came to their end",
             ["kind", "result"],

@@ -30,7 +30,7 @@ from etl.pipeline.single.profiles import (
 )
 from etl.server.outbox.naming import Naming
 from etl.server.outbox.progress import Asked, Progress, Step, doubt_of, is_hopeless, is_lost, next_step
-from etl.state import Parcel, Store, parcel_key
+from etl.state import OutboxMessage, Store, person_key
 
 _LOOK_AGAIN: Final = 2.0
 _SHORTEST_LOOK: Final = 0.1
@@ -80,39 +80,39 @@ class Carrier:
         """Add addresses to events that name profiles only."""
         self._naming.go_on(self._account_id)
 
-    def carry(self, parcel: Parcel) -> dict[str, Any]:
+    def carry(self, message: OutboxMessage) -> dict[str, Any]:
         """Do what is left to do; return what the request came to.
 
         Raise :class:`NotNowError` where it has to wait, and :class:`etl.errors.EtlError`.
         """
-        wait = max(self._client.wait_for(endpoint) for endpoint in _ENDPOINTS[parcel.kind])
+        wait = max(self._client.wait_for(endpoint) for endpoint in _ENDPOINTS[message.kind])
         if wait > _LONGEST_PAUSE:
             raise NotNowError(wait, failed=False)
-        asked = orjson.loads(parcel.body)
-        progress = Progress.read(parcel.progress)
-        if not progress.linked and not self._store.outbox.is_first(parcel.id):
-            progress = self._link(parcel, progress, asked["profile"])
-        if parcel.kind == "event":
+        asked = orjson.loads(message.body)
+        progress = Progress.read(message.progress)
+        if not progress.linked and not self._store.outbox.is_first(message.id):
+            progress = self._link(message, progress, asked["profile"])
+        if message.kind == "event":
             # Requests of earlier versions may have left under this name.
-            unique_id = f"serve-{parcel.uid or parcel.id}"
-            event = read_event(asked, parcel.accepted_at, unique_id=unique_id, country=self._country)
+            unique_id = f"serve-{message.uid or message.id}"
+            event = read_event(asked, message.accepted_at, unique_id=unique_id, country=self._country)
             refuse_forgotten(self._store, self._account_id, event.who)
             track_event(self._client, event)
             return {"unique_id": event.unique_id, "warnings": event.warnings}
-        return self._register(parcel, progress, asked)
+        return self._register(message, progress, asked)
 
-    def _register(self, parcel: Parcel, progress: Progress, asked: Mapping[str, Any]) -> dict[str, Any]:
+    def _register(self, message: OutboxMessage, progress: Progress, asked: Mapping[str, Any]) -> dict[str, Any]:
         person = parse_profile(asked["profile"], country=self._country)
         lists: Sequence[str] = asked.get("lists", ())
         wished = [Channel(name) for name in dict.fromkeys(asked.get("consent", ()))]
-        if parcel.result == _SUBSCRIBING and not progress.asked:
-            lost = Asked(parcel.accepted_at, lost=1)
+        if message.result == _SUBSCRIBING and not progress.asked:
+            lost = Asked(message.accepted_at, lost=1)
             progress = replace(progress, asked={channel.value: lost for channel in wished})
         if not progress.profile_id:
             refuse_forgotten(self._store, self._account_id, person.attributes)
             put = put_person(self._client, person)
             progress = replace(progress, profile_id=put.profile_id, created=put.created, warnings=put.warnings)
-            self._note(parcel, progress, [parcel_key("id", put.profile_id)])
+            self._note(message, progress, [person_key("id", put.profile_id)])
         if not progress.listed:
             for list_id in lists:
                 raise_for_reply(self._client.add_to_list(list_id, [progress.profile_id]))
@@ -121,12 +121,12 @@ class Carrier:
         for channel in wished:
             if channel.value not in progress.consents:
                 try:
-                    verdict = self._subscribe(parcel, progress, person, channel, asked)
+                    verdict = self._subscribe(message, progress, person, channel, asked)
                 except RequestRefusedError as error:
                     # An account without SMS refuses every number; the consent to e-mail is none the worse for it.
                     refused, verdict = error, "refused"
                 progress = replace(progress.settled(channel.value, verdict), unseen_since=None)
-                self._note(parcel, progress)
+                self._note(message, progress)
         if refused is not None and set(progress.consents.values()) == {"refused"}:
             raise refused
         return {
@@ -137,7 +137,12 @@ class Carrier:
         }
 
     def _subscribe(
-        self, parcel: Parcel, progress: Progress, person: ProfileInput, channel: Channel, asked: Mapping[str, Any]
+        self,
+        message: OutboxMessage,
+        progress: Progress,
+        person: ProfileInput,
+        channel: Channel,
+        asked: Mapping[str, Any],
     ) -> str:
         """Return what a wish comes to. Raise :class:`NotNowError`, or what Klaviyo says against it."""
         lists: Sequence[str] = asked.get("lists", ())
@@ -150,19 +155,19 @@ class Carrier:
         if step is Step.WAIT and gate is ConsentVerdict.SEND:
             raise NotNowError(min(max(doubt, _SHORTEST_LOOK), _LOOK_AGAIN), failed=False)
         if step is Step.WAIT:
-            self._wait_to_be_shown(parcel, progress, now)
+            self._wait_to_be_shown(message, progress, now)
             return Step.UNKNOWN.value
         if step is not Step.ASK:
             return step.value
         if is_hopeless(before) and self._mails(lists):
             return Step.UNKNOWN.value
         progress = progress.asking(name, now)
-        self._note(parcel, progress)
+        self._note(message, progress)
         source = str(asked.get("source") or "")
         reply = ask_to_subscribe(self._client, person, channel, lists=lists, source=source)
         if reply.kind is ReplyKind.OK:
             return Step.SENT.value
-        self._note(parcel, progress.answered(name, reply))
+        self._note(message, progress.answered(name, reply))
         if reply.kind.is_retryable:
             raise NotNowError(max(_LOOK_AGAIN, reply.retry_after or 0.0))
         raise error_for(reply)
@@ -183,12 +188,12 @@ class Carrier:
             # Not the call that the person asked for: what is wrong with a look will be mended.
             raise NotNowError(_ACCOUNT_WAIT, code=error.code) from None
 
-    def _wait_to_be_shown(self, parcel: Parcel, progress: Progress, now: float) -> None:
+    def _wait_to_be_shown(self, message: OutboxMessage, progress: Progress, now: float) -> None:
         """Raise :class:`NotNowError` while a profile that Klaviyo does not show (yet) is worth waiting for."""
         if is_lost(progress, now):
             return
         since = progress.unseen_since if progress.unseen_since is not None else now
-        self._note(parcel, replace(progress, unseen_since=since))
+        self._note(message, replace(progress, unseen_since=since))
         raise NotNowError(min(max(_LOOK_AGAIN, now - since), _LONGEST_LOOK), failed=False)
 
     def _mails(self, lists: Sequence[str]) -> bool:
@@ -196,21 +201,21 @@ class Carrier:
         found = self._client.get_list(lists[0]) if lists else None
         return found is None or found.opt_in_process != "single_opt_in"
 
-    def _link(self, parcel: Parcel, progress: Progress, who: Mapping[str, Any]) -> Progress:
+    def _link(self, message: OutboxMessage, progress: Progress, who: Mapping[str, Any]) -> Progress:
         """Note by what else Klaviyo knows the person, so that a request by another address keeps its place."""
         keys: list[str] = []
         for name, value in identifiers(who, self._country):
             for profile in self._client.profiles_by(name, [value]):
-                keys.append(parcel_key("id", profile.id))
+                keys.append(person_key("id", profile.id))
                 keys += keys_of(profile.attributes)
         progress = replace(progress, linked=True)
-        self._note(parcel, progress, keys)
-        if self._store.outbox.is_behind(parcel.id):
+        self._note(message, progress, keys)
+        if self._store.outbox.is_behind(message.id):
             raise NotNowError(0.0, failed=False)
         return progress
 
-    def _note(self, parcel: Parcel, progress: Progress, keys: Sequence[str] = ()) -> None:
-        self._store.outbox.note_progress(parcel.id, self._owner, progress.text(), keys)
+    def _note(self, message: OutboxMessage, progress: Progress, keys: Sequence[str] = ()) -> None:
+        self._store.outbox.note_progress(message.id, self._owner, progress.text(), keys)
 
     def _account_id(self) -> str:
         if not self._account:
@@ -232,7 +237,7 @@ def identifiers(who: Mapping[str, Any], country: str | None) -> Iterator[tuple[A
 def keys_of(attributes: Mapping[str, Any]) -> list[str]:
     """Return the keys of a person's identifiers; two requests that share one are about the same person."""
     return [
-        parcel_key(name, opt_out_key(name, value))
+        person_key(name, opt_out_key(name, value))
         for name in IDENTIFIERS
         if isinstance(value := attributes.get(name), str) and value
     ]

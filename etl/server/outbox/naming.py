@@ -11,12 +11,12 @@ from typing import Final
 
 from etl.errors import KlaviyoError
 from etl.klaviyo import KlaviyoClient
-from etl.state import Notice, NoticeKind, Store
+from etl.state import OptOutEvent, OptOutKind, Store
 
 _MOST: Final = 100
 _REST: Final = 60
 """Looks that are left out after Klaviyo did not answer."""
-_BACK: Final = frozenset({NoticeKind.SUBSCRIBED, NoticeKind.UNSUPPRESSED})
+_BACK: Final = frozenset({OptOutKind.SUBSCRIBED, OptOutKind.UNSUPPRESSED})
 
 
 class Naming:
@@ -35,24 +35,24 @@ class Naming:
             return
         if self._after is None:
             self._after = self._store.opt_outs.recent()
-        last, notices = self._store.opt_outs.nameless(self._after, _MOST)
-        if notices:
+        last, events = self._store.opt_outs.nameless(self._after, _MOST)
+        if events:
             try:
-                self._name(account(), notices)
+                self._name(account(), events)
             except KlaviyoError:
                 # Its troubles are told by what could not be delivered.
                 self._resting = _REST
                 return
         self._after = last
 
-    def _name(self, account: str, notices: Sequence[tuple[str, Notice]]) -> None:
-        mine = [notice for owner, notice in notices if owner == account]
-        ids = dict.fromkeys(notice.profile_id or "" for notice in mine)
+    def _name(self, account: str, events: Sequence[tuple[str, OptOutEvent]]) -> None:
+        mine = [event for owner, event in events if owner == account]
+        ids = dict.fromkeys(event.profile_id or "" for event in mine)
         profiles = {profile.id: profile for profile in self._client.profiles_by("id", ids)}
         named = [
-            replace(notice, event_id=f"{notice.event_id}@", email=profile.email, phone_number=profile.phone_number)
-            for notice in mine
+            replace(event, event_id=f"{event.event_id}@", email=profile.email, phone_number=profile.phone_number)
+            for event in mine
             # An opt-in without a time goes by its place in the log, which a second entry does not have.
-            if (notice.timed or notice.kind not in _BACK) and (profile := profiles.get(notice.profile_id or ""))
+            if (event.timed or event.kind not in _BACK) and (profile := profiles.get(event.profile_id or ""))
         ]
         self._store.opt_outs.append(account, named)

@@ -1,4 +1,4 @@
-"""Bringing accepted requests to Klaviyo: one thread, one client, so that Klaviyo's limits hold by themselves.
+"""Delivering accepted requests to Klaviyo: one thread, one client, so that Klaviyo's limits hold by themselves.
 
 A request is on the disk before its sender hears of it, and leaves it when Klaviyo has it or has refused it. What
 Klaviyo does not take for now is tried again, later and later. The thread outlives whatever goes wrong: a state that is
@@ -32,7 +32,7 @@ from etl.server.http.health import Health, code_of
 from etl.server.http.metrics import Metrics
 from etl.server.outbox.delivery import Carrier, NotNowError, identifiers, keys_of
 from etl.server.outbox.ownership import Ownership
-from etl.state import LONGEST_WAIT, Parcel, Store
+from etl.state import LONGEST_WAIT, OutboxMessage, Store
 
 _FIRST_DELAY: Final = 2.0
 _LONGEST_DELAY: Final = 300.0
@@ -56,8 +56,8 @@ _NOBODYS_FAULT: Final = frozenset({"revision-retired", "account-missing", "forei
 Outcome = dict[str, Any]
 
 
-class Courier:
-    """Delivers parcels, from a thread that has a state and a client of its own."""
+class OutboxWorker:
+    """Delivers messages of the outbox, from a thread that has a state and a client of its own."""
 
     def __init__(self, context: Context, health: Health, metrics: Metrics, *, country: str | None = None) -> None:
         self._stopping = threading.Event()
@@ -80,10 +80,10 @@ class Courier:
         """Begin with what is waiting from before."""
         self._thread.start()
 
-    def bring(self, parcel_id: int) -> Future[Outcome | None]:
-        """Deliver a parcel as soon as may be; the future holds what it came to, ``None`` if it has to wait."""
+    def deliver(self, message_id: int) -> Future[Outcome | None]:
+        """Deliver a message as soon as may be; the future holds what it came to, ``None`` if it has to wait."""
         done: Future[Outcome | None] = Future()
-        self._queue.put((parcel_id, done))
+        self._queue.put((message_id, done))
         return done
 
     def close(self) -> None:
@@ -116,9 +116,9 @@ class Courier:
         for owner in store.outbox.owners():
             if self._owner.is_gone(owner):
                 store.outbox.disown(owner)
-        for parcel in store.outbox.without_keys():
-            who = orjson.loads(parcel.body)["profile"]
-            store.outbox.add_keys(parcel.id, keys_of(dict(identifiers(who, self._country))))
+        for message in store.outbox.without_keys():
+            who = orjson.loads(message.body)["profile"]
+            store.outbox.add_keys(message.id, keys_of(dict(identifiers(who, self._country))))
 
     def _deliver_all(self, store: Store, carrier: Carrier) -> None:
         """Deliver what is told and what is due, until told to end."""
@@ -129,10 +129,10 @@ class Courier:
                 told = self._queue.get(timeout=_LOOK_EVERY)
                 if told is None:
                     return
-                parcel_id, done = told
+                message_id, done = told
                 outcome = None
                 try:
-                    outcome = self._found.pop(parcel_id, None) or self._deliver(store, carrier, parcel_id)
+                    outcome = self._found.pop(message_id, None) or self._deliver(store, carrier, message_id)
                 finally:
                     with contextlib.suppress(InvalidStateError):
                         done.set_result(outcome)
@@ -147,24 +147,24 @@ class Courier:
 
     def _deliver_due(self, store: Store, carrier: Carrier) -> None:
         in_vain = 0
-        for parcel_id in store.outbox.due():
+        for message_id in store.outbox.due():
             if self._stopping.is_set() or in_vain >= _ONE_AFTER_THE_OTHER:
                 return
-            outcome = self._deliver(store, carrier, parcel_id)
+            outcome = self._deliver(store, carrier, message_id)
             in_vain = in_vain + 1 if outcome is None else 0
             if outcome is not None:
                 # Whoever sent it may be about to ask.
-                self._found[parcel_id] = outcome
+                self._found[message_id] = outcome
                 while len(self._found) > _MOST_FOUND:
                     self._found.popitem(last=False)
 
-    def _deliver(self, store: Store, carrier: Carrier, parcel_id: int) -> Outcome | None:
-        """Send one parcel; return what it came to, ``None`` if it has to wait."""
-        parcel = store.outbox.claim(parcel_id, self._owner.name)
-        if parcel is None:
+    def _deliver(self, store: Store, carrier: Carrier, message_id: int) -> Outcome | None:
+        """Send one message; return what it came to, ``None`` if it has to wait."""
+        message = store.outbox.claim(message_id, self._owner.name)
+        if message is None:
             return None
         try:
-            outcome = self._carried(store, carrier, parcel)
+            outcome = self._carried(store, carrier, message)
         except LockedError:
             # Another process has taken it over, and settles it.
             return None
@@ -172,49 +172,49 @@ class Courier:
             raise
         except Exception as error:  # noqa: BLE001 - one request must not hold the others
             self._health.ill(PART, code_of(error))
-            self._put_back(store, parcel, _LONGEST_DELAY)
+            self._reschedule(store, message, _LONGEST_DELAY)
             return None
         self._health.well(PART)
         return outcome
 
-    def _carried(self, store: Store, carrier: Carrier, parcel: Parcel) -> Outcome | None:
+    def _carried(self, store: Store, carrier: Carrier, message: OutboxMessage) -> Outcome | None:
         try:
-            outcome = carrier.carry(parcel)
+            outcome = carrier.carry(message)
         except NotNowError as waiting:
-            self._put_back(store, parcel, waiting.seconds, failed=waiting.failed)
+            self._reschedule(store, message, waiting.seconds, failed=waiting.failed)
             return None
         except AuthError as error:
             # A key that is wrong is corrected some day; what was accepted until then is not lost for it.
             self._health.ill(_ACCESS, error.code)
-            self._put_back(store, parcel, _delay(parcel))
+            self._reschedule(store, message, _delay(message))
             return {"waiting": error.code}
         except UnavailableError as error:
-            self._put_back(store, parcel, max(_delay(parcel), error.retry_after or 0.0))
+            self._reschedule(store, message, max(_delay(message), error.retry_after or 0.0))
             return None
         except InvalidProfileError as error:
-            self._settle(store, parcel, "refused: profile-invalid")
+            self._settle(store, message, "refused: profile-invalid")
             return {"errors": error.documents()}
         except (RequestRefusedError, UsageError) as error:
             if error.code in _NOBODYS_FAULT:
                 self._health.ill(_ACCESS, error.code)
-                self._put_back(store, parcel, _delay(parcel))
+                self._reschedule(store, message, _delay(message))
                 return {"waiting": error.code}
-            self._settle(store, parcel, f"refused: {error.code}")
+            self._settle(store, message, f"refused: {error.code}")
             return {"errors": [{"field": "", "code": error.code, "message": error.message, "hint": error.hint}]}
         self._health.well(_ACCESS)
-        self._settle(store, parcel, str(outcome.get("profile_id") or outcome.get("unique_id") or "done"))
+        self._settle(store, message, str(outcome.get("profile_id") or outcome.get("unique_id") or "done"))
         for verdict in outcome.get("consents", {}).values():
             self._metrics.consents.labels(verdict).inc()
         return outcome
 
-    def _settle(self, store: Store, parcel: Parcel, result: str) -> None:
-        store.outbox.finish(parcel.id, self._owner.name, result)
-        self._metrics.parcels.labels(parcel.kind, "refused" if result.startswith("refused: ") else "delivered").inc()
+    def _settle(self, store: Store, message: OutboxMessage, result: str) -> None:
+        store.outbox.finish(message.id, self._owner.name, result)
+        self._metrics.messages.labels(message.kind, "refused" if result.startswith("refused: ") else "delivered").inc()
 
-    def _put_back(self, store: Store, parcel: Parcel, seconds: float, *, failed: bool = True) -> None:
+    def _reschedule(self, store: Store, message: OutboxMessage, seconds: float, *, failed: bool = True) -> None:
         not_before = self._context.clock.now() + min(seconds, LONGEST_WAIT)
-        store.outbox.reschedule(parcel.id, self._owner.name, not_before, failed=failed)
+        store.outbox.reschedule(message.id, self._owner.name, not_before, failed=failed)
 
 
-def _delay(parcel: Parcel) -> float:
-    return float(min(_FIRST_DELAY * 2.0 ** min(parcel.attempts, 20), _LONGEST_DELAY))
+def _delay(message: OutboxMessage) -> float:
+    return float(min(_FIRST_DELAY * 2.0 ** min(message.attempts, 20), _LONGEST_DELAY))

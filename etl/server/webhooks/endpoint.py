@@ -15,7 +15,7 @@ from etl.model import Clock
 from etl.server.http.answers import answer_json
 from etl.server.http.bodies import Bodies, BodyError
 from etl.server.http.metrics import Metrics
-from etl.server.webhooks.opt_out_writer import Ledger
+from etl.server.webhooks.opt_out_writer import OptOutWriter
 from etl.server.webhooks.payload import Delivery, MalformedDeliveryError, read_delivery
 from etl.server.webhooks.signature import MOST_SECONDS, SignatureForm, refused_unread, signature_of, verify
 from etl.state import Store
@@ -36,7 +36,7 @@ class Webhook:
         secret: str,
         form: SignatureForm,
         *,
-        ledger: Ledger,
+        opt_out_writer: OptOutWriter,
         store: Store,
         threads: Executor,
         bodies: Bodies,
@@ -45,7 +45,7 @@ class Webhook:
     ) -> None:
         self._secret = secret
         self._form = form
-        self._ledger = ledger
+        self._opt_out_writer = opt_out_writer
         self._store = store
         self._threads = threads
         self._bodies = bodies
@@ -81,7 +81,7 @@ class Webhook:
         except MalformedDeliveryError:
             return self._answer("malformed", 400)
         try:
-            writing = self._ledger.write(delivery.account, delivery.notices)
+            writing = self._opt_out_writer.write(delivery.account, delivery.opt_out_events)
             await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(writing)), _LONGEST_WRITE)
         except (EtlError, TimeoutError):
             return await self._not_written(delivery)
@@ -101,9 +101,9 @@ class Webhook:
             self._taken.popitem(last=False)
 
     def _count(self, delivery: Delivery) -> None:
-        for notice in delivery.notices:
-            self._metrics.notices.labels(notice.topic).inc()
-            if not notice.timed:
+        for event in delivery.opt_out_events:
+            self._metrics.opt_out_events.labels(event.topic).inc()
+            if not event.timed:
                 self._metrics.untimed.inc()
 
     def _answer(self, result: str, status: int) -> Response:
@@ -113,8 +113,8 @@ class Webhook:
 
 def _is_there(store: Store, delivery: Delivery) -> bool:
     try:
-        return bool(delivery.notices) and store.opt_outs.has(
-            delivery.account, [notice.event_id for notice in delivery.notices]
+        return bool(delivery.opt_out_events) and store.opt_outs.has(
+            delivery.account, [event.event_id for event in delivery.opt_out_events]
         )
     except EtlError:
         return False

@@ -16,23 +16,23 @@ from typing import Final, NamedTuple
 
 from etl.errors import EtlError, StateError
 from etl.server.http.health import Health, code_of
-from etl.state import Notice, Store, is_trouble
+from etl.state import OptOutEvent, Store, is_trouble
 
 _MOST_TOGETHER: Final = 500
 """Deliveries in one transaction."""
 _MOST_WAITING: Final = 50_000
-"""Notices that may wait for the disk; Klaviyo sends what is beyond once more."""
+"""Events that may wait for the disk; Klaviyo sends what is beyond once more."""
 _PART: Final = "log"
 
 
 class _Entry(NamedTuple):
     account: str
-    notices: Sequence[Notice]
+    opt_out_events: Sequence[OptOutEvent]
     done: Future[None]
 
 
-class Ledger:
-    """Writes notices from a thread of its own. ``store``: used by that thread only."""
+class OptOutWriter:
+    """Writes opt-out events from a thread of its own. ``store``: used by that thread only."""
 
     def __init__(self, store: Store, health: Health) -> None:
         self._store = store
@@ -41,19 +41,19 @@ class Ledger:
         # Two counts, each written by one thread only.
         self._given = 0
         self._taken = 0
-        self._thread = threading.Thread(target=self._work, name="ledger", daemon=True)
+        self._thread = threading.Thread(target=self._work, name="opt-out-writer", daemon=True)
         self._thread.start()
 
-    def write(self, account: str, notices: Sequence[Notice]) -> Future[None]:
-        """Write these notices; the future is done once they are on the disk, or holds the error of the state.
+    def write(self, account: str, opt_out_events: Sequence[OptOutEvent]) -> Future[None]:
+        """Write these events; the future is done once they are on the disk, or holds the error of the state.
 
         Raise :class:`StateError` while too many wait.
         """
-        if self._given - self._taken + len(notices) > max(_MOST_WAITING, len(notices)):
+        if self._given - self._taken + len(opt_out_events) > max(_MOST_WAITING, len(opt_out_events)):
             raise StateError("state-busy", "Too many deliveries wait for the disk", "Send it again later.")
         done: Future[None] = Future()
-        self._given += len(notices)
-        self._queue.put(_Entry(account, notices, done))
+        self._given += len(opt_out_events)
+        self._queue.put(_Entry(account, opt_out_events, done))
         return done
 
     def close(self) -> None:
@@ -79,13 +79,13 @@ class Ledger:
                 together[entry.account].append(entry)
             for mine in together.values():
                 self._write(mine)
-            self._taken += sum(len(entry.notices) for entry in entries)
+            self._taken += sum(len(entry.opt_out_events) for entry in entries)
             if ending:
                 return
 
     def _write(self, entries: Sequence[_Entry]) -> None:
         """Write deliveries of one account; where the state refuses them together, each on its own."""
-        error = self._store_notices(entries[0].account, [notice for entry in entries for notice in entry.notices])
+        error = self._append(entries[0].account, [event for entry in entries for event in entry.opt_out_events])
         if error is None or is_trouble(error):
             for entry in entries:
                 _settle(entry.done, error)
@@ -96,13 +96,13 @@ class Ledger:
             _settle(entries[0].done, self._write_each(entries[0]))
 
     def _write_each(self, entry: _Entry) -> EtlError | None:
-        """Write the notices of a delivery one by one: what is wrong with one takes none of the others along."""
-        errors = [self._store_notices(entry.account, [notice]) for notice in entry.notices]
+        """Write the events of a delivery one by one: what is wrong with one takes none of the others along."""
+        errors = [self._append(entry.account, [event]) for event in entry.opt_out_events]
         return next(filter(None, errors), None)
 
-    def _store_notices(self, account: str, notices: Sequence[Notice]) -> EtlError | None:
+    def _append(self, account: str, opt_out_events: Sequence[OptOutEvent]) -> EtlError | None:
         try:
-            self._store.opt_outs.append(account, notices)
+            self._store.opt_outs.append(account, opt_out_events)
         except Exception as error:  # noqa: BLE001 - whatever it is, the next delivery wants to be written
             self._health.ill(_PART, code_of(error))
             return error if isinstance(error, EtlError) else StateError("state-failed", "State failed", "")

@@ -1,7 +1,7 @@
-"""What a delivery tells: notices for the log, out of a body that is genuine. Pure.
+"""What a delivery tells: opt-out events for the log, out of a body that is genuine. Pure.
 
 Forgiving, because a delivery that is refused for one of its events takes the opt-outs of the others with it: fields may
-be missing, of another type, or hold what no database stores. Whatever names a person who opted out becomes a notice.
+be missing, of another type, or hold what no database stores. Whatever names a person who opted out becomes an event.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ import orjson
 
 from etl.identity import opt_out_key
 from etl.model import DIGEST_BYTES, Channel
-from etl.state import EARLIEST, Notice, NoticeKind
+from etl.state import EARLIEST, OptOutEvent, OptOutKind
 
 _PREFIX: Final = "event:klaviyo."
 # Topics as in reference 3.11; every other one is counted and forgotten.
-TOPICS: Final[Mapping[str, tuple[NoticeKind, Channel]]] = {
-    f"{_PREFIX}unsubscribed_from_email_marketing": (NoticeKind.UNSUBSCRIBED, Channel.EMAIL),
-    f"{_PREFIX}unsubscribed_from_sms_marketing": (NoticeKind.UNSUBSCRIBED, Channel.SMS),
-    f"{_PREFIX}subscribed_to_email_marketing": (NoticeKind.SUBSCRIBED, Channel.EMAIL),
-    f"{_PREFIX}subscribed_to_sms_marketing": (NoticeKind.SUBSCRIBED, Channel.SMS),
-    f"{_PREFIX}bounced_email": (NoticeKind.BOUNCED, Channel.EMAIL),
-    f"{_PREFIX}marked_email_as_spam": (NoticeKind.SPAM, Channel.EMAIL),
-    f"{_PREFIX}manually_suppressed_from_email_marketing": (NoticeKind.SUPPRESSED, Channel.EMAIL),
-    f"{_PREFIX}manually_unsuppressed_from_email_marketing": (NoticeKind.UNSUPPRESSED, Channel.EMAIL),
+TOPICS: Final[Mapping[str, tuple[OptOutKind, Channel]]] = {
+    f"{_PREFIX}unsubscribed_from_email_marketing": (OptOutKind.UNSUBSCRIBED, Channel.EMAIL),
+    f"{_PREFIX}unsubscribed_from_sms_marketing": (OptOutKind.UNSUBSCRIBED, Channel.SMS),
+    f"{_PREFIX}subscribed_to_email_marketing": (OptOutKind.SUBSCRIBED, Channel.EMAIL),
+    f"{_PREFIX}subscribed_to_sms_marketing": (OptOutKind.SUBSCRIBED, Channel.SMS),
+    f"{_PREFIX}bounced_email": (OptOutKind.BOUNCED, Channel.EMAIL),
+    f"{_PREFIX}marked_email_as_spam": (OptOutKind.SPAM, Channel.EMAIL),
+    f"{_PREFIX}manually_suppressed_from_email_marketing": (OptOutKind.SUPPRESSED, Channel.EMAIL),
+    f"{_PREFIX}manually_unsuppressed_from_email_marketing": (OptOutKind.UNSUPPRESSED, Channel.EMAIL),
 }
-_BACK: Final = frozenset({NoticeKind.SUBSCRIBED, NoticeKind.UNSUPPRESSED})
+_BACK: Final = frozenset({OptOutKind.SUBSCRIBED, OptOutKind.UNSUPPRESSED})
 """What takes an opt-out back: believed less readily than the opt-out."""
 
 _EMAIL_NAMES: Final = ("$email", "email", "Email", "Email Address", "Recipient Email Address", "Recipient Email")
@@ -52,7 +52,7 @@ class Delivery:
 
     account: str
     webhook_id: str
-    notices: tuple[Notice, ...]
+    opt_out_events: tuple[OptOutEvent, ...]
     topics: tuple[str, ...]
     ignored: int
 
@@ -73,13 +73,15 @@ def read_delivery(body: bytes, received_at: float) -> Delivery:
         raise MalformedDeliveryError("meta.klaviyo_account_id is missing")
     listed = [event for event in events if isinstance(event, dict)]
     sent = _words(meta.get("timestamp"))
-    told = [_notices(event, sent, received_at) for event in listed]
+    told = [_opt_out_events(event, sent, received_at) for event in listed]
     # An opt-in without a time takes back what stands before it in the log: never an opt-out of the same delivery.
-    notices = sorted((one for several in told for one in several), key=lambda one: one.timed or one.kind not in _BACK)
+    opt_out_events = sorted(
+        (one for several in told for one in several), key=lambda one: one.timed or one.kind not in _BACK
+    )
     return Delivery(
         account=account,
         webhook_id=_id(meta.get("klaviyo_webhook_id")) or "",
-        notices=tuple(notices),
+        opt_out_events=tuple(opt_out_events),
         topics=tuple(_topic(event) for event in listed),
         ignored=len(events) - sum(map(bool, told)),
     )
@@ -101,8 +103,8 @@ def _integer(text: str) -> int | float:
     return int(text) if len(text) <= _LONGEST_INTEGER else float(text)
 
 
-def _notices(event: Mapping[str, Any], sent: str, received_at: float) -> list[Notice]:
-    """Return what an event tells: one notice, or one for each address that somebody who opted out is named by.
+def _opt_out_events(event: Mapping[str, Any], sent: str, received_at: float) -> list[OptOutEvent]:
+    """Return what an event tells: one opt-out event, or one for each address that somebody who opted out is named by.
 
     ``sent``: what the delivery says of its own time.
     """
@@ -114,7 +116,7 @@ def _notices(event: Mapping[str, Any], sent: str, received_at: float) -> list[No
     data = _dict(payload.get("data")) or payload
     attributes = _dict(data.get("attributes"))
     properties = _dict(attributes.get("event_properties"))
-    if kind is NoticeKind.BOUNCED and _is_soft(properties.get("Bounce Type")):
+    if kind is OptOutKind.BOUNCED and _is_soft(properties.get("Bounce Type")):
         # The mailbox was full, say: it says nothing of tomorrow.
         return []
     people = list(_profiles(payload, data))
@@ -123,7 +125,7 @@ def _notices(event: Mapping[str, Any], sent: str, received_at: float) -> list[No
     profile_id = next(filter(None, (_id(one.get("id")) for one in people)), None)
     times = [attributes.get("datetime"), attributes.get("timestamp")]
     happened_at = next((moment for moment in map(_moment, times) if _can_be(moment, received_at)), None)
-    first = Notice(
+    first = OptOutEvent(
         event_id="",
         topic=topic,
         kind=kind,
@@ -155,7 +157,7 @@ def _other_names(
         yield from ((None, phone) for phone in phones[1:])
 
 
-def _content_id(notice: Notice, times: Sequence[object], sent: str) -> str:
+def _content_id(opt_out: OptOutEvent, times: Sequence[object], sent: str) -> str:
     """Return what tells an event without an id from others: what it says.
 
     Without a time of its own, the same words may be another opt-out of a later day, so the delivery's time counts as
@@ -163,12 +165,12 @@ def _content_id(notice: Notice, times: Sequence[object], sent: str) -> str:
     """
     timeless = all(time is None for time in times)
     said = [
-        notice.topic,
-        notice.email,
-        notice.phone_number,
-        notice.profile_id,
+        opt_out.topic,
+        opt_out.email,
+        opt_out.phone_number,
+        opt_out.profile_id,
         *map(_words, times),
-        sent if timeless and notice.kind not in _BACK else "",
+        sent if timeless and opt_out.kind not in _BACK else "",
     ]
     text = json.dumps(said).encode()
     return f"content-{hashlib.blake2b(text, digest_size=DIGEST_BYTES).hexdigest()}"

@@ -12,7 +12,7 @@ from etl.state.db import schema
 from etl.state.db.database import Table, slices
 from etl.state.loading.confirmed import fold, identities_of
 from etl.state.loading.unchanged import Former, settle_as_former, settle_unchanged
-from etl.state.records.identifier_set import People
+from etl.state.records.identifier_set import IdentifierSet
 from etl.state.records.read import as_bytes, read_blocks
 
 
@@ -64,7 +64,7 @@ class Known(Table):
         with self._db.write() as connection:
             return settle_as_former(connection, seq, account, marker, former, now=self._db.clock.now())
 
-    def reset_membership(self, run_id: str, list_id: str, members: People) -> None:
+    def reset_membership(self, run_id: str, list_id: str, members: IdentifierSet) -> None:
         """Forget that people of this run were known to be on a list, unless they are among its ``members``."""
         seq = self._db.seq(run_id)
         self.fold()
@@ -73,7 +73,7 @@ class Known(Table):
         on_it = (known.c.account == account) & (known.c.list_id == list_id)
         with self._db.write() as connection:
             for block in read_blocks(connection, seq, ("identities", "hashes")):
-                gone = block.identities[~members.include(tuple(block.hashes))]
+                gone = block.identities[~members.contains(tuple(block.hashes))]
                 for part in slices(list(as_bytes(gone))):
                     connection.execute(known.delete().where(on_it & known.c.identity.in_(part)))
 

@@ -24,11 +24,11 @@ from etl.state.db.engine import open_engine, parse_url, reading, shown
 from etl.state.db.lock import advisory_key
 from etl.state.migrations import LATEST
 from etl.state.runs.document import RunDetails, RunOptions
-from etl.state.serving.notices import NoticeKind
+from etl.state.serving.opt_outs import OptOutKind
 
 _PATIENCE: Final = 10.0
 """Seconds to wait for a process that writes; a monitor does not wait for long."""
-_OUT: Final = (NoticeKind.UNSUBSCRIBED, NoticeKind.SPAM, NoticeKind.SUPPRESSED)
+_OUT: Final = (OptOutKind.UNSUBSCRIBED, OptOutKind.SPAM, OptOutKind.SUPPRESSED)
 
 
 @dataclass(frozen=True, slots=True)

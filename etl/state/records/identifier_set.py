@@ -20,19 +20,19 @@ Identified = Sequence[tuple[str | None, ...]]
 Hashes: TypeAlias = "npt.NDArray[np.int64]"
 
 
-class People(NamedTuple):
+class IdentifierSet(NamedTuple):
     """``hashes``: of their e-mails, phones and external ids, an array each, ascending."""
 
     hashes: tuple[Hashes, ...]
 
     @classmethod
-    def gathered(cls, pieces: Iterable[Sequence[Hashes]]) -> Self:
+    def of(cls, pieces: Iterable[Sequence[Hashes]]) -> Self:
         """Return the people of many pieces; hashes in each are in any order, and 0 where somebody lacks one."""
         columns = zip(*pieces, strict=True)
         found = tuple(np.unique(np.concatenate([part[part != 0] for part in column])) for column in columns)
         return cls(found or (np.zeros(0, np.int64),) * len(IDENTIFIERS))
 
-    def include(self, hashes: Sequence[Hashes]) -> Mask:
+    def contains(self, hashes: Sequence[Hashes]) -> Mask:
         """Which people are among these by any of their identifiers."""
         found = np.zeros(len(hashes[0]), dtype=bool)
         for mine, theirs in zip(self.hashes, hashes, strict=True):
@@ -42,6 +42,6 @@ class People(NamedTuple):
         return found
 
 
-def hashes_of_people(people: Identified) -> list[Hashes]:
+def identifier_hashes_of(people: Identified) -> list[Hashes]:
     """Return the hashes of people's identifiers, an array each; 0 where somebody lacks one."""
     return [identifier_hashes(name, [person[at] for person in people]) for at, name in enumerate(IDENTIFIERS)]

@@ -16,7 +16,7 @@ from etl.state.db import schema
 from etl.state.db.database import Table, slices
 
 
-class NoticeKind(StrEnum):
+class OptOutKind(StrEnum):
     """What happened to a person's consent."""
 
     UNSUBSCRIBED = "unsubscribed"
@@ -35,15 +35,15 @@ _NEVER: Final = float("-inf")
 
 # What each takes back. A bounce says nothing of anybody's will, so nothing but the next delivery takes it back.
 _UNDONE_BY: Final = {
-    NoticeKind.UNSUBSCRIBED: (NoticeKind.SUBSCRIBED,),
-    NoticeKind.SPAM: (NoticeKind.SUBSCRIBED,),
-    NoticeKind.SUPPRESSED: (NoticeKind.UNSUPPRESSED, NoticeKind.SUBSCRIBED),
-    NoticeKind.BOUNCED: (),
+    OptOutKind.UNSUBSCRIBED: (OptOutKind.SUBSCRIBED,),
+    OptOutKind.SPAM: (OptOutKind.SUBSCRIBED,),
+    OptOutKind.SUPPRESSED: (OptOutKind.UNSUPPRESSED, OptOutKind.SUBSCRIBED),
+    OptOutKind.BOUNCED: (),
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Notice:
+class OptOutEvent:
     """One event of a webhook. ``event_id``: Klaviyo's. Times: epoch seconds. Addresses become ``opt_out_key``s.
 
     ``timed``: whether the event told a time that can be; where not, ``happened_at`` is when it was received.
@@ -51,7 +51,7 @@ class Notice:
 
     event_id: str
     topic: str
-    kind: NoticeKind
+    kind: OptOutKind
     channel: Channel
     email: str | None
     phone_number: str | None
@@ -62,7 +62,7 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class OptOutStatus:
     """What holds for one address today, and since when (epoch seconds).
 
     ``address``: the Klaviyo id where only the profile was named (``by_profile``). ``timed``: whether ``since`` was
@@ -71,7 +71,7 @@ class Standing:
 
     address: str
     channel: Channel
-    kind: NoticeKind
+    kind: OptOutKind
     since: float
     by_profile: bool = False
     timed: bool = True
@@ -91,27 +91,27 @@ class _Seen:
 
 
 class OptOuts(Table):
-    """Notices are added, never changed."""
+    """Events are added, never changed."""
 
-    def append(self, account: str, notices: Sequence[Notice]) -> int:
-        """Store notices that are not known yet, in one transaction; return how many were new."""
-        if not notices:
+    def append(self, account: str, events: Sequence[OptOutEvent]) -> int:
+        """Store events that are not known yet, in one transaction; return how many were new."""
+        if not events:
             return 0
         statement = _insert_once(self._db.engine.dialect.name)
         values = [
             {
                 "account": account,
-                "event_id": notice.event_id,
-                "topic": notice.topic,
-                "kind": notice.kind.value,
-                "channel": notice.channel.value,
-                "email": opt_out_key(EMAIL, notice.email) if notice.email else None,
-                "phone_number": opt_out_key(PHONE, notice.phone_number) if notice.phone_number else None,
-                "profile_id": notice.profile_id,
-                "happened_at": notice.happened_at if notice.timed else 0.0,
-                "received_at": notice.received_at,
+                "event_id": event.event_id,
+                "topic": event.topic,
+                "kind": event.kind.value,
+                "channel": event.channel.value,
+                "email": opt_out_key(EMAIL, event.email) if event.email else None,
+                "phone_number": opt_out_key(PHONE, event.phone_number) if event.phone_number else None,
+                "profile_id": event.profile_id,
+                "happened_at": event.happened_at if event.timed else 0.0,
+                "received_at": event.received_at,
             }
-            for notice in notices
+            for event in events
         ]
         with self._db.write() as connection:
             return int(connection.execute(statement.execution_options(preserve_rowcount=True), values).rowcount)
@@ -129,16 +129,16 @@ class OptOuts(Table):
 
     def among(
         self, account: str, channel: Channel, addresses: Sequence[str], profile_ids: Sequence[str] = ()
-    ) -> dict[str, NoticeKind]:
+    ) -> dict[str, OptOutKind]:
         """Return which of these addresses and profiles must not be subscribed, and why, by their ``opt_out_key``.
 
         A delivery may name the profile and not its address.
         """
         address = _address(channel)
         keys = sorted({opt_out_key(address.name, each) for each in addresses})
-        found = self._standings(account, channel, address, keys)
-        found += self._standings(account, channel, schema.notices.c.profile_id, profile_ids)
-        return {standing.address: standing.kind for standing in found}
+        found = self._statuses(account, channel, address, keys)
+        found += self._statuses(account, channel, schema.notices.c.profile_id, profile_ids)
+        return {status.address: status.kind for status in found}
 
     def name(self, account: str, channel: Channel, addresses: Mapping[str, str]) -> None:
         """Write down whose the opt-outs are that named no more than a profile: Klaviyo id → address.
@@ -155,20 +155,20 @@ class OptOuts(Table):
                 named = {address.name: opt_out_key(address.name, value)}
                 connection.execute(notices.update().where(nameless).values(named))
 
-    def current(self, account: str) -> Iterator[Standing]:
+    def current(self, account: str) -> Iterator[OptOutStatus]:
         """Yield every address that must not be subscribed, by channel, in order."""
         for channel in Channel:
-            yield from self._standings(account, channel, _address(channel), None)
-            nameless = self._standings(account, channel, schema.notices.c.profile_id, None, nameless=True)
-            yield from (replace(standing, by_profile=True) for standing in nameless)
+            yield from self._statuses(account, channel, _address(channel), None)
+            nameless = self._statuses(account, channel, schema.notices.c.profile_id, None, nameless=True)
+            yield from (replace(status, by_profile=True) for status in nameless)
 
-    def events(self, account: str) -> Iterator[Notice]:
+    def events(self, account: str) -> Iterator[OptOutEvent]:
         """Yield the log, oldest first."""
         query = sa.select(schema.notices).where(schema.notices.c.account == account).order_by(schema.notices.c.id)
         with self._db.read() as connection:
-            yield from map(_notice, connection.execute(query))
+            yield from map(_event, connection.execute(query))
 
-    def nameless(self, after: int, most: int) -> tuple[int, list[tuple[str, Notice]]]:
+    def nameless(self, after: int, most: int) -> tuple[int, list[tuple[str, OptOutEvent]]]:
         """Return events behind a place in the log that name a profile and no address, each with its account.
 
         And how far the log was read.
@@ -178,7 +178,7 @@ class OptOuts(Table):
         with self._db.read() as connection:
             rows = connection.execute(query).all()
         nameless = (row for row in rows if row.profile_id and not row.email and not row.phone_number)
-        return max((row.id for row in rows), default=after), [(row.account, _notice(row)) for row in nameless]
+        return max((row.id for row in rows), default=after), [(row.account, _event(row)) for row in nameless]
 
     def recent(self) -> int:
         """Return a place in the log behind which nothing is old."""
@@ -192,7 +192,7 @@ class OptOuts(Table):
         with self._db.read() as connection:
             return [str(name) for name in connection.execute(query).scalars()]
 
-    def _standings(
+    def _statuses(
         self,
         account: str,
         channel: Channel,
@@ -200,7 +200,7 @@ class OptOuts(Table):
         values: Sequence[str] | None,
         *,
         nameless: bool = False,
-    ) -> list[Standing]:
+    ) -> list[OptOutStatus]:
         notices = schema.notices
         mine = (notices.c.account == account) & (notices.c.channel == channel.value) & who.is_not(None)
         if nameless:
@@ -215,26 +215,26 @@ class OptOuts(Table):
             sa.func.max(notices.c.id),
             sa.func.max(sa.case((timed, sa.null()), else_=notices.c.id)),
         ).group_by(who, notices.c.kind)
-        latest: dict[str, dict[NoticeKind, _Seen]] = {}
+        latest: dict[str, dict[OptOutKind, _Seen]] = {}
         with self._db.read() as connection:
             for part in [None] if values is None else slices(values):
                 here = mine if part is None else mine & who.in_(part)
                 for name, kind, at, told, entry, untimed in connection.execute(query.where(here)):
                     seen = _Seen(at, _NEVER if told is None else told, entry, -1 if untimed is None else untimed)
-                    latest.setdefault(name, {})[NoticeKind(kind)] = seen
-        standings = ((name, _standing(seen)) for name, seen in sorted(latest.items()))
+                    latest.setdefault(name, {})[OptOutKind(kind)] = seen
+        latest_opt_outs = ((name, _holding(seen)) for name, seen in sorted(latest.items()))
         return [
-            Standing(name, channel, kind, seen.at, timed=seen.at == seen.told)
-            for name, (kind, seen) in ((name, found) for name, found in standings if found is not None)
+            OptOutStatus(name, channel, kind, seen.at, timed=seen.at == seen.told)
+            for name, (kind, seen) in ((name, found) for name, found in latest_opt_outs if found is not None)
         ]
 
 
-def _notice(row: Row[Any]) -> Notice:
+def _event(row: Row[Any]) -> OptOutEvent:
     timed = EARLIEST <= row.happened_at <= row.received_at
-    return Notice(
+    return OptOutEvent(
         row.event_id,
         row.topic,
-        NoticeKind(row.kind),
+        OptOutKind(row.kind),
         Channel(row.channel),
         row.email,
         row.phone_number,
@@ -249,7 +249,7 @@ def _address(channel: Channel) -> sa.Column[str]:
     return schema.notices.c.email if channel is Channel.EMAIL else schema.notices.c.phone_number
 
 
-def _standing(kinds: dict[NoticeKind, _Seen]) -> tuple[NoticeKind, _Seen] | None:
+def _holding(kinds: dict[OptOutKind, _Seen]) -> tuple[OptOutKind, _Seen] | None:
     """Return the opt-out that holds, the latest of several. At the same second, the opt-out wins."""
     holding = [
         (kind, kinds[kind])

@@ -21,12 +21,12 @@ from etl.state.db.database import Table
 
 LONGEST_WAIT: Final = 3_600.0
 """Seconds that a request may be put back for. What waits longer was put back under another clock, and is due."""
-_CLAIM: Final = 150.0
+CLAIM_SECONDS: Final = 150.0
 """Seconds that a claim holds without a note: longer than any exchange with Klaviyo takes."""
 
 
 @dataclass(frozen=True, slots=True)
-class Parcel:
+class OutboxMessage:
     """One accepted request. ``kind``: ``profile`` or ``event``; ``body``: JSON of what to send, as its sender wrote it.
 
     Times: seconds since the epoch. ``result``: the Klaviyo id of a profile, or the code of why it was refused.
@@ -49,19 +49,19 @@ class Outbox(Table):
     """Every change is one transaction: what was accepted survives a crash of any kind."""
 
     def accept(self, kind: str, body: bytes, uid: str, keys: Iterable[str] = ()) -> int:
-        """Store a request; return its id. ``keys``: whom it is about, see :func:`parcel_key`."""
+        """Store a request; return its id. ``keys``: whom it is about, see :func:`person_key`."""
         statement = schema.outbox.insert().values(kind=kind, body=body, uid=uid, accepted_at=self._db.clock.now())
         with self._db.write() as connection:
-            parcel_id = int(connection.execute(statement.returning(schema.outbox.c.id)).scalar_one())
-            _add_keys(connection, parcel_id, keys)
-        return parcel_id
+            message_id = int(connection.execute(statement.returning(schema.outbox.c.id)).scalar_one())
+            _add_keys(connection, message_id, keys)
+        return message_id
 
-    def get(self, parcel_id: int) -> Parcel | None:
+    def get(self, message_id: int) -> OutboxMessage | None:
         """Return one request, ``None`` if there is none of this id."""
-        query = sa.select(schema.outbox).where(schema.outbox.c.id == parcel_id)
+        query = sa.select(schema.outbox).where(schema.outbox.c.id == message_id)
         with self._db.read() as connection:
             row = connection.execute(query).one_or_none()
-        return _parcel(row) if row is not None else None
+        return _message(row) if row is not None else None
 
     def due(self, most: int = 100) -> list[int]:
         """Return the requests that may be sent now, oldest first."""
@@ -77,30 +77,32 @@ class Outbox(Table):
 
     # --- a process at work --------------------------------------------------------------------------------------------
 
-    def claim(self, parcel_id: int, owner: str) -> Parcel | None:
+    def claim(self, message_id: int, owner: str) -> OutboxMessage | None:
         """Take a request in hand; ``None`` while another has it, it has to wait, or an earlier one of its person."""
         statement = (
             schema.outbox.update()
-            .where(schema.outbox.c.id == parcel_id, *self._claimable(owner))
-            .values(owner=owner, owned_until=self._db.clock.now() + _CLAIM)
+            .where(schema.outbox.c.id == message_id, *self._claimable(owner))
+            .values(owner=owner, owned_until=self._db.clock.now() + CLAIM_SECONDS)
             .returning(schema.outbox)
         )
         with self._db.write() as connection:
             row = connection.execute(statement).one_or_none()
-        return _parcel(row) if row is not None else None
+        return _message(row) if row is not None else None
 
-    def note_progress(self, parcel_id: int, owner: str, progress: str, keys: Iterable[str] = ()) -> None:
+    def note_progress(self, message_id: int, owner: str, progress: str, keys: Iterable[str] = ()) -> None:
         """Note which steps are done, and what else the person is known by. Raise :class:`LockedError`."""
         with self._db.write() as connection:
-            self._change(connection, parcel_id, owner, progress=progress, owned_until=self._db.clock.now() + _CLAIM)
-            _add_keys(connection, parcel_id, keys)
+            self._change(
+                connection, message_id, owner, progress=progress, owned_until=self._db.clock.now() + CLAIM_SECONDS
+            )
+            _add_keys(connection, message_id, keys)
 
-    def finish(self, parcel_id: int, owner: str, result: str) -> None:
+    def finish(self, message_id: int, owner: str, result: str) -> None:
         """Note that a request has come to its end. Its body is forgotten: it holds personal data."""
         with self._db.write() as connection:
             self._change(
                 connection,
-                parcel_id,
+                message_id,
                 owner,
                 done_at=self._db.clock.now(),
                 result=result,
@@ -108,13 +110,13 @@ class Outbox(Table):
                 owner=None,
                 attempts=schema.outbox.c.attempts + 1,
             )
-            connection.execute(schema.outbox_keys.delete().where(schema.outbox_keys.c.parcel == parcel_id))
+            connection.execute(schema.outbox_keys.delete().where(schema.outbox_keys.c.parcel == message_id))
 
-    def reschedule(self, parcel_id: int, owner: str, not_before: float, *, failed: bool = True) -> None:
+    def reschedule(self, message_id: int, owner: str, not_before: float, *, failed: bool = True) -> None:
         """Let go of a request that could not be sent, and note when to try again. ``failed``: it counts as a try."""
         with self._db.write() as connection:
             tries = schema.outbox.c.attempts + int(failed)
-            self._change(connection, parcel_id, owner, not_before=not_before, owner=None, attempts=tries)
+            self._change(connection, message_id, owner, not_before=not_before, owner=None, attempts=tries)
 
     def owners(self) -> list[str]:
         """Return who has requests in hand."""
@@ -131,47 +133,47 @@ class Outbox(Table):
                 schema.outbox.update().where(columns.owner == owner, columns.done_at.is_(None)).values(owner=None)
             )
 
-    def without_keys(self) -> list[Parcel]:
+    def without_keys(self) -> list[OutboxMessage]:
         """Return the waiting requests of which nobody noted whom they are about: earlier versions did not."""
         keyed = sa.exists().where(schema.outbox_keys.c.parcel == schema.outbox.c.id)
         query = sa.select(schema.outbox).where(schema.outbox.c.done_at.is_(None), ~keyed).order_by(schema.outbox.c.id)
         with self._db.read() as connection:
-            return list(map(_parcel, connection.execute(query)))
+            return list(map(_message, connection.execute(query)))
 
-    def add_keys(self, parcel_id: int, keys: Iterable[str]) -> None:
+    def add_keys(self, message_id: int, keys: Iterable[str]) -> None:
         """Note whom a request is about."""
         with self._db.write() as connection:
-            _add_keys(connection, parcel_id, keys)
+            _add_keys(connection, message_id, keys)
 
-    def is_first(self, parcel_id: int) -> bool:
+    def is_first(self, message_id: int) -> bool:
         """Whether no earlier request waits, of whomever."""
         columns = schema.outbox.c
-        query = sa.select(columns.id).where(columns.done_at.is_(None), columns.id < parcel_id).limit(1)
+        query = sa.select(columns.id).where(columns.done_at.is_(None), columns.id < message_id).limit(1)
         with self._db.read() as connection:
             return connection.execute(query).scalar_one_or_none() is None
 
-    def is_behind(self, parcel_id: int) -> bool:
+    def is_behind(self, message_id: int) -> bool:
         """Whether an earlier request about the same person waits."""
         with self._db.read() as connection:
-            return bool(connection.execute(sa.select(_earlier(sa.literal(parcel_id)))).scalar_one())
+            return bool(connection.execute(sa.select(_earlier(sa.literal(message_id)))).scalar_one())
 
     def _claimable(self, owner: str | None) -> tuple[sa.ColumnElement[bool], ...]:
         columns = schema.outbox.c
         now = self._db.clock.now()
         # A time that is far ahead was written under a clock that has been mended since. Not one that is a little ahead:
         # another process may have written it while this one waited for its turn, after it had looked at its clock.
-        free = columns.owner.is_(None) | (columns.owned_until <= now) | (columns.owned_until > now + 2 * _CLAIM)
+        free = columns.owner.is_(None) | (columns.owned_until <= now) | (columns.owned_until > now + 2 * CLAIM_SECONDS)
         return (
             columns.done_at.is_(None),
-            (columns.not_before <= now) | (columns.not_before > now + LONGEST_WAIT + _CLAIM),
+            (columns.not_before <= now) | (columns.not_before > now + LONGEST_WAIT + CLAIM_SECONDS),
             free if owner is None else free | (columns.owner == owner),
             ~_earlier(columns.id),
         )
 
-    def _change(self, connection: Connection, parcel_id: int, by: str, **values: Any) -> None:
+    def _change(self, connection: Connection, message_id: int, by: str, **values: Any) -> None:
         columns = schema.outbox.c
         statement = schema.outbox.update().where(
-            columns.id == parcel_id, columns.done_at.is_(None), columns.owner == by
+            columns.id == message_id, columns.done_at.is_(None), columns.owner == by
         )
         if connection.execute(statement.values(**values)).rowcount != 1:
             raise LockedError(
@@ -179,7 +181,7 @@ class Outbox(Table):
             )
 
 
-def parcel_key(name: str, value: str) -> str:
+def person_key(name: str, value: str) -> str:
     """Return what stands for an identifier of a person: a hash, since it is kept beside bodies that are forgotten."""
     return hashlib.blake2b(f"{name}:{value}".encode(), digest_size=DIGEST_BYTES).hexdigest()
 
@@ -197,16 +199,16 @@ def _earlier(parcel: sa.ColumnElement[int]) -> sa.Exists:
     )
 
 
-def _add_keys(connection: Connection, parcel_id: int, keys: Iterable[str]) -> None:
+def _add_keys(connection: Connection, message_id: int, keys: Iterable[str]) -> None:
     table = schema.outbox_keys
-    there = set(connection.execute(sa.select(table.c.key).where(table.c.parcel == parcel_id)).scalars())
-    new = [{"parcel": parcel_id, "key": key} for key in dict.fromkeys(keys) if key not in there]
+    there = set(connection.execute(sa.select(table.c.key).where(table.c.parcel == message_id)).scalars())
+    new = [{"parcel": message_id, "key": key} for key in dict.fromkeys(keys) if key not in there]
     if new:
         connection.execute(table.insert(), new)
 
 
-def _parcel(row: Row[Any]) -> Parcel:
-    return Parcel(
+def _message(row: Row[Any]) -> OutboxMessage:
+    return OutboxMessage(
         id=row.id,
         kind=row.kind,
         body=bytes(row.body),

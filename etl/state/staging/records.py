@@ -19,7 +19,7 @@ from etl.model import (
 from etl.state.db import schema
 from etl.state.db.database import Table
 from etl.state.records.blocks import identifier_hashes
-from etl.state.records.identifier_set import People
+from etl.state.records.identifier_set import IdentifierSet
 from etl.state.records.read import (
     read_blocks,
     read_bodies,
@@ -137,17 +137,17 @@ class Records(Table):
         with self._db.write() as connection:
             replace_records(connection, seq, records)
 
-    def lines_not_among(self, run_id: str, people: People) -> list[int]:
+    def lines_not_among(self, run_id: str, people: IdentifierSet) -> list[int]:
         """Return the lines of a run whose people are not among these, by any identifier."""
         with self._db.read() as connection:
             return [
                 int(line)
                 for block in read_blocks(connection, self._db.seq(run_id), ("hashes",))
-                for line in block.lines[~people.include(tuple(block.hashes))]
+                for line in block.lines[~people.contains(tuple(block.hashes))]
             ]
 
-    def identifier_set(self, run_id: str) -> People:
+    def identifier_set(self, run_id: str) -> IdentifierSet:
         """Return who is in a run, whatever became of the row; rejected ones have no record and are not among them."""
         seq = self._db.seq(run_id)
         with self._db.read() as connection:
-            return People.gathered([tuple(block.hashes) for block in read_blocks(connection, seq, ("hashes",))])
+            return IdentifierSet.of([tuple(block.hashes) for block in read_blocks(connection, seq, ("hashes",))])
