@@ -35,6 +35,8 @@ else:
     import fcntl
 
 _RELEASED: Final = "{}"
+_LOCKED_BYTE: Final = 1 << 30
+"""Where Windows locks the file, far behind its end."""
 _LONGEST_NAME: Final = 63
 """Characters PostgreSQL keeps of an application's name."""
 
@@ -231,11 +233,15 @@ def _may_live(before: dict[str, Any], holder: dict[str, Any]) -> bool:
 def _try_lock(file: BinaryIO) -> bool:
     try:
         if sys.platform == "win32":
+            # A byte that is locked there cannot be read either: not one of the holder's name.
+            file.seek(_LOCKED_BYTE)
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
         else:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         return False
+    finally:
+        file.seek(0)
     return True
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from etl import pipeline
 from etl.errors import EtlError, ExitCode, LockedError
 from etl.sandbox import SANDBOX_KEY, SandboxServer, SandboxSettings
+from etl.state.db import lock
 from tests.support.cli_process import python, start
 from tests.support.importer import ImporterFixture
 
@@ -86,3 +89,28 @@ def test_resume_works_from_another_place(state_url: str, tmp_path: Path) -> None
     assert report.tally.loaded == 20
     assert (tmp_path / "there" / "runs" / report.run / "report.html").exists()
     here.sandbox.close()
+
+
+def test_on_windows_a_second_process_reads_the_name_of_the_holder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A locked byte cannot be read there by another: the lock lies behind the name."""
+    locked: set[int] = set()
+
+    def locking(descriptor: int, _mode: int, _count: int) -> None:
+        place = os.lseek(descriptor, 0, os.SEEK_CUR)
+        if place in locked:
+            raise PermissionError
+        locked.add(place)
+
+    monkeypatch.setattr(lock, "sys", SimpleNamespace(platform="win32"))
+    monkeypatch.setattr(lock, "msvcrt", SimpleNamespace(locking=locking, LK_NBLCK=2), raising=False)
+    name = b'{"process":1,"host":"shop","purpose":"run"}'
+    path = tmp_path / "state.lock"
+    path.touch()
+    with path.open("r+b", buffering=0) as first, path.open("r+b", buffering=0) as second:
+        assert lock._try_lock(first)
+        first.write(name)
+        assert not lock._try_lock(second)
+        assert second.read() == name
+        assert min(locked) >= len(name)
