@@ -62,6 +62,12 @@ CODES: Final = (
         'They cannot be added up; correct the currency, or set value = "first".',
     ),
     Code(
+        "order-incomplete",
+        Stage.DEDUPE,
+        "A row of the order was refused, and with it a part of the amount",
+        "Nothing of the order is sent; correct the row that is named, and import all rows of the order again.",
+    ),
+    Code(
         "event-unproven",
         Stage.LOAD,
         "Sent and accepted, but Klaviyo does not show the event",

@@ -5,6 +5,7 @@ from etl.transform.computed import CellTransformer
 from etl.transform.consent import ConsentReader, by_line, consent_digest, strictest
 from etl.transform.duplicates.resolve import resolve_duplicates
 from etl.transform.events.identity import former_record, same_people
+from etl.transform.events.incomplete import IncompleteOrders
 from etl.transform.events.merging import merge_order
 from etl.transform.events.order_lines import OrderLines
 from etl.transform.events.transformer import EventBuilder, requests_of
@@ -18,6 +19,7 @@ __all__ = [
     "ConsentReader",
     "Converted",
     "EventBuilder",
+    "IncompleteOrders",
     "OrderLines",
     "RowRules",
     "Transformer",

@@ -76,6 +76,11 @@ class ChunkJudge:
         """Return what became of the rows, and what they ask for. ``frame``: the source's cells, index ``line``."""
         return self._judge(frame)[1:]
 
+    def reshaped(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return the cells as they are judged: mended and transformed as the mapping says."""
+        shaped, _ = self._cell_transformer.transform_cells(self._damage.judge(frame)[0])
+        return shaped
+
     def _judge(self, frame: pd.DataFrame) -> tuple[pd.DataFrame, Validated, Transformed, Sequence[ConsentRequest]]:
         frame, damage = self._damage.judge(frame)
         shaped, odd = self._cell_transformer.transform_cells(frame)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from collections.abc import Mapping as AbstractMapping
 from decimal import Decimal
 from typing import Final
@@ -13,14 +13,25 @@ import pandas as pd
 from etl.config import EventMapping
 from etl.errors import InterruptedRunError
 from etl.extract import Source
-from etl.model import IDENTIFIERS, DedupeResolution, Outcome, Progress, RunStatus, SourceFile, Transformed
+from etl.model import (
+    IDENTIFIERS,
+    DedupeResolution,
+    Issue,
+    LineLocator,
+    Outcome,
+    Progress,
+    RunStatus,
+    Severity,
+    SourceFile,
+    Transformed,
+)
 from etl.pipeline.account.revision import first_year_of
 from etl.pipeline.context import Context
 from etl.pipeline.memory import lean_memory
 from etl.pipeline.staging.process import ChunkJudge, sparing_unused
 from etl.pipeline.staging.stage import chunks_of, facts_of
 from etl.state import StagedRevenue, Store
-from etl.transform import EventBuilder, OrderLines, add_amount, merge_order, same_people
+from etl.transform import EventBuilder, IncompleteOrders, OrderLines, add_amount, merge_order, same_people
 
 _MOST_METRICS: Final = 100
 _MOST_ZEROS: Final = 5
@@ -52,6 +63,7 @@ def stage_events(
     refused: dict[str, Decimal] = {}
     refusals = _Refusals(builder, mapping)
     orders = OrderLines(mapping)
+    incomplete = IncompleteOrders(mapping, lambda line: LineLocator(parts).text(line))
     for chunk in chunks_of(source, limit):
         if context.should_stop():
             raise InterruptedRunError("interrupted", "Stopped while reading: nothing was sent", "Run it again.")
@@ -65,14 +77,20 @@ def stage_events(
         )
         for currency, amount in built.revenue.items():
             add_amount(revenue, currency, amount)
-        for currency, amount in refusals.amounts(frame, validated.rejected | rejected):
+        gone = validated.rejected | rejected
+        for currency, amount in refusals.amounts(frame, gone):
             add_amount(revenue, currency, amount)
             add_amount(refused, currency, amount)
+        if gone:
+            incomplete.note(
+                judge.reshaped(frame[frame.index.isin(gone)]), _nameless((*validated.issues, *issues), mapping)
+            )
+        incomplete.note_ragged(list(frame.columns), chunk.ragged)
         read += chunk.records
         if chunk.part is not None:
             parts[chunk.part] = parts.get(chunk.part, 0) + chunk.records
         context.progress(Progress("stage", chunk.position, info.size, info.unit, f"{read:,} rows"))
-    _merge(store, run_id, mapping, revenue)
+    _merge(store, run_id, mapping, revenue, incomplete)
     items = store.rows.counts(run_id).get(Outcome.DUPLICATE, 0) if mapping.event.group_by_order else 0
     notes = [f"{items:,} rows are further line items: they are in the event of their order"] if items else []
     notes += _zero_notes(builder.zeros)
@@ -87,11 +105,18 @@ def stage_events(
     store.runs.update(run_id, status=RunStatus.STAGED if keep else None, **facts)
 
 
-def _merge(store: Store, run_id: str, mapping: EventMapping, revenue: dict[str, Decimal]) -> None:
-    """Make one event of the rows that are one. ``revenue`` is left with what the events add up to."""
+def _merge(
+    store: Store, run_id: str, mapping: EventMapping, revenue: dict[str, Decimal], incomplete: IncompleteOrders
+) -> None:
+    """Make one event of the rows that are one. ``revenue`` is left with what the events add up to.
+
+    ``incomplete``: orders of which nothing is sent.
+    """
     for groups in store.duplicates.named_unlike(run_id):
         store.records.identify(run_id, [record for group in groups for record in same_people(group)])
-    for groups in store.duplicates.same_identity(run_id):
+    held = _hold_back(store, run_id, incomplete)
+    for found in store.duplicates.same_identity(run_id):
+        groups = [group for group in found if group[0].line not in held]
         merged = [merge_order(group, mapping) for group in groups]
         for one in merged:
             for currency, amount in one.dropped.items():
@@ -114,6 +139,23 @@ def _merge(store: Store, run_id: str, mapping: EventMapping, revenue: dict[str, 
                 issues=tuple(issue for one in merged for issue in one.issues),
             ),
         )
+
+
+def _nameless(issues: Iterable[Issue], mapping: EventMapping) -> set[int]:
+    """Return the lines of rows that were refused for whom they name, or for naming nobody."""
+    who = {None, *(mapping.header_of(name) for name in IDENTIFIERS)}
+    return {issue.line for issue in issues if issue.severity is Severity.ERROR and issue.column in who}
+
+
+def _hold_back(store: Store, run_id: str, incomplete: IncompleteOrders) -> frozenset[int]:
+    """Refuse every row of the orders that lack one; return their lines."""
+    held: set[int] = set()
+    for groups in store.duplicates.of_events(run_id, incomplete.halves):
+        issues = tuple(issue for group in groups for issue in incomplete.judge(group))
+        lines = tuple(issue.line for issue in issues)
+        store.duplicates.apply(run_id, DedupeResolution(rejected=lines, issues=issues))
+        held.update(lines)
+    return frozenset(held)
 
 
 class _Refusals:

@@ -116,6 +116,16 @@ class Duplicates(Table):
             mixed = [group for group, way in zip(groups, ways, strict=True) if len(way) > 1 and (way != way[0]).any()]
             yield from self._read_groups(run_id, mixed)
 
+    def of_events(self, run_id: str, halves: Collection[bytes]) -> Iterator[list[list[Record]]]:
+        """Yield the records of these events, a group for each person. ``halves``: first halves of identities."""
+        wanted = np.frombuffer(b"".join(halves), np.uint64)
+        for lines, digests in self._identities(run_id) if len(wanted) else ():
+            mine = np.isin(digests[:, 0], wanted)
+            lines, digests = lines[mine], digests[mine]  # noqa: PLW2901 - the others are of no concern
+            order = np.lexsort((lines, digests[:, 1], digests[:, 0]))
+            breaks = np.flatnonzero(np.any(np.diff(digests[order], axis=0) != 0, axis=1)) + 1
+            yield from self._read_groups(run_id, np.split(lines[order], breaks), least=1)
+
     def _identities(self, run_id: str) -> Iterator[tuple[Lines, Digests]]:
         """Yield the lines and identities of a run's records, range by range of what the identities begin with."""
         seq = self._db.seq(run_id)
@@ -132,10 +142,12 @@ class Duplicates(Table):
             if lines:
                 yield np.concatenate(lines), np.concatenate(digests)
 
-    def _read_groups(self, run_id: str, groups: Sequence[npt.NDArray[np.int64]]) -> Iterator[list[list[Record]]]:
-        """Yield the records of those of these groups of lines that have several, a few thousand groups at a time."""
+    def _read_groups(
+        self, run_id: str, groups: Sequence[npt.NDArray[np.int64]], *, least: int = 2
+    ) -> Iterator[list[list[Record]]]:
+        """Yield the records of those of these groups that have so many lines, a few thousand groups at a time."""
         seq = self._db.seq(run_id)
-        several = [group.tolist() for group in groups if len(group) > 1]
+        several = [group.tolist() for group in groups if len(group) >= least]
         for some in slices(several, _GROUPS):
             with self._db.read() as connection:
                 found = read_records(connection, seq, sorted(line for group in some for line in group))

@@ -23,14 +23,18 @@ _HALF: Final = 8
 _WAYS: Final = 0b11
 
 
+def event_half(metric: str, unique_id: str) -> bytes:
+    """Return the first half of an identity: which event, whoever it is of."""
+    return hashlib.blake2b(f"{metric}\0{unique_id}".encode(), digest_size=_HALF).digest()
+
+
 def event_identity(metric: str, unique_id: str, who: Mapping[str, Any]) -> bytes:
     """Return the 16 bytes of an event. The first identifier there is says whose it is."""
-    event = hashlib.blake2b(f"{metric}\0{unique_id}".encode(), digest_size=_HALF).digest()
     way, name = next(((at, name) for at, name in enumerate(IDENTIFIERS) if who.get(name)), (_WAYS, ""))
     said = f"{metric}\0{unique_id}\0{name}\0{identity_key(name, str(who.get(name) or ''))}"
     person = bytearray(hashlib.blake2b(said.encode(), digest_size=_HALF).digest())
     person[0] = person[0] & ~_WAYS & 0xFF | way
-    return event + bytes(person)
+    return event_half(metric, unique_id) + bytes(person)
 
 
 def former_identity(metric: str, unique_id: str) -> bytes:
