@@ -108,6 +108,12 @@ CODES: Final = (
         "Its last digits are lost, and other customers would share it; export the column as text.",
     ),
     Code(
+        "number-digits-lost",
+        Stage.VALIDATE,
+        "A number of many digits was rounded",
+        'Its last digits are lost, so it is no id; export the column as text, or say type = "decimal" of an amount.',
+    ),
+    Code(
         "apostrophe-doubtful",
         Stage.VALIDATE,
         "The apostrophe before this id or code may come from a spreadsheet",

@@ -32,6 +32,8 @@ _DATE_LIKE: Final = re.compile(
 )
 _EPOCH: Final = re.compile(r"[12]\d{9}(?:\.\d{1,9})?|[12]\d{12}")
 _WHOLE: Final = re.compile(r"[+-]?\d{1,15}")
+_LONG: Final = re.compile(r"[+-]?\d{16,}")
+"""More digits than an amount has, and than every reader of JSON keeps: an id, whatever its column is called."""
 _MONTHS: Final = 12
 
 
@@ -156,6 +158,9 @@ def _number(header: str, cells: Sequence[str], converts: Converts) -> Guess | No
         if looks_like_money(header):
             return Guess({"type": "money", "decimal": "."}, "whole amounts")
         return Guess({"type": "integer"}, "whole numbers")
+    whole = sum(_WHOLE.fullmatch(cell) is not None or _LONG.fullmatch(cell) is not None for cell in cells)
+    if whole >= _ENOUGH * len(cells) and any(map(_LONG.fullmatch, cells)):
+        return None
     if sum(any(letter.isdigit() for letter in cell) for cell in cells) < _ENOUGH * len(cells):
         return None
     fitting = [sign for sign in (".", ",") if _fits({"type": "money", "decimal": sign}, cells, converts)]

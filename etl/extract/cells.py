@@ -11,11 +11,16 @@ import numpy as np
 import orjson
 import pandas as pd
 
+_LARGEST_EXACT: Final = 2**53
+"""From here on a float names several whole numbers."""
 _TEXT: Final = pd.StringDtype(storage="pyarrow", na_value=np.nan)
 
 
 def text_of(value: Any) -> str | None:
-    """Return a value as text: no ``.0``, no exponent, dates in ISO form, objects as JSON; ``None`` stays missing."""
+    """Return a value as text: no ``.0``, dates in ISO form, objects as JSON; ``None`` stays missing.
+
+    A float has an exponent where it names several whole numbers.
+    """
     match value:
         case None:
             return None
@@ -41,6 +46,8 @@ def _number(value: float | Decimal) -> str | None:
         return format(value, "f")
     if not np.isfinite(value):
         return None
+    if abs(value) >= _LARGEST_EXACT and value.is_integer():
+        return f"{Decimal(repr(value)).normalize():E}"  # so that whoever needs the last digits sees that they are gone
     return str(int(value)) if value.is_integer() else format(Decimal(repr(value)), "f")
 
 

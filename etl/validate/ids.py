@@ -33,11 +33,11 @@ def doubtful_marks(cells: pa.Array) -> list[Finding]:
     ]
 
 
-def lost_digits(cells: pa.Array) -> list[Finding]:
-    """Refuse ``1.23457E+11`` as an event's id: its last digits are gone, and different events would share the rest."""
-    return [
-        Finding(position, "external-id-spreadsheet-number", fatal=True) for position in _matching(cells, _SCIENTIFIC)
-    ]
+def lost_digits(cells: pa.Array, code: str = "external-id-spreadsheet-number") -> list[Finding]:
+    """Refuse ``1.23457E+11`` as an id: its last digits are gone, and what it names would share the rest with others."""
+    if not pc.any(pc.match_substring(cells, "+")).as_py():
+        return []
+    return [Finding(position, code, fatal=True) for position in _matching(cells, _SCIENTIFIC)]
 
 
 def _matching(cells: pa.Array, shape: str) -> list[int]:

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from etl.codes import CODES
-from etl.config import CONSENT_PREFIX, Mapping, consent_columns
+from etl.config import CONSENT_PREFIX, PROPERTY_PREFIX, Mapping, consent_columns
 from etl.errors import ConfigError
 from etl.model import IDENTIFIERS, Issue, Severity, Stage, Validated
 from etl.validate.cells import Finding, as_trimmed
@@ -85,6 +85,11 @@ class Validator:
         marks = {target: rule.apostrophe for target, (_, rule) in mapping.by_target.items()}
         self._unmarked = [target for target, mark in marks.items() if mark == "drop"]
         self._naming = [target for target, mark in marks.items() if mark is None and target in NAMING]
+        self._texts = [
+            target
+            for target, (_, rule) in mapping.by_target.items()
+            if target.startswith(PROPERTY_PREFIX) and target not in EVENT_IDS and rule.type == "text"
+        ]
         self._details = details(mapping)
         targets = tuple(self._targets)
         # Klaviyo's limits hold whatever schema the user brings.
@@ -145,6 +150,8 @@ class Validator:
             yield from self._found(target, doubtful_marks(cells[target]), refused)
         for target in EVENT_IDS & cells.keys():
             yield from self._found(target, lost_digits(cells[target]), refused)
+        for target in self._texts:
+            yield from self._found(target, lost_digits(cells[target], "number-digits-lost"), refused)
 
     def _countries(self, frame: pd.DataFrame) -> str | pa.Array | None:
         column = self._mapping.defaults.country_column

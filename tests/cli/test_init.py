@@ -452,3 +452,46 @@ def test_what_does_not_make_sense_is_told(
     run = CliRunner().invoke(command, arguments)
     assert isinstance(run.exception, UsageError)
     assert run.exception.code == code
+
+
+@pytest.mark.parametrize(
+    ("header", "cells", "said"),
+    [
+        ("First name", ["JosÃ©", "Ann"], "letters that were read in a wrong encoding (10)"),
+        ("City", ["#N/A", "Bonn"], "an error of a formula (10)"),
+        ("City", ["NULL", "Bonn"], "a word for nothing (10)"),
+        ("First name", ["Jos&eacute;", "Ann"], "HTML entities (10)"),
+        ("City", ["K\ufffdln", "Bonn"], "letters that are lost (10)"),
+    ],
+)
+def test_damaged_cells_are_told_before_anything_is_imported(
+    context: Context, tmp_path: Path, header: str, cells: list[str], said: str
+) -> None:
+    path = written(tmp_path, ["Email", header], [[who, cells[at % 2]] for at, who in enumerate(rows(20))])
+    _, proposal = proposed(context, path)
+    (advice,) = (each for each in proposal.advice if each.about == header)
+    assert said in advice.text
+    assert "of 20 cells" in advice.text
+    assert not any(cell in advice.text for cell in cells), "no cell is shown"
+
+
+def test_whole_text_is_not_spoken_of(context: Context, tmp_path: Path) -> None:
+    path = written(tmp_path, ["Email", "City"], [[who, "Köln"] for who in rows(20)])
+    assert not any("some hold" in advice.text for advice in proposed(context, path)[1].advice)
+
+
+@pytest.mark.parametrize("first", [4111111111111111, 9007199254740993, 1234567890123456789012])
+def test_numbers_of_many_digits_are_ids_and_nobody_is_asked_for_a_decimal_sign(
+    context: Context, tmp_path: Path, first: int
+) -> None:
+    path = written(tmp_path, ["Email", "Loyalty"], [[who, first + at] for at, who in enumerate(rows(30))])
+    asked: list[Question] = []
+
+    def ask(question: Question) -> str:
+        asked.append(question)
+        return str(question.safe)
+
+    mapping, _ = proposed(context, path, ask=ask)
+    assert not [question for question in asked if "decimal" in question.text]
+    rule = mapping["columns"].get("Loyalty")
+    assert rule is None or isinstance(rule, str) or rule.get("type", "text") == "text"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from etl.config import ColumnRule, SourceRule, parse_event_mapping, parse_mapping
 from etl.discover import (
+    Advice,
     Ask,
     NoIdentifierError,
     Preset,
@@ -32,6 +33,7 @@ from etl.pipeline.verbs.init_source import Looked, look, sheet_of
 from etl.transform import Converted, converter
 from etl.validate import (
     country_name,
+    damage_told,
     read_phone,
     resolve_country,
     textable_phones,
@@ -75,6 +77,7 @@ def init(
             show_words(context, opened.info)
             looked = look(opened, context)
     proposal = _proposed(looked, chosen, probes, ask, named=len(paths) == 1, several=rule.columns == "any")
+    proposal = replace(proposal, advice=(*proposal.advice, *_damage(proposal)))
     about_sheets = tuple(advice for advice in looked.said if advice.about == "sheet")
     proposal = replace(proposal, advice=(*proposal.advice, *about_sheets))
     text = mapping_text(proposal, source=_source_keys(source, rule, beside), name=looked.info.name)
@@ -82,6 +85,19 @@ def init(
     return replace(
         proposal, advice=(*proposal.advice, *(each for each in looked.said if each not in about_sheets))
     ), text
+
+
+def _damage(proposal: Proposal) -> Iterator[Advice]:
+    """Yield what was seen of damaged cells in columns that will be imported."""
+    for column in proposal.columns:
+        if column.rule is not None and not column.rule.get("repair"):
+            cells = column.facts.cells
+            if said := damage_told(cells, str(column.rule["to"])):
+                yield Advice(
+                    column.facts.header,
+                    f"{column.facts.header!r}: of {len(cells):,} cells that were looked at, some hold {said}. They are "
+                    "left out; repair = true takes what they were to be, repair = false sends them as they are.",
+                )
 
 
 def _proposed(

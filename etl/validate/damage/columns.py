@@ -103,6 +103,7 @@ class _Column:
     words: Mapping[str, str]
     listed: Any
     is_name: bool
+    is_surname: bool
 
 
 class DamageJudge:
@@ -136,18 +137,25 @@ class DamageJudge:
         held: dict[str, Mask] = {}
         findings: dict[str, list[Finding]] = {}
         better: dict[str, Any] = {}
-        for column in self._columns:
-            texts = _texts(frame[column.header])
-            found = _judged(texts, column) if texts is not None else {}
-            if not found:
-                continue
+        damaged = [
+            (column, texts, found)
+            for column in self._columns
+            if (texts := _texts(frame[column.header])) is not None and (found := _judged(texts, column))
+        ]
+        for column, texts, found in damaged:
+            surnames = set[str]()
+            if column.is_surname:
+                elsewhere = {word for other, _, its in damaged if other is not column for word in its}
+                surnames = _surnames(texts, [text for text in found if text not in elsewhere])
             rows = np.flatnonzero(pc.is_in(texts, value_set=pa.array(list(found), TEXT)).to_numpy(zero_copy_only=False))
             become = texts.to_numpy(zero_copy_only=False).copy() if column.repair else None
             mask = np.zeros(len(frame), dtype=bool)
             told = findings.setdefault(column.header, [])
             for row, text in zip(rows.tolist(), texts.take(pa.array(rows)).to_pylist(), strict=True):
                 code, suggestion = found[text]
-                if become is not None and code != LOST:
+                if text in surnames:
+                    told.append(Finding(row, code, _SURNAME))
+                elif become is not None and code != LOST:
                     become[row] = suggestion
                     told.append(Finding(row, "text-repaired", _SAID[code]))
                 else:
@@ -164,6 +172,12 @@ class DamageJudge:
         return (frame.assign(**better) if better else frame), Damage(held, findings)
 
 
+_SURNAME: Final = "sent as a surname: its column is in capitals, and the word stands in no other column"
+_IN_CAPITALS: Final = 0.9
+"""Of the cells of a column of names, where one all in capitals stands out from none."""
+_RARE: Final = 0.01
+
+_LOST_LETTERS: Final = "letters that are lost"
 _SAID: Final = {
     "text-mojibake": "letters that were read in a wrong encoding",
     "text-entities": "HTML entities",
@@ -172,6 +186,13 @@ _SAID: Final = {
     "null-word": "a word for nothing, now empty",
     "cell-error": "an error of a formula, now empty",
 }
+
+
+def damage_told(cells: Sequence[str], target: str) -> str:
+    """Say how many cells of a column have which damage, most first; ``""`` where there is none."""
+    found = damage_of(cells, target).most_common()
+    named = [(_SAID.get(code, _LOST_LETTERS).removesuffix(", now empty"), count) for code, count in found]
+    return "; ".join(f"{name} ({count:,})" for name, count in named)
 
 
 def damage_of(cells: Sequence[str], target: str) -> Counter[str]:
@@ -193,7 +214,23 @@ def _column(header: str, target: str, *, repair: bool | None) -> _Column:
     if place in IDENTIFIERS and place != "external_id":
         words = {}
     is_name = own and place not in {"external_id", "image", LIST_TARGET}
-    return _Column(header, repair, words, pa.array(list(words), TEXT), is_name)
+    return _Column(header, repair, words, pa.array(list(words), TEXT), is_name, place == "last_name")
+
+
+def _surnames(texts: Any, words: Sequence[str]) -> set[str]:
+    """Return those of these words for nothing that are surnames: people are called ``NULL``.
+
+    A program that writes ``NULL`` for nothing does so in many cells, and among names of any spelling.
+    """
+    words = [word for word in words if word.strip().isalpha() and word.isupper()]
+    if not words:
+        return set()
+    filled = texts.filter(pc.greater(pc.utf8_length(texts), 0))
+    hits = pc.sum(pc.is_in(filled, value_set=pa.array(words, TEXT))).as_py()
+    capitals = pc.sum(pc.utf8_is_upper(filled)).as_py() - hits
+    others = len(filled) - hits
+    few = hits <= max(1, _RARE * len(filled))
+    return set(words) if few and others and capitals >= _IN_CAPITALS * others else set()
 
 
 def _texts(cells: pd.Series[Any]) -> Any:

@@ -96,6 +96,30 @@ DAMAGED = [
 ]
 
 
+@pytest.mark.parametrize("last", [["LEE", "O'NEIL", "NULL", "GARCÍA"], ["LEE", "NULL"], ["SMITH-JONES", "NONE"]])
+def test_a_surname_in_a_column_of_capitals_is_sent_and_said(last: list[str]) -> None:
+    cells = {"E": [f"{place}@mapleshop.com" for place in range(len(last))], "Last": last}
+    issues, attributes = judged(cells, {"E": "email", "Last": "last_name"})
+    assert [issue[1] for issue in issues] == ["null-word"]
+    assert [each["last_name"] for each in attributes] == last
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        {"Last": ["Lee", "NULL"], "City": ["", ""]},  # a word among names of another spelling
+        {"Last": ["LEE", "NULL"], "City": ["NULL", "Bonn"]},  # the file writes it for nothing elsewhere
+        {"Last": ["LEE", *["NULL"] * 3], "City": [""] * 4},  # too many are called so
+        {"Last": ["NULL", "NULL"], "City": ["", ""]},
+        {"Last": ["LEE", "#N/A"], "City": ["", ""]},
+    ],
+)
+def test_a_word_for_nothing_is_held_back_as_before(cells: dict[str, list[str]]) -> None:
+    cells = {"E": [f"{place}@mapleshop.com" for place in range(len(cells["Last"]))], **cells}
+    _, attributes = judged(cells, {"E": "email", "Last": "last_name", "City": "location.city"})
+    assert {each.get("last_name") for each in attributes} <= {"Lee", "LEE", None}
+
+
 def test_damage_is_held_back_with_what_it_was() -> None:
     """One warning a cell with its code and suggestion; the rest of the row goes on."""
     texts = [text for text, _, _ in DAMAGED]
