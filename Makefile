@@ -28,7 +28,7 @@ test: lint ## lint, types, and every test
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 matrix: $(STAMP) ## die at every point of an import instead of a sample of them; an hour
-	ETL_MATRIX=full $(BIN)/python -m pytest -n 2 --dist worksteal --timeout 3600 $$(grep -rl --include="test_*.py" effort tests)
+	ETL_MATRIX=full $(BIN)/python -m pytest -n 2 --dist worksteal --timeout 3600 $$(grep -rl --include="test_*.py" support.effort tests)
 
 lint: $(STAMP) ## ruff and mypy
 	$(BIN)/ruff check .
