@@ -234,7 +234,7 @@ def floor(folder: Path, rows: int) -> int:
 def reading(folder: Path, rows: int) -> int:
     """Read chunks with their lines, and forget them."""
     from etl.extract import open_source  # noqa: PLC0415
-    from etl.pipeline.staging.process import lean_memory  # noqa: PLC0415
+    from etl.pipeline.memory import lean_memory  # noqa: PLC0415
 
     with lean_memory(), open_source(folder / "people.csv") as source:
         assert sum(chunk.records for chunk in source.chunks()) == rows
@@ -245,7 +245,7 @@ def validating(folder: Path, rows: int) -> int:
     """Read and validate."""
     from etl.config import load_mapping  # noqa: PLC0415
     from etl.extract import open_source  # noqa: PLC0415
-    from etl.pipeline.staging.process import lean_memory  # noqa: PLC0415
+    from etl.pipeline.memory import lean_memory  # noqa: PLC0415
     from etl.validate import Validator  # noqa: PLC0415
 
     mapping = load_mapping(folder / "people.toml")
