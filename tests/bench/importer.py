@@ -260,7 +260,8 @@ def converting(folder: Path, rows: int) -> int:
     """Read, validate, transform and pack: all that a worker does, and the reading."""
     from etl.config import load_mapping  # noqa: PLC0415
     from etl.extract import open_source  # noqa: PLC0415
-    from etl.pipeline.staging.process import ChunkJudge, lean_memory  # noqa: PLC0415
+    from etl.pipeline.memory import lean_memory  # noqa: PLC0415
+    from etl.pipeline.staging.process import ChunkJudge  # noqa: PLC0415
 
     mapping = load_mapping(folder / "people.toml")
     with lean_memory(), open_source(folder / "people.csv") as source:
