@@ -354,7 +354,7 @@ def test_a_receiver_cannot_send_an_alert_elsewhere(night: Night, web: WebReceive
     [
         ({"slack": "https://hooks.slack.com/services/T/B/x"}, "whoever reads it can use it"),
         ({"webhook": "https://h/${AWS_SECRET_ACCESS_KEY}"}, "begin with NOTIFY_ only"),
-        ({"max_age": "tomorrow"}, "no length of time"),
+        ({"max_age": "tomorrow"}, "not a duration"),
         ({"webhok": "https://h/"}, "did you mean 'webhook'"),
         ({"email": {"to": ["a@b.c\nBcc: x@y.z"], "from": "a@b.c", "host": "h"}}, "not an address"),
         ({"on": ["bad"]}, "on"),
