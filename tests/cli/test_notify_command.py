@@ -32,7 +32,7 @@ def folder(tmp_path: Path, web: WebReceiver) -> Path:
 
 @pytest.fixture
 def klaviyo() -> Iterator[dict[str, str]]:
-    with SandboxServer(SandboxSettings()) as server:
+    with SandboxServer(SandboxSettings(limits="off")) as server:
         yield {"KLAVIYO_BASE_URL": server.url, "KLAVIYO_PRIVATE_KEY": SANDBOX_KEY}
 
 
@@ -82,7 +82,7 @@ def test_status_tells_on_demand_and_what_could_not_be_told(
     web.status = 500
     (folder / "people.csv").write_text("Email\nann@mapleshop.com\nnonsense\n", "utf-8")
     code, said = told(folder, *NIGHTLY, **klaviyo)
-    assert code == 1, "that nobody could be told is no matter of the import"
+    assert code == 1, f"that nobody could be told is no matter of the import: {said}"
     assert "warning [alert-undelivered]: webhook: the receiver answered 500" in said
     code, out, _ = spoken(folder, "status", **klaviyo)
     assert (code, out.splitlines()[0]) == (1, "Warning: 1 partly, 1 alert undelivered")
