@@ -14,11 +14,7 @@ if TYPE_CHECKING:
     from etl.pipeline.account.opt_outs import opt_outs
     from etl.pipeline.context import Context, SteadyClock, SystemClock
     from etl.pipeline.lifecycle.artifacts import row_files
-    from etl.pipeline.lifecycle.create import MappingLike
-    from etl.pipeline.lifecycle.origins import mapping_of_rows
     from etl.pipeline.lifecycle.trust import distrust, trust_mapping
-    from etl.pipeline.loading.forecast import plan
-    from etl.pipeline.loading.load_events import events
     from etl.pipeline.single.verbs import (
         allow_profile,
         create_webhook,
@@ -30,11 +26,14 @@ if TYPE_CHECKING:
         upsert_profile,
         webhooks,
     )
-    from etl.pipeline.verbs.check import check
+    from etl.pipeline.verbs.check import MappingLike, check
     from etl.pipeline.verbs.doctor import Finding, doctor
+    from etl.pipeline.verbs.events import events
     from etl.pipeline.verbs.init import init
     from etl.pipeline.verbs.lists import all_lists, create_list, list_members, show_list
+    from etl.pipeline.verbs.mapping_of_rows import mapping_of_rows
     from etl.pipeline.verbs.notify import Command, send_test_alert, tell_changes
+    from etl.pipeline.verbs.plan import plan
     from etl.pipeline.verbs.results import get_report, rejects, runs
     from etl.pipeline.verbs.run import VerifyMode, resume, retry, run, verify
     from etl.pipeline.verbs.schedule import Scheduler, schedule
@@ -96,19 +95,18 @@ __getattr__ = exports(
     {
         "etl.discover": ("Ask", "Proposal"),
         "verbs.init": ("init",),
-        "lifecycle.create": ("MappingLike",),
         "context": ("Context", "SteadyClock", "SystemClock"),
         "verbs.doctor": ("Finding", "doctor"),
-        "loading.load_events": ("events",),
+        "verbs.events": ("events",),
         "lifecycle.artifacts": ("row_files",),
         "etl.report.plan_model": ("Plan",),
         "verbs.lists": ("all_lists", "create_list", "list_members", "show_list"),
         "account.opt_outs": ("opt_outs",),
-        "lifecycle.origins": ("mapping_of_rows",),
-        "loading.forecast": ("plan",),
+        "verbs.mapping_of_rows": ("mapping_of_rows",),
+        "verbs.plan": ("plan",),
         "verbs.notify": ("Command", "send_test_alert", "tell_changes"),
         "verbs.results": ("get_report", "rejects", "runs"),
-        "verbs.check": ("check",),
+        "verbs.check": ("MappingLike", "check"),
         "verbs.run": ("VerifyMode", "resume", "retry", "run", "verify"),
         "single.verbs": (
             "allow_profile",

@@ -440,13 +440,15 @@ def plan(context: Any, source: Path, mapping: Path) -> None:
     """Stage a run that is to be loaded, as ``run`` does before it loads."""
     from etl.config import load_mapping  # noqa: PLC0415
     from etl.extract import open_source  # noqa: PLC0415
-    from etl.pipeline.lifecycle.create import begin, stage_source  # noqa: PLC0415
+    from etl.pipeline.engine.stage import stage_source  # noqa: PLC0415
+    from etl.pipeline.kinds.profiles.kind import KIND  # noqa: PLC0415
+    from etl.pipeline.lifecycle.create import begin  # noqa: PLC0415
     from etl.state import RunOptions  # noqa: PLC0415
 
     rules = load_mapping(mapping)
     with open_source(source) as opened, context.open_store() as store:
         run_id = begin(store, source.name, rules, command="run", account="SBX001", options=RunOptions())
-        stage_source(context, store, run_id, opened, rules, limit=None)
+        stage_source(context, KIND, rules, store, run_id, opened)
 
 
 def by_reference(folder: Path, rows: int) -> int:

@@ -202,7 +202,7 @@ RULES: dict[str, tuple[list[Step], str, Any]] = {
     ),
     "another file": ([("files", [YES, REFUSED_NO])], "etl.pipeline.staging.issue_filter.OptOutGatherer.gather", {}),
     "beyond a pilot": ([("pilot", [YES, NO])], "etl.pipeline.staging.stage.Reading.rest", ()),
-    "a duplicate": ([("import", [YES, NO])], "etl.pipeline.staging.stage.merge_consents", None),
+    "a duplicate": ([("import", [YES, NO])], "etl.pipeline.kinds.profiles.stage.merge_consents", None),
     "another spelling": (
         [("webhook", (0, 1)), ("import", [YES])],
         "etl.state.serving.opt_outs.opt_out_key",

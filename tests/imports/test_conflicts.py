@@ -201,7 +201,7 @@ def test_a_conflict_that_no_look_showed_is_refused_by_klaviyo_with_the_profile_n
     shop.profile(email=ANN)
     other = shop.profile(phone_number=PHONE)
     monkeypatch.setattr(
-        "etl.pipeline.loading.conflicts.find_owners", lambda _client, people: {line: {} for line in people}
+        "etl.pipeline.kinds.profiles.conflicts.find_owners", lambda _client, people: {line: {} for line in people}
     )
     customers(shop, "drop_phone")
     report = json.loads(shop.run("run", "c.csv", "--yes", "--format", "json").out)

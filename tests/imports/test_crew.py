@@ -19,10 +19,11 @@ from etl.config import Mapping, load_settings, parse_mapping
 from etl.errors import ConfigError, EtlError, InternalError, InterruptedRunError, SourceError, StoppedError
 from etl.extract import open_source
 from etl.model import Chunk, RaggedRow, RunStatus
+from etl.pipeline.kinds.profiles.stage import ProfileStager
 from etl.pipeline.staging import pool as crew_module
 from etl.pipeline.staging.pool import Crew, usual_workers
 from etl.pipeline.staging.process import ChunkJudge
-from etl.pipeline.staging.stage import stage
+from etl.pipeline.staging.stage import Staging, stage
 from etl.pipeline.staging.wire import pack, portable, unpack
 from tests.support.importer import ImporterFixture
 from tests.support.state_backends import begin
@@ -116,7 +117,8 @@ def staged(desk: ImporterFixture, path: Path, workers: int, state: str, **option
         run = begin(store, mapping_hash=state)
         with open_source(path, chunk_rows=50) as source:
             given = {"progress": lambda _: None, "should_stop": lambda: False, **options}
-            stage(store, run, source, mapping(), clock=desk.context.clock, workers=workers, **given)
+            at = Staging(store, run, source, desk.context.clock, **given)
+            stage(at, ProfileStager(at, mapping(), workers=workers), mapping())
         tables = ("rows", "blocks", "record_blocks", "records", "issues", "consents")
         with store.database.read() as connection:
             return {

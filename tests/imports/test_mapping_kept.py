@@ -112,7 +112,7 @@ def event_mappings(draw: st.DrawFn) -> dict[str, Any]:
 
 def kept(mapping: Mapping | EventMapping) -> Any:
     """Return what is read from state of a mapping that ``begin`` put there."""
-    return orjson.loads(orjson.dumps(mapping.model_dump(mode="json", by_alias=True)))
+    return orjson.loads(orjson.dumps(mapping.given))
 
 
 @settings(max_examples=examples(20), deadline=None)

@@ -18,7 +18,9 @@ from etl import pipeline
 from etl.cli import _main
 from etl.errors import ConfigError, EtlError, ExitCode, StateError, UsageError
 from etl.model import RunStatus
-from etl.pipeline.loading.load import load_run
+from etl.pipeline.engine.load import load_run
+from etl.pipeline.engine.sender import Loading
+from etl.pipeline.kinds.profiles.kind import KIND
 from etl.sandbox import SANDBOX_KEY, SandboxServer, SandboxSettings
 from tests.support.cli_process import ROOT, wait_until
 from tests.support.importer import ImporterFixture
@@ -164,8 +166,9 @@ def test_a_process_that_dies_at_the_question_leaves_nothing_to_resume(desk: Impo
         with desk.context.open_store() as store:
             (run,) = store.runs.newest()
             # What another process sees while the question stands: all that a SIGKILL leaves behind.
+            at = Loading(desk.process(), store, None, run.id, KIND.parse(run.mapping))  # type: ignore[arg-type]
             with pytest.raises(UsageError, match="nobody said yes"):
-                load_run(desk.process(), store, None, run.id, force=False)  # type: ignore[arg-type]
+                load_run(KIND, at)
         return False
 
     with pytest.raises(UsageError, match="Nothing was sent"):

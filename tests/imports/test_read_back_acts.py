@@ -155,7 +155,7 @@ def test_one_row_alone_is_missing_only_where_others_are_shown(desk: ImporterFixt
 
 
 def test_a_sample_that_finds_a_gap_reads_on(desk: ImporterFixture, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("etl.pipeline.loading.load._SAMPLE", 4)
+    monkeypatch.setattr("etl.pipeline.engine.load._SAMPLE", 4)
     after_the_jobs(desk, lambda: lose(desk, *(f"person{number}@mapleshop.com" for number in range(1, 12, 2))))
     report = desk.run(verify="sample")
     assert (report.tally.loaded, report.tally.failed) == (6, 6)
@@ -163,8 +163,8 @@ def test_a_sample_that_finds_a_gap_reads_on(desk: ImporterFixture, monkeypatch: 
 
 
 def test_a_sample_that_cannot_read_all_says_so(desk: ImporterFixture, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("etl.pipeline.loading.load._SAMPLE", 4)
-    monkeypatch.setattr("etl.pipeline.loading.load._READ_ON", 3)
+    monkeypatch.setattr("etl.pipeline.engine.load._SAMPLE", 4)
+    monkeypatch.setattr("etl.pipeline.engine.load._READ_ON", 3)
     after_the_jobs(desk, lambda: lose(desk, *(f"person{number}@mapleshop.com" for number in range(1, 12, 2))))
     report = desk.run(verify="sample")
     assert any("rows were not read back" in note for note in report.notes)

@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Field, ValidationError, field_validator, m
 
 from etl.column_names import distinct
 from etl.config.base import ColumnName, Model
-from etl.config.mapping.code import UsesCode
+from etl.config.mapping.document import MappingDocument
 from etl.config.mapping.model import Mapping, describe_fault, parse_toml, read_mapping
 from etl.config.mapping.notify import MappingNotifyRule
 from etl.config.mapping.sections import Defaults, Guards
@@ -77,7 +77,7 @@ class EventRule(Model):
     backfill: bool = Field(default=True, description="Recorded without starting flows; false lets flows start")
 
 
-class EventMapping(UsesCode):
+class EventMapping(MappingDocument):
     """The whole mapping file of events."""
 
     source: SourceRule = SourceRule()

@@ -22,8 +22,8 @@ from pydantic_core import ErrorDetails
 
 from etl.column_names import distinct
 from etl.config.base import ColumnName
-from etl.config.mapping.code import UsesCode
 from etl.config.mapping.columns import Column, ColumnRule
+from etl.config.mapping.document import MappingDocument
 from etl.config.mapping.merge_rules import check_merges
 from etl.config.mapping.notify import MappingNotifyRule
 from etl.config.mapping.row_rules import RowRule, check_rule
@@ -65,7 +65,7 @@ def computed_header(target: str) -> str:
     return f"[computed] {target}"
 
 
-class Mapping(UsesCode):
+class Mapping(MappingDocument):
     """The whole mapping file."""
 
     source: SourceRule = SourceRule()

@@ -1,31 +1,22 @@
-"""How every run begins: the mapping, the source, the way cleared of earlier runs, and staging."""
+"""How every run begins: what it is made of is recorded, and the way is cleared of earlier runs."""
 
 from __future__ import annotations
 
 import os
 import socket
 import sys
-from collections.abc import Mapping as AbstractMapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from etl.config import EventMapping, Mapping, load_mapping, parse_mapping
-from etl.errors import EtlError, ExitCode, StateError
-from etl.extract import Source, SourceFiles, is_single_use
+from etl.config.mapping.document import MappingDocument
+from etl.errors import ExitCode, StateError
+from etl.extract import SourceFiles, is_single_use
 from etl.klaviyo import Account
 from etl.model import RunStatus, SourceInfo
-from etl.pipeline.context import Context
 from etl.pipeline.lifecycle.origins import origins
-from etl.pipeline.lifecycle.trust import trusted
-from etl.pipeline.staging.pool import usual_workers
 from etl.pipeline.staging.rejects_source import REJECTS_FACT
-from etl.pipeline.staging.stage import stage
 from etl.state import PROFILES, RunOptions, RunProcess, Store
 from etl.version import VERSION
-
-MappingLike = Mapping | AbstractMapping[str, Any] | Path | str
-"""A mapping, its data as TOML would give it, or the path of its file."""
 
 ENDED = (RunStatus.FINISHED, RunStatus.ABANDONED)
 UNFINISHED = (RunStatus.STAGED, RunStatus.LOADING)
@@ -33,22 +24,10 @@ LOOKING_COMMANDS = ("check", "plan")
 LOADING_COMMANDS = ("run", "retry", "suppress", "unsuppress", "events")
 
 
-def rules_of(given: MappingLike, context: Context) -> tuple[Mapping, Path | None]:
-    """Return the mapping and the folder its paths start from. Raise :class:`etl.errors.ConfigError`.
-
-    Code that a mapping file names is there only if it is trusted.
-    """
-    if isinstance(given, Mapping):
-        return trusted(context, given), None
-    if isinstance(given, Path | str):
-        return trusted(context, load_mapping(Path(given))), Path(given).parent
-    return parse_mapping(given), None
-
-
 def begin(
     store: Store,
     name: str,
-    mapping: Mapping | EventMapping,
+    mapping: MappingDocument,
     *,
     command: str,
     account: str | None,
@@ -66,7 +45,7 @@ def begin(
     return store.runs.create(
         source=name,
         mapping_hash=mapping.hash,
-        mapping=mapping.model_dump(mode="json", by_alias=True),
+        mapping=mapping.given,
         account=account,
         command=command,
         tool_version=VERSION,
@@ -107,41 +86,6 @@ def parent_of(
     path = Path(files.paths[0]) if files is not None and not is_single_use(files.paths[0]) else None
     runs = origins(store, info, path, kind=kind)
     return next((run.id for run in runs if run.account in {account.id, None}), None)
-
-
-def is_part_of_source(info: SourceInfo) -> bool:
-    """Whether a source is a part of another, so that nobody has vanished from it."""
-    return REJECTS_FACT in info.details
-
-
-def stage_source(
-    context: Context,
-    store: Store,
-    run_id: str,
-    source: Source,
-    mapping: Mapping,
-    *,
-    limit: int | None,
-    keep: bool = True,
-) -> None:
-    """Stage a source; a run whose source breaks half-way is forgotten. ``keep``: see :func:`stage`."""
-    try:
-        stage(
-            store,
-            run_id,
-            source,
-            mapping,
-            clock=context.clock,
-            progress=context.progress,
-            limit=limit,
-            should_stop=context.should_stop,
-            keep=keep,
-            workers=usual_workers() if context.settings.workers is None else context.settings.workers,
-        )
-    except EtlError:
-        # Half of a source is worth nothing, and nothing of it has left the house.
-        store.runs.discard(run_id)
-        raise
 
 
 def clear_the_way(store: Store, account: Account, *, abandon: bool) -> None:

@@ -9,21 +9,15 @@ from __future__ import annotations
 import contextlib
 import re
 import zipfile
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
 import orjson
 
-from etl.config import EventMapping, Mapping, SourceRule, parse_event_mapping, parse_mapping
-from etl.errors import ConfigError, EtlError, StateError, UsageError
-from etl.extract import is_single_use
+from etl.errors import UsageError
 from etl.model import SourceInfo
-from etl.pipeline.context import Context
-from etl.pipeline.staging.rejects_source import REJECTS_FACT, open_file
 from etl.report.rejects_book import RUN_PROPERTY
 from etl.state import PROFILES, Run, Store
-from etl.user_code import UntrustedCode, foreign
 
 RECENT: Final = 200
 """Runs looked through for one that fits."""
@@ -81,69 +75,3 @@ def origins(store: Store, info: SourceInfo, path: Path | None, *, kind: str = PR
     ]
     # What was sent of an earlier file of rows to fix is a part of the same import.
     return [run for run in alike if run.parent is None and not run.options.part] or alike
-
-
-def mapping_of_rows(
-    paths: Iterable[Path | str], context: Context, *, kind: str = PROFILES
-) -> Mapping | EventMapping | None:
-    """Return the mapping of the run whose rows to fix these files hold; ``None`` for files of another kind.
-
-    Raise :class:`ConfigError` where state does not say which run, or which of several mappings, it is.
-    """
-    found: dict[str, Run] = {}
-    for path in paths:
-        if is_single_use(path) or not Path(path).is_file():
-            return None
-        info = _rejects(Path(path))
-        if info is None:
-            return None
-        run = _origin(Path(path), info, context, kind)
-        found[run.id] = run
-    return _mapping(list(found.values()), kind) if found else None
-
-
-def _rejects(path: Path) -> SourceInfo | None:
-    """Return what a rejects file is read as, ``None`` for any other."""
-    with contextlib.suppress(EtlError), open_file(path, SourceRule()) as source:
-        return source.info if REJECTS_FACT in source.info.details else None
-    return None
-
-
-def _origin(path: Path, info: SourceInfo, context: Context, kind: str) -> Run:
-    runs: list[Run] = []
-    with contextlib.suppress(StateError), context.open_store(create=False) as store:
-        runs = origins(store, info, path, kind=kind)
-    if not runs:
-        named = run_named(path)
-        raise ConfigError(
-            "mapping-missing",
-            f"{path} holds rows to fix{f' of run {named}' if named else ''}, and this state does not know its run",
-            "Name its mapping with --mapping, or the state of that run with --state.",
-        )
-    if any(run.mapping != runs[0].mapping for run in runs):
-        raise ConfigError(
-            "mapping-missing",
-            f"{path} holds rows to fix, and runs with different mappings had such columns: "
-            + ", ".join(run.id for run in runs[:5]),
-            "Name the mapping with --mapping, or name the file rejects-RUN.csv after its run.",
-        )
-    return runs[0]
-
-
-def _mapping(runs: Sequence[Run], kind: str) -> Mapping | EventMapping:
-    run = runs[0]
-    if any(other.mapping != run.mapping for other in runs):
-        raise ConfigError(
-            "mapping-missing",
-            f"The files are of runs with different mappings: {', '.join(other.id for other in runs[:5])}",
-            "Run them one by one.",
-        )
-    where = f"the mapping of run {run.id}"
-    rules = (parse_event_mapping if kind == "events" else parse_mapping)(run.mapping, where=where)
-    if foreign(rules.code_references):
-        raise ConfigError(
-            "mapping-missing",
-            f"The mapping of run {run.id} names Python code",
-            "Name its file with --mapping, so that what runs is what you trust.",
-        )
-    return rules.with_code(UntrustedCode(Path(where), b""))

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TypeVar
 
-from etl.config import EventMapping, Mapping
+from etl.config.mapping.document import MappingDocument
 from etl.config.settings.trust import forget, is_trusted, trust
 from etl.errors import ConfigError
 from etl.pipeline.context import Context
 from etl.user_code import CodeError, TrustedCode, UntrustedCode, beside, foreign
 
-_Rules = TypeVar("_Rules", Mapping, EventMapping)
+_Rules = TypeVar("_Rules", bound=MappingDocument)
 
 
 def trusted(context: Context, rules: _Rules) -> _Rules:
@@ -34,7 +34,7 @@ def trusted(context: Context, rules: _Rules) -> _Rules:
     return rules.with_code(code)
 
 
-def code_of(rules: Mapping | EventMapping) -> tuple[UntrustedCode, TrustedCode] | None:
+def code_of(rules: MappingDocument) -> tuple[UntrustedCode, TrustedCode] | None:
     """Return the code that a mapping read from a file names, ``None`` for none.
 
     Raise :class:`ConfigError` for code that is not beside the mapping.
@@ -52,7 +52,7 @@ def code_of(rules: Mapping | EventMapping) -> tuple[UntrustedCode, TrustedCode] 
         ) from None
 
 
-def trust_mapping(rules: Mapping | EventMapping) -> tuple[str, ...]:
+def trust_mapping(rules: MappingDocument) -> tuple[str, ...]:
     """Trust the code that a mapping names, as it is now; return its files. Raise :class:`ConfigError`."""
     found = code_of(rules)
     if found is None:

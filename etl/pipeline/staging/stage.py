@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Mapping as AbstractMapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Protocol, Self, TypeVar
 
 from etl.config import Mapping
 from etl.errors import ConfigError, InterruptedRunError, SourceError
 from etl.extract import Source, SourceFiles, SqlSource, open_query, query_key
 from etl.model import Chunk, Clock, LineLocator, Progress, ProgressHook, RunStatus, SourceFile, Watermark
 from etl.pipeline.memory import lean_memory
-from etl.pipeline.staging.consents import heed_opt_outs, merge_consents
-from etl.pipeline.staging.pool import Crew
-from etl.pipeline.staging.process import ChunkJudge, OnceOnly
+from etl.pipeline.staging.pool import Progressed
 from etl.pipeline.staging.sources import open_found, variables_for
-from etl.pipeline.staging.unique import Uniqueness
 from etl.state import DetailChanges, ReachedMark, StagedFile, Store
-from etl.transform import resolve_duplicates
 
 
 def open_mapped(
@@ -48,71 +45,82 @@ def open_mapped(
     return source
 
 
-@lean_memory()
-def stage(
-    store: Store,
-    run_id: str,
-    source: Source,
-    mapping: Mapping,
-    *,
-    clock: Clock,
-    progress: ProgressHook,
-    should_stop: Callable[[], bool],
-    limit: int | None = None,
-    keep: bool = True,
-    workers: int = 0,
-) -> None:
-    """Read, judge and convert the whole source into state, then settle duplicates. The run ends ``staged``.
+@dataclass(frozen=True, slots=True)
+class Staging:
+    """A source on its way into a run. ``limit``: so many rows are read. ``should_stop`` is asked between chunks."""
 
-    ``keep``: whether it does; else it stays ``staging`` and can be forgotten. ``workers``: see :class:`Crew`.
-    Raise :class:`InterruptedRunError` between two chunks when it should stop.
+    store: Store
+    run_id: str
+    source: Source
+    clock: Clock
+    progress: ProgressHook
+    should_stop: Callable[[], bool]
+    limit: int | None = None
+
+    def check_stop(self) -> None:
+        """Raise :class:`InterruptedRunError` if it should stop."""
+        if self.should_stop():
+            raise InterruptedRunError("interrupted", "Stopped while reading: nothing was sent", "Run it again.")
+
+
+J = TypeVar("J")
+
+
+class Stager(Protocol[J]):
+    """What a kind of record does with the chunks of a source. A context manager: it may hold processes."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *error: object) -> None: ...
+
+    def judge(self, chunks: Iterable[Chunk], size: int) -> Iterator[tuple[Progressed, J]]:
+        """Yield every chunk's verdict in order. ``size``: see :class:`etl.model.SourceInfo`."""
+
+    def write(self, judged: J, /) -> None:
+        """Keep what became of a chunk."""
+
+    @property
+    def reads_on(self) -> bool:
+        """Whether the rows beyond the limit are of interest too."""
+
+    def note(self, chunk: Chunk) -> None:
+        """Keep what is of interest in rows that are not staged."""
+
+    def settle(self, locator: LineLocator) -> DetailChanges:
+        """Decide what only the whole source can tell; return what a report says of it. ``locator``: of its lines."""
+
+
+@lean_memory()
+def stage(at: Staging, stager: Stager[J], mapping: Mapping, *, finalize: bool = True) -> None:
+    """Read, judge and convert the whole source into state, then settle what only the whole can tell.
+
+    ``finalize``: the run ends ``staged``; else it stays ``staging`` and can be forgotten. Raise
+    :class:`InterruptedRunError` between two chunks when it should stop.
     """
-    started = clock.monotonic()
-    info = source.info
-    judge = ChunkJudge(mapping, info.columns, clock.now())
-    once, unique = OnceOnly(), Uniqueness(mapping)
+    started = at.clock.monotonic()
+    info = at.source.info
     read = 0
     parts: dict[SourceFile, int] = {}
-    reading = Reading(source, limit)
-    with Crew(judge, workers) as crew:
-        for step, judged in crew.judged(reading.first(), info.size):
-            if should_stop():
-                raise InterruptedRunError("interrupted", "Stopped while reading: nothing was sent", "Run it again.")
-            store.consents.stage(run_id, judged.asks)
-            store.source_opt_outs.stage(run_id, judged.opt_outs)
-            store.staging.add(run_id, once.filtered(judged.packed))
-            unique.note(judged.hashes)
+    reading = Reading(at.source, at.limit)
+    with stager:
+        for step, judged in stager.judge(reading.first(), info.size):
+            at.check_stop()
+            stager.write(judged)
             read += step.records
             if step.part is not None:
                 parts[step.part] = parts.get(step.part, 0) + step.records
-            progress(Progress("stage", step.position, info.size, info.unit, f"{read:,} rows"))
+            at.progress(Progress("stage", step.position, info.size, info.unit, f"{read:,} rows"))
             # Otherwise this chunk would live on while the next one is read and judged.
             del judged
-    if mapping.asks_consent and store.runs.get(run_id).command != "check":
-        # A pilot sends few rows, but whoever opts out further down has opted out all the same.
+    if stager.reads_on:
         for chunk in reading.rest():
-            if should_stop():
-                raise InterruptedRunError("interrupted", "Stopped while reading: nothing was sent", "Run it again.")
-            store.source_opt_outs.stage(run_id, judge.opt_outs(chunk))
-            progress(Progress("stage", chunk.position, info.size, info.unit, "looking for opt-outs"))
-    places = LineLocator(parts)
-    replaced: set[int] = set()
-    for candidates in store.duplicates.candidates(run_id):
-        newest: dict[int, str] = {}
-        if mapping.profile.newest_by is not None:
-            newest = store.source_rows.cells(run_id, mapping.profile.newest_by, [record.line for record in candidates])
-        resolution = resolve_duplicates(
-            candidates, mapping.profile.duplicates, mapping, newest, now=clock.now(), place=places.text
-        )
-        store.duplicates.apply(run_id, resolution)
-        replaced.update(record.line for record in resolution.replaced)
-    unique.settle(store, run_id, places.text)
-    if mapping.asks_consent:
-        merge_consents(store, run_id, replaced)
-        heed_opt_outs(store, run_id, mapping)
-    facts = facts_of(source, mapping, parts, read=read, limit=limit)
-    facts["seconds"] = {"stage": clock.monotonic() - started}
-    store.runs.update(run_id, status=RunStatus.STAGED if keep else None, **facts)
+            at.check_stop()
+            stager.note(chunk)
+            at.progress(Progress("stage", chunk.position, info.size, info.unit, "looking for opt-outs"))
+    facts = facts_of(at.source, mapping, parts, read=read, limit=at.limit)
+    facts.update(stager.settle(LineLocator(parts)))
+    facts["seconds"] = {"stage": at.clock.monotonic() - started}
+    at.store.runs.update(at.run_id, status=RunStatus.STAGED if finalize else None, **facts)
 
 
 def facts_of(
@@ -179,11 +187,6 @@ class Reading:
                 f"{self._name} broke off while it was read: {error.strerror or type(error).__name__}",
                 "Nothing was sent; copy the file to this machine and run it again.",
             ) from None
-
-
-def chunks_of(source: Source, limit: int | None) -> Iterator[Chunk]:
-    """Yield the chunks of the first ``limit`` rows, or of all; see :class:`Reading`."""
-    yield from Reading(source, limit).first()
 
 
 def _cut(chunk: Chunk, count: int) -> tuple[Chunk, Chunk]:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from etl.pipeline.account.permissions import objections, special_targets
+from collections.abc import Mapping as AbstractMapping
+from pathlib import Path
+from typing import Any
+
+from etl.config import Mapping
 from etl.pipeline.context import Context
-from etl.pipeline.lifecycle.artifacts import write_folder
-from etl.pipeline.lifecycle.create import MappingLike, begin, rules_of, stage_source
-from etl.pipeline.lifecycle.dates import date_notes
-from etl.pipeline.lifecycle.readings import doubts, show_words
-from etl.pipeline.loading.notes import note, refuse_unjudged
-from etl.pipeline.staging import watermarks
+from etl.pipeline.engine.check import check_source
+from etl.pipeline.engine.stage import ImportRequest, rules_of
+from etl.pipeline.kinds.profiles.kind import KIND
 from etl.pipeline.staging.sources import SourceLike, files_of
 from etl.report import Report
 from etl.state import RunOptions
+
+MappingLike = Mapping | AbstractMapping[str, Any] | Path | str
+"""A mapping, its data as TOML would give it, or the path of its file."""
 
 
 def check(
@@ -28,15 +32,6 @@ def check(
     rows. Raise ConfigError, SourceError, StateError.
     """
     context = context or Context.create()
-    rules, base = rules_of(mapping, context)
+    rules, base = rules_of(KIND, mapping, context)
     files = files_of(source, rules, base, context)
-    with watermarks.opened(context, files, rules, lambda: None) as (opened, store):
-        named = files.name if files is not None else opened.info.name
-        run_id = begin(store, named, rules, command="check", account=None, options=RunOptions(limit=limit))
-        show_words(context, opened.info)
-        stage_source(context, store, run_id, opened, rules, limit=limit)
-        objecting = [*objections(opened.info.columns, rules), *doubts(opened.info)]
-        stopping = [f"guard: {objection}: a run would stop here" for objection in objecting]
-        note(store, run_id, [*stopping, *special_targets(rules), *date_notes(rules)])
-        refuse_unjudged(store, run_id)
-        return write_folder(store, run_id, context.output, context.announce)
+    return check_source(ImportRequest(context, KIND, rules, files, "run", RunOptions(limit=limit)))

@@ -2,37 +2,25 @@
 
 from __future__ import annotations
 
-import functools
-from contextlib import ExitStack
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
-from etl.config import DEFAULT_BASE_URL, parse_mapping
 from etl.errors import GuardError, UsageError
-from etl.klaviyo import Account
+from etl.klaviyo import Account, KlaviyoClient
 from etl.model import Outcome, RunStatus
-from etl.pipeline.account.permissions import demand_heard, special_targets
-from etl.pipeline.account.revision import revision_notes
 from etl.pipeline.context import Context
+from etl.pipeline.engine.kind import RecordKind
+from etl.pipeline.engine.load import judge_read_back, load_run, look
+from etl.pipeline.engine.sender import Loading
+from etl.pipeline.engine.stage import ImportRequest, rules_of
+from etl.pipeline.engine.verbs import run_source
+from etl.pipeline.kinds import kind_of
+from etl.pipeline.kinds.profiles.kind import KIND
 from etl.pipeline.lifecycle.artifacts import write_folder
-from etl.pipeline.lifecycle.create import (
-    ENDED,
-    LOADING_COMMANDS,
-    UNFINISHED,
-    MappingLike,
-    begin,
-    clear_the_way,
-    is_part_of_source,
-    parent_of,
-    rules_of,
-    stage_source,
-)
+from etl.pipeline.lifecycle.create import ENDED, LOADING_COMMANDS, UNFINISHED, clear_the_way
 from etl.pipeline.lifecycle.origins import RECENT
-from etl.pipeline.lifecycle.readings import demand_certain, show_words
-from etl.pipeline.loading.load import judge_read_back, load_run, look
-from etl.pipeline.loading.prepare import check_account
-from etl.pipeline.staging import watermarks
-from etl.pipeline.staging.sources import SourceLike, age_of, files_again, files_of
+from etl.pipeline.staging.sources import SourceLike, files_again, files_of
+from etl.pipeline.verbs.check import MappingLike
 from etl.report import Report
 from etl.state import Run, RunOptions, Store
 from etl.version import VERSION
@@ -62,49 +50,11 @@ def run(
     (resumable), StateError, GuardError.
     """
     context = context or Context.create()
-    rules, base = rules_of(mapping, context)
+    rules, base = rules_of(KIND, mapping, context)
     files = files_of(source, rules, base, context)
-    with ExitStack() as stack:
-        if context.settings.base_url == DEFAULT_BASE_URL:
-            context.say_host()
-        client = stack.enter_context(context.open_client())
-        for note in revision_notes(context):
-            context.announce(note)
-        get_account = functools.cache(client.get_account)
-        opened, store = stack.enter_context(watermarks.opened(context, files, rules, lambda: get_account().id))
-        account = get_account()
-        check_account(rules, account)
-        with store.lock.hold(account.id, "run"):
-            clear_the_way(store, account, abandon=abandon)
-            options = RunOptions(
-                limit=limit,
-                list=list or context.settings.list or rules.load.list,
-                force=force,
-                source_age=age_of(files, context),
-                verify=verify,
-                part=is_part_of_source(opened.info),
-            )
-            show_words(context, opened.info)
-            said = (
-                *demand_certain(context, opened.info),
-                *demand_heard(context, opened.info.name, opened.info.columns, rules),
-                *special_targets(rules),
-            )
-            parent = parent_of(store, account, opened.info, files)
-            run_id = begin(
-                store,
-                files.name if files is not None else opened.info.name,
-                rules,
-                command="run",
-                account=account.id,
-                options=options,
-                moves_known_state=limit is None,
-                parent=parent,
-            )
-            stage_source(context, store, run_id, opened, rules, limit=limit)
-            noted = store.runs.get(run_id).details.notes
-            store.runs.update(run_id, account_name=account.name, notes=[*noted, *said])
-            return load_run(context, store, client, run_id, force=force)
+    wanted = list or context.settings.list or rules.load.list
+    options = RunOptions(limit=limit, list=wanted, force=force, verify=verify)
+    return run_source(ImportRequest(context, KIND, rules, files, "run", options, abandon))
 
 
 def resume(run_id: str | None = None, *, context: Context | None = None, force: bool = False) -> Report:
@@ -127,7 +77,7 @@ def resume(run_id: str | None = None, *, context: Context | None = None, force: 
             account = client.get_account()
             _same_account(found, account)
             with store.lock.hold(account.id, "resume"):
-                return load_run(context, store, client, found.id, force=force)
+                return _loaded(context, store, client, found.id, force=force)
 
 
 def retry(run_id: str | None = None, *, context: Context | None = None, force: bool = False) -> Report:
@@ -178,7 +128,7 @@ def retry(run_id: str | None = None, *, context: Context | None = None, force: b
                     account_name=parent.details.account_name,
                     files=files_again(parent, lines),
                 )
-                return load_run(context, store, client, child, force=force)
+                return _loaded(context, store, client, child, force=force)
 
 
 def verify(run_id: str | None = None, *, context: Context | None = None, full: bool = True) -> Report:
@@ -198,10 +148,25 @@ def verify(run_id: str | None = None, *, context: Context | None = None, full: b
             raise UsageError("nothing-to-verify", "No run has loaded anything yet", "See klaviyo-etl runs.")
         with context.open_client() as client:
             _same_account(found, client.get_account())
-            look(context, store, client, found.id, full=full, unchanged=True)
-            if found.options.kind != "events":
-                judge_read_back(store, found.id, parse_mapping(found.mapping, where="the mapping of the run"))
+            kind = kind_of(found)
+            at = _loading(context, store, client, kind, found)
+            look(kind, at, full=full, unchanged=True)
+            judge_read_back(kind, at)
         return write_folder(store, found.id, context.output, context.announce)
+
+
+def _loaded(context: Context, store: Store, client: KlaviyoClient, run_id: str, *, force: bool) -> Report:
+    """Take a run that was staged, now or earlier, to its end."""
+    found = store.runs.get(run_id)
+    kind = kind_of(found)
+    return load_run(kind, _loading(context, store, client, kind, found, force=force))
+
+
+def _loading(
+    context: Context, store: Store, client: KlaviyoClient, kind: RecordKind[Any], run: Run, *, force: bool = False
+) -> Loading[Any]:
+    rules = kind.parse(run.mapping, where="the mapping of the run")
+    return Loading(context, store, client, run.id, rules, force)
 
 
 def _latest_that_sent(store: Store) -> Run | None:

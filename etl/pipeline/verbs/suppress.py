@@ -9,16 +9,14 @@ from typing import Final
 from etl.config import Mapping, SourceRule, parse_mapping
 from etl.errors import ConfigError
 from etl.extract import SourceFiles
-from etl.model import ConsentAction, RunStatus
 from etl.pipeline.context import Context
-from etl.pipeline.lifecycle.create import begin, clear_the_way, stage_source
-from etl.pipeline.loading.load import load_run
+from etl.pipeline.engine.stage import ImportRequest
+from etl.pipeline.engine.verbs import run_source
+from etl.pipeline.kinds.suppressions.kind import KIND
 from etl.pipeline.staging.sources import given_files, open_found
-from etl.pipeline.staging.stage import open_mapped
 from etl.report import Report
 from etl.state import RunOptions
 
-COMMANDS: Final = {"suppress": ConsentAction.SUPPRESS, "unsuppress": ConsentAction.UNSUPPRESS}
 _LIKELY: Final = ("email", "e-mail", "email address", "e-mail address", "mail", "address")
 
 
@@ -31,31 +29,11 @@ def suppress(
     not, is left as it is; what was sent counts once the profile shows it. Raises as :func:`etl.pipeline.run` does.
     """
     context = context or Context.create()
-    command = "unsuppress" if undo else "suppress"
     files = given_files([source], SourceRule(), context)
     rules = _mapping(files, column)
-    with context.open_client() as client, context.open_store() as store:
-        account = client.get_account()
-        with store.lock.hold(account.id, command):
-            clear_the_way(store, account, abandon=False)
-            opened = open_mapped(files, rules)
-            # What such a run confirms says nothing of the profile.
-            run_id = begin(
-                store,
-                files.name,
-                rules,
-                command=command,
-                account=account.id,
-                options=RunOptions(kind="suppressions", verb=command, guards_waived=True),
-                moves_known_state=False,
-            )
-            try:
-                stage_source(context, store, run_id, opened, rules, limit=None, keep=False)
-            finally:
-                opened.close()
-            store.consents.request_for_all(run_id, COMMANDS[command])
-            store.runs.update(run_id, status=RunStatus.STAGED, account_name=account.name)
-            return load_run(context, store, client, run_id, force=False)
+    command = "unsuppress" if undo else "suppress"
+    options = RunOptions(verb=command, guards_waived=True)
+    return run_source(ImportRequest(context, KIND, rules, files, command, options))
 
 
 def _mapping(files: SourceFiles, column: str | None) -> Mapping:

@@ -2,35 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Mapping as AbstractMapping
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
 import pandas as pd
 
 from etl.config import EventMapping
-from etl.errors import InterruptedRunError
-from etl.extract import Source
 from etl.model import (
     IDENTIFIERS,
+    Chunk,
     DedupeResolution,
     Issue,
     LineLocator,
     Outcome,
-    Progress,
-    RunStatus,
     Severity,
-    SourceFile,
     Transformed,
+    Validated,
 )
-from etl.pipeline.account.revision import first_year_of
-from etl.pipeline.context import Context
-from etl.pipeline.memory import lean_memory
+from etl.pipeline.staging.pool import Progressed
 from etl.pipeline.staging.process import ChunkJudge, sparing_unused
-from etl.pipeline.staging.stage import chunks_of, facts_of
-from etl.state import StagedRevenue, Store
+from etl.pipeline.staging.stage import Staging
+from etl.state import DetailChanges, StagedRevenue, Store
 from etl.transform import EventBuilder, IncompleteOrders, OrderLines, add_amount, merge_order, same_people
 
 _MOST_METRICS: Final = 100
@@ -38,71 +35,88 @@ _MOST_ZEROS: Final = 5
 """So many are named in a note."""
 
 
-@lean_memory()
-def stage_events(
-    context: Context,
-    store: Store,
-    run_id: str,
-    source: Source,
-    mapping: EventMapping,
-    *,
-    limit: int | None,
-    keep: bool = True,
-) -> None:
-    """Judge a source, make one event of the rows that are one, and add up the revenue; the run is then staged.
+@dataclass(frozen=True, slots=True)
+class JudgedEvents:
+    """A chunk with the events of its rows. ``revenue``: of all its rows by currency; ``refused``: of those refused."""
 
-    ``keep``: without it the run stays one that can be forgotten.
-    """
-    started = context.clock.monotonic()
-    info = source.info
-    judge = ChunkJudge(mapping.compiled, info.columns, context.clock.now())
-    builder = EventBuilder(mapping, context.clock.now(), first_year=first_year_of(context))
-    read = 0
-    parts: dict[SourceFile, int] = {}
-    revenue: dict[str, Decimal] = {}
-    refused: dict[str, Decimal] = {}
-    refusals = _Refusals(builder, mapping)
-    orders = OrderLines(mapping)
-    incomplete = IncompleteOrders(mapping, lambda line: LineLocator(parts).text(line))
-    for chunk in chunks_of(source, limit):
-        if context.should_stop():
-            raise InterruptedRunError("interrupted", "Stopped while reading: nothing was sent", "Run it again.")
-        frame = orders.filled(chunk.frame, chunk.part)
-        validated, transformed, _ = judge.judge(frame)
-        built = builder.build(list(transformed.records))
-        rejected = transformed.rejected | built.rejected
-        issues = (*transformed.issues, *built.issues)
-        store.staging.add_chunk(
-            run_id, sparing_unused(chunk, mapping.compiled), validated, Transformed(built.records, rejected, issues)
-        )
-        for currency, amount in built.revenue.items():
-            add_amount(revenue, currency, amount)
-        gone = validated.rejected | rejected
-        for currency, amount in refusals.amounts(frame, gone):
-            add_amount(revenue, currency, amount)
-            add_amount(refused, currency, amount)
-        if gone:
-            incomplete.note(
-                judge.reshaped(frame[frame.index.isin(gone)]), _nameless((*validated.issues, *issues), mapping)
+    chunk: Chunk
+    validated: Validated
+    transformed: Transformed
+    revenue: AbstractMapping[str, Decimal]
+    refused: Sequence[tuple[str, Decimal]]
+
+
+class EventStager(contextlib.AbstractContextManager["EventStager"]):
+    """Stages events: one of the rows that are one, and the revenue added up. Is a :class:`Stager`."""
+
+    reads_on = False
+
+    def __init__(self, at: Staging, mapping: EventMapping, *, first_year: int) -> None:
+        """``first_year``: of which Klaviyo takes events."""
+        now = at.clock.now()
+        self._at = at
+        self._mapping = mapping
+        self._judge = ChunkJudge(mapping.compiled, at.source.info.columns, now)
+        self._builder = EventBuilder(mapping, now, first_year=first_year)
+        self._refusals = _Refusals(self._builder, mapping)
+        self._orders = OrderLines(mapping)
+        self._locator = LineLocator(())
+        self._incomplete = IncompleteOrders(mapping, lambda line: self._locator.text(line))
+        self._revenue: dict[str, Decimal] = {}
+        self._refused: dict[str, Decimal] = {}
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing is held."""
+
+    def judge(self, chunks: Iterable[Chunk], size: int) -> Iterator[tuple[Progressed, JudgedEvents]]:  # noqa: ARG002
+        """Judge rows as in an import of profiles, and make events of them."""
+        for chunk in chunks:
+            frame = self._orders.filled(chunk.frame, chunk.part)
+            validated, transformed, _ = self._judge.judge(frame)
+            built = self._builder.build(list(transformed.records))
+            rejected = transformed.rejected | built.rejected
+            issues = (*transformed.issues, *built.issues)
+            gone = validated.rejected | rejected
+            if gone:
+                nameless = _nameless((*validated.issues, *issues), self._mapping)
+                self._incomplete.note(self._judge.reshaped(frame[frame.index.isin(gone)]), nameless)
+            self._incomplete.note_ragged(list(frame.columns), chunk.ragged)
+            judged = JudgedEvents(
+                sparing_unused(chunk, self._mapping.compiled),
+                validated,
+                Transformed(built.records, rejected, issues),
+                built.revenue,
+                list(self._refusals.amounts(frame, gone)),
             )
-        incomplete.note_ragged(list(frame.columns), chunk.ragged)
-        read += chunk.records
-        if chunk.part is not None:
-            parts[chunk.part] = parts.get(chunk.part, 0) + chunk.records
-        context.progress(Progress("stage", chunk.position, info.size, info.unit, f"{read:,} rows"))
-    _merge(store, run_id, mapping, revenue, incomplete)
-    items = store.rows.counts(run_id).get(Outcome.DUPLICATE, 0) if mapping.event.group_by_order else 0
-    notes = [f"{items:,} rows are further line items: they are in the event of their order"] if items else []
-    notes += _zero_notes(builder.zeros)
-    facts = facts_of(source, mapping.compiled, parts, read=read, limit=limit)
-    facts["columns"] = [
-        (header, [mapping.columns[header].to] if header in mapping.columns else []) for header in source.info.columns
-    ]
-    facts["seconds"] = {"stage": context.clock.monotonic() - started}
-    facts["revenue"] = StagedRevenue(_texts(revenue), _texts(refused), mapping.event.group_by_order)
-    facts["metrics"] = sorted({*builder.metrics, *filter(None, [mapping.event.items_as])})[:_MOST_METRICS]
-    facts["notes"] = notes
-    store.runs.update(run_id, status=RunStatus.STAGED if keep else None, **facts)
+            yield Progressed(chunk.records, chunk.position, chunk.part), judged
+
+    def write(self, judged: JudgedEvents) -> None:
+        """Keep a chunk, and add its revenue."""
+        self._at.store.staging.add_chunk(self._at.run_id, judged.chunk, judged.validated, judged.transformed)
+        for currency, amount in (*judged.revenue.items(), *judged.refused):
+            add_amount(self._revenue, currency, amount)
+        for currency, amount in judged.refused:
+            add_amount(self._refused, currency, amount)
+
+    def note(self, chunk: Chunk) -> None:
+        """Rows that are not staged say nothing of events."""
+
+    def settle(self, locator: LineLocator) -> DetailChanges:
+        """Make one event of the rows that are one."""
+        mapping, event, builder = self._mapping, self._mapping.event, self._builder
+        self._locator = locator
+        _merge(self._at.store, self._at.run_id, mapping, self._revenue, self._incomplete)
+        items = self._at.store.rows.counts(self._at.run_id).get(Outcome.DUPLICATE, 0) if event.group_by_order else 0
+        further = [f"{items:,} rows are further line items: they are in the event of their order"] if items else []
+        return {
+            "columns": [
+                (header, [mapping.columns[header].to] if header in mapping.columns else [])
+                for header in self._at.source.info.columns
+            ],
+            "revenue": StagedRevenue(_texts(self._revenue), _texts(self._refused), event.group_by_order),
+            "metrics": sorted({*builder.metrics, *filter(None, [event.items_as])})[:_MOST_METRICS],
+            "notes": [*further, *_zero_notes(builder.zeros)],
+        }
 
 
 def _merge(

@@ -12,7 +12,7 @@ from etl.klaviyo import KlaviyoClient
 from etl.load import CONFLICT, Conflict, Fate, LoadOptions, conflict_of, find_owners, settle_merges
 from etl.model import Issue, LineLocator, Outcome, Progress, Record, RowResult, Severity, Stage
 from etl.pipeline.context import Context
-from etl.pipeline.loading.merging import plan_merges
+from etl.pipeline.kinds.profiles.merging import plan_merges
 from etl.state import Store
 from etl.transform import make_record
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from etl.errors import GuardError
 from etl.load import Conflict, Fate
 from etl.pipeline.context import Context
-from etl.pipeline.loading.agreement import give_up
+from etl.pipeline.engine.agreement import give_up
 from etl.state import ProfileMerge, Store
 
 

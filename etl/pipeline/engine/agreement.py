@@ -5,7 +5,6 @@ from __future__ import annotations
 from etl.errors import UsageError
 from etl.model import RunStatus
 from etl.pipeline.context import Context
-from etl.pipeline.removal.mirror import drop_mirror
 from etl.state import Run, Store
 
 
@@ -41,5 +40,12 @@ def must_be_agreed(store: Store, run: Run) -> None:
 
 def give_up(store: Store, run_id: str) -> None:
     """End a run of which nothing was sent."""
-    drop_mirror(store, run_id)
+    discard_children(store, run_id)
     store.runs.update(run_id, status=RunStatus.ABANDONED)
+
+
+def discard_children(store: Store, run_id: str) -> None:
+    """Forget runs that were begun to follow this one: it does not take place, or begins them anew."""
+    for one in store.runs.children(run_id):
+        if one.status is RunStatus.STAGING:
+            store.runs.discard(one.id)

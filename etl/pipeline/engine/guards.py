@@ -9,6 +9,8 @@ from etl.config import Guards
 from etl.model import VerifyResult
 
 SECONDS_PER_HOUR = 3600.0
+BROKEN = ("row-rule-broken", "schema-broken")
+"""Codes of what judged nobody because it could not be evaluated."""
 
 
 @dataclass(frozen=True, slots=True)

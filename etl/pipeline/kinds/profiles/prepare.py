@@ -9,68 +9,21 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from collections.abc import Mapping as AbstractMapping
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any
 
 from etl.config import LIST_TARGET, Mapping, fields_if_blank, patches_lists
-from etl.errors import GuardError
-from etl.klaviyo import Account, KlaviyoClient, KlaviyoList
+from etl.klaviyo import KlaviyoClient, KlaviyoList
 from etl.load import Conflict, ConsentOptions, LoadOptions
 from etl.model import ConsentAction, Outcome, RowResult
 from etl.pipeline.account.forgotten import reject_forgotten
 from etl.pipeline.account.lists import describe, find_list, find_routes, need_list
 from etl.pipeline.account.opt_outs import flag_bounced, name_opt_outs
 from etl.pipeline.context import Context
-from etl.pipeline.lifecycle.dates import date_notes
-from etl.pipeline.loading.conflicts import conflict_notes, settle_conflicts
-from etl.pipeline.loading.guards import Staged, check_guards
-from etl.pipeline.loading.notes import BROKEN, note, with_notes
-from etl.pipeline.removal.mirror import Mirrored
-from etl.pipeline.removal.missing import is_part, previous_run, vanished
+from etl.pipeline.kinds.list_removal.vanished import vanished
+from etl.pipeline.kinds.profiles.conflicts import conflict_notes, settle_conflicts
+from etl.pipeline.kinds.profiles.dates import date_notes
+from etl.pipeline.lifecycle.notes import with_notes
 from etl.state import Run, Store
-
-SUPPRESSING: Final = ("suppress", "unsuppress")
-"""Commands whose rows ask for nothing but a suppression; see suppressing.py."""
-
-
-def check_account(mapping: Mapping, account: Account) -> None:
-    """Raise :class:`GuardError` if the key belongs to another account than the mapping expects."""
-    expected = mapping.guards.expect_account
-    if expected is not None and expected != account.id:
-        raise GuardError(
-            "account-unexpected",
-            f"The key belongs to account {account.id}, the mapping expects {expected}",
-            "Use the key of that account, or correct expect_account in [guards].",
-        )
-
-
-def guard(
-    store: Store, run: Run, mapping: Mapping, mirrored: Mirrored | None, *, source_age: float | None, force: bool
-) -> list[str]:
-    """Return what the guards object to; nothing if they were waived, or ``force`` overrides it (which is recorded)."""
-    if run.options.guards_waived:
-        return []
-    counts = store.rows.counts(run.id)
-    earlier = previous_run(store, run)
-    leaving = mapping.load.missing == "remove_from_list"
-    before = store.rows.counts(earlier.id) if earlier is not None and leaving else {}
-    staged = Staged(
-        read=sum(counts.values()),
-        rejected=counts.get(Outcome.REJECTED, 0),
-        previous_read=earlier.details.records_read or 0 if earlier is not None else None,
-        source_age=source_age,
-        incremental=mapping.source.watermark is not None and earlier is not None,
-        previous_confirmed=before.get(Outcome.LOADED, 0) + before.get(Outcome.UNCHANGED, 0),
-        vanished=len(vanished(store, run, mapping)[1]) if leaving else 0,
-        members=mirrored.members if mirrored is not None else 0,
-        strangers=mirrored.leaving if mirrored is not None else 0,
-        part=is_part(run),
-        broken=store.issues.with_codes(run.id, BROKEN),
-    )
-    objections = check_guards(mapping.guards, staged)
-    if objections and force:
-        note(store, run.id, [f"guard overridden by --force: {objection}" for objection in objections])
-        return []
-    return objections
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +77,7 @@ def settle_before_loading(store: Store, client: KlaviyoClient, run: Run, mapping
         batch_bytes=mapping.load.batch_bytes,
         max_failed_percent=mapping.guards.max_failed_percent if run.options.guarded else None,
         headers={target: header for target, (header, _) in mapping.by_target.items()},
-        consent=_consent_options(common, mapping) if mapping.asks_consent or run.command in SUPPRESSING else None,
+        consent=_consent_options(common, mapping) if mapping.asks_consent or store.consents.counts(run.id) else None,
         account=run.account or "",
         only_if_blank=fields_if_blank(mapping),
         patches=patches_lists(mapping),
@@ -161,11 +114,6 @@ def _without_conflicts(
         pending=store.rows.counts(run_id).get(None, 0),
         conflicts=tuple(conflicts),
     )
-
-
-def stored_options(run: Run) -> LoadOptions:
-    """Return the options a run was prepared with."""
-    return LoadOptions.from_stored(run.details.load or {})
 
 
 def _common_lists(

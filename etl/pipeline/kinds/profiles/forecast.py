@@ -1,93 +1,52 @@
-"""The verb that foresees: everything ``check`` does, and what Klaviyo says to it. Writes nothing anywhere."""
+"""What a run of profiles would do: everything ``check`` says, and what Klaviyo has. Writes nothing anywhere."""
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping as AbstractMapping
 from collections.abc import Sequence
 
-from etl.config import Guards
+from etl.config import Guards, Mapping
 from etl.klaviyo import KlaviyoClient
 from etl.load import Conflict, Fate, forecast_load
-from etl.model import Outcome
+from etl.model import Outcome, SourceInfo
 from etl.pipeline.account.lists import describe
-from etl.pipeline.account.permissions import objections as unheard_columns
-from etl.pipeline.account.permissions import special_targets
 from etl.pipeline.account.plan_usage import plan_objection, read_usage
 from etl.pipeline.account.revision import revision_notes
 from etl.pipeline.context import Context
-from etl.pipeline.lifecycle.create import MappingLike, begin, is_part_of_source, parent_of, rules_of, stage_source
+from etl.pipeline.engine.guarding import guard
+from etl.pipeline.engine.sender import Loading
+from etl.pipeline.kinds.list_removal.mirror import Mirrored, compare_list
+from etl.pipeline.kinds.list_removal.vanished import leaving_facts
+from etl.pipeline.kinds.profiles.permissions import objections as unheard_columns
+from etl.pipeline.kinds.profiles.permissions import special_targets
+from etl.pipeline.kinds.profiles.prepare import Prepared, settle_before_loading
 from etl.pipeline.lifecycle.readings import doubts
-from etl.pipeline.loading.prepare import Prepared, check_account, guard, settle_before_loading
-from etl.pipeline.removal.mirror import Mirrored, compare_list
-from etl.pipeline.staging import watermarks
-from etl.pipeline.staging.sources import SourceLike, age_of, files_of
 from etl.report.plan_model import Plan, PlannedConflict
-from etl.state import Run, RunOptions, Store
+from etl.state import Run, Store
 
 
-def plan(
-    source: SourceLike | None,
-    mapping: MappingLike,
-    *,
-    context: Context | None = None,
-    limit: int | None = None,
-    list: str | None = None,  # noqa: A002 - the word of the design
-) -> Plan:
-    """Stage a source, read what Klaviyo has of it, and return what a run would do; nothing of it is kept.
-
-    Raises as :func:`etl.run` does before it sends anything.
-    """
-    context = context or Context.create()
-    rules, base = rules_of(mapping, context)
-    files = files_of(source, rules, base, context)
-    with context.open_client() as client:
-        get_account = functools.cache(client.get_account)
-        with watermarks.opened(context, files, rules, lambda: get_account().id) as (opened, store):
-            account = get_account()
-            check_account(rules, account)
-            wanted = list or context.settings.list or rules.load.list
-            named = files.name if files is not None else opened.info.name
-            options = RunOptions(
-                limit=limit,
-                list=wanted,
-                source_age=age_of(files, context),
-                part=is_part_of_source(opened.info),
-            )
-            run_id = begin(
-                store,
-                named,
-                rules,
-                command="plan",
-                account=account.id,
-                options=options,
-                moves_known_state=limit is None,
-                parent=parent_of(store, account, opened.info, files),
-            )
-            try:
-                stage_source(context, store, run_id, opened, rules, limit=limit, keep=False)
-                store.runs.update(run_id, account_name=account.name)
-                run = store.runs.get(run_id)
-                mirrored = compare_list(context, store, client, run, rules, keep=False)
-                objections = [
-                    *unheard_columns(opened.info.columns, rules),
-                    *doubts(opened.info),
-                    *guard(store, run, rules, mirrored, source_age=run.options.source_age, force=False),
-                ]
-                prepared = settle_before_loading(store, client, run, rules, create=False)
-                return foretold(
-                    context,
-                    store,
-                    client,
-                    run,
-                    prepared=prepared,
-                    mirrored=mirrored,
-                    objections=objections,
-                    guards=rules.guards,
-                    noted=special_targets(rules),
-                )
-            finally:
-                store.runs.discard(run_id)
+def planned(at: Loading[Mapping], info: SourceInfo) -> Plan:
+    """Read what Klaviyo has of the rows of a staged run, and return what a run would do. Nothing is written there."""
+    context, store, client, mapping = at.context, at.store, at.client, at.rules
+    run = at.run
+    mirrored = compare_list(context, store, client, run, mapping, keep=False)
+    objections = [
+        *unheard_columns(info.columns, mapping),
+        *doubts(info),
+        *guard(store, run, mapping, force=False, **leaving_facts(store, run, mapping, mirrored)),
+    ]
+    prepared = settle_before_loading(store, client, run, mapping, create=False)
+    return foretold(
+        context,
+        store,
+        client,
+        run,
+        prepared=prepared,
+        mirrored=mirrored,
+        objections=objections,
+        guards=mapping.guards,
+        noted=special_targets(mapping),
+    )
 
 
 def foretold(

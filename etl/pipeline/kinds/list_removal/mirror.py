@@ -1,8 +1,8 @@
 """Mirror: the list ends up equal to the source. Who is on it in Klaviyo and not in the source is taken off.
 
 The list is read once, before anything is sent. Who has to leave is counted for the guard and staged as a run of its
-own (command ``mirror``), whose parent is the import; :func:`etl.pipeline.removal.missing.take_off` carries it out when
-the import is through. Who is in the source and not on the list any more is put on it again, even if nothing else
+own (command ``mirror``), whose parent is the import; :mod:`etl.pipeline.kinds.list_removal.run` carries it out when the
+import is through. Who is in the source and not on the list any more is put on it again, even if nothing else
 changed.
 """
 
@@ -25,11 +25,14 @@ from etl.load import find_profiles
 from etl.model import IDENTIFIERS, Chunk, Progress, Record, Transformed, Validated
 from etl.pipeline.account.lists import describe, find_list
 from etl.pipeline.context import Context
-from etl.pipeline.removal.missing import MIRROR, is_part, unreadable_people
+from etl.pipeline.engine.agreement import discard_children
+from etl.pipeline.kinds.list_removal.unreadable import unreadable_people
+from etl.pipeline.lifecycle.history import is_part
 from etl.state import IdentifierSet, Run, RunOptions, Store, identifier_hashes_of
 from etl.transform import fingerprint, make_record
 from etl.version import VERSION
 
+MIRROR: Final = "mirror"
 _COLUMNS: Final = ("id", "email", "phone_number", "external_id", "first_name", "last_name", "joined_group_at")
 _WINDOW: Final = 1_000
 """Members compared at once: ten pages of Klaviyo's."""
@@ -102,13 +105,6 @@ def compare_list(
     return Mirrored(target, members, leaving, child)
 
 
-def drop_mirror(store: Store, run_id: str) -> None:
-    """Forget who would have left: the import does not take place, or looks at the list anew."""
-    for one in store.runs.children(run_id):
-        if one.command == MIRROR:
-            store.runs.discard(one.id)
-
-
 def _strangers(
     members: Iterator[Profile], people: IdentifierSet, unreadable: set[str], found: list[Sequence[Any]]
 ) -> Iterator[tuple[list[Profile], list[Profile]]]:
@@ -159,7 +155,7 @@ def _attributes(body: bytes) -> dict[str, Any]:
 
 
 def _begin(store: Store, run: Run, target: KlaviyoList) -> str:
-    drop_mirror(store, run.id)
+    discard_children(store, run.id)
     return store.runs.create(
         source=f"list {target.name} ({target.id})",
         mapping_hash=run.mapping_hash,

@@ -1,0 +1,1 @@
+"""One import, whatever its kind of record: stage, resolve, load, verify, report."""

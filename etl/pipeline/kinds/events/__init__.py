@@ -1,0 +1,1 @@
+"""Events: orders and anything else that happened."""

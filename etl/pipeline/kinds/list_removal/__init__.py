@@ -1,0 +1,1 @@
+"""Profiles that are taken off a list because they are not in the source."""

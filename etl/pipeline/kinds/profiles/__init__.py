@@ -1,0 +1,1 @@
+"""Profiles, with their lists and consents."""

@@ -1,0 +1,1 @@
+"""Addresses that are to be suppressed, or no longer."""

@@ -1,1 +1,0 @@
-"""Loading a run: plan, guards, questions, requests, reconciliation."""

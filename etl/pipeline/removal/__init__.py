@@ -1,1 +1,0 @@
-"""Profiles that left the source, and taking them off a list."""
