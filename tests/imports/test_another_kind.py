@@ -34,10 +34,12 @@ from etl.model import (
     Verdict,
 )
 from etl.pipeline.context import Context
+from etl.pipeline.engine.check import check_source
 from etl.pipeline.engine.guarding import guard
-from etl.pipeline.engine.kind import Loading, RecordKind
+from etl.pipeline.engine.kind import RecordKind
+from etl.pipeline.engine.sender import Loading, Sender
 from etl.pipeline.engine.stage import ImportRequest, rules_of
-from etl.pipeline.engine.verbs import check_source, planned_source, run_source
+from etl.pipeline.engine.verbs import planned_source, run_source
 from etl.pipeline.kinds import register
 from etl.pipeline.staging.pool import Progressed
 from etl.pipeline.staging.process import ChunkJudge
@@ -98,21 +100,7 @@ class VisitStager(contextlib.AbstractContextManager["VisitStager"]):
         return {"notes": ["pages are as they were read"]}
 
 
-class VisitKind(RecordKind[VisitMapping]):
-    name = "visits"
-
-    def parse(self, document: Mapping[str, Any], *, where: str = "mapping") -> VisitMapping:
-        return VisitMapping.model_validate(document)
-
-    def read(self, path: Path) -> VisitMapping:
-        return self.parse(orjson.loads(path.read_bytes()))
-
-    def columns(self, rules: VisitMapping) -> ConfigMapping:
-        return rules.columns
-
-    def stager(self, at: Staging, rules: VisitMapping, context: Context) -> VisitStager:
-        return VisitStager(at, rules.columns)
-
+class VisitSender(Sender[VisitMapping]):
     def prepare(self, at: Loading[VisitMapping]) -> list[str]:
         objections = guard(at.store, at.run, at.rules.columns, force=at.overrides)
         at.store.runs.update(at.run_id, load={})
@@ -150,6 +138,26 @@ class VisitKind(RecordKind[VisitMapping]):
         ]
         at.store.observations.add(at.run_id, found)
         return len(lines)
+
+
+class VisitKind(RecordKind[VisitMapping]):
+    name = "visits"
+
+    def parse(self, document: Mapping[str, Any], *, where: str = "mapping") -> VisitMapping:
+        return VisitMapping.model_validate(document)
+
+    def read(self, path: Path) -> VisitMapping:
+        return self.parse(orjson.loads(path.read_bytes()))
+
+    def columns(self, rules: VisitMapping) -> ConfigMapping:
+        return rules.columns
+
+    def stager(self, at: Staging, rules: VisitMapping, context: Context) -> VisitStager:
+        return VisitStager(at, rules.columns)
+
+    @property
+    def sender(self) -> VisitSender:
+        return VisitSender()
 
 
 KIND = VisitKind()
