@@ -31,7 +31,7 @@ from etl.model import (
     RunStatus,
     Transformed,
     Validated,
-    Verdict,
+    VerifyResult,
 )
 from etl.pipeline.context import Context
 from etl.pipeline.engine.check import check_source
@@ -133,7 +133,7 @@ class VisitSender(Sender[VisitMapping]):
         events = itertools.chain.from_iterable(at.client.event_pages())
         seen = {event.properties["line"]: event.properties["page"] for event in events if "page" in event.properties}
         found = [
-            Observation(line, Verdict.CONFIRMED if seen.get(line) == page else Verdict.MISSING)
+            Observation(line, VerifyResult.CONFIRMED if seen.get(line) == page else VerifyResult.MISSING)
             for line, page in sent.items()
         ]
         at.store.observations.add(at.run_id, found)
