@@ -61,7 +61,7 @@ class EventStager(contextlib.AbstractContextManager["EventStager"]):
         self._refusals = _Refusals(self._builder, mapping)
         self._orders = OrderLines(mapping)
         self._locator = LineLocator(())
-        self._incomplete = IncompleteOrders(mapping, lambda line: self._locator.text(line))
+        self._incomplete = IncompleteOrders(mapping, self._place)
         self._revenue: dict[str, Decimal] = {}
         self._refused: dict[str, Decimal] = {}
 
@@ -100,6 +100,9 @@ class EventStager(contextlib.AbstractContextManager["EventStager"]):
 
     def note(self, chunk: Chunk) -> None:
         """Rows that are not staged say nothing of events."""
+
+    def _place(self, line: int) -> str:
+        return self._locator.text(line)
 
     def settle(self, locator: LineLocator) -> DetailChanges:
         """Make one event of the rows that are one."""
