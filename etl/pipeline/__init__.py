@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from etl.discover import Ask, Proposal
     from etl.pipeline.account.opt_outs import opt_outs
     from etl.pipeline.context import Context, SteadyClock, SystemClock
+    from etl.pipeline.kinds.rows_to_fix import mapping_of_rows
     from etl.pipeline.lifecycle.artifacts import row_files
     from etl.pipeline.lifecycle.trust import distrust, trust_mapping
     from etl.pipeline.single.verbs import (
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from etl.pipeline.verbs.events import events
     from etl.pipeline.verbs.init import init
     from etl.pipeline.verbs.lists import all_lists, create_list, list_members, show_list
-    from etl.pipeline.verbs.mapping_of_rows import mapping_of_rows
     from etl.pipeline.verbs.notify import Command, send_test_alert, tell_changes
     from etl.pipeline.verbs.plan import plan
     from etl.pipeline.verbs.results import get_report, rejects, runs
@@ -102,7 +102,7 @@ __getattr__ = exports(
         "etl.report.plan_model": ("Plan",),
         "verbs.lists": ("all_lists", "create_list", "list_members", "show_list"),
         "account.opt_outs": ("opt_outs",),
-        "verbs.mapping_of_rows": ("mapping_of_rows",),
+        "kinds.rows_to_fix": ("mapping_of_rows",),
         "verbs.plan": ("plan",),
         "verbs.notify": ("Command", "send_test_alert", "tell_changes"),
         "verbs.results": ("get_report", "rejects", "runs"),

@@ -21,9 +21,9 @@ import etl.report.build
 from etl import pipeline
 from etl.config import EventMapping, Mapping, SourceRule, parse_mapping
 from etl.errors import ConfigError
+from etl.pipeline.kinds.rows_to_fix import mapping_of_rows
 from etl.pipeline.lifecycle.origins import run_named
 from etl.pipeline.staging.rejects_source import REJECTS_FACT, open_file
-from etl.pipeline.verbs.mapping_of_rows import mapping_of_rows
 from etl.report import Report, render_html, render_text, report_document
 from etl.report.rejects import REJECT_COLUMNS, VALUE_COLUMN, added_columns
 from tests.support import in_process as rehearsal

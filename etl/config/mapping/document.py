@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel, ModelWrapValidatorHandler, PrivateAttr, model_validator
 from pydantic_core import to_jsonable_python
 
-from etl.config.mapping.code import UsesCode
+from etl.config.base import Model
+from etl.user_code import Code, ImportedCode
 
 
-class MappingDocument(UsesCode):
-    """A mapping. State keeps it as it was given, before defaults, and reads it back by the same parser."""
+class MappingDocument(Model):
+    """A mapping. State keeps it as it was given, before defaults, and reads it back by the same parser.
+
+    It may name code. One made by a program may import anything, one read from a file nothing yet.
+    """
 
     _given: dict[str, Any] | None = PrivateAttr(default=None)
+    _code: Code = PrivateAttr(default_factory=ImportedCode)
 
     @model_validator(mode="wrap")
     @classmethod
@@ -38,6 +43,17 @@ class MappingDocument(UsesCode):
             copied._given = {**self._given, **changed}  # noqa: SLF001 - of our own kind
         return copied
 
+    @property
+    def code(self) -> Code:
+        """Where the modules that the mapping names come from."""
+        return self._code
+
+    def with_code(self, code: Code) -> Self:
+        """Return the mapping with other code."""
+        copied = self.model_copy()
+        copied._code = code  # noqa: SLF001 - of our own kind
+        return copied
+
     @cached_property
     def hash(self) -> str:
         """Hex digest of what shapes a record, not of how it is loaded."""
@@ -47,6 +63,10 @@ class MappingDocument(UsesCode):
     def code_references(self) -> tuple[str, ...]:
         """The functions and schemas (``module:name``) that the mapping names."""
         return ()
+
+
+R = TypeVar("R", bound=MappingDocument)
+"""The mapping of one kind of record."""
 
 
 def _as_given(section: object) -> Any:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from etl.config.mapping.document import R
 from etl.model import RunStatus
 from etl.pipeline.engine.guards import BROKEN, unjudged
-from etl.pipeline.engine.kind import R
 from etl.pipeline.engine.stage import ImportRequest, staged
 from etl.pipeline.lifecycle.artifacts import write_folder
 from etl.pipeline.lifecycle.notes import note

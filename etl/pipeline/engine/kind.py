@@ -5,10 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping as AbstractMapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic
 
 from etl.config import Mapping
-from etl.config.mapping.document import MappingDocument
+from etl.config.mapping.document import R
 from etl.model import SourceInfo
 from etl.pipeline.context import Context
 from etl.pipeline.lifecycle.readings import demand_certain, doubts
@@ -16,9 +16,6 @@ from etl.pipeline.staging.stage import Stager, Staging
 
 if TYPE_CHECKING:
     from etl.pipeline.engine.sender import Sender
-
-R = TypeVar("R", bound=MappingDocument)
-"""The mapping of a kind."""
 
 
 class RecordKind(ABC, Generic[R]):

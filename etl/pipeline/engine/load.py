@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 from typing import Final
 
+from etl.config.mapping.document import R
 from etl.errors import EtlError, KlaviyoError, LockedError, StateError
 from etl.model import RunStatus, VerifyResult
 from etl.pipeline.engine.agreement import discard_children, must_be_agreed
 from etl.pipeline.engine.guards import unverified
-from etl.pipeline.engine.kind import R, RecordKind
+from etl.pipeline.engine.kind import RecordKind
 from etl.pipeline.engine.sender import Loading
 from etl.pipeline.lifecycle.artifacts import write_folder
 from etl.pipeline.lifecycle.notes import note

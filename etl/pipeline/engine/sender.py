@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic
 
+from etl.config.mapping.document import R
 from etl.klaviyo import KlaviyoClient
 from etl.load import LoadSummary, LoadTask
 from etl.pipeline.context import Context
-from etl.pipeline.engine.kind import R
 from etl.state import Run, Store
 
 

@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic
 
+from etl.config.mapping.document import R
 from etl.errors import EtlError
 from etl.extract import Source, SourceFiles
 from etl.klaviyo import Account
 from etl.pipeline.context import Context
-from etl.pipeline.engine.kind import R, RecordKind
+from etl.pipeline.engine.kind import RecordKind
 from etl.pipeline.lifecycle.create import begin, parent_of
 from etl.pipeline.lifecycle.trust import trusted
 from etl.pipeline.staging import watermarks

@@ -7,10 +7,10 @@ import functools
 from collections.abc import Iterator
 
 from etl.config import DEFAULT_BASE_URL
+from etl.config.mapping.document import R
 from etl.model import SourceInfo
 from etl.pipeline.account.revision import revision_notes
 from etl.pipeline.engine.guarding import check_account
-from etl.pipeline.engine.kind import R
 from etl.pipeline.engine.load import load_run
 from etl.pipeline.engine.sender import Loading
 from etl.pipeline.engine.stage import ImportRequest, looked_at, staged
