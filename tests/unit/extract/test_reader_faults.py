@@ -131,7 +131,7 @@ def test_a_reader_that_dies_takes_nobody_with_it(
     assert "mapleshop" not in said
 
 
-@pytest.mark.parametrize(("limit", "most"), [("_MAX_CPU", 1), ("_MOST_SILENCE", 0.3), ("_MOST_MEMORY", 400 << 20)])
+@pytest.mark.parametrize(("limit", "most"), [("_MAX_CPU", 1), ("_MAX_SILENCE", 0.3), ("_MAX_MEMORY", 400 << 20)])
 @pytest.mark.parametrize("command", ["sheets", "rows"])
 def test_a_reader_that_takes_too_much_is_given_up(
     tmp_path: Path, limit: str, most: float, command: str, monkeypatch: pytest.MonkeyPatch
