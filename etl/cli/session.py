@@ -213,7 +213,7 @@ def _asking(common: Common, console: Console, signals: Signals) -> dict[str, Any
                 return False
             raise interrupted("sent") from None
 
-    def foretell(found: Plan) -> None:
+    def on_plan(found: Plan) -> None:
         console.close()
         console.show(plan_text(found))
 
@@ -228,7 +228,7 @@ def _asking(common: Common, console: Console, signals: Signals) -> dict[str, Any
 
     return {
         "confirm": confirm,
-        "foretell": foretell,
+        "on_plan": on_plan,
         "agree_to_merges": agree_to_merges,
         "ask_trust": ask_trust,
         "disregard": confirm,

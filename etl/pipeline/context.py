@@ -87,7 +87,7 @@ class Context:
     """Make one with :meth:`create`; every field has a sensible default.
 
     ``progress`` is told how far a phase is, ``announce`` a sentence before something happens that a person may want to
-    know; ``confirm`` is asked before the first write to an account, and ``foretell`` shown before that what the import
+    know; ``confirm`` is asked before the first write to an account, and ``on_plan`` shown before that what the import
     would do (``None``: nobody looks, so Klaviyo is not read for it); ``disregard`` is asked whether opt-outs may go
     unheard (``None``: nobody can answer, so they may not); ``should_stop`` is asked between transactions.
     ``agreed``: somebody said ``--yes`` to what is doubtful.
@@ -104,7 +104,7 @@ class Context:
     announce: Callable[[str], None] = _unheard
     confirm: Callable[[str], bool] = _assent
     agree_to_merges: Callable[[int], bool] = _refuse
-    foretell: Callable[[Plan], None] | None = None
+    on_plan: Callable[[Plan], None] | None = None
     trust: bool = False
     ask_trust: Callable[[str], bool] | None = None
     disregard: Callable[[str], bool] | None = None

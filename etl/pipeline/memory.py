@@ -10,7 +10,7 @@ from etl.deferred import pa
 
 
 @contextlib.contextmanager
-def lean_memory() -> Iterator[None]:
+def tuned_memory() -> Iterator[None]:
     """Let the garbage collector look less often, and give Arrow the system's allocator.
 
     The collector walks a chunk's objects again and again for nothing, a third of the time of staging; it is never off,

@@ -234,9 +234,9 @@ def floor(folder: Path, rows: int) -> int:
 def reading(folder: Path, rows: int) -> int:
     """Read chunks with their lines, and forget them."""
     from etl.extract import open_source  # noqa: PLC0415
-    from etl.pipeline.memory import lean_memory  # noqa: PLC0415
+    from etl.pipeline.memory import tuned_memory  # noqa: PLC0415
 
-    with lean_memory(), open_source(folder / "people.csv") as source:
+    with tuned_memory(), open_source(folder / "people.csv") as source:
         assert sum(chunk.records for chunk in source.chunks()) == rows
     return rows
 
@@ -245,11 +245,11 @@ def validating(folder: Path, rows: int) -> int:
     """Read and validate."""
     from etl.config import load_mapping  # noqa: PLC0415
     from etl.extract import open_source  # noqa: PLC0415
-    from etl.pipeline.memory import lean_memory  # noqa: PLC0415
+    from etl.pipeline.memory import tuned_memory  # noqa: PLC0415
     from etl.validate import Validator  # noqa: PLC0415
 
     mapping = load_mapping(folder / "people.toml")
-    with lean_memory(), open_source(folder / "people.csv") as source:
+    with tuned_memory(), open_source(folder / "people.csv") as source:
         validator = Validator(mapping, source.info.columns)
         for chunk in source.chunks():
             validator.validate(chunk.frame)
@@ -260,12 +260,12 @@ def converting(folder: Path, rows: int) -> int:
     """Read, validate, transform and pack: all that a worker does, and the reading."""
     from etl.config import load_mapping  # noqa: PLC0415
     from etl.extract import open_source  # noqa: PLC0415
-    from etl.pipeline.memory import lean_memory  # noqa: PLC0415
-    from etl.pipeline.staging.process import ChunkJudge  # noqa: PLC0415
+    from etl.pipeline.memory import tuned_memory  # noqa: PLC0415
+    from etl.pipeline.staging.process import ChunkProcessor  # noqa: PLC0415
 
     mapping = load_mapping(folder / "people.toml")
-    with lean_memory(), open_source(folder / "people.csv") as source:
-        judge = ChunkJudge(mapping, source.info.columns, time.time())
+    with tuned_memory(), open_source(folder / "people.csv") as source:
+        judge = ChunkProcessor(mapping, source.info.columns, time.time())
         for chunk in source.chunks():
             judge(chunk)
     return rows

@@ -23,7 +23,7 @@ from etl.config import EventMapping, Mapping, SourceRule, parse_mapping
 from etl.errors import ConfigError
 from etl.pipeline.kinds.rows_to_fix import mapping_of_rows
 from etl.pipeline.lifecycle.origins import run_named
-from etl.pipeline.staging.rejects_source import REJECTS_FACT, open_file
+from etl.pipeline.staging.rejects_source import IS_REJECTS, open_file
 from etl.report import Report, render_html, render_text, report_document
 from etl.report.rejects import REJECT_COLUMNS, VALUE_COLUMN, added_columns
 from tests.support import in_process as rehearsal
@@ -340,7 +340,7 @@ def test_rejects_are_written_in_the_dialect_of_the_source_and_read_as_any_spread
             csv.writer(out, delimiter=between, quoting=quoting).writerows([header, list(row.values())])
         with open_file(desk.folder / "saved.csv", rule) as back:
             assert back.info.columns == HEADER, (saved_as, between)
-            assert REJECTS_FACT in back.info.details
+            assert IS_REJECTS in back.info.details
             (chunk,) = back.chunks()
             assert [tuple(cells) for cells in chunk.frame.to_numpy()] == [rows[0]], (saved_as, between)
 

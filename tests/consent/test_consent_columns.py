@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from etl.config import parse_mapping
 from etl.errors import ConfigError
 from etl.model import Channel, ConsentAction, ConsentRequest
-from etl.pipeline.staging.process import ChunkJudge
+from etl.pipeline.staging.process import ChunkProcessor
 from etl.transform import ConsentReader
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC).timestamp()
@@ -28,7 +28,7 @@ def asked(columns: dict[str, Any], *rows: dict[str, Any], **sections: Any) -> li
     mapping = parse_mapping({"columns": chosen, **sections})
     cells = {header: [{**ANN, **row}.get(header, "") for row in rows] for header in chosen}
     frame = pd.DataFrame(cells, dtype="str", index=pd.RangeIndex(2, 2 + len(rows), name="line"))
-    return list(ChunkJudge(mapping, tuple(chosen), NOW).judge(frame)[2])
+    return list(ChunkProcessor(mapping, tuple(chosen), NOW).judge(frame)[2])
 
 
 def codes(columns: dict[str, Any], *rows: dict[str, Any], **sections: Any) -> list[str]:
@@ -36,7 +36,7 @@ def codes(columns: dict[str, Any], *rows: dict[str, Any], **sections: Any) -> li
     mapping = parse_mapping({"columns": chosen, **sections})
     cells = {header: [{**ANN, **row}.get(header, "") for row in rows] for header in chosen}
     frame = pd.DataFrame(cells, dtype="str", index=pd.RangeIndex(2, 2 + len(rows), name="line"))
-    validated, transformed, _ = ChunkJudge(mapping, tuple(chosen), NOW).judge(frame)
+    validated, transformed, _ = ChunkProcessor(mapping, tuple(chosen), NOW).judge(frame)
     return [issue.code for issue in (*validated.issues, *transformed.issues)]
 
 

@@ -38,11 +38,11 @@ from etl.pipeline.engine.check import check_source
 from etl.pipeline.engine.guarding import guard
 from etl.pipeline.engine.kind import RecordKind
 from etl.pipeline.engine.sender import Loading, Sender
-from etl.pipeline.engine.stage import ImportRequest, rules_of
+from etl.pipeline.engine.stage import ImportRequest, resolve_mapping
 from etl.pipeline.engine.verbs import planned_source, run_source
 from etl.pipeline.kinds import register
 from etl.pipeline.staging.pool import Progressed
-from etl.pipeline.staging.process import ChunkJudge
+from etl.pipeline.staging.process import ChunkProcessor
 from etl.pipeline.staging.sources import files_of
 from etl.pipeline.staging.stage import Staging
 from etl.report import Report
@@ -72,7 +72,7 @@ class VisitMapping(MappingDocument):
         return config.parse_mapping({"columns": columns, "guards": self.guards.model_dump()})
 
 
-Judged = tuple[Chunk, Validated, Transformed]
+ProcessedChunk = tuple[Chunk, Validated, Transformed]
 
 
 class VisitStager(contextlib.AbstractContextManager["VisitStager"]):
@@ -80,17 +80,17 @@ class VisitStager(contextlib.AbstractContextManager["VisitStager"]):
 
     def __init__(self, at: Staging, mapping: ConfigMapping) -> None:
         self._at = at
-        self._judge = ChunkJudge(mapping, at.source.info.columns, at.clock.now())
+        self._judge = ChunkProcessor(mapping, at.source.info.columns, at.clock.now())
 
     def __exit__(self, *_: object) -> None:
         pass
 
-    def judge(self, chunks: Iterable[Chunk], size: int) -> Iterator[tuple[Progressed, Judged]]:
+    def judge(self, chunks: Iterable[Chunk], size: int) -> Iterator[tuple[Progressed, ProcessedChunk]]:
         for chunk in chunks:
             validated, transformed, _ = self._judge.judge(chunk.frame)
             yield Progressed(chunk.records, chunk.position, chunk.part), (chunk, validated, transformed)
 
-    def write(self, judged: Judged) -> None:
+    def write(self, judged: ProcessedChunk) -> None:
         self._at.store.staging.add_chunk(self._at.run_id, *judged)
 
     def note(self, chunk: Chunk) -> None:
@@ -185,7 +185,7 @@ def desk(tmp_path: Path) -> ImporterFixture:
 
 def request(desk: ImporterFixture, context: Context | None = None, **options: Any) -> ImportRequest[VisitMapping]:
     context = context or desk.context
-    rules, _ = rules_of(KIND, MAPPING, context)
+    rules, _ = resolve_mapping(KIND, MAPPING, context)
     files = files_of(desk.source, rules.columns, None, context)
     return ImportRequest(context, KIND, rules, files, "run", RunOptions(**options))
 

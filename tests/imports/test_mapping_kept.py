@@ -144,7 +144,7 @@ def test_most_of_these_mappings_are_mappings() -> None:
     """A property that holds because everything is refused would prove nothing."""
     passed = 0
 
-    @settings(max_examples=examples(20), deadline=None, database=None)
+    @settings(max_examples=100, deadline=None, database=None)
     @given(mappings())
     def count(document: dict[str, Any]) -> None:
         nonlocal passed

@@ -82,7 +82,7 @@ def test_run_shows_the_same_before_it_first_writes_to_an_account(desk: ImporterF
         pipeline.run(
             desk.source,
             desk.mapping,
-            context=replace(fresh, foretell=told.append, confirm=lambda _question: False),
+            context=replace(fresh, on_plan=told.append, confirm=lambda _question: False),
         )
     assert told == [planned]
     assert desk.writes == writes

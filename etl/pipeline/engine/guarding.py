@@ -6,7 +6,7 @@ from etl.config import Guards, Mapping
 from etl.errors import GuardError
 from etl.klaviyo import Account
 from etl.model import Outcome
-from etl.pipeline.engine.guards import BROKEN, Staged, check_guards
+from etl.pipeline.engine.guards import BROKEN, GuardInput, check_guards
 from etl.pipeline.lifecycle.history import is_part, previous_run
 from etl.pipeline.lifecycle.notes import note
 from etl.state import Run, Store
@@ -31,18 +31,18 @@ def guard(
     force: bool,
     vanished: int = 0,
     members: int = 0,
-    strangers: int = 0,
+    not_in_source: int = 0,
 ) -> list[str]:
     """Return what the guards object to; nothing if they were waived, or ``force`` overrides it (which is recorded).
 
-    ``vanished``, ``members``, ``strangers``: see :class:`etl.pipeline.engine.guards.Staged`.
+    ``vanished``, ``members``, ``not_in_source``: see :class:`etl.pipeline.engine.guards.GuardInput`.
     """
     if run.options.guards_waived:
         return []
     counts = store.rows.counts(run.id)
     earlier = previous_run(store, run)
     before = store.rows.counts(earlier.id) if earlier is not None and vanished else {}
-    staged = Staged(
+    staged = GuardInput(
         read=sum(counts.values()),
         rejected=counts.get(Outcome.REJECTED, 0),
         previous_read=earlier.details.records_read or 0 if earlier is not None else None,
@@ -51,7 +51,7 @@ def guard(
         previous_confirmed=before.get(Outcome.LOADED, 0) + before.get(Outcome.UNCHANGED, 0),
         vanished=vanished,
         members=members,
-        strangers=strangers,
+        not_in_source=not_in_source,
         part=is_part(run),
         broken=store.issues.with_codes(run.id, BROKEN),
     )

@@ -14,14 +14,14 @@ BROKEN = ("row-rule-broken", "schema-broken")
 
 
 @dataclass(frozen=True, slots=True)
-class Staged:
+class GuardInput:
     """What the guards look at. ``previous_read``: rows of the last finished run of this source, if any.
 
     ``source_age``: seconds since the file was written, ``None`` where that is not known. ``incremental``: only what is
     new was asked for, so that nothing at all is as good as anything. ``vanished``: rows to be taken off the list
-    because they are gone, of the ``previous_confirmed``. ``strangers``: profiles on the list that are to be taken off
-    it because they are not in the source, of its ``members``. ``part``: a pilot, or a rejects file: how many rows it
-    has says nothing.
+    because they are gone, of the ``previous_confirmed``. ``not_in_source``: profiles on the list, of its ``members``,
+    that are to be taken off it because the source does not have them. ``part``: a pilot, or a rejects file: how many
+    rows it has says nothing.
     """
 
     read: int
@@ -32,12 +32,12 @@ class Staged:
     previous_confirmed: int = 0
     vanished: int = 0
     members: int = 0
-    strangers: int = 0
+    not_in_source: int = 0
     part: bool = False
     broken: tuple[str, ...] = ()
 
 
-def check_guards(guards: Guards, staged: Staged) -> list[str]:
+def check_guards(guards: Guards, staged: GuardInput) -> list[str]:
     """Return one sentence per guard that objects; empty if the run may go on."""
     return [*unjudged(staged.broken), *_counts(guards, staged), *_shares(guards, staged), *_age(guards, staged)]
 
@@ -47,7 +47,7 @@ def unjudged(broken: Sequence[str]) -> list[str]:
     return [f"a rule of the mapping could not be evaluated and judged nobody: {rule}" for rule in broken]
 
 
-def _counts(guards: Guards, staged: Staged) -> Iterator[str]:
+def _counts(guards: Guards, staged: GuardInput) -> Iterator[str]:
     if staged.read == 0 and guards.min_rows != 0 and not (staged.incremental and guards.min_rows is None):
         yield "the source has no rows (set min_rows = 0 to allow that)"
     if guards.min_rows is not None and 0 < staged.read < guards.min_rows and not staged.part:
@@ -56,7 +56,7 @@ def _counts(guards: Guards, staged: Staged) -> Iterator[str]:
         yield f"{staged.read:,} rows were read, max_rows is {guards.max_rows:,}"
 
 
-def _shares(guards: Guards, staged: Staged) -> Iterator[str]:
+def _shares(guards: Guards, staged: GuardInput) -> Iterator[str]:
     rejected = _percent(staged.rejected, staged.read)
     if guards.max_rejected_percent is not None and rejected > guards.max_rejected_percent:
         yield f"{rejected:.1f} % of the rows were rejected, max_rejected_percent is {guards.max_rejected_percent:g}"
@@ -73,10 +73,10 @@ def _shares(guards: Guards, staged: Staged) -> Iterator[str]:
             f"{staged.vanished:,} rows of the last import ({vanished:.1f} %) have vanished and would be taken off the "
             f"list, max_missing_percent is {guards.max_missing_percent:g}"
         )
-    strangers = _percent(staged.strangers, staged.members)
-    if strangers > guards.max_missing_percent:
+    percent = _percent(staged.not_in_source, staged.members)
+    if percent > guards.max_missing_percent:
         yield (
-            f"{staged.strangers:,} of the {staged.members:,} profiles on the list ({strangers:.1f} %) are not in the "
+            f"{staged.not_in_source:,} of the {staged.members:,} profiles on the list ({percent:.1f} %) are not in the "
             f"source and would be taken off it, max_missing_percent is {guards.max_missing_percent:g}"
         )
 
@@ -94,7 +94,7 @@ def unverified(guards: Guards, seen: Mapping[VerifyResult, int]) -> str:
     )
 
 
-def _age(guards: Guards, staged: Staged) -> Iterator[str]:
+def _age(guards: Guards, staged: GuardInput) -> Iterator[str]:
     if guards.max_source_age_hours is not None and staged.source_age is not None:
         hours = staged.source_age / SECONDS_PER_HOUR
         if hours > guards.max_source_age_hours:

@@ -12,7 +12,7 @@ from etl.pipeline.engine.agreement import discard_children, must_be_agreed
 from etl.pipeline.engine.guards import unverified
 from etl.pipeline.engine.kind import RecordKind
 from etl.pipeline.engine.sender import Loading
-from etl.pipeline.lifecycle.artifacts import write_folder
+from etl.pipeline.lifecycle.artifacts import write_artifacts
 from etl.pipeline.lifecycle.notes import note
 from etl.pipeline.staging import watermarks
 from etl.report import Report
@@ -48,7 +48,7 @@ def load_run(kind: RecordKind[R], at: Loading[R]) -> Report:
     except EtlError:
         # What is known so far is worth a report; the error itself goes on to the caller.
         _book_time(at, started)
-        write_folder(store, run_id, context.output, context.announce)
+        write_artifacts(store, run_id, context.output, context.announce)
         raise
     _book_time(at, started)
     if ended:
@@ -56,7 +56,7 @@ def load_run(kind: RecordKind[R], at: Loading[R]) -> Report:
         # Now, while nobody waits for it. Where that fails (a full disk), the next run does it before it asks.
         with contextlib.suppress(StateError):
             store.known.fold()
-    return write_folder(store, run_id, context.output, context.announce)
+    return write_artifacts(store, run_id, context.output, context.announce)
 
 
 def _read_back(kind: RecordKind[R], at: Loading[R]) -> None:
@@ -104,7 +104,7 @@ def _refuse(at: Loading[R], objections: list[str]) -> Report:
     discard_children(at.store, at.run_id)
     notes = [*at.run.details.notes, *(f"guard: {objection}" for objection in objections)]
     at.store.runs.update(at.run_id, status=RunStatus.REFUSED, notes=notes)
-    return write_folder(at.store, at.run_id, at.context.output, at.context.announce)
+    return write_artifacts(at.store, at.run_id, at.context.output, at.context.announce)
 
 
 def _book_time(at: Loading[R], started: float) -> None:

@@ -15,10 +15,10 @@ from etl.extract import Source, SourceFiles
 from etl.klaviyo import Account
 from etl.pipeline.context import Context
 from etl.pipeline.engine.kind import RecordKind
-from etl.pipeline.lifecycle.create import begin, parent_of
+from etl.pipeline.lifecycle.create import begin, run_this_repairs
 from etl.pipeline.lifecycle.trust import trusted
 from etl.pipeline.staging import watermarks
-from etl.pipeline.staging.rejects_source import REJECTS_FACT
+from etl.pipeline.staging.rejects_source import IS_REJECTS
 from etl.pipeline.staging.sources import age_of
 from etl.pipeline.staging.stage import Staging, stage
 from etl.state import RunOptions, Store
@@ -46,7 +46,7 @@ class ImportRequest(Generic[R]):
         return watermarks.opened(self.context, self.files, columns, account, hash_=self.rules.hash)
 
 
-def rules_of(
+def resolve_mapping(
     kind: RecordKind[R], given: R | AbstractMapping[str, Any] | Path | str, context: Context
 ) -> tuple[R, Path | None]:
     """Return a mapping and the folder its paths start from. Raise :class:`etl.errors.ConfigError`.
@@ -85,10 +85,14 @@ def staged(
             options,
             kind=kind.name,
             source_age=age_of(request.files, context),
-            part=REJECTS_FACT in source.info.details,
+            part=IS_REJECTS in source.info.details,
         ),
         moves_known_state=options.limit is None and kind.moves_known_state,
-        parent=(parent_of(store, account, source.info, request.files, kind=kind.name) if account is not None else None),
+        parent=(
+            run_this_repairs(store, account, source.info, request.files, kind=kind.name)
+            if account is not None
+            else None
+        ),
     )
     stage_source(context, kind, request.rules, store, run_id, source, limit=options.limit, finalize=finalize)
     if account is not None:

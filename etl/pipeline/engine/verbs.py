@@ -14,7 +14,7 @@ from etl.pipeline.engine.guarding import check_account
 from etl.pipeline.engine.load import load_run
 from etl.pipeline.engine.sender import Loading
 from etl.pipeline.engine.stage import ImportRequest, looked_at, staged
-from etl.pipeline.lifecycle.create import clear_the_way
+from etl.pipeline.lifecycle.create import discard_or_refuse_unfinished
 from etl.pipeline.lifecycle.notes import note
 from etl.pipeline.lifecycle.readings import show_words
 from etl.report import Report
@@ -49,7 +49,7 @@ def run_source(request: ImportRequest[R]) -> Report:
         account = get_account()
         check_account(kind.columns(rules).guards, account)
         with store.lock.hold(account.id, request.command):
-            clear_the_way(store, account, abandon=request.abandon)
+            discard_or_refuse_unfinished(store, account, abandon=request.abandon)
             show_words(context, source.info)
             said = kind.demand(context, source.info, rules)
             run_id = staged(request, store, source, account)

@@ -16,7 +16,7 @@ from etl.pipeline.context import Context
 from etl.pipeline.engine.kind import RecordKind
 from etl.pipeline.kinds import kind_named
 from etl.pipeline.lifecycle.origins import origins, run_named
-from etl.pipeline.staging.rejects_source import REJECTS_FACT, open_file
+from etl.pipeline.staging.rejects_source import IS_REJECTS, open_file
 from etl.state import PROFILES, Run
 from etl.user_code import UntrustedCode, foreign
 
@@ -43,7 +43,7 @@ def mapping_of_rows(paths: Iterable[Path | str], context: Context, *, kind: str 
 def _rejects(path: Path) -> SourceInfo | None:
     """Return what a rejects file is read as, ``None`` for any other."""
     with contextlib.suppress(EtlError), open_file(path, SourceRule()) as source:
-        return source.info if REJECTS_FACT in source.info.details else None
+        return source.info if IS_REJECTS in source.info.details else None
     return None
 
 

@@ -12,7 +12,7 @@ import orjson
 from etl import extract
 from etl import report as reports
 from etl.model import Outcome
-from etl.pipeline.memory import lean_memory
+from etl.pipeline.memory import tuned_memory
 from etl.printable import printable_json
 from etl.report import Report, build_report
 from etl.state import Run, Store
@@ -20,11 +20,13 @@ from etl.whole_file import whole_file, write_whole
 
 ROW_FILES: Final = ("rejects.xlsx", "rejects.csv", "warnings.xlsx", "warnings.csv")
 """The files of rows that a folder may hold."""
-TO_FIX: Final = (Outcome.REJECTED, Outcome.FAILED, Outcome.UNKNOWN)
+UNRESOLVED: Final = (Outcome.REJECTED, Outcome.FAILED, Outcome.UNKNOWN)
 
 
-@lean_memory()
-def write_folder(store: Store, run_id: str, output: Path, announce: Callable[[str], None] = lambda _: None) -> Report:
+@tuned_memory()
+def write_artifacts(
+    store: Store, run_id: str, output: Path, announce: Callable[[str], None] = lambda _: None
+) -> Report:
     """Write ``output/<run>/`` and return the report. A folder that cannot be written is told to ``announce``, no more.
 
     The run is safe in state, and what became of it is not changed by a disk that is full afterwards.
@@ -83,10 +85,10 @@ def write_rejects_file(store: Store, run: Run, path: Path, *, warnings: bool = F
     facts = run.details.source_facts
     if warnings:
         overflow = False  # a row of another width is refused as a whole
-        found = store.source_rows.warned(run.id, TO_FIX)
+        found = store.source_rows.warned(run.id, UNRESOLVED)
     else:
-        overflow = any(len(row.cells) > width for row in store.source_rows.to_fix(run.id, TO_FIX))
-        found = store.source_rows.to_fix(run.id, TO_FIX)
+        overflow = any(len(row.cells) > width for row in store.source_rows.to_fix(run.id, UNRESOLVED))
+        found = store.source_rows.to_fix(run.id, UNRESOLVED)
     rows = ((row.line, row.cells, row.issues) for row in found)
     places = run.details.locator
     with whole_file(path) as at:

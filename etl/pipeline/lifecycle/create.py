@@ -14,7 +14,7 @@ from etl.extract import SourceFiles, is_single_use
 from etl.klaviyo import Account
 from etl.model import RunStatus, SourceInfo
 from etl.pipeline.lifecycle.origins import origins
-from etl.pipeline.staging.rejects_source import REJECTS_FACT
+from etl.pipeline.staging.rejects_source import IS_REJECTS
 from etl.state import PROFILES, RunOptions, RunProcess, Store
 from etl.version import VERSION
 
@@ -77,18 +77,18 @@ def is_alive(process: RunProcess | None) -> bool:
     return True
 
 
-def parent_of(
+def run_this_repairs(
     store: Store, account: Account, info: SourceInfo, files: SourceFiles | None, *, kind: str = PROFILES
 ) -> str | None:
     """Return the run whose rejects file this source is, if it is one. ``kind``: see a run's options."""
-    if REJECTS_FACT not in info.details:
+    if IS_REJECTS not in info.details:
         return None
     path = Path(files.paths[0]) if files is not None and not is_single_use(files.paths[0]) else None
     runs = origins(store, info, path, kind=kind)
     return next((run.id for run in runs if run.account in {account.id, None}), None)
 
 
-def clear_the_way(store: Store, account: Account, *, abandon: bool) -> None:
+def discard_or_refuse_unfinished(store: Store, account: Account, *, abandon: bool) -> None:
     """Forget what never left the house; refuse, or give up, what did and is not finished. The lock is held.
 
     What a run has sent is asked of its attempts, not of its status: one that failed on the way to its first request (a

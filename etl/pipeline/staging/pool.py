@@ -15,7 +15,7 @@ from typing import Final, NamedTuple, Self
 from etl.errors import SourceError
 from etl.model import Chunk, SourceFile
 from etl.pipeline.staging import wire
-from etl.pipeline.staging.process import ChunkJudge, Judged
+from etl.pipeline.staging.process import ChunkProcessor, ProcessedChunk
 
 MOST_WORKERS: Final = 3
 """More would only wait for the one process that reads and writes."""
@@ -28,7 +28,7 @@ _WORTHWHILE: Final = 200_000
 """Rows to come: for fewer, starting a worker takes as long as it saves."""
 
 
-def usual_workers() -> int:
+def default_workers() -> int:
     """Return how many workers there are where nothing is said: one less than cores."""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(min(usable - 1, MOST_WORKERS), 0)
@@ -42,20 +42,20 @@ class Progressed(NamedTuple):
     part: SourceFile | None
 
 
-class Crew:
+class WorkerPool:
     """Up to ``workers`` processes, started only for a source that is long enough. A context manager."""
 
-    def __init__(self, judge: ChunkJudge, workers: int) -> None:
+    def __init__(self, judge: ChunkProcessor, workers: int) -> None:
         self._judge = judge
         self._most = workers
         self._workers: list[_Worker] = []
 
-    def judged(self, chunks: Iterable[Chunk], size: int) -> Iterator[tuple[Progressed, Judged]]:
+    def process(self, chunks: Iterable[Chunk], size: int) -> Iterator[tuple[Progressed, ProcessedChunk]]:
         """Yield how far every chunk reached with its verdict, in order. ``size``: see :class:`SourceInfo`.
 
         Raise what judging raises, and :class:`SourceError` if a worker dies.
         """
-        waiting: deque[tuple[Progressed, Future[Judged]]] = deque()
+        waiting: deque[tuple[Progressed, Future[ProcessedChunk]]] = deque()
         rows = 0
         for chunk in chunks:
             rows += chunk.records
@@ -73,12 +73,12 @@ class Crew:
             self._workers = [_Worker(self._judge) for _ in range(self._most)]
         self._most = 0
 
-    def _give(self, chunk: Chunk) -> Future[Judged]:
+    def _give(self, chunk: Chunk) -> Future[ProcessedChunk]:
         """Give a chunk to the worker that has least to do; judge it here while all are busy or still starting."""
         free = [each for each in self._workers if each.is_ready and each.waiting < _WAITING]
         if free:
             return min(free, key=lambda each: each.waiting).submit(chunk)
-        here: Future[Judged] = Future()
+        here: Future[ProcessedChunk] = Future()
         here.set_result(self._judge(chunk))
         return here
 
@@ -95,7 +95,7 @@ class Crew:
 class _Worker:
     """A process, and the thread that speaks with it."""
 
-    def __init__(self, judge: ChunkJudge) -> None:
+    def __init__(self, judge: ChunkProcessor) -> None:
         # A session of its own: Ctrl-C at the terminal would end it in the middle of a chunk.
         # -P: a folder named etl beside the mapping is not us.
         self._process = subprocess.Popen(  # noqa: S603 - ourselves
@@ -114,7 +114,7 @@ class _Worker:
         """Whether it takes chunks; one that did not start never does."""
         return self._started.done() and self._started.exception() is None
 
-    def submit(self, chunk: Chunk) -> Future[Judged]:
+    def submit(self, chunk: Chunk) -> Future[ProcessedChunk]:
         """Give it a chunk."""
         self.waiting += 1
         given = self._thread.submit(self._ask, chunk)
@@ -127,20 +127,20 @@ class _Worker:
         self._thread.shutdown(cancel_futures=True)
         self._process.communicate()
 
-    def _begin(self, judge: ChunkJudge) -> None:
+    def _begin(self, judge: ChunkProcessor) -> None:
         self._send(sys.path)
         self._send(judge)
         self._receive()
 
-    def _ask(self, chunk: Chunk) -> Judged:
+    def _ask(self, chunk: Chunk) -> ProcessedChunk:
         self._send(wire.pack(chunk))
         answer = self._receive()
         if isinstance(answer, Exception):
             raise answer
-        assert isinstance(answer, Judged)  # noqa: S101 - what the worker sends
+        assert isinstance(answer, ProcessedChunk)  # noqa: S101 - what the worker sends
         return answer
 
-    def _finished(self, _given: Future[Judged]) -> None:
+    def _finished(self, _given: Future[ProcessedChunk]) -> None:
         self.waiting -= 1
 
     def _send(self, message: object) -> None:
@@ -166,7 +166,7 @@ class _Worker:
         )
 
 
-def _settled(waiting: deque[tuple[Progressed, Future[Judged]]]) -> tuple[Progressed, Judged]:
+def _settled(waiting: deque[tuple[Progressed, Future[ProcessedChunk]]]) -> tuple[Progressed, ProcessedChunk]:
     reached, given = waiting.popleft()
     return reached, given.result()
 

@@ -22,7 +22,7 @@ from etl.validate import DamageJudge, Validator, country_name, resolve_country
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class ProcessedChunk:
     """A chunk ready to be written.
 
     ``asks``: what its rows ask for; ``hashes``: of the cells in columns that are ``unique``, see :mod:`uniqueness`;
@@ -35,7 +35,7 @@ class Judged:
     opt_outs: Mapping[Said, bytes]
 
 
-class ChunkJudge:
+class ChunkProcessor:
     """Judges chunk by chunk. Pickles as what it was made of."""
 
     def __init__(self, mapping: ColumnMapping, headers: tuple[str, ...], now: float) -> None:
@@ -54,14 +54,14 @@ class ChunkJudge:
         if self._consents is not None:
             self._gatherer = OptOutGatherer(mapping, headers, self._cell_transformer, self._consents)
 
-    def __reduce__(self) -> tuple[type[ChunkJudge], tuple[ColumnMapping, tuple[str, ...], float]]:
-        return ChunkJudge, self._given
+    def __reduce__(self) -> tuple[type[ChunkProcessor], tuple[ColumnMapping, tuple[str, ...], float]]:
+        return ChunkProcessor, self._given
 
-    def __call__(self, chunk: Chunk) -> Judged:
+    def __call__(self, chunk: Chunk) -> ProcessedChunk:
         """Judge a chunk and pack it."""
         kept, validated, transformed, asks = self._judge(chunk.frame)
         packed = pack_chunk(sparing_unused(chunk, self._given[0]), validated, transformed)
-        return Judged(packed, asks, hashed_columns(kept, self._unique), self.opt_outs(chunk))
+        return ProcessedChunk(packed, asks, hashed_columns(kept, self._unique), self.opt_outs(chunk))
 
     def opt_outs(self, chunk: Chunk) -> Mapping[Said, bytes]:
         """Return who opts out on any line of a chunk."""
@@ -112,7 +112,7 @@ def sparing_unused(chunk: Chunk, mapping: ColumnMapping) -> Chunk:
     return replace(chunk, issues=tuple(issues))
 
 
-class OnceOnly:
+class FileIssueFilter:
     """Lets what is wrong with the whole file, not with a row, be said once and not with every chunk."""
 
     def __init__(self) -> None:

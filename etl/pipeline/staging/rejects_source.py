@@ -28,7 +28,7 @@ from etl.model import Chunk, SourceInfo
 from etl.report.rejects import REJECT_COLUMNS, added_columns, is_rejects_header, source_columns, unguard
 from etl.report.rejects_book import SHEETS
 
-REJECTS_FACT: Final = "rejects"
+IS_REJECTS: Final = "rejects"
 """The detail of a source that says it is a rejects file."""
 _HEAD: Final = 2**20
 _OF_THE_FILE: Final = (
@@ -68,7 +68,7 @@ def open_file(
         with contextlib.suppress(SourceError):
             plain = open_source(path, environ=environ)
             if is_rejects_header(plain.info.columns):
-                return RepairedSource(plain)
+                return RejectsSource(plain)
             plain.close()
     source = open_source(
         path,
@@ -84,7 +84,7 @@ def open_file(
         expected=expected,
         environ=environ,
     )
-    return RepairedSource(source) if is_rejects_header(source.info.columns) else source
+    return RejectsSource(source) if is_rejects_header(source.info.columns) else source
 
 
 def _as_written(path: Path | str, rule: SourceRule) -> Source | None:
@@ -111,7 +111,7 @@ def _as_written(path: Path | str, rule: SourceRule) -> Source | None:
             header_row=1,
         )
         if is_rejects_header(source.info.columns):
-            return RepairedSource(source)
+            return RejectsSource(source)
         source.close()
     return None
 
@@ -136,7 +136,7 @@ def _held(path: Path | str, rule: SourceRule, environ: Mapping[str, str], expect
         return ScratchSource(open_file(held, rule, expected=expected), held, name, f"read from {name}")
 
 
-class RepairedSource:
+class RejectsSource:
     """Wraps a source whose header is that of a rejects file. Is a :class:`etl.extract.Source`."""
 
     def __init__(self, source: Source) -> None:
@@ -151,7 +151,7 @@ class RepairedSource:
     def info(self) -> SourceInfo:
         """The source's, with the original columns."""
         info = self._source.info
-        details = {**info.details, REJECTS_FACT: "yes"}
+        details = {**info.details, IS_REJECTS: "yes"}
         return replace(info, columns=tuple(source_columns(info.columns)), details=details)
 
     @property

@@ -14,7 +14,7 @@ from etl.config import Mapping
 from etl.errors import ConfigError, InterruptedRunError, SourceError
 from etl.extract import Source, SourceFiles, SqlSource, open_query, query_key
 from etl.model import Chunk, Clock, LineLocator, Progress, ProgressHook, RunStatus, SourceFile, Watermark
-from etl.pipeline.memory import lean_memory
+from etl.pipeline.memory import tuned_memory
 from etl.pipeline.staging.pool import Progressed
 from etl.pipeline.staging.sources import open_found, variables_for
 from etl.state import DetailChanges, ReachedMark, StagedFile, Store
@@ -90,7 +90,7 @@ class Stager(Protocol[J]):
         """Decide what only the whole source can tell; return what a report says of it. ``locator``: of its lines."""
 
 
-@lean_memory()
+@tuned_memory()
 def stage(at: Staging, stager: Stager[J], mapping: Mapping, *, finalize: bool = True) -> None:
     """Read, judge and convert the whole source into state, then settle what only the whole can tell.
 

@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 
-from etl.pipeline.memory import lean_memory
+from etl.pipeline.memory import tuned_memory
 from etl.pipeline.staging.wire import portable, receive, send, unpack
 
 
@@ -27,7 +27,7 @@ def main() -> int:
     except EOFError:
         return 0
     send(answers, "ready")
-    with lean_memory():
+    with tuned_memory():
         while True:
             try:
                 chunk = unpack(receive(sys.stdin.buffer))

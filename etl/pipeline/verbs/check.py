@@ -9,7 +9,7 @@ from typing import Any
 from etl.config import Mapping
 from etl.pipeline.context import Context
 from etl.pipeline.engine.check import check_source
-from etl.pipeline.engine.stage import ImportRequest, rules_of
+from etl.pipeline.engine.stage import ImportRequest, resolve_mapping
 from etl.pipeline.kinds.profiles.kind import KIND
 from etl.pipeline.staging.sources import SourceLike, files_of
 from etl.report import Report
@@ -32,6 +32,6 @@ def check(
     rows. Raise ConfigError, SourceError, StateError.
     """
     context = context or Context.create()
-    rules, base = rules_of(KIND, mapping, context)
+    rules, base = resolve_mapping(KIND, mapping, context)
     files = files_of(source, rules, base, context)
     return check_source(ImportRequest(context, KIND, rules, files, "run", RunOptions(limit=limit)))

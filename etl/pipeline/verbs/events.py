@@ -9,7 +9,7 @@ from typing import Any
 from etl.config import EventMapping
 from etl.pipeline.context import Context
 from etl.pipeline.engine.check import check_source
-from etl.pipeline.engine.stage import ImportRequest, rules_of
+from etl.pipeline.engine.stage import ImportRequest, resolve_mapping
 from etl.pipeline.engine.verbs import planned_source, run_source
 from etl.pipeline.kinds.events.kind import KIND
 from etl.pipeline.kinds.events.sending import planned
@@ -38,7 +38,7 @@ def events(
     sent is ``pending``. ``fire_flows``: let the events start flows. Raises as :func:`etl.pipeline.run` does.
     """
     context = context or Context.create()
-    rules, base = rules_of(KIND, mapping, context)
+    rules, base = resolve_mapping(KIND, mapping, context)
     if fire_flows:
         rules = rules.model_copy(update={"event": rules.event.model_copy(update={"backfill": False})})
     if not check:

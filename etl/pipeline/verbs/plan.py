@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from etl.pipeline.context import Context
-from etl.pipeline.engine.stage import ImportRequest, rules_of
+from etl.pipeline.engine.stage import ImportRequest, resolve_mapping
 from etl.pipeline.engine.verbs import planned_source
 from etl.pipeline.kinds.profiles.forecast import planned
 from etl.pipeline.kinds.profiles.kind import KIND
@@ -26,7 +26,7 @@ def plan(
     Raises as :func:`etl.run` does before it sends anything.
     """
     context = context or Context.create()
-    rules, base = rules_of(KIND, mapping, context)
+    rules, base = resolve_mapping(KIND, mapping, context)
     files = files_of(source, rules, base, context)
     options = RunOptions(limit=limit, list=list or context.settings.list or rules.load.list)
     with planned_source(ImportRequest(context, KIND, rules, files, "plan", options)) as (at, info):

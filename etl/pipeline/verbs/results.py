@@ -7,7 +7,7 @@ from pathlib import Path
 from etl.errors import UsageError
 from etl.model import RunStatus
 from etl.pipeline.context import Context
-from etl.pipeline.lifecycle.artifacts import write_folder, write_rejects_file
+from etl.pipeline.lifecycle.artifacts import write_artifacts, write_rejects_file
 from etl.report import Report, build_report
 from etl.state import Run, Store
 
@@ -23,7 +23,7 @@ def get_report(run_id: str | None = None, *, context: Context | None = None, fol
     with context.open_store(create=False) as store:
         found = _find(store, run_id)
         if folder is not None:
-            return write_folder(store, found.id, folder, _refused)
+            return write_artifacts(store, found.id, folder, _refused)
         return build_report(store, found.id)
 
 

@@ -12,12 +12,12 @@ from etl.pipeline.context import Context
 from etl.pipeline.engine.kind import RecordKind
 from etl.pipeline.engine.load import judge_read_back, load_run, look
 from etl.pipeline.engine.sender import Loading
-from etl.pipeline.engine.stage import ImportRequest, rules_of
+from etl.pipeline.engine.stage import ImportRequest, resolve_mapping
 from etl.pipeline.engine.verbs import run_source
 from etl.pipeline.kinds import kind_of
 from etl.pipeline.kinds.profiles.kind import KIND
-from etl.pipeline.lifecycle.artifacts import write_folder
-from etl.pipeline.lifecycle.create import ENDED, LOADING_COMMANDS, UNFINISHED, clear_the_way
+from etl.pipeline.lifecycle.artifacts import write_artifacts
+from etl.pipeline.lifecycle.create import ENDED, LOADING_COMMANDS, UNFINISHED, discard_or_refuse_unfinished
 from etl.pipeline.lifecycle.origins import RECENT
 from etl.pipeline.staging.sources import SourceLike, files_again, files_of
 from etl.pipeline.verbs.check import MappingLike
@@ -50,7 +50,7 @@ def run(
     (resumable), StateError, GuardError.
     """
     context = context or Context.create()
-    rules, base = rules_of(KIND, mapping, context)
+    rules, base = resolve_mapping(KIND, mapping, context)
     files = files_of(source, rules, base, context)
     wanted = list or context.settings.list or rules.load.list
     options = RunOptions(limit=limit, list=wanted, force=force, verify=verify)
@@ -102,7 +102,7 @@ def retry(run_id: str | None = None, *, context: Context | None = None, force: b
             account = client.get_account()
             _same_account(parent, account)
             with store.lock.hold(account.id, "retry"):
-                clear_the_way(store, account, abandon=False)
+                discard_or_refuse_unfinished(store, account, abandon=False)
                 child = store.runs.create(
                     source=parent.source,
                     mapping_hash=parent.mapping_hash,
@@ -152,7 +152,7 @@ def verify(run_id: str | None = None, *, context: Context | None = None, full: b
             at = _loading(context, store, client, kind, found)
             look(kind, at, full=full, unchanged=True)
             judge_read_back(kind, at)
-        return write_folder(store, found.id, context.output, context.announce)
+        return write_artifacts(store, found.id, context.output, context.announce)
 
 
 def _loaded(context: Context, store: Store, client: KlaviyoClient, run_id: str, *, force: bool) -> Report:

@@ -17,7 +17,7 @@ from etl import pipeline
 from etl.config import parse_mapping
 from etl.errors import ConfigError
 from etl.model import Chunk
-from etl.pipeline.staging.process import ChunkJudge, OnceOnly
+from etl.pipeline.staging.process import ChunkProcessor, FileIssueFilter
 from tests.support.importer import ImporterFixture
 from tests.support.paths import PAGES
 
@@ -43,7 +43,7 @@ def judged(
         dtype="str",
         index=pd.RangeIndex(2, 2 + len(rows), name="line"),
     )
-    judge = ChunkJudge(parse_mapping(mapping), headers, NOW)
+    judge = ChunkProcessor(parse_mapping(mapping), headers, NOW)
     validated, transformed, _ = judge.judge(frame)
     issues = [(issue.line, issue.code, issue.column) for issue in (*validated.issues, *transformed.issues)]
     return [orjson.loads(record.body)["attributes"] for record in transformed.records], issues
@@ -222,7 +222,7 @@ def test_a_broken_schema_is_said_once_however_many_chunks(tmp_path: Path, monkey
         "Broken = pa.DataFrameSchema({'email': pa.Column(str, pa.Check(lambda s: 1 / 0))}, strict=False)\n"
     )
     mapping = parse_mapping({"columns": {"E": "email"}, "profile": {"schema": "breaking:Broken"}})
-    judge, once = ChunkJudge(mapping, ("E",), NOW), OnceOnly()
+    judge, once = ChunkProcessor(mapping, ("E",), NOW), FileIssueFilter()
     said = 0
     for start in (2, 3):
         frame = pd.DataFrame({"E": ["ann@mapleshop.com"]}, dtype="str", index=pd.Index([start], name="line"))

@@ -12,7 +12,7 @@ import pytest
 
 from etl.config import parse_mapping
 from etl.model import Severity
-from etl.pipeline.staging.process import ChunkJudge
+from etl.pipeline.staging.process import ChunkProcessor
 from etl.validate.cells import trim
 from etl.validate.damage.columns import DamageJudge, damage_of
 from etl.validate.damage.mojibake import restored
@@ -38,7 +38,7 @@ def judged(cells: dict[str, list[str]], columns: dict[str, Any], **sections: Any
     mapping = parse_mapping({"columns": columns, **sections})
     count = len(next(iter(cells.values())))
     frame = pd.DataFrame(cells, dtype="str", index=pd.RangeIndex(2, count + 2, name="line"))
-    validated, transformed, _ = ChunkJudge(mapping, tuple(cells), NOW).judge(frame)
+    validated, transformed, _ = ChunkProcessor(mapping, tuple(cells), NOW).judge(frame)
     issues = [*validated.issues, *transformed.issues]
     bodies = [orjson.loads(record.body)["attributes"] for record in transformed.records]
     return [(each.line, each.code, each.column, each.suggestion) for each in issues], bodies

@@ -25,7 +25,7 @@ from etl.model import (
     Validated,
 )
 from etl.pipeline.staging.pool import Progressed
-from etl.pipeline.staging.process import ChunkJudge, sparing_unused
+from etl.pipeline.staging.process import ChunkProcessor, sparing_unused
 from etl.pipeline.staging.stage import Staging
 from etl.state import DetailChanges, StagedRevenue, Store
 from etl.transform import EventBuilder, IncompleteOrders, OrderLines, add_amount, merge_order, same_people
@@ -56,7 +56,7 @@ class EventStager(contextlib.AbstractContextManager["EventStager"]):
         now = at.clock.now()
         self._at = at
         self._mapping = mapping
-        self._judge = ChunkJudge(mapping.compiled, at.source.info.columns, now)
+        self._judge = ChunkProcessor(mapping.compiled, at.source.info.columns, now)
         self._builder = EventBuilder(mapping, now, first_year=first_year)
         self._refusals = _Refusals(self._builder, mapping)
         self._orders = OrderLines(mapping)

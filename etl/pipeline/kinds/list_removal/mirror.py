@@ -41,7 +41,7 @@ _ID_BYTES: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Mirrored:
+class ListDiff:
     """``members``: on the list now; ``leaving``: those not in the source. ``child``: the run that takes them off."""
 
     target: KlaviyoList
@@ -60,7 +60,7 @@ class Mirrored:
 
 def compare_list(
     context: Context, store: Store, client: KlaviyoClient, run: Run, mapping: Mapping, *, keep: bool
-) -> Mirrored | None:
+) -> ListDiff | None:
     """Compare the list with a staged run; ``None`` where nothing is mirrored or the list is yet to be made.
 
     ``keep``: stage who leaves as a run. A pilot and a repair are not the whole source, so they take nobody off. Raise
@@ -102,7 +102,7 @@ def compare_list(
         child = None
     if child is not None:
         _conclude(store, run, child, target, leaving)
-    return Mirrored(target, members, leaving, child)
+    return ListDiff(target, members, leaving, child)
 
 
 def _strangers(

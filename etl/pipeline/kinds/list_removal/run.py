@@ -20,7 +20,7 @@ from etl.version import VERSION
 COMMAND: Final = "missing"
 
 
-def take_off(at: Loading[Mapping]) -> bool:
+def remove_vanished(at: Loading[Mapping]) -> bool:
     """Take vanished people off the list; whether that came to its end. May be asked again after a crash."""
     store, mapping = at.store, at.rules
     run = at.run

@@ -9,7 +9,7 @@ import orjson
 from etl.config import Mapping
 from etl.identity import identity_key
 from etl.model import IDENTIFIERS
-from etl.pipeline.kinds.list_removal.mirror import Mirrored
+from etl.pipeline.kinds.list_removal.mirror import ListDiff
 from etl.pipeline.kinds.list_removal.unreadable import unreadable_people
 from etl.pipeline.lifecycle.history import is_part, previous_run
 from etl.state import Run, Store
@@ -41,16 +41,16 @@ class LeavingFacts(TypedDict):
 
     vanished: int
     members: int
-    strangers: int
+    not_in_source: int
 
 
-def leaving_facts(store: Store, run: Run, mapping: Mapping, mirrored: Mirrored | None) -> LeavingFacts:
+def leaving_facts(store: Store, run: Run, mapping: Mapping, mirrored: ListDiff | None) -> LeavingFacts:
     """Return how many would leave a list."""
     leaving = mapping.load.missing == "remove_from_list"
     return {
         "vanished": len(vanished(store, run, mapping)[1]) if leaving else 0,
         "members": mirrored.members if mirrored is not None else 0,
-        "strangers": mirrored.leaving if mirrored is not None else 0,
+        "not_in_source": mirrored.leaving if mirrored is not None else 0,
     }
 
 

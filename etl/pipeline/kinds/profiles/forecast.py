@@ -15,11 +15,11 @@ from etl.pipeline.account.revision import revision_notes
 from etl.pipeline.context import Context
 from etl.pipeline.engine.guarding import guard
 from etl.pipeline.engine.sender import Loading
-from etl.pipeline.kinds.list_removal.mirror import Mirrored, compare_list
+from etl.pipeline.kinds.list_removal.mirror import ListDiff, compare_list
 from etl.pipeline.kinds.list_removal.vanished import leaving_facts
 from etl.pipeline.kinds.profiles.permissions import objections as unheard_columns
 from etl.pipeline.kinds.profiles.permissions import special_targets
-from etl.pipeline.kinds.profiles.prepare import Prepared, settle_before_loading
+from etl.pipeline.kinds.profiles.prepare import LoadPlan, resolve_without_requests
 from etl.pipeline.lifecycle.readings import doubts
 from etl.report.plan_model import Plan, PlannedConflict
 from etl.state import Run, Store
@@ -35,8 +35,8 @@ def planned(at: Loading[Mapping], info: SourceInfo) -> Plan:
         *doubts(info),
         *guard(store, run, mapping, force=False, **leaving_facts(store, run, mapping, mirrored)),
     ]
-    prepared = settle_before_loading(store, client, run, mapping, create=False)
-    return foretold(
+    prepared = resolve_without_requests(store, client, run, mapping, create=False)
+    return build_plan(
         context,
         store,
         client,
@@ -49,14 +49,14 @@ def planned(at: Loading[Mapping], info: SourceInfo) -> Plan:
     )
 
 
-def foretold(
+def build_plan(
     context: Context,
     store: Store,
     client: KlaviyoClient,
     run: Run,
     *,
-    prepared: Prepared,
-    mirrored: Mirrored | None,
+    prepared: LoadPlan,
+    mirrored: ListDiff | None,
     objections: Sequence[str] = (),
     guards: Guards | None = None,
     noted: Sequence[str] = (),

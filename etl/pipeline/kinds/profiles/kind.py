@@ -13,7 +13,7 @@ from etl.pipeline.engine.kind import RecordKind
 from etl.pipeline.kinds.profiles import permissions
 from etl.pipeline.kinds.profiles.dates import date_notes
 from etl.pipeline.kinds.profiles.stage import ProfileStager
-from etl.pipeline.staging.pool import usual_workers
+from etl.pipeline.staging.pool import default_workers
 from etl.pipeline.staging.stage import Staging
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class ProfileKind(RecordKind[Mapping]):
     def stager(self, at: Staging, rules: Mapping, context: Context) -> ProfileStager:
         """Judge on as many cores as the settings say."""
         given = context.settings.workers
-        return ProfileStager(at, rules, workers=usual_workers() if given is None else given)
+        return ProfileStager(at, rules, workers=default_workers() if given is None else given)
 
     @property
     def sender(self) -> Sender[Mapping]:

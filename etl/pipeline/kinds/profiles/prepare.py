@@ -27,7 +27,7 @@ from etl.state import Run, Store
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class LoadPlan:
     """What loading a run comes to. ``targets``: lists that rows are added to. ``conflicts``: settled already."""
 
     options: LoadOptions
@@ -37,11 +37,11 @@ class Prepared:
     conflicts: tuple[Conflict, ...] = ()
 
 
-def prepare(context: Context, store: Store, client: KlaviyoClient, run: Run, mapping: Mapping) -> Prepared:
+def prepare(context: Context, store: Store, client: KlaviyoClient, run: Run, mapping: Mapping) -> LoadPlan:
     """Settle rows that need no request, find the lists, and keep with the run what loading it comes to."""
     name_opt_outs(store, client, run.account or "")
     flag_bounced(store, run, mapping.by_target["email"][0] if "email" in mapping.by_target else None)
-    prepared = settle_before_loading(store, client, store.runs.get(run.id), mapping, create=mapping.load.create_list)
+    prepared = resolve_without_requests(store, client, store.runs.get(run.id), mapping, create=mapping.load.create_list)
     prepared = _without_conflicts(context, store, client, run.id, prepared, only_changed=mapping.load.only_changed)
     for noted in prepared.notes if prepared.pending else ():
         context.announce(noted)
@@ -54,7 +54,9 @@ def prepare(context: Context, store: Store, client: KlaviyoClient, run: Run, map
     return prepared
 
 
-def settle_before_loading(store: Store, client: KlaviyoClient, run: Run, mapping: Mapping, *, create: bool) -> Prepared:
+def resolve_without_requests(
+    store: Store, client: KlaviyoClient, run: Run, mapping: Mapping, *, create: bool
+) -> LoadPlan:
     """Settle rows that need no request and find the lists. ``create``: whether a list that is missing may be made."""
     common, removing = _common_lists(client, run, mapping, create=create)
     reject_forgotten(store, run)
@@ -91,12 +93,12 @@ def settle_before_loading(store: Store, client: KlaviyoClient, run: Run, mapping
         *_consent_notes(store, run, options.consent),
         *_history_notes(store, run, mapping, targets),
     )
-    return Prepared(options, targets, notes, pending)
+    return LoadPlan(options, targets, notes, pending)
 
 
 def _without_conflicts(
-    context: Context, store: Store, client: KlaviyoClient, run_id: str, prepared: Prepared, *, only_changed: bool
-) -> Prepared:
+    context: Context, store: Store, client: KlaviyoClient, run_id: str, prepared: LoadPlan, *, only_changed: bool
+) -> LoadPlan:
     """Settle the rows whose identifiers belong to different profiles."""
     options = prepared.options
     conflicts = settle_conflicts(context, store, client, run_id, options)

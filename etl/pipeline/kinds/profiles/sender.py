@@ -13,9 +13,9 @@ from etl.pipeline.engine.agreement import agree
 from etl.pipeline.engine.guarding import guard
 from etl.pipeline.engine.sender import Loading, Sender
 from etl.pipeline.kinds.list_removal.mirror import compare_list
-from etl.pipeline.kinds.list_removal.run import take_off
+from etl.pipeline.kinds.list_removal.run import remove_vanished
 from etl.pipeline.kinds.list_removal.vanished import leaving_facts
-from etl.pipeline.kinds.profiles.forecast import foretold
+from etl.pipeline.kinds.profiles.forecast import build_plan
 from etl.pipeline.kinds.profiles.merging import agree_to_merges
 from etl.pipeline.kinds.profiles.prepare import prepare
 from etl.pipeline.lifecycle.notes import note
@@ -39,13 +39,13 @@ class ProfileSender(Sender[Mapping]):
             note(store, run.id, [mirrored.note])
         prepared = prepare(context, store, client, at.run, mapping)
         prepared_run = at.run
-        foretell = partial(foretold, context, store, client, prepared_run, prepared=prepared, mirrored=mirrored)
+        on_plan = partial(build_plan, context, store, client, prepared_run, prepared=prepared, mirrored=mirrored)
         watches_plan = mapping.guards.max_plan_percent is not None and not run.options.guards_waived
-        if watches_plan and (objections := list(foretell(guards=mapping.guards).objections)):
+        if watches_plan and (objections := list(on_plan(guards=mapping.guards).objections)):
             if not at.overrides:
                 return objections
             note(store, run.id, [f"guard overridden by --force: {objection}" for objection in objections])
-        _ask_first(context, store, prepared_run, prepared.pending, foretell)
+        _ask_first(context, store, prepared_run, prepared.pending, on_plan)
         agree_to_merges(context, store, run.id)
         return []
 
@@ -64,17 +64,17 @@ class ProfileSender(Sender[Mapping]):
 
     def conclude(self, at: Loading[Mapping]) -> bool:
         """Take whoever is gone from the source off the list."""
-        return take_off(at)
+        return remove_vanished(at)
 
 
 SENDER = ProfileSender()
 
 
-def _ask_first(context: Context, store: Store, run: Run, pending: int, foretell: Callable[[], Plan]) -> None:
+def _ask_first(context: Context, store: Store, run: Run, pending: int, on_plan: Callable[[], Plan]) -> None:
     """Show what is about to happen, and ask, before the first write to an account. A no gives the run up."""
     if store.runs.has_sent_before(run.account or "") or not pending:
         return
-    if context.foretell is not None:
-        context.foretell(foretell())
+    if context.on_plan is not None:
+        context.on_plan(on_plan())
     name = run.details.account_name or "no name"
     agree(context, store, run.id, f"Send {pending:,} rows to account {run.account} ({name}), for the first time?")

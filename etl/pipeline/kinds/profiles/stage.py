@@ -8,8 +8,8 @@ from typing import Self
 from etl.config import Mapping
 from etl.model import Chunk, LineLocator
 from etl.pipeline.staging.consents import heed_opt_outs, merge_consents
-from etl.pipeline.staging.pool import Crew, Progressed
-from etl.pipeline.staging.process import ChunkJudge, Judged, OnceOnly
+from etl.pipeline.staging.pool import Progressed, WorkerPool
+from etl.pipeline.staging.process import ChunkProcessor, FileIssueFilter, ProcessedChunk
 from etl.pipeline.staging.stage import Staging
 from etl.pipeline.staging.unique import Uniqueness
 from etl.state import DetailChanges
@@ -20,25 +20,25 @@ class ProfileStager:
     """Stages profiles, their wishes about consent, and who opts out on any line. Is a :class:`Stager`."""
 
     def __init__(self, at: Staging, mapping: Mapping, *, workers: int = 0) -> None:
-        """Compile the mapping. ``workers``: see :class:`Crew`. Raise :class:`etl.errors.ConfigError`."""
+        """Compile the mapping. ``workers``: see :class:`WorkerPool`. Raise :class:`etl.errors.ConfigError`."""
         self._at = at
         self._mapping = mapping
-        self._judge = ChunkJudge(mapping, at.source.info.columns, at.clock.now())
-        self._crew = Crew(self._judge, workers)
-        self._once, self._unique = OnceOnly(), Uniqueness(mapping)
+        self._judge = ChunkProcessor(mapping, at.source.info.columns, at.clock.now())
+        self._pool = WorkerPool(self._judge, workers)
+        self._once, self._unique = FileIssueFilter(), Uniqueness(mapping)
 
     def __enter__(self) -> Self:
-        self._crew.__enter__()
+        self._pool.__enter__()
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._crew.__exit__(*error)  # type: ignore[arg-type]
+        self._pool.__exit__(*error)  # type: ignore[arg-type]
 
-    def judge(self, chunks: Iterable[Chunk], size: int) -> Iterator[tuple[Progressed, Judged]]:
+    def judge(self, chunks: Iterable[Chunk], size: int) -> Iterator[tuple[Progressed, ProcessedChunk]]:
         """Yield how far every chunk reached with its verdict, in order."""
-        return self._crew.judged(chunks, size)
+        return self._pool.process(chunks, size)
 
-    def write(self, judged: Judged) -> None:
+    def write(self, judged: ProcessedChunk) -> None:
         """Keep what became of a chunk."""
         store, run_id = self._at.store, self._at.run_id
         store.consents.stage(run_id, judged.asks)

@@ -20,9 +20,9 @@ from etl.errors import ConfigError, EtlError, InternalError, InterruptedRunError
 from etl.extract import open_source
 from etl.model import Chunk, RaggedRow, RunStatus
 from etl.pipeline.kinds.profiles.stage import ProfileStager
-from etl.pipeline.staging import pool as crew_module
-from etl.pipeline.staging.pool import Crew, usual_workers
-from etl.pipeline.staging.process import ChunkJudge
+from etl.pipeline.staging import pool as pool_module
+from etl.pipeline.staging.pool import WorkerPool, default_workers
+from etl.pipeline.staging.process import ChunkProcessor
 from etl.pipeline.staging.stage import Staging, stage
 from etl.pipeline.staging.wire import pack, portable, unpack
 from tests.support.importer import ImporterFixture
@@ -75,15 +75,15 @@ def mapping() -> Mapping:
 def eager(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
     """Workers for any source, and none that is still starting when there is something to judge."""
     started: list[Any] = []
-    make = crew_module._Worker.__init__
+    make = pool_module._Worker.__init__
 
-    def waiting(worker: Any, judge: ChunkJudge) -> None:
+    def waiting(worker: Any, judge: ChunkProcessor) -> None:
         make(worker, judge)
         worker._started.result(timeout=60)
         started.append(worker)
 
-    monkeypatch.setattr(crew_module, "_WORTHWHILE", 0)
-    monkeypatch.setattr(crew_module._Worker, "__init__", waiting)
+    monkeypatch.setattr(pool_module, "_WORTHWHILE", 0)
+    monkeypatch.setattr(pool_module._Worker, "__init__", waiting)
     yield started
     assert all(worker._process.poll() is not None for worker in started)
 
@@ -92,10 +92,10 @@ def eager(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
 def test_many_processes_say_what_one_says(workers: int, tmp_path: Path, eager: list[Any]) -> None:
     """Every byte of every chunk, in the order they were read."""
     found = chunks(tmp_path / "people.csv")
-    judge = ChunkJudge(mapping(), HEADERS, NOW)
+    judge = ChunkProcessor(mapping(), HEADERS, NOW)
     alone = [((chunk.records, chunk.position, chunk.part), judge(chunk)) for chunk in found]
-    with Crew(judge, workers) as crew:
-        together = list(crew.judged(iter(found), 0))
+    with WorkerPool(judge, workers) as pool:
+        together = list(pool.process(iter(found), 0))
     assert [(tuple(step), judged) for step, judged in together] == alone
     assert len(eager) == workers
 
@@ -166,8 +166,11 @@ def test_a_worker_that_dies_ends_the_run(tmp_path: Path, eager: list[Any]) -> No
                 os.kill(eager[0]._process.pid, signal.SIGKILL)
             yield chunk
 
-    with Crew(ChunkJudge(mapping(), HEADERS, NOW), 1) as crew, pytest.raises(SourceError, match="worker-died") as error:
-        list(crew.judged(killing(), 0))
+    with (
+        WorkerPool(ChunkProcessor(mapping(), HEADERS, NOW), 1) as pool,
+        pytest.raises(SourceError, match="worker-died") as error,
+    ):
+        list(pool.process(killing(), 0))
     assert "KLAVIYO_ETL_WORKERS=0" in error.value.hint
 
 
@@ -176,8 +179,11 @@ def test_what_judging_raises_is_raised_here(tmp_path: Path) -> None:
     found = chunks(tmp_path / "people.csv")
     line = found[1].frame.index[0]
     twice = Chunk(found[1].frame, (RaggedRow(line, ("a row and none",)),))
-    with Crew(ChunkJudge(mapping(), HEADERS, NOW), 1) as crew, pytest.raises(InternalError, match="rows-not-covered"):
-        list(crew.judged([found[0], twice], 0))
+    with (
+        WorkerPool(ChunkProcessor(mapping(), HEADERS, NOW), 1) as pool,
+        pytest.raises(InternalError, match="rows-not-covered"),
+    ):
+        list(pool.process([found[0], twice], 0))
 
 
 def test_a_schema_of_ones_own_may_print(
@@ -193,40 +199,40 @@ def test_a_schema_of_ones_own_may_print(
     monkeypatch.chdir(tmp_path)
     rules = parse_mapping({**MAPPING, "profile": {"schema": "mine:Mine"}})
     found = chunks(tmp_path / "people.csv", 100)
-    judge = ChunkJudge(rules, HEADERS, NOW)
+    judge = ChunkProcessor(rules, HEADERS, NOW)
     alone = [judge(chunk) for chunk in found]
     capfd.readouterr()
-    with Crew(judge, 1) as crew:
-        assert [judged for _, judged in crew.judged(found, 0)] == alone
+    with WorkerPool(judge, 1) as pool:
+        assert [judged for _, judged in pool.process(found, 0)] == alone
     assert eager
     assert "checking" in capfd.readouterr().err
 
 
 def test_small_sources_start_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crew_module, "_Worker", None)
+    monkeypatch.setattr(pool_module, "_Worker", None)
     found = chunks(tmp_path / "people.csv", 100)
-    judge = ChunkJudge(mapping(), HEADERS, NOW)
-    with Crew(judge, 3) as crew:
-        assert [judged for _, judged in crew.judged(found, found[-1].position)] == [judge(chunk) for chunk in found]
+    judge = ChunkProcessor(mapping(), HEADERS, NOW)
+    with WorkerPool(judge, 3) as pool:
+        assert [judged for _, judged in pool.process(found, found[-1].position)] == [judge(chunk) for chunk in found]
 
 
 def test_where_no_process_can_be_started_there_is_only_less_speed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(crew_module, "_WORTHWHILE", 0)
+    monkeypatch.setattr(pool_module, "_WORTHWHILE", 0)
     monkeypatch.setattr("sys.executable", str(tmp_path / "nothing"))
     found = chunks(tmp_path / "people.csv", 100)
-    with Crew(ChunkJudge(mapping(), HEADERS, NOW), 1) as crew:
-        assert len(list(crew.judged(found, 0))) == len(found)
+    with WorkerPool(ChunkProcessor(mapping(), HEADERS, NOW), 1) as pool:
+        assert len(list(pool.process(found, 0))) == len(found)
 
 
 def test_a_worker_still_starting_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crew_module, "_WORTHWHILE", 0)
-    monkeypatch.setattr(crew_module, "_WORKER", "timeit")  # never says that it is ready
+    monkeypatch.setattr(pool_module, "_WORTHWHILE", 0)
+    monkeypatch.setattr(pool_module, "_WORKER", "timeit")  # never says that it is ready
     found = chunks(tmp_path / "people.csv", 100)
     began = time.monotonic()
-    with Crew(ChunkJudge(mapping(), HEADERS, NOW), 1) as crew:
-        assert len(list(crew.judged(found, 0))) == len(found)
+    with WorkerPool(ChunkProcessor(mapping(), HEADERS, NOW), 1) as pool:
+        assert len(list(pool.process(found, 0))) == len(found)
     assert time.monotonic() - began < 30
 
 
@@ -250,7 +256,7 @@ def test_an_error_that_cannot_travel_is_named_without_its_text() -> None:
 
 
 def test_how_many_workers() -> None:
-    assert 0 <= usual_workers() <= 3
+    assert 0 <= default_workers() <= 3
     assert load_settings({}, environ={"KLAVIYO_ETL_WORKERS": "2"}, dotenv=None).workers == 2
     assert load_settings({}, environ={}, dotenv=None).workers is None
     with pytest.raises(ConfigError, match="KLAVIYO_ETL_WORKERS"):
