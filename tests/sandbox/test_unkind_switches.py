@@ -100,7 +100,7 @@ def desk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ImporterFix
 
 def rows_of(desk: ImporterFixture, report: Report) -> dict[int, str]:
     with Store.open(desk.context.settings.state, clock=desk.clock) as store:
-        return {row[0]: str(row[1]) for row in store.outcomes(report.run)}
+        return {row[0]: str(row[1]) for row in store.rows.outcomes(report.run)}
 
 
 @pytest.mark.parametrize("desk", SETTINGS, ids=named(SETTINGS), indirect=True)

@@ -30,6 +30,7 @@ from etl.config import (
     mapping_schema,
     parse_mapping,
 )
+from etl.config.mapping.notify import MappingNotifyRule
 from etl.errors import ConfigError, ExitCode
 from tests.support.paths import ROOT
 
@@ -45,6 +46,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "consent": ConsentRule,
     "load": LoadRule,
     "guards": Guards,
+    "notify": MappingNotifyRule,
 }
 MAIL = {"Email": "email"}
 
