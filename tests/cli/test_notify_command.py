@@ -50,7 +50,7 @@ def test_a_revoked_key_is_told_and_shown_until_it_works_again(
     assert code == 2
     assert out.startswith("Critical: 1 failed\n\nfailed      people.csv  account SBX001 (Sandbox Store)\n")
     assert "the last import that finished:" in out
-    assert "0000" not in out + web.bodies[0].decode()
+    assert "0" * 34 not in out + web.bodies[0].decode()
     assert told(folder, *NIGHTLY, **klaviyo)[0] == 0
     assert web.told == [("failed", "well"), ("well", "failed")]
     assert "Told by webhook: klaviyo-etl: people.csv failed" in said or web.refused == 0

@@ -314,7 +314,7 @@ def test_no_address_no_key_and_no_value_leaves(desk: ImporterFixture, web: WebRe
     night.tell(error)
     night.partly()
     said = json.dumps([*web.documents, [str(one) for one in web.headers]])
-    for secret in ("ann", "555", SANDBOX_KEY, "pk_", "u:p", "mapleshop", "no address", "Bob"):
+    for secret in ("ann.lee", "ann@x", "555-0123", SANDBOX_KEY, "pk_", "u:p@", "mapleshop", "no address", "Bob"):
         assert secret not in said, secret
     assert len(web.bodies) == 2
 
