@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from etl.state.db.database import slices
     from etl.state.db.engine import shown
     from etl.state.db.errors import is_trouble
+    from etl.state.loading.before_values import BeforeCoverage, BeforeValue
     from etl.state.loading.history import BatchSummary, Precedents
     from etl.state.loading.observations import ObservationSummary
     from etl.state.loading.profile_merges import MergeStatus, ProfileMerge
@@ -44,6 +45,8 @@ __all__ = [
     "PROFILES",
     "AlertBook",
     "BatchSummary",
+    "BeforeCoverage",
+    "BeforeValue",
     "ConsentCount",
     "DetailChanges",
     "Failure",
@@ -88,6 +91,7 @@ __getattr__ = exports(
     __name__,
     {
         "db.database": ("slices",),
+        "loading.before_values": ("BeforeCoverage", "BeforeValue"),
         "loading.history": ("BatchSummary", "Precedents"),
         "runs.rows": ("PendingRow",),
         "records.chunks": ("PackedChunk", "pack_chunk"),

@@ -90,6 +90,10 @@ def _alerts(connection: Connection) -> None:
         table.create(connection, checkfirst=True)
 
 
+def _before_values(connection: Connection) -> None:
+    schema.before_values.create(connection, checkfirst=True)
+
+
 _MIGRATIONS: Final[tuple[tuple[int, str, Callable[[Connection], None]], ...]] = (
     (1, "first schema", _first),
     (2, "watermarks", _watermarks),
@@ -105,6 +109,7 @@ _MIGRATIONS: Final[tuple[tuple[int, str, Callable[[Connection], None]], ...]] = 
     (12, "what is read back decides", _read_back),
     (13, "cells that were left out", _cells_left_out),
     (14, "alerts", _alerts),
+    (15, "before-values", _before_values),
 )
 
 LATEST: Final = _MIGRATIONS[-1][0]

@@ -12,6 +12,7 @@ from etl.state.db.database import Database
 from etl.state.db.engine import CommitHook, open_engine, parse_url, shown
 from etl.state.db.lock import Lock
 from etl.state.loading.batches import Batches
+from etl.state.loading.before_values import BeforeValues
 from etl.state.loading.history import BatchHistory
 from etl.state.loading.klaviyo_ids import KlaviyoIds
 from etl.state.loading.known import Known
@@ -53,6 +54,7 @@ class Store:
         self.records = Records(database)
         self.consents = Consents(database)
         self.batches = Batches(database)
+        self.before_values = BeforeValues(database)
         self.history = BatchHistory(database)
         self.skipped_fields = SkippedFields(database)
         self.known = Known(database)

@@ -322,6 +322,24 @@ kept_fields = sa.Table(
     sqlite_with_rowid=False,
 )
 
+# What Klaviyo had before a batch changed it, compressed JSON of up to a thousand rows; see before_values.py. Personal
+# data. ``origin``: the batch that this one took the place of, the first of them.
+before_values = sa.Table(
+    "before_values",
+    metadata,
+    sa.Column("id", _Integer, primary_key=True, autoincrement=True),
+    sa.Column("run", _Integer, nullable=False),
+    sa.Column("batch", _Integer, sa.ForeignKey("batches.id"), nullable=False),
+    sa.Column("origin", _Integer, nullable=False),
+    sa.Column("first_line", _Integer, nullable=False),
+    sa.Column("last_line", _Integer, nullable=False),
+    sa.Column("row_count", _Integer, nullable=False),
+    sa.Column("block", sa.LargeBinary, nullable=False),
+    sa.Index("before_values_by_line", "run", "first_line", "id"),
+    sa.Index("before_values_by_batch", "batch"),
+    sqlite_autoincrement=True,
+)
+
 # Lines of one person that became the line named here. ``lines``: the others; ``fields``: columns in which they
 # differed; both as JSON arrays, never a value.
 merges = sa.Table(

@@ -15,6 +15,7 @@ from etl.operations import OPERATIONS
 from etl.state.db import schema
 from etl.state.db.database import Table, pack
 from etl.state.db.engine import bulk
+from etl.state.loading.before_values import BeforeValue, keep_before
 from etl.state.loading.settle import (
     batch_of,
     check_covered,
@@ -83,11 +84,17 @@ class Batches(Table):
         with self._db.read() as connection:
             return [batch_of(row) for row in connection.execute(query)]
 
-    def mark_sending(self, batch_id: int) -> None:
-        """Write the mark that a request is about to leave. Must commit before it does."""
+    def mark_sending(self, batch_id: int, before: Sequence[BeforeValue] | None = None) -> None:
+        """Write the mark that a request is about to leave. Must commit before it does.
+
+        ``before``: what Klaviyo has of each of the rows, which is kept in the same transaction; ``None``: not read.
+        """
         now = self._db.clock.now()
         batches = schema.batches
         with self._db.write() as connection:
+            if before is not None:
+                stored = stored_batch(connection, batch_id)
+                keep_before(connection, stored.seq, stored.batch, before)
             move(connection, batch_id, BatchStatus.SENDING, attempts=batches.c.attempts + 1, sent_at=now)
             number = connection.execute(sa.select(batches.c.attempts).where(batches.c.id == batch_id)).scalar_one()
             connection.execute(schema.attempts.insert().values(batch=batch_id, number=number, started_at=now))
