@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import random
@@ -16,7 +17,11 @@ from sqlalchemy.exc import OperationalError
 
 from etl.state import Store
 from etl.state.db.engine import _PRAGMAS, open_engine
+from etl.state.migrations import migrate
+from tests.support.cli_process import none_left
 from tests.support.importer import ImporterFixture
+from tests.support.new_states import NewStates
+from tests.support.schemas import Schemas
 from tests.support.state_backends import POSTGRES, FakeClock, OpenStore
 
 
@@ -34,7 +39,8 @@ def user_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def cheap_states() -> Iterator[None]:
     """Make the states of this process cheap: a process of its own, as a user starts it, has none of this.
 
-    They share a dialect, and so its compiled statements: a third of a small import. And they do not wait for the disk:
+    They share a dialect, and so its compiled statements: a third of a small import. A new one is laid down as the
+    migrations left the first one. And they do not wait for the disk:
     a crash that is played in this process takes no page of the operating system with it, so nothing is proved by it.
     ``tests/unit/state/test_durability.py`` looks, in a process of its own, at what a state really asks for.
     """
@@ -50,12 +56,12 @@ def cheap_states() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("etl.state.store.open_engine", opening)
-        patch.setattr("etl.state.db.engine._PRAGMAS", tuple(_unhurried(pragma) for pragma in _PRAGMAS))
+        patch.setattr("etl.state.store.migrate", NewStates(migrate))
+        # In front of the others: going over to WAL waits for the disk too.
+        pragmas = ("synchronous=OFF", *(pragma for pragma in _PRAGMAS if pragma != "synchronous=FULL"))
+        patch.setattr("etl.state.db.engine._PRAGMAS", pragmas)
+        patch.setattr("etl.state.db.engine._SETTINGS", ("synchronous_commit=off",))
         yield
-
-
-def _unhurried(pragma: str) -> str:
-    return "synchronous=OFF" if pragma == "synchronous=FULL" else pragma
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -63,6 +69,13 @@ def certificates_read_once() -> Iterator[None]:
     """Let all HTTP clients of this process share what httpx reads anew for each: 40 ms of parsing certificates."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("httpx._transports.default.create_ssl_context", functools.cache(create_ssl_context))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def no_process_left() -> Iterator[None]:
+    """End with each test what it started."""
+    with none_left():
         yield
 
 
@@ -80,19 +93,21 @@ def postgres() -> Iterator[sa.Engine]:
     engine.dispose()
 
 
+@pytest.fixture(scope="session")
+def schemas(postgres: sa.Engine) -> Iterator[Schemas]:
+    with contextlib.closing(Schemas(postgres)) as at:
+        yield at
+
+
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
 def state_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """Where an empty state is; on PostgreSQL a schema of its own."""
+    """Where an empty state is; on PostgreSQL a schema that nobody else has meanwhile."""
     if request.param == "sqlite":
         yield str(tmp_path / "state.db")
         return
-    engine: sa.Engine = request.getfixturevalue("postgres")
-    name = f"etl_test_{os.getpid()}_{random.getrandbits(40):x}"
-    with engine.connect() as connection:
-        connection.exec_driver_sql(f"CREATE SCHEMA {name}")
-    yield f"{POSTGRES}{'&' if '?' in POSTGRES else '?'}options=-csearch_path%3D{name}"
-    with engine.connect() as connection:
-        connection.exec_driver_sql(f"DROP SCHEMA {name} CASCADE")
+    schemas: Schemas = request.getfixturevalue("schemas")
+    with schemas.lent() as name:
+        yield f"{POSTGRES}{'&' if '?' in POSTGRES else '?'}options=-csearch_path%3D{name}"
 
 
 @pytest.fixture

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pty
 import re
 import signal
-import subprocess
 import sys
 import unicodedata
 from pathlib import Path
@@ -24,6 +22,7 @@ from etl.config import load_mapping
 from etl.console import Console
 from etl.discover import Question
 from etl.errors import ExitCode
+from tests.support.cli_process import start_at_terminal
 
 TABLE = "Email,Newsletter,Joined,Umsatz\n" + "".join(
     f"p{number}@mapleshop.com,{'vielleicht' if number == 2 else ('ja', 'nein')[number % 2]},03/04/2025,1.234\n"
@@ -124,26 +123,16 @@ def test_what_is_shown_fits_the_terminal(columns: int, tmp_path: Path, monkeypat
 def test_ctrl_c_at_a_question_ends_at_once_and_writes_nothing(tmp_path: Path) -> None:
     """On a terminal of its own: exit 130, no trace, no file."""
     (tmp_path / "people.csv").write_text(TABLE, encoding="utf-8")
-    terminal, slave = pty.openpty()
-    child = subprocess.Popen(
-        [sys.executable, "-m", "etl", "init", "people.csv"], cwd=tmp_path, stdin=slave, stdout=slave, stderr=slave
-    )
-    os.close(slave)
+    child, terminal = start_at_terminal(tmp_path, "init", "people.csv")
     shown = b""
-    try:
-        while b"Which [" not in shown:
-            shown += os.read(terminal, 65536)
-        child.send_signal(signal.SIGINT)  # what Ctrl-C sends, once
-        child.wait(60)
-        with contextlib.suppress(OSError):  # all of it was read
-            os.set_blocking(terminal, False)
-            while part := os.read(terminal, 65536):
-                shown += part
-        code = child.wait(1)
-    finally:
-        child.kill()
-        child.wait(60)
-        os.close(terminal)
+    while b"Which [" not in shown:
+        shown += os.read(terminal, 65536)
+    child.send_signal(signal.SIGINT)  # what Ctrl-C sends, once
+    with contextlib.suppress(OSError):  # the end, once nobody is at the other end
+        while part := os.read(terminal, 65536):
+            shown += part
+    code = child.wait()
+    os.close(terminal)
     text = shown.decode()
     assert code == ExitCode.SIGINT
     assert "Stopped at the question: nothing was written" in text

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import csv
-import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -15,7 +12,7 @@ import pytest
 
 from etl.sandbox import SANDBOX_KEY, SandboxServer, SandboxSettings
 from etl.state import Store
-from tests.support.paths import ROOT
+from tests.support.cli_process import Forked, start
 from tests.support.state_backends import FakeClock
 
 ROWS = 3_000
@@ -58,22 +55,11 @@ class ImporterFixture:
         self.source = source
         self.server = SandboxServer(SandboxSettings(lists=("Newsletter", "VIP"), job_seconds=0.3, limits="off"))
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "etl", *arguments, "--state", "state.db", "--quiet"],
-            cwd=self.folder,
-            env={
-                **os.environ,
-                "PYTHONPATH": str(ROOT),
-                "KLAVIYO_PRIVATE_KEY": SANDBOX_KEY,
-                "KLAVIYO_BASE_URL": self.server.url,
-            },
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+    def start(self, *arguments: str) -> Forked:
+        reach = {"KLAVIYO_PRIVATE_KEY": SANDBOX_KEY, "KLAVIYO_BASE_URL": self.server.url}
+        return start(self.folder, *arguments, "--state", "state.db", "--quiet", **reach)
 
-    def run(self) -> subprocess.Popen[str]:
+    def run(self) -> Forked:
         return self.start("run", str(self.source / "people.csv"))
 
     def result(self) -> tuple[object, bytes]:
@@ -92,7 +78,7 @@ def test_killed_at_random_moments_the_import_ends_the_same(source: Path, tmp_pat
     calm = ImporterFixture(tmp_path / "calm", source)
     with calm.server:
         process = calm.run()
-        _, said = process.communicate(timeout=120)
+        _, said = process.communicate()
         assert process.returncode == 1, said
         expected = calm.result()
 
@@ -103,13 +89,13 @@ def test_killed_at_random_moments_the_import_ends_the_same(source: Path, tmp_pat
             process = killed.start("resume") if _unfinished(killed) else killed.run()
             assert kill_after(process, killed.server, chance.randrange(1, 7), chance.uniform(0, 0.03))
         process = killed.start("resume") if _unfinished(killed) else killed.run()
-        _, said = process.communicate(timeout=120)
+        _, said = process.communicate()
         assert process.returncode == 1, said
         result = killed.result()
     assert result == expected
 
 
-def kill_after(process: subprocess.Popen[str], server: SandboxServer, requests: int, seconds: float) -> bool:
+def kill_after(process: Forked, server: SandboxServer, requests: int, seconds: float) -> bool:
     """Kill the process a moment after so many of its requests; whether it was alive until then."""
     served = server.sandbox.requests
     wanted = sum(served.values()) + requests

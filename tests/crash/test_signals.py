@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import signal
 import sqlite3
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -57,31 +56,27 @@ def test_a_signal_while_loading_drains_and_is_resumable(
     process = importing(tmp_path, server, "run", "people.csv")
     wait_until(lambda: server.sandbox.requests.get("GET /api/profile-bulk-import-jobs", 0) > 2)  # all are in flight
     process.send_signal(number)
-    sent = time.monotonic()
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate()  # that it ends shows it: the jobs never do, and are waited for much longer
     assert process.returncode == code, said
-    assert time.monotonic() - sent < 5
     assert "klaviyo-etl resume" in said
     server.sandbox.store.connection.execute("UPDATE jobs SET fault = NULL")
     resumed = importing(tmp_path, server, "resume")
-    _, said = resumed.communicate(timeout=60)
+    _, said = resumed.communicate()
     assert resumed.returncode == 0, said
     assert len(server.sandbox.dump().splitlines()) == 500
     assert server.sandbox.requests[JOBS] == 5
 
 
 def test_a_signal_while_waiting_for_klaviyo_ends_the_wait(server: SandboxServer, tmp_path: Path) -> None:
-    """A Retry-After of a minute does not hold the process for a minute."""
+    """A Retry-After of an hour does not hold the process for an hour: no test would wait for it."""
     source(tmp_path, 200)
-    rule = {"fault": "throttle", "endpoint": JOBS, "retry_after": 60}
+    rule = {"fault": "throttle", "endpoint": JOBS, "retry_after": 3_600}
     server.sandbox.set_faults(parse_faults({"rules": [rule]}))
     process = importing(tmp_path, server, "run", "people.csv")
     wait_until(lambda: "struck': 1" in str(server.sandbox._faults.describe()))
     process.send_signal(signal.SIGTERM)
-    sent = time.monotonic()
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate()
     assert process.returncode == 143, said
-    assert time.monotonic() - sent < 5
 
 
 def test_a_signal_while_reading_forgets_the_half_staged_run(desk: ImporterFixture) -> None:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pty
-import select
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,7 +19,7 @@ from etl.pipeline.engine.load import load_run
 from etl.pipeline.engine.sender import Loading
 from etl.pipeline.kinds.profiles.kind import KIND
 from etl.sandbox import SANDBOX_KEY, SandboxServer, SandboxSettings
-from tests.support.cli_process import ROOT, wait_until
+from tests.support.cli_process import Forked, start_at_terminal
 from tests.support.importer import ImporterFixture
 
 JOBS = "POST /api/profile-bulk-import-jobs"
@@ -186,24 +183,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Pa
         yield tmp_path, server
 
 
-def at_the_question(folder: Path) -> tuple[int, int]:
+def at_the_question(folder: Path, server: SandboxServer) -> tuple[Forked, int]:
     """Start an import on a terminal of its own and wait for its question; return the process and the terminal."""
-    process, terminal = pty.fork()
-    if process == 0:
-        os.chdir(folder)
-        clean = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith("KLAVIYO_") or name == "KLAVIYO_BASE_URL"
-        }
-        os.execve(
-            sys.executable,
-            [sys.executable, "-m", "etl", "run", "people.csv"],
-            {**clean, "PYTHONPATH": str(ROOT), "TERM": "dumb"},
-        )
+    process, terminal = start_at_terminal(folder, "run", "people.csv", KLAVIYO_BASE_URL=server.url)
     said = b""
     while b"for the first time?" not in said:
-        assert select.select([terminal], [], [], 60)[0], said
         said += os.read(terminal, 4096)
     return process, terminal
 
@@ -216,7 +200,7 @@ def test_no_answer_on_a_real_terminal_is_a_no(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     at, server = folder
-    process, terminal = at_the_question(at)
+    process, terminal = at_the_question(at, server)
     match way:
         case "ctrl-c":
             os.write(terminal, b"\x03")
@@ -224,19 +208,14 @@ def test_no_answer_on_a_real_terminal_is_a_no(
             os.write(terminal, b"\x04")
         case "closed terminal":
             os.close(terminal)
-    ended: list[int] = []
-
-    def over() -> bool:
-        if way != "closed terminal" and select.select([terminal], [], [], 0)[0]:
-            with contextlib.suppress(OSError):
-                os.read(terminal, 4096)
-        found, status = os.waitpid(process, os.WNOHANG)
-        ended.extend([status] if found else [])
-        return bool(ended)
-
-    wait_until(over)
-    if way != "closed terminal":
-        assert os.waitstatus_to_exitcode(ended[0]) == {"ctrl-c": 130, "end of input": 2}[way]
+    if way == "closed terminal":
+        process.wait()
+    else:
+        said = b""
+        with contextlib.suppress(OSError):  # the end, once nobody is at the other end
+            while part := os.read(terminal, 4096):
+                said += part
+        assert process.wait() == {"ctrl-c": 130, "end of input": 2}[way], said
         os.close(terminal)
     monkeypatch.chdir(at)
     capsys.readouterr()

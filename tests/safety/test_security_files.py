@@ -97,7 +97,7 @@ def test_standard_input_is_read_whatever_the_mapping_sets(folder: Path, delimite
     (folder / "people.toml").write_text(f"[source]\n{delimiter}{MAPPING}", encoding="utf-8")
     for name in ("-", "/dev/stdin"):
         process = start(folder, "check", name, "-m", "people.toml")
-        out, err = process.communicate(PEOPLE, timeout=120)
+        out, err = process.communicate(PEOPLE)
         assert (process.returncode, "2  rows read" in out) == (ExitCode.OK, True), err
 
 
@@ -366,7 +366,7 @@ def test_nor_do_relations_without_end(tmp_path: Path) -> None:
 def test_a_far_cell_costs_no_memory(folder: Path, far: bytes) -> None:
     workbook(folder / "x.xlsx", HEAD + TABLE + far + TAIL)
     process = start(folder, "check", "x.xlsx", "-m", "people.toml")
-    out, err = process.communicate(timeout=100)
+    out, err = process.communicate()
     assert process.returncode in {ExitCode.OK, ExitCode.NOT_STARTED, ExitCode.ROWS_NOT_LOADED}, err
     assert "rows read" in out or "sheet-too-wide" in err
 

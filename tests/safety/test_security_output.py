@@ -319,5 +319,5 @@ def test_nobody_who_takes_the_output_does_not_change_the_code(folder: Path) -> N
     assert process.stdout is not None
     process.stdout.close()
     process.stdout = None
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate()
     assert (process.returncode, "Traceback" in err, "Exception" in err) == (ExitCode.ROWS_NOT_LOADED, False, False)

@@ -40,6 +40,10 @@ _PRAGMAS: Final = (
 )
 
 
+# A role may default to off, which forgets committed marks in a crash of the server.
+_SETTINGS: Final = ("synchronous_commit=on",)
+
+
 def parse_url(url: str | Path) -> URL:
     """Return the URL of a path or URL. Raise :class:`StateError` if it is neither."""
     text = str(url)
@@ -174,8 +178,8 @@ def _postgresql(url: URL, patience: float | None) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: object) -> None:
-        # A role may default to off, which forgets committed marks in a crash of the server.
-        connection.execute("SET synchronous_commit = on")
+        for setting in _SETTINGS:
+            connection.execute(f"SET {setting}")
         if patience is not None:
             connection.execute(f"SET lock_timeout = {int(patience * 1_000)}")
         connection.commit()

@@ -47,7 +47,7 @@ def test_the_second_run_stops_at_once_and_names_the_holder(
     with SandboxServer(SandboxSettings()) as server:
         reach = {"KLAVIYO_PRIVATE_KEY": SANDBOX_KEY, "KLAVIYO_BASE_URL": server.url, "KLAVIYO_ETL_STATE": state_url}
         second = start(tmp_path, "run", "people.csv", **reach)
-        _, said = second.communicate(timeout=60)
+        _, said = second.communicate()
         assert second.returncode == ExitCode.STATE, said
         assert "error [run-locked]" in said
         assert str(holder.pid) in said
@@ -56,7 +56,7 @@ def test_the_second_run_stops_at_once_and_names_the_holder(
         holder.send_signal(signal.SIGKILL)
         holder.wait()
         third = start(tmp_path, "run", "people.csv", **reach)
-        _, said = third.communicate(timeout=60)
+        _, said = third.communicate()
         assert third.returncode == ExitCode.OK, said
 
 
