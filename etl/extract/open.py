@@ -12,6 +12,7 @@ from typing import BinaryIO, Final
 from etl.errors import SourceError
 from etl.extract.base import Source
 from etl.extract.delimited.source import DelimitedSource
+from etl.extract.delimited.wrapped_rows import unwrapped_source
 from etl.extract.files import remote
 from etl.extract.files.archive import INPUT, copied, spooled, unpack
 from etl.extract.files.foreign import BEGINNING, refuse_foreign
@@ -93,6 +94,8 @@ def open_source(
 
         refuse_container(path, head)
         return SpreadsheetSource(path, sheet=sheet, shape=shape, chunk_rows=chunk_rows)
+    if quote is None and (unwrapped := unwrapped_source(path, delimiter, plain)) is not None:
+        return unwrapped
     return DelimitedSource(
         path,
         encoding=encoding,

@@ -2,6 +2,7 @@
 
 A text formula is nothing else, wherever it stands. An apostrophe may be part of a name (``'t Hooft``), so a column is
 judged as a whole, once, before its first filled cell is handed on: every cell of it is then read by the same verdict.
+So are quotes of a word processor around whole cells.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from etl.extract.table.text_table import TEXT, TextTable
 
 _APOSTROPHE: Final = "'"
 _FORMULA: Final = r'^="((?:[^"]|"")*)"\s*$'
+_TYPOGRAPHIC: Final = r"^\s*(?:“([^“”„]*)”|„([^“”„]*)[“”]|«\s?([^«»]*?)\s?»|»([^«»]*)«)\s*$"
 _NEARLY_ALL: Final = 0.9
 _ENOUGH: Final = 3
 _SHOWN: Final = 6
@@ -43,6 +45,8 @@ class TextMarkers:
         self._is_off = False
         self._open = set(range(len(names)))
         self._marked: dict[int, str] = {}
+        self._quoted: dict[int, str] = {}
+        self._half_quoted: list[str] = []
         self._formulas: list[str] = []
         self._doubtful: Counter[int] = Counter()
         self._counted: TextTable | None = None
@@ -54,6 +58,12 @@ class TextMarkers:
         if self._marked:
             told = _listed(list(self._marked.values()))
             notes.append(f"apostrophes of a spreadsheet are taken off the cells of {told}; {_COUNTED}")
+        if self._quoted:
+            told = _listed(list(self._quoted.values()))
+            notes.append(f"typographic quotes around whole cells are taken off: {told}; {_COUNTED}")
+        if self._half_quoted:
+            told = _listed(self._half_quoted)
+            notes.append(f"typographic quotes stand around some cells and not around others, so they stay: {told}")
         if self._formulas:
             told = _listed(self._formulas)
             notes.append(f'text formulas of a spreadsheet, ="…", are read as their text: {told}; {_COUNTED}')
@@ -77,6 +87,7 @@ class TextMarkers:
                 self._open.discard(place)
                 if count := _count(pc.starts_with(column, '="')):
                     self._formulas.append(f"{self._names[place]!r} ({count:,} cells)")
+                self._judge_quotes(place, column)
                 if is_marked:
                     self._judge(place, column)
             if is_marked and place not in self._marked:
@@ -92,11 +103,25 @@ class TextMarkers:
         if table is not self._counted:
             self.look(table)
         self._counted = None
-        columns = tuple(
-            _unwrap_formulas(_without_apostrophe(column) if place in self._marked else column)
-            for place, column in enumerate(table.columns)
-        )
+        columns = tuple(self._plain(place, column) for place, column in enumerate(table.columns))
         return TextTable(table.lines, columns, table.ragged, table.issues)
+
+    def _plain(self, place: int, column: Any) -> Any:
+        if place in self._marked:
+            column = _without_apostrophe(column)
+        if place in self._quoted:
+            column = _unquoted(column)
+        return _unwrap_formulas(column)
+
+    def _judge_quotes(self, place: int, column: Any) -> None:
+        if not (quoted := _count(pc.match_substring_regex(column, _TYPOGRAPHIC))):
+            return
+        filled = _count(pc.not_equal(pc.utf8_trim_whitespace(column), ""))
+        said = f"{self._names[place]!r} ({quoted:,} of {filled:,} cells)"
+        if quoted >= _NEARLY_ALL * filled:
+            self._quoted[place] = said
+        else:
+            self._half_quoted.append(said)
 
     def _judge(self, place: int, column: Any) -> None:
         name, filled = self._names[place], _filled(column)
@@ -134,6 +159,10 @@ def _without_apostrophe(column: Any) -> Any:
     return pc.if_else(begins, pc.utf8_slice_codeunits(trimmed, 1), column)
 
 
+def _unquoted(column: Any) -> Any:
+    return pc.replace_substring_regex(column, _TYPOGRAPHIC, r"\1\2\3\4")
+
+
 def _unwrap_formulas(column: Any) -> Any:
     begins = pc.starts_with(column, '="')
     if not pc.any(begins).as_py():
@@ -144,8 +173,8 @@ def _unwrap_formulas(column: Any) -> Any:
 
 
 def plain_text(cell: str) -> str:
-    """Return one cell, such as a column's name, without a text formula around it."""
-    return str(_unwrap_formulas(pa.array([cell], TEXT))[0].as_py())
+    """Return one cell, such as a column's name, without a text formula or typographic quotes around it."""
+    return str(_unquoted(_unwrap_formulas(pa.array([cell], TEXT)))[0].as_py())
 
 
 def _count(flags: Any) -> int:

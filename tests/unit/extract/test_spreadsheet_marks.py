@@ -51,6 +51,28 @@ def test_marks_are_taken_off_and_said(tmp_path: Path, header: str, cells: list[s
 
 
 @pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        (["“Bonn”", "“Ulm”", ""], ["Bonn", "Ulm", ""]),
+        (["„Bonn“", "„Ulm”"], ["Bonn", "Ulm"]),
+        (["« Lyon »", "«Nice»"], ["Lyon", "Nice"]),
+        (["»Bonn«"], ["Bonn"]),
+        (["“Bonn”", "Ulm", "“Trier”"], None),
+        (["“Big” deal", "“A” and “B”"], None),
+        (["Hotel “Post”"], None),
+    ],
+)
+def test_quotes_of_a_word_processor_around_all_cells(
+    tmp_path: Path, cells: list[str], expected: list[str] | None
+) -> None:
+    found, notes = read(tmp_path / "f.csv", "“Email”,“City”\n" + "".join(f"“a@b.co”,{cell}\n" for cell in cells))
+    assert found == {"Email": ["a@b.co"] * len(cells), "City": expected or cells}
+    assert "taken off: 'Email'" in notes
+    assert ("so they stay: 'City'" in notes) is (cells[0] == "“Bonn”" and expected is None)
+    assert (", 'City' (" in notes) is (expected is not None)
+
+
+@pytest.mark.parametrize(
     ("header", "cells"),
     [
         ("Last Name", ["'t Hooft", "'s Gravesande", "'n Brink"]),
