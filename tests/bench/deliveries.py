@@ -22,7 +22,7 @@ from pathlib import Path
 from etl.pipeline.context import SystemClock
 from etl.server.webhooks.signature import sign
 from etl.state import Store
-from tests.bench.importer import ROOT
+from tests.support.paths import ROOT
 
 SECRET = "a-secret-of-32-characters-or-so!"
 ACCOUNT = "SBX001"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from etl.extract.delimited.encoding import detect
@@ -31,8 +31,12 @@ def detectors() -> dict[str, Detector]:
             module = importlib.import_module(name)
         except ImportError:
             continue
-        found[name] = lambda data, detect=module.detect: detect(data)["encoding"]
+        found[name] = _named_by(module.detect)
     return found
+
+
+def _named_by(detect: Callable[[bytes], Mapping[str, str | None]]) -> Detector:
+    return lambda data: detect(data)["encoding"]
 
 
 def right(detector: Detector, text: str, codec: str) -> bool:

@@ -25,7 +25,8 @@ import psycopg
 import sqlalchemy as sa
 import xlsxwriter
 
-from tests.bench.importer import HEADER, MAPPING, ROOT, write_source
+from tests.bench.importer import HEADER, MAPPING, write_source
+from tests.support.paths import ROOT
 
 POSTGRES = os.environ.get("ETL_TEST_POSTGRES", "postgresql+psycopg://root@127.0.0.1/test")
 TABLE = "etl_bench_people"
@@ -144,7 +145,7 @@ def connected() -> psycopg.Connection[Any]:
 def execute(*statements: str) -> None:
     with connected() as connection:
         for statement in statements:
-            connection.execute(statement)  # type: ignore[call-overload]  # it wants literals
+            connection.execute(statement)
 
 
 if __name__ == "__main__":

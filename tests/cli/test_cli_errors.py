@@ -47,19 +47,19 @@ def without_key(_desk: Path, patch: pytest.MonkeyPatch) -> None:
     patch.delenv("KLAVIYO_PRIVATE_KEY")
 
 
-def with_key(key: str) -> Callable[[Path, pytest.MonkeyPatch], None]:
+def with_key(key: str) -> Callable[[Path, pytest.MonkeyPatch], object]:
     return lambda _desk, patch: patch.setenv("KLAVIYO_PRIVATE_KEY", key)
 
 
-def source(data: bytes) -> Callable[[Path, pytest.MonkeyPatch], None]:
-    return lambda desk, _patch: (desk / "people.csv").write_bytes(data) and None
+def source(data: bytes) -> Callable[[Path, pytest.MonkeyPatch], object]:
+    return lambda desk, _patch: (desk / "people.csv").write_bytes(data)
 
 
-def mapping(text: str) -> Callable[[Path, pytest.MonkeyPatch], None]:
-    return lambda desk, _patch: (desk / "people.toml").write_text(text, encoding="utf-8") and None
+def mapping(text: str) -> Callable[[Path, pytest.MonkeyPatch], object]:
+    return lambda desk, _patch: (desk / "people.toml").write_text(text, encoding="utf-8")
 
 
-def missing(name: str) -> Callable[[Path, pytest.MonkeyPatch], None]:
+def missing(name: str) -> Callable[[Path, pytest.MonkeyPatch], object]:
     return lambda desk, _patch: (desk / name).unlink()
 
 

@@ -484,7 +484,7 @@ def test_whole_text_is_not_spoken_of(context: Context, tmp_path: Path) -> None:
 def test_numbers_of_many_digits_are_ids_and_nobody_is_asked_for_a_decimal_sign(
     context: Context, tmp_path: Path, first: int
 ) -> None:
-    path = written(tmp_path, ["Email", "Loyalty"], [[who, first + at] for at, who in enumerate(rows(30))])
+    path = written(tmp_path, ["Email", "Loyalty"], [[who, str(first + at)] for at, who in enumerate(rows(30))])
     asked: list[Question] = []
 
     def ask(question: Question) -> str:

@@ -44,6 +44,7 @@ def mobiles(country: str, count: int = 80) -> list[str]:
     """Return mobile numbers of a country as people write them there, without +."""
     example = phonenumbers.example_number_for_type(country, PhoneNumberType.MOBILE)
     assert example is not None
+    assert example.national_number is not None
     found = []
     for number in range(count * 40):
         changed = phonenumbers.PhoneNumber(

@@ -131,7 +131,8 @@ def module(monkeypatch: pytest.MonkeyPatch, name: str, **names: Any) -> None:
 def test_airflow_runs_its_tasks(folder: Path, klaviyo: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     """The DAG is built from what Airflow 3 calls its parts; its commands are run as its BashOperator does."""
     text = recipe(folder, "airflow")
-    dag, bash = type("DAG", (Recorder,), {"made": []}), type("BashOperator", (Recorder,), {"made": []})
+    dag: Any = type("DAG", (Recorder,), {"made": []})
+    bash: Any = type("BashOperator", (Recorder,), {"made": []})
     module(monkeypatch, "pendulum", datetime=lambda *_, **__: None)
     module(monkeypatch, "airflow.sdk", DAG=dag)
     module(monkeypatch, "airflow.providers.standard.operators.bash", BashOperator=bash)
@@ -155,7 +156,7 @@ def test_dagster_runs_its_ops(folder: Path, klaviyo: dict[str, str], monkeypatch
     class Failed(Exception):  # noqa: N818 - Dagster calls it Failure
         pass
 
-    kept = type("Schedule", (Recorder,), {"made": []})
+    kept: Any = type("Schedule", (Recorder,), {"made": []})
     names = {"op": plain, "job": plain, "Failure": Failed, "Out": plain, "ScheduleDefinition": kept}
     module(monkeypatch, "dagster", DefaultScheduleStatus=type("S", (), {"RUNNING": 1}), Definitions=dict, **names)
     inside: dict[str, Any] = {}

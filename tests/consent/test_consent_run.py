@@ -144,7 +144,7 @@ def test_who_opted_out_by_webhook_is_never_subscribed(desk: ImporterFixture, kno
     with desk.context.open_store() as store:
         account = store.runs.newest(1)[0].account or ""
         who = {"email": "Person1@MapleShop.com"} if known_by == "address" else {"profile_id": profile.id}
-        notice = {"email": None, "phone_number": None, "profile_id": None} | who
+        notice: dict[str, Any] = {"email": None, "phone_number": None, "profile_id": None} | who
         told = OptOutEvent("e1", "t", OptOutKind.SPAM, Channel.EMAIL, happened_at=1.0, received_at=2.0, **notice)
         assert store.opt_outs.append(account, [told]) == 1
         assert store.opt_outs.append(account, [told]) == 0, "once"

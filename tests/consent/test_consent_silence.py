@@ -48,6 +48,11 @@ def holding(name: str, value: Any) -> Change:
     return each(lambda item: marketing(item).__setitem__(name, value))
 
 
+def somebody_else(item: dict[str, Any]) -> None:
+    item["attributes"]["email"] = "else@mapleshop.com"
+    item["id"] = "01ELSE"
+
+
 UNCLEAR: dict[str, Change] = {
     "no subscriptions": each(lambda item: item["attributes"].pop("subscriptions")),
     "subscriptions are null": each(lambda item: item["attributes"].__setitem__("subscriptions", None)),
@@ -65,9 +70,7 @@ UNCLEAR: dict[str, Change] = {
     "a suppression of an unknown list": holding("list_suppressions", [{"reason": "USER_SUPPRESSED"}]),
     "no attributes": each(lambda item: item.pop("attributes")),
     "no profile": lambda document: {**document, "data": []},
-    "somebody else": each(
-        lambda item: (item["attributes"].__setitem__("email", "else@mapleshop.com"), item.__setitem__("id", "01ELSE"))
-    ),
+    "somebody else": each(somebody_else),
 }
 
 

@@ -38,7 +38,7 @@ class Matrix:
     scratch: Path
 
     def world(self) -> CrashScenario:
-        return restored(self.template, self.scratch, time=self.time)
+        return restored(self.template, self.scratch, time=self.time, kind=CrashScenario)
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def matrix(tmp_path_factory: pytest.TempPathFactory) -> Matrix:
     world.prepare()
     world.snapshot(folder / "template")
     time = world.clock.time
-    world = restored(folder / "template", folder / "calm", time=time)
+    world = restored(folder / "template", folder / "calm", time=time, kind=CrashScenario)
     points = CrashPoints()
     report = world.process(points=points)
     assert report is not None
@@ -105,14 +105,14 @@ def test_dying_twice_changes_nothing(matrix: Matrix, part: int, tmp_path: Path) 
         world.snapshot(tmp_path / "wounded")
         time, requests = world.clock.time, world.requests
         calm = CrashPoints()
-        world = restored(tmp_path / "wounded", matrix.scratch, time=time)
+        world = restored(tmp_path / "wounded", matrix.scratch, time=time, kind=CrashScenario)
         world.process(points=calm)
         world.close()
         seconds = list(range(1, calm.passed + 1))
         if not FULL:
             seconds = chosen.sample(seconds, min(len(seconds), 2))
         for second in seconds:
-            world = restored(tmp_path / "wounded", matrix.scratch, time=time, requests=requests)
+            world = restored(tmp_path / "wounded", matrix.scratch, time=time, requests=requests, kind=CrashScenario)
             points = CrashPoints(deadly=frozenset({second}))
             assert world.process(points=points) is None
             check(matrix, world, f"{first}, then {second}: {points.names[-1]}")

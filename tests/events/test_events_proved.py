@@ -138,6 +138,7 @@ def test_a_key_that_sees_events_but_nobodys_profile(tmp_path: Path, hidden: bool
         about_people = request.path == "/api/profiles" or (not hidden and request.parameter("include"))
         if not about_people:
             answer = handle(request)
+            assert isinstance(answer, Response)
             if hidden and request.path == "/api/events":
                 document = {**json.loads(answer.body), "included": []}
                 return replace(answer, body=json.dumps(document).encode())

@@ -108,7 +108,7 @@ def test_run_does_to_every_combination_what_plan_foretold(shop: Shop, split: str
     small_run = 50 if len(parts[0]) == 1 else 0  # one by one, or in a job
     ids: dict[str, str] = {}
     for part in parts:
-        ids |= dict.fromkeys(part, shop.profile(**{name: VALUES[name] for name in part}))
+        ids |= dict.fromkeys(part, shop.profile(None, **{name: VALUES[name] for name in part}))
     customers(shop, rule, small_run=small_run)
     found, _ = planned(shop)
     (conflict,) = found["conflicts"]

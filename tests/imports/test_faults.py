@@ -9,6 +9,7 @@ import pytest
 from etl import pipeline
 from etl.errors import AuthError, EtlError, ExitCode, KlaviyoError, StoppedError
 from etl.report import Report
+from etl.sandbox import Response
 from tests.support.importer import ImporterFixture
 
 JOBS = "POST /api/profile-bulk-import-jobs"
@@ -178,7 +179,7 @@ def test_a_body_that_is_too_large_is_halved(desk: ImporterFixture) -> None:
 
     def strict(request: Any) -> Any:
         if request.path.endswith("bulk-import-jobs") and len(request.body) > 700:
-            return type(answer(request))(413, b"", {})
+            return Response(413)
         return answer(request)
 
     desk.sandbox.handle = strict  # type: ignore[method-assign]

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from etl import pipeline
 from etl.errors import ExitCode, LockedError
 from etl.klaviyo import LONGEST_EXCHANGE
+from etl.report import Report
 from etl.state.db import lock, schema
 from etl.state.db.engine import open_engine, parse_url
 from tests.support.importer import ImporterFixture
@@ -78,7 +79,7 @@ def test_two_processes_on_one_run_send_each_job_once(state_url: str, tmp_path: P
     there.sandbox, there.clock = here.sandbox, here.clock
     here.mapping["load"]["batch_rows"] = 5
     here.write(60)
-    reports = []
+    reports: list[Report] = []
 
     def overtake(_progress: object) -> None:
         if here.sandbox.requests.get(JOBS, 0) >= 4 and not reports:

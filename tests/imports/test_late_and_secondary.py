@@ -61,9 +61,9 @@ def with_secondary(desk: ImporterFixture, email: str, other: str) -> None:
     ],
     ids=["6 s", "60 s, and no job tells", "only the job tells"],
 )
-def test_a_profile_that_is_seen_late_joins_its_list(desk: ImporterFixture, switches: dict[str, float]) -> None:
+def test_a_profile_that_is_seen_late_joins_its_list(desk: ImporterFixture, switches: dict[str, Any]) -> None:
     routed(desk)
-    desk.sandbox.set_switches(Switches(**switches))  # type: ignore[arg-type]
+    desk.sandbox.set_switches(Switches(**switches))
     report = desk.run()
     assert (report.tally.loaded, report.exit_code) == (8, ExitCode.OK), report.issues
     assert on_list(desk, "VIP") == 8

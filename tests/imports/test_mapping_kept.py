@@ -96,7 +96,9 @@ def mappings(draw: st.DrawFn) -> dict[str, Any]:
 
 @st.composite
 def event_mappings(draw: st.DrawFn) -> dict[str, Any]:
-    rules = st.sampled_from([{}, {"type": "money"}, {"type": "date", "format": "%d/%m/%Y"}, {"transform": ["upper"]}])
+    rules: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
+        [{}, {"type": "money"}, {"type": "date", "format": "%d/%m/%Y"}, {"transform": ["upper"]}]
+    )
     columns: dict[str, Any] = {
         "Email": "email",
         "When": draw(st.sampled_from(["time", {"to": "time", "timezone": "Asia/Tokyo"}])),

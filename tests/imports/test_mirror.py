@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import orjson
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -30,7 +32,7 @@ def members(desk: ImporterFixture, name: str = "News") -> set[str]:
     }
 
 
-def people(desk: ImporterFixture) -> list[dict[str, object]]:
+def people(desk: ImporterFixture) -> list[dict[str, Any]]:
     return [orjson.loads(line) for line in desk.sandbox.dump().splitlines()]
 
 

@@ -28,7 +28,7 @@ def people(count: int, bad: Sequence[int] = ()) -> list[tuple[str, str, str]]:
 
 
 def poisoned(desk: ImporterFixture, word: str = "poison", status: int = 400) -> None:
-    desk.sandbox.set_switches(Switches(poison=word, poison_status=status))  # type: ignore[arg-type]
+    desk.sandbox.set_switches(Switches(poison=word, poison_status=status))
 
 
 def failed_lines(report: Report) -> set[int]:

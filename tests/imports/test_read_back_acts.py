@@ -48,6 +48,11 @@ def change(desk: ImporterFixture, email: str) -> None:
     store.execute("UPDATE profiles SET attributes = ? WHERE seq = ?", (orjson.dumps(attributes), seq))
 
 
+def lose_and_change(desk: ImporterFixture, lost: str, changed: str) -> None:
+    lose(desk, lost)
+    change(desk, changed)
+
+
 def leave(desk: ImporterFixture, email: str) -> None:
     desk.sandbox.store.connection.execute("DELETE FROM members WHERE profile = ?", (seq_of(desk, email),))
 
@@ -73,7 +78,7 @@ def outcomes(desk: ImporterFixture, report: Report) -> dict[int, str]:
 
 
 def test_a_lost_profile_and_a_changed_one_are_seen_by_everybody(desk: ImporterFixture) -> None:
-    after_the_jobs(desk, lambda: (lose(desk, "person3@mapleshop.com"), change(desk, "person5@mapleshop.com")))
+    after_the_jobs(desk, lambda: lose_and_change(desk, "person3@mapleshop.com", "person5@mapleshop.com"))
     report = desk.run(verify="full")
     assert (report.tally.loaded, report.tally.failed, report.tally.different) == (10, 1, 1)
     assert report.tally.ties
@@ -93,7 +98,7 @@ def test_a_lost_profile_and_a_changed_one_are_seen_by_everybody(desk: ImporterFi
 
 
 def test_retry_takes_both(desk: ImporterFixture) -> None:
-    after_the_jobs(desk, lambda: (lose(desk, "person3@mapleshop.com"), change(desk, "person5@mapleshop.com")))
+    after_the_jobs(desk, lambda: lose_and_change(desk, "person3@mapleshop.com", "person5@mapleshop.com"))
     report = desk.run(verify="full")
     again = pipeline.retry(report.run, context=desk.process())
     assert (again.tally.read, again.tally.loaded) == (2, 2)

@@ -13,7 +13,7 @@ import pytest
 from etl import pipeline
 from etl.errors import ExitCode, UsageError
 from etl.report import Report, render_html, render_text
-from etl.sandbox import Sandbox, SandboxSettings
+from etl.sandbox import Response, Sandbox, SandboxSettings
 from tests.support.in_process import context
 from tests.support.state_backends import FakeClock
 
@@ -141,7 +141,7 @@ def test_a_late_reader_gets_another_look(desk: ImporterFixture, monkeypatch: pyt
         if request.path == "/api/profiles" and hidden:
             hidden -= 1
             empty = orjson.dumps({"data": [], "links": {"next": None}})
-            return type(answer(request))(200, empty, {"content-type": "application/vnd.api+json"})
+            return Response(200, empty, {"content-type": "application/vnd.api+json"})
         return answer(request)
 
     monkeypatch.setattr(desk.sandbox, "handle", late)

@@ -9,6 +9,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,11 @@ from etl.errors import ExitCode
 from etl.klaviyo import redact
 from etl.printable import one_line, printable, printable_json
 from etl.report import render_html, render_json, render_text
-from etl.sandbox import SANDBOX_KEY, SandboxServer, SandboxSettings
-from tests.support.cli_process import ROOT, start
+from etl.sandbox import SANDBOX_KEY, Response, SandboxServer, SandboxSettings
+from tests.support.cli_process import start
 from tests.support.command_line import spoken, told
 from tests.support.importer import ImporterFixture
+from tests.support.paths import ROOT
 
 NASTY = "\x1b]0;own\x07\x1b[2J\x9b31m\u202egnp\u2028x\u2066\x85\x7f."
 """A title for the terminal, a cleared screen, a colour by C1, text that reads backwards, a line that is two."""
@@ -194,10 +196,9 @@ def test_klaviyo_s_words_name_nobody(quoted: str, tmp_path: Path) -> None:
 
     def quoting(request: Any) -> Any:
         result = answer(request)
-        if not hasattr(result, "body"):
-            return result
+        assert isinstance(result, Response)
         body = result.body.replace(b"Invalid email address", json.dumps(words, ensure_ascii=False)[1:-1].encode())
-        return type(result)(result.status, body, result.headers)
+        return replace(result, body=body)
 
     desk.sandbox.handle = quoting  # type: ignore[method-assign]
     report = desk.run()
@@ -251,7 +252,7 @@ def test_an_export_that_breaks_off_leaves_what_was_there(
     def breaking(request: Any) -> Any:
         if request.path.endswith("/profiles"):
             seen.extend(path.stat().st_mode & 0o777 for path in folder.glob(".members*"))
-            return type(answer(request))(403, b'{"errors":[{"detail":"no"}]}', {})
+            return Response(403, b'{"errors":[{"detail":"no"}]}', {})
         return answer(request)
 
     monkeypatch.setattr(server.sandbox, "handle", breaking)

@@ -90,7 +90,7 @@ def test_the_same_historical_import_again_changes_nothing(at: Caller) -> None:
     for _ in range(2):
         at.subscribe(by_email(ANN, "2020-05-01T10:00:00Z"), list_name="News", historical_import=True)
         at.settle()
-        dumps = [at.dumped("consents"), at.dumped("own_events"), at.dumped("suppressions"), at.messages()]
+        dumps: list[Any] = [at.dumped("consents"), at.dumped("own_events"), at.dumped("suppressions"), at.messages()]
     assert dumps[0][0]["at"] == "2020-05-01T10:00:00.000000+00:00"
     assert len(dumps[0]) == 1
     assert {event["metric"] for event in dumps[1]} == {"Subscribed to List", "Subscribed to Email Marketing"}
@@ -331,7 +331,8 @@ def test_a_new_month_counts_messages_anew(at: Caller) -> None:
 def test_the_knobs_over_http(at: Caller) -> None:
     assert at.send("POST", "/__sandbox__/subscribe", {"email": ANN}).json == {"changed": 1}
     assert at.send("POST", "/__sandbox__/bounce", {"email": "nobody@mapleshop.com"}).status == 404
-    for wrong in ({}, {"name": "Ann"}, [], {"email": 0}):
+    wrongs: list[Any] = [{}, {"name": "Ann"}, [], {"email": 0}]
+    for wrong in wrongs:
         assert at.send("POST", "/__sandbox__/unsubscribe", wrong).status == 400
     assert at.get("/__sandbox__/consents").json["channel"] == "email.marketing"
     assert at.send("POST", "/__sandbox__/month").status == 204

@@ -35,7 +35,7 @@ def profile(**attributes: Any) -> dict[str, Any]:
     return {"type": "profile", "attributes": attributes}
 
 
-def refused(call: Callable[[], Any]) -> ApiException:
+def refused(call: Callable[[], Any]) -> Any:
     with pytest.raises(ApiException) as error:
         call()
     return error.value
@@ -221,7 +221,7 @@ def test_orders_are_tracked_and_read_with_their_revenue(client: KlaviyoAPI) -> N
 
     ann = {"data": profile(email="ann@mapleshop.com", first_name="Ann")}
     client.Events.create_event({"data": order(1, value=12.5, value_currency="EUR", profile=ann)})
-    bulk = {
+    bulk: dict[str, Any] = {
         "type": "event-bulk-create",
         "attributes": {"profile": ann, "events": {"data": [order(2, value=7.25, backfill=True)]}},
     }

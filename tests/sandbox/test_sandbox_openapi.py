@@ -22,7 +22,7 @@ from etl import pipeline
 from etl.sandbox import Request, Response, Sandbox, SandboxSettings
 from tests.support.in_process import SandboxTransport, context
 from tests.support.paths import OPENAPI
-from tests.support.sandbox_client import Caller, bulk_event, by_email, by_sms, event
+from tests.support.sandbox_client import Caller, bulk_event, by_email, by_sms, event, posting
 from tests.support.state_backends import FakeClock
 
 BESIDE = OPENAPI
@@ -264,7 +264,7 @@ def test_webhooks_speak_as_the_document_says(contract: Contract, caller: Caller)
 
 def test_a_delivery_carries_what_the_document_says_of_an_event(contract: Contract) -> None:
     sent: list[bytes] = []
-    at = Caller(post=lambda _url, _headers, body: sent.append(body) or 200, deliver_profiles=True)
+    at = Caller(post=posting(sent), deliver_profiles=True)
     topic = "event:klaviyo.bounced_email"
     attributes = {"name": "Shop", "endpoint_url": "https://shop.example/hook", "secret_key": "a secret of the shop"}
     wanted = {"data": [{"type": "webhook-topic", "id": topic}]}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.sandbox_client import Answer, Caller, by_email, event
+from tests.support.sandbox_client import Answer, Caller, by_email, event, posting
 
 ANN = "ann@mapleshop.com"
 PATH = "/api/data-privacy-deletion-jobs"
@@ -58,7 +58,7 @@ def test_a_deleted_id_is_nobody_elses_later(at: Caller) -> None:
 
 def test_what_was_asked_and_not_delivered_is_forgotten() -> None:
     sent: list[bytes] = []
-    at = Caller(post=lambda _url, _headers, body: sent.append(body) or 200)
+    at = Caller(post=posting(sent))
     wanted = {"data": [{"type": "webhook-topic", "id": "event:klaviyo.unsubscribed_from_email_marketing"}]}
     attributes = {"name": "Shop", "endpoint_url": "https://shop.example/", "secret_key": "a secret of the shop"}
     at.post("/api/webhooks", "webhook", attributes, **{"webhook-topics": wanted})

@@ -257,15 +257,15 @@ def test_a_receiver_may_ask_back_before_it_answers() -> None:
     asked: list[int] = []
 
     def post(url: str, headers: dict[str, str], body: bytes) -> int:
-        asked.append(at.get("/api/webhooks").status)
+        asked.append(asking.get("/api/webhooks").status)
         return 200
 
-    at = Caller(post=post)
-    create(at)
-    at.sandbox.simulate("unsubscribe", email=ANN)
-    at.sandbox.deliver()
+    asking = Caller(post=post)
+    create(asking)
+    asking.sandbox.simulate("unsubscribe", email=ANN)
+    asking.sandbox.deliver()
     assert asked == [200]
-    at.sandbox.close()
+    asking.sandbox.close()
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -63,7 +63,7 @@ def people(sandbox: SandboxServer) -> list[str]:
 
 def is_ill(client: Any, reason: str) -> bool:
     answer = client.get("/healthz")
-    return answer.status_code == 503 and answer.json()["reason"] == reason
+    return bool(answer.status_code == 503 and answer.json()["reason"] == reason)
 
 
 def is_well(client: Any) -> bool:

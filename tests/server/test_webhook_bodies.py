@@ -57,7 +57,8 @@ def test_an_opt_out_without_an_event_id_is_stored_once(context: Context) -> None
         for _ in range(2):
             assert tell(client, without_id("ann@mapleshop.com")).status_code == 200
         assert tell(client, without_id("bob@mapleshop.com")).status_code == 200
-        for odd in (None, [], {}, True, "", 0.5, "x" * 5_000):
+        odds: list[Any] = [None, [], {}, True, "", 0.5, "x" * 5_000]
+        for odd in odds:
             told = {**event(OUT, "", "cleo@mapleshop.com"), "external_id": odd}
             assert tell(client, told).status_code == 200
     assert out(context) == {"ann@mapleshop.com", "bob@mapleshop.com", "cleo@mapleshop.com"}

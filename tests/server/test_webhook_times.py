@@ -124,7 +124,13 @@ def test_a_log_of_today_with_odd_times_is_survived(context: Context, stored: flo
 
 def test_both_back_ends_judge_alike(open_store: Any) -> None:
     store = open_store()
-    common = {"topic": "t", "channel": Channel.EMAIL, "email": "a@b.com", "phone_number": None, "profile_id": None}
+    common: dict[str, Any] = {
+        "topic": "t",
+        "channel": Channel.EMAIL,
+        "email": "a@b.com",
+        "phone_number": None,
+        "profile_id": None,
+    }
     for number, (kind, at, timed) in enumerate(
         [(OptOutKind.UNSUBSCRIBED, 1.7e9, True), (OptOutKind.SUBSCRIBED, 1.75e9, False)]
     ):

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from etl import pipeline
 from etl.errors import EtlError
@@ -178,9 +178,10 @@ class CrashScenario:
             return store.runs.latest(UNFINISHED, commands=["run"]) is not None
 
 
-def restored(
-    template: Path, folder: Path, *, time: float, requests: int = 0, kind: type[CrashScenario] = CrashScenario
-) -> CrashScenario:
+Scenario = TypeVar("Scenario", bound=CrashScenario)
+
+
+def restored(template: Path, folder: Path, *, time: float, requests: int = 0, kind: type[Scenario]) -> Scenario:
     """Return a copy of a world that was taken as a snapshot, after so many writes."""
     if folder.exists():
         shutil.rmtree(folder)

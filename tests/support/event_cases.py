@@ -18,8 +18,11 @@ COLUMNS = {
     "Shop": "properties.Shop",
 }
 LINES = {**COLUMNS, "SKU": "item.SKU", "Quantity": {"to": "item.Quantity", "type": "integer"}}
-ORDERS = {"event": {"metric": "Placed Order"}, "columns": COLUMNS}
-GROUPED = {"event": {"metric": "Placed Order", "group_by_order": True, "value": "sum"}, "columns": LINES}
+ORDERS: dict[str, Any] = {"event": {"metric": "Placed Order"}, "columns": COLUMNS}
+GROUPED: dict[str, Any] = {
+    "event": {"metric": "Placed Order", "group_by_order": True, "value": "sum"},
+    "columns": LINES,
+}
 HEADER = ("Order", "Email", "Date", "Total", "Currency", "Shop")
 
 

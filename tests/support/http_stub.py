@@ -57,7 +57,12 @@ class HttpStub:
         return answer
 
     def client(self, **options: Any) -> KlaviyoClient:
-        settings = {"key": KEY, "revision": "2026-10-15", "base_url": BASE_URL, "clock": self.clock} | options
+        settings: dict[str, Any] = {
+            "key": KEY,
+            "revision": "2026-10-15",
+            "base_url": BASE_URL,
+            "clock": self.clock,
+        } | options
         settings.setdefault("rng", random.Random(0))
         settings.setdefault("backoff", Backoff(attempts=4))
         return KlaviyoClient(transport=httpx.MockTransport(self), **settings)

@@ -99,7 +99,9 @@ def mail_receiver(*, login: bool = False) -> Iterator[MailReceiver]:
         good = data.password == b"s3cret"
         return AuthResult(success=good, handled=good)
 
-    more = {"authenticator": authenticate, "auth_required": True, "auth_require_tls": False} if login else {}
+    more: dict[str, Any] = (
+        {"authenticator": authenticate, "auth_required": True, "auth_require_tls": False} if login else {}
+    )
     controller = Controller(Handler(), hostname="127.0.0.1", port=free_port(), **more)
     controller.start()
     receiver.port = controller.port

@@ -28,6 +28,16 @@ class Answer:
         return [error["source"].get("pointer") or error["source"]["parameter"] for error in self.json["errors"]]
 
 
+def posting(sent: list[bytes]) -> Callable[[str, dict[str, str], bytes], int]:
+    """Return a receiver that keeps what is delivered."""
+
+    def post(_url: str, _headers: dict[str, str], body: bytes) -> int:
+        sent.append(body)
+        return 200
+
+    return post
+
+
 class Caller:
     """One account with a clock that only the test turns. ``listener`` is told of every exchange."""
 

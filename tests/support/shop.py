@@ -93,7 +93,7 @@ class Shop:
             state = {"subscribed": "SUBSCRIBED", "unsubscribed": "UNSUBSCRIBED"}[wish]
             job = "create" if wish == "subscribed" else "delete"
             address = {name: attributes[name] for name in ("email", "phone_number") if name in attributes}
-            profile = {
+            profile: dict[str, Any] = {
                 "type": "profile",
                 "attributes": {**address, "subscriptions": {channel: {"marketing": {"consent": state}}}},
             }

@@ -21,7 +21,7 @@ _OFFICE: Final = "http://schemas.openxmlformats.org/officeDocument/2006/relation
 _PACKAGE: Final = "http://schemas.openxmlformats.org/package/2006"
 _MICROSOFT: Final = "application/vnd.ms-excel"
 
-Cell = str | float | bool | dt.date | None
+Cell = str | int | float | bool | dt.date | None
 
 
 def write_xlsb(
@@ -115,10 +115,14 @@ def _cell(place: int, cell: Cell, days: int, style: int) -> bytes:
     if isinstance(cell, dt.date):
         style = _FORMATS.index(22 if isinstance(cell, dt.datetime) else 14)
         moment = cell if isinstance(cell, dt.datetime) else dt.datetime(cell.year, cell.month, cell.day)  # noqa: DTZ001 - a sheet has no zones
-        cell = (moment - _EPOCH) / dt.timedelta(days=1) - days
-    elif isinstance(cell, int):
+        return _real(place, style, (moment - _EPOCH) / dt.timedelta(days=1) - days)
+    if isinstance(cell, int):
         return _record(2, struct.pack("<II", place, style), struct.pack("<i", cell << 2 | 2))  # BrtCellRk
-    return _record(5, struct.pack("<IId", place, style, cell))  # BrtCellReal
+    return _real(place, style, cell or 0.0)
+
+
+def _real(place: int, style: int, number: float) -> bytes:
+    return _record(5, struct.pack("<IId", place, style, number))  # BrtCellReal
 
 
 def _text(text: str) -> bytes:

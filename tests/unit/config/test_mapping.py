@@ -192,9 +192,9 @@ def test_a_byte_order_mark_does_no_harm(tmp_path: Path) -> None:
 
 def test_the_hash_follows_what_shapes_a_record_and_nothing_else() -> None:
     """Another list or guard is no other mapping; another type, default or key is."""
-    base = {"columns": {**MAIL, "X": "properties.x"}}
-    same = [{"load": {"list": "A"}}, {"guards": {"min_rows": 5}}, {"source": {"path": "b.csv"}}]
-    other = [
+    base: dict[str, Any] = {"columns": {**MAIL, "X": "properties.x"}}
+    same: list[dict[str, Any]] = [{"load": {"list": "A"}}, {"guards": {"min_rows": 5}}, {"source": {"path": "b.csv"}}]
+    other: list[dict[str, Any]] = [
         {"columns": {**MAIL, "X": {"to": "properties.x", "type": "integer"}}},
         {"defaults": {"country": "DE"}},
         {"profile": {"key": ["email"]}},

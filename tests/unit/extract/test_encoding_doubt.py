@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,10 +61,12 @@ def test_it_is_sent_once_somebody_says_so(how: str, desk: ImporterFixture) -> No
         asked.append(question)
         return True
 
-    options = {"--yes": {"agreed": True}, "an answer": {"disregard": yes}, "the mapping": {}}[how]
+    ways: dict[str, dict[str, Any]] = {
+        "--yes": {"agreed": True}, "an answer": {"disregard": yes}, "the mapping": {},
+    }  # fmt: skip
     if how == "the mapping":
         desk.mapping = {**desk.mapping, "source": {"encoding": "cp1250"}}
-    report = pipeline.run(desk.source, desk.mapping, context=desk.process(**options))
+    report = pipeline.run(desk.source, desk.mapping, context=desk.process(**ways[how]))
     assert report.tally.loaded == 1
     assert bool(asked) is (how == "an answer")
 

@@ -34,7 +34,7 @@ def by_blocks(path: Path, chunk_rows: int, encoding: str, given: Dialect | None)
     rows: list[tuple[int, ...]] = []
     ragged: list[RaggedRow] = []
     issues: list[Issue] = []
-    counts = []
+    counts: list[tuple[int, int]] = []
     marks = {"quote": given.quote, "escape": given.escape} if given is not None else {}
     shape = TableShape(header_row=1)
     with DelimitedSource(path, encoding=encoding, delimiter=",", chunk_rows=chunk_rows, shape=shape, **marks) as source:

@@ -11,6 +11,7 @@ import lzma
 import sys
 import tempfile
 import zipfile
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -109,7 +110,12 @@ def test_a_bomb_is_refused_before_it_fills_the_disk(
 ) -> None:
     monkeypatch.setattr(archive, "_HARMLESS", 1_000_000)
     bomb = b"a" * 20_000_000
-    pack = {".gz": gzip.compress, ".zst": zstd, ".zip": lambda data: zipped(data, "bomb.csv")}[Path(name).suffix]
+    packs: dict[str, Callable[[bytes], bytes]] = {
+        ".gz": gzip.compress,
+        ".zst": zstd,
+        ".zip": lambda data: zipped(data, "bomb.csv"),
+    }
+    pack = packs[Path(name).suffix]
     (tmp_path / name).write_bytes(pack(bomb))
     with pytest.raises(SourceError, match="far more than it should") as refused:
         open_source(tmp_path / name)

@@ -128,7 +128,8 @@ def test_memory_stays_flat_over_an_array_on_one_line() -> None:
             return b",".join([person] * (size // len(person))) + b"," if self.left else b"]"
 
     tracemalloc.start()
-    read = sum(1 for _ in JsonReader(Endless()).elements(b"]"))  # type: ignore[arg-type]  # all it needs
+    elements = JsonReader(Endless()).elements(b"]")  # type: ignore[arg-type]  # all it needs
+    read = sum(1 for _ in elements)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert read > 7_000

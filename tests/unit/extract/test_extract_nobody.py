@@ -24,7 +24,10 @@ def read(path: Path, **options: Any) -> tuple[tuple[str, ...], list[tuple[str, .
         return source.info.columns, rows, dict(source.info.set_aside), source.info.notes
 
 
-def written(path: Path, rows: str | list[list[Any]]) -> Path:
+Rows = str | list[list[Any]]
+
+
+def written(path: Path, rows: Rows) -> Path:
     """Write a text file, or a workbook of these rows."""
     if isinstance(rows, str):
         path.write_text(rows, encoding="utf-8")
@@ -41,7 +44,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "people.csv"
 
 
-HEADERLESS = {
+HEADERLESS: dict[str, Rows] = {
     "addresses": "ann@x.de,Ann,Bonn\nbob@x.de,Bob,Ulm\n",
     "phones": "Ann,+4915112345678\nBob,+4915112345679\nCy,+4915112345670\n",
     "phones of a country": "Ann;0151 12345678\nBob;0151 12345679\n",
@@ -69,7 +72,7 @@ def test_a_table_without_a_header_keeps_its_first_person(name: str, path: Path) 
     assert any("there is no header" in note for note in notes)
 
 
-HEADERS = {
+HEADERS: dict[str, tuple[Rows, tuple[str, ...] | None, int]] = {
     "case 03": (
         'Notes:\n"Some\n email, in ""lines"". Really."\n\nFirst Name,Last Name,Email Address\nA,L,a@x.de\nB,M,b@x.de\n',
         ("First Name", "Last Name", "Email Address"),
@@ -191,8 +194,8 @@ def test_sums_in_json_are_nobody(path: Path) -> None:
 
 
 def test_a_phone_is_a_person_even_beside_the_word_total(path: Path) -> None:
-    people = "Ann,0151 1234567,3\nTotal,+4915112345678,4\nTotal,5551234567,\nSum,0151 1234568,\nTotal,,7\n"
-    rows = f"Name,Mobile,Spent\n{people}"
+    lines = "Ann,0151 1234567,3\nTotal,+4915112345678,4\nTotal,5551234567,\nSum,0151 1234568,\nTotal,,7\n"
+    rows = f"Name,Mobile,Spent\n{lines}"
     _, people, aside, _ = read(written(path, rows))
     assert [row[1] for row in people] == ["0151 1234567", "+4915112345678", "5551234567", "0151 1234568"]
     assert aside == {"total rows and footers": 1}

@@ -37,7 +37,7 @@ def cells(rule: SourceRule) -> dict[str, str | None]:
     """Return the only row."""
     (chunk,) = chunks_of(rule)
     (row,) = chunk.frame.to_dict("records")
-    return {name: None if pd.isna(cell) else cell for name, cell in row.items()}
+    return {str(name): None if pd.isna(cell) else cell for name, cell in row.items()}
 
 
 def fill(database: Database, count: int) -> None:

@@ -228,7 +228,7 @@ def databases(tmp_path: Path) -> Iterator[dict[str, Database]]:
         for kind in DATABASES:
             ways = opened(kind, tmp_path)
             found[kind] = next(ways)
-            stack.callback(lambda rest=ways: list(rest))
+            stack.callback(list, ways)
         yield found
 
 

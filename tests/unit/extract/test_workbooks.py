@@ -28,10 +28,10 @@ from etl.extract.spreadsheet.formats.xlsx import pieces
 from etl.report.rejects_book import _typed
 from tests.support.importer import ImporterFixture
 from tests.support.paths import FILES
-from tests.support.xlsb_writer import write_xlsb
+from tests.support.xlsb_writer import Cell, write_xlsb
 
 HERE = FILES / "workbooks"
-PEOPLE = [
+PEOPLE: list[list[Cell]] = [
     ["Email", "Zip", "Points", "Joined"],
     ["ann@mapleshop.com", "01040", 12, dt.date(2024, 2, 29)],
     ["bob@mapleshop.com", "99950", 7.5, dt.date(2023, 12, 31)],
@@ -42,7 +42,7 @@ TEXTS = [["ann@mapleshop.com", "01040", "12", "2024-02-29"], ["bob@mapleshop.com
 def by_openpyxl(path: Path) -> None:
     book = openpyxl.Workbook()
     for row in PEOPLE:
-        book.active.append(row)  # type: ignore[union-attr]  # a new workbook has a sheet
+        book.active.append(row)
     book.save(path)
 
 
@@ -129,9 +129,9 @@ def test_what_libreoffice_saved_is_read_right(ending: str) -> None:
 def test_a_binary_workbook_is_read_right(tmp_path: Path, *, since_1904: bool) -> None:
     """In both date systems, below a title; an error counts as empty."""
     early, late = dt.datetime.fromisoformat("2024-02-29T08:30"), dt.datetime.fromisoformat("2023-12-31T00:00")
-    header = ["Email", "Phone", "Joined", "Seen", "VIP", "Broken"]
-    ann = ["ann@mapleshop.com", 447911123456.0, dt.date(2024, 2, 29), early, True, "#N/A"]
-    bob = ["bob@mapleshop.com", None, dt.date(2023, 12, 31), late, False, "#DIV/0!"]
+    header: list[Cell] = ["Email", "Phone", "Joined", "Seen", "VIP", "Broken"]
+    ann: list[Cell] = ["ann@mapleshop.com", 447911123456.0, dt.date(2024, 2, 29), early, True, "#N/A"]
+    bob: list[Cell] = ["bob@mapleshop.com", None, dt.date(2023, 12, 31), late, False, "#DIV/0!"]
     write_xlsb(tmp_path / "people.xlsb", [["Customers of 2024"], [], header, ann, bob], since_1904=since_1904)
     rows, info, issues = read(tmp_path / "people.xlsb")
     assert [(issue.line, issue.code, issue.column) for issue in issues] == [

@@ -17,7 +17,7 @@ from etl.klaviyo.transport.reply import classify, retry_after
 from tests.support.http_stub import HttpStub, ok, problem
 
 NOW = 1_800_000_000.0  # Fri, 15 Jan 2027 08:00:00 GMT
-ROW = {"id": "e1", "code": "invalid", "detail": "Invalid email address"}
+ROW: dict[str, Any] = {"id": "e1", "code": "invalid", "detail": "Invalid email address"}
 ROW |= {"source": {"pointer": "/data/attributes/profiles/data/17/attributes/email"}}
 LIST = {"code": "invalid", "detail": "No such list.", "source": {"pointer": "/data/relationships/lists/data/0/id"}}
 JSON = st.recursive(
@@ -117,7 +117,7 @@ def test_a_conflict_names_the_other_profile() -> None:
 
 
 def test_fields_of_next_year_do_no_harm() -> None:
-    error = ROW | {"status": "400", "links": None, "meta": [], "new": {"deep": [1]}}
+    error: dict[str, Any] = ROW | {"status": "400", "links": None, "meta": [], "new": {"deep": [1]}}
     document = {"errors": [error, "text", None, 7], "meta": {"agent_hints": {"next_steps": []}}, "jsonapi": {}}
     reply = reply_to(httpx.Response(400, json=document))
     assert [error.row for error in reply.errors] == [17]

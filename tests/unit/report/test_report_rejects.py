@@ -31,7 +31,7 @@ from tests.support.importer import ImporterFixture
 from tests.support.report_cases import every_outcome
 from tests.support.state_backends import FakeClock
 
-CELLS = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), max_size=12)
+CELLS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12)
 HEADER = ("Id", "Email", "Name", "Note")
 RISKY = st.tuples(st.text("'=+-@\t\r", max_size=4), CELLS).map("".join)
 ANY = CELLS | RISKY

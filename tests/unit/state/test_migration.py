@@ -66,7 +66,7 @@ class Truth:
 
 def made(truth: Truth) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:
     chance = random.Random(2026)
-    people = []
+    people: list[tuple[str, ...]] = []
     for number in range(CUSTOMERS):
         who, mail = f"c{number}", f"person{number}@mapleshop.com"
         day = f"20{chance.randrange(15, 25)}-{chance.randrange(1, 13):02}-{chance.randrange(1, 29):02}"
@@ -81,7 +81,7 @@ def made(truth: Truth) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:
         if text != "never":
             truth.consents[who, "sms"] = ("SUBSCRIBED", day) if text == "opt-in" else ("UNSUBSCRIBED", "")
         people.append((who, mail, f"+1415{2_000_000 + number}", "Ann", word, day, text, day))
-    lines = []
+    lines: list[tuple[str, ...]] = []
     for number in range(ORDERS):
         buyer = chance.randrange(CUSTOMERS)
         amount = Decimal(chance.randrange(100, 50_000)) / 100

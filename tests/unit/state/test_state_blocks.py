@@ -6,6 +6,7 @@ import random
 import string
 
 import numpy as np
+import pandas as pd
 import pytest
 import sqlalchemy as sa
 from hypothesis import given
@@ -210,7 +211,7 @@ def test_a_damaged_block_is_refused(store: Store) -> None:
 
 def test_equal_hashes_of_different_values_only_make_candidates(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """A hash that says nothing hands everybody out, each with the values that decide."""
-    monkeypatch.setattr(blocks.pd.util, "hash_array", lambda values, **_: np.zeros(len(values), np.uint64))
+    monkeypatch.setattr(pd.util, "hash_array", lambda values, **_: np.zeros(len(values), np.uint64))
     run = begin(store)
     stage(store, run, [record(2), record(3)])
     ((first, second),) = store.duplicates.candidates(run)

@@ -139,7 +139,12 @@ def test_many_plain_numbers(seed: int) -> None:
 def test_rows_in_which_nothing_of_a_section_stands() -> None:
     """Arrow's join drops a row whose members are all null; a row must not be lost that way."""
     for city, region, plan in itertools.product(("", "x"), repeat=3):
-        row = {"external_id": "1", "location.city": city, "location.region": region, "properties.plan": plan}
+        row: dict[str, str | None] = {
+            "external_id": "1",
+            "location.city": city,
+            "location.region": region,
+            "properties.plan": plan,
+        }
         columns = {"I": "external_id", "C": "location.city", "R": "location.region", "P": "properties.plan"}
         assert len(same(columns, framed([row, {**row, "external_id": "2"}]))) == 2
 

@@ -105,7 +105,7 @@ def value(document: dict[str, Any], *path: str) -> Any:
     ],
 )  # fmt: skip
 def test_every_rule(column: str, rule: MergeRule, cells: tuple[str, ...], path: tuple[str, ...], becomes: Any) -> None:
-    document, _ = merged(*({column: cell} for cell in cells), **{column: rule})
+    document, _ = merged(*({column: cell} for cell in cells), newest=None, profile=None, **{column: rule})
     assert value(document, *path) == becomes
 
 

@@ -33,7 +33,7 @@ HOSTILE = [
 ]  # fmt: skip
 SHAPED = st.one_of(
     st.sampled_from(HOSTILE),
-    st.text(st.characters(exclude_categories=("Cs",)), max_size=30),
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=30),
     st.text("0123456789.,-+() eE$€'/:TZ%[]{}\"x", max_size=24),
     st.from_regex(r"\A[\w.+-]{1,12}@[\w-]{1,12}\.[a-z]{2,4}\Z"),
     st.datetimes().map(str),

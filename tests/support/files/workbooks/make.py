@@ -7,19 +7,20 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import openpyxl
 
 HERE = Path(__file__).resolve().parent
 FORMATS = {"xlsx": "Calc MS Excel 2007 XML", "xls": "MS Excel 97", "ods": "calc8"}
-HEADER = ["Email", "Zip", "Phone", "Points", "Joined", "Seen", "VIP", "Half", "Broken", "Sum"]
+HEADER: list[Any] = ["Email", "Zip", "Phone", "Points", "Joined", "Seen", "VIP", "Half", "Broken", "Sum"]
 LEAP, LAST = dt.date(2024, 2, 29), dt.date(2023, 12, 31)
 EARLY, LATE = dt.datetime.fromisoformat("2024-02-29T08:30"), dt.datetime.fromisoformat("2023-12-31T23:59:59")
-ROWS = [
+ROWS: list[list[Any]] = [
     ["ann@mapleshop.com", "01040", "+4915112345678", 12, LEAP, EARLY],
     ["bob@mapleshop.com", "99950", 447911123456, 7, LAST, LATE],
 ]
-FORMULAS = [[True, 12.5, "=NA()", "=1+1"], [False, "=1/4", "=1/0", '=CONCATENATE("a";"b")']]
+FORMULAS: list[list[Any]] = [[True, 12.5, "=NA()", "=1+1"], [False, "=1/4", "=1/0", '=CONCATENATE("a";"b")']]
 
 
 def main() -> None:
