@@ -77,6 +77,7 @@ def as_process(folder: Path, *arguments: str, **environment: str) -> tuple[int, 
     process = start(folder, *arguments, XDG_CONFIG_HOME=str(folder.parent / "config"), **environment)
     out, err = process.communicate()
     assert "Traceback" not in err, err
+    assert process.returncode is not None
     return process.returncode, out + err
 
 

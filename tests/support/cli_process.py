@@ -179,7 +179,7 @@ def _fork_server() -> socket.socket:
             cwd=ROOT,
             # One thread, or a fork would copy what another one is doing.
             env={**_environment({}), "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
-            stdin=theirs,
+            stdin=theirs.fileno(),
         )
         theirs.close()
     return _requests

@@ -48,17 +48,18 @@ class _Parent:
 
     def serve(self) -> dict[str, Any] | None:
         """Return in each child with what it shall do, and in the parent, with ``None``, at the end."""
+        requests = self._requests.fileno()
         awake, wake = os.pipe()
         os.set_blocking(wake, False)
         signal.set_wakeup_fd(wake)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C on the terminal of the tests is for the tests
         while True:
-            ready, _, _ = select.select([self._requests, awake], [], [])
+            ready, _, _ = select.select([requests, awake], [], [])
             if awake in ready:
                 os.read(awake, 4096)
                 self._bury()
-            if self._requests in ready:
+            if requests in ready:
                 asked, fds = self._receive()
                 if asked is None:
                     self._end()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -63,7 +64,7 @@ def test_every_part_of_a_value_comes_back(store: Store) -> None:
     assert [BeforeValue(**{**fields_of(one), "order": 0}) for one in found.values()] == values
 
 
-def fields_of(one: BeforeValue) -> dict[str, object]:
+def fields_of(one: BeforeValue) -> dict[str, Any]:
     return {name: getattr(one, name) for name in BeforeValue.__dataclass_fields__}
 
 
