@@ -61,6 +61,10 @@ COMMANDS: Final[Mapping[str, Entry]] = {
         "etl.cli.commands.operations.status:status",
         "Show the state of every import: the last run, its age, what is unfinished.",
     ),
+    "purge": Entry(
+        "etl.cli.commands.operations.purge:purge",
+        "Remove the personal data of old runs from state and run folders; counts, codes and what is known stay.",
+    ),
     "notify": Entry(
         "etl.cli.commands.operations.notify:notify", "Tell people when the condition of an import changes: try it."
     ),

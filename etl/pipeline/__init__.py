@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from etl.pipeline.kinds.rows_to_fix import mapping_of_rows
     from etl.pipeline.lifecycle.artifacts import row_files
     from etl.pipeline.lifecycle.trust import distrust, trust_mapping
+    from etl.pipeline.privacy.purge import PurgePlan, plan_purge, purge
     from etl.pipeline.single.verbs import (
         allow_profile,
         create_webhook,
@@ -49,6 +50,7 @@ __all__ = [
     "MappingLike",
     "Plan",
     "Proposal",
+    "PurgePlan",
     "Scheduler",
     "SteadyClock",
     "SystemClock",
@@ -70,6 +72,8 @@ __all__ = [
     "mapping_of_rows",
     "opt_outs",
     "plan",
+    "plan_purge",
+    "purge",
     "rejects",
     "resume",
     "retry",
@@ -108,6 +112,7 @@ __getattr__ = exports(
         "verbs.results": ("get_report", "rejects", "runs"),
         "verbs.check": ("MappingLike", "check"),
         "verbs.run": ("VerifyMode", "resume", "retry", "run", "verify"),
+        "privacy.purge": ("PurgePlan", "plan_purge", "purge"),
         "single.verbs": (
             "allow_profile",
             "create_webhook",

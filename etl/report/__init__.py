@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from etl.deferred import exports
 
 if TYPE_CHECKING:
-    from etl.report.build import build_report
+    from etl.report.build import build_report, counted_amounts
     from etl.report.document import render_json, report_document
     from etl.report.html import render_html
     from etl.report.model import MAX_MERGES, BatchTotals, IssueGroup, Merges, Observed, Phase, Report, Tally
@@ -28,6 +28,7 @@ __all__ = [
     "Tally",
     "build_report",
     "consent_words",
+    "counted_amounts",
     "guard",
     "render_html",
     "render_json",
@@ -43,7 +44,7 @@ __all__ = [
 __getattr__ = exports(
     __name__,
     {
-        "build": ("build_report",),
+        "build": ("build_report", "counted_amounts"),
         "document": ("render_json", "report_document"),
         "html": ("render_html",),
         "model": ("MAX_MERGES", "BatchTotals", "IssueGroup", "Merges", "Observed", "Phase", "Report", "Tally"),

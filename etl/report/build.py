@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final
 
@@ -76,8 +77,8 @@ def build_report(store: Store, run_id: str, *, listing: bool = True) -> Report:
             Observed(seen.verdict.value, seen.count, seen.fields, *_located(places, seen.lines))
             for seen in store.observations.summary(run_id)
         ),
-        notes=details.notes,
-        next_steps=_next_steps(run, tally, issues, left_out),
+        notes=(*details.notes, *_purge_notes(run)),
+        next_steps=_next_steps(run, tally, issues, left_out) if details.purged_at is None else (),
         merges=_merges(store, run_id),
         consents=_consents(store, run_id),
         revenue=_revenue(store, run),
@@ -89,7 +90,14 @@ def build_report(store: Store, run_id: str, *, listing: bool = True) -> Report:
         left_out_of=tuple((header or "(row)", count) for header, count in left_out.items()),
         listed=_listed(store, run_id, places) if listing else (),
         listable=store.issues.count(run_id),
+        purged_at=details.purged_at,
     )
+
+
+def _purge_notes(run: Run) -> Iterator[str]:
+    if run.details.purged_at is not None:
+        day = datetime.fromtimestamp(run.details.purged_at, UTC).date().isoformat()
+        yield f"purged on {day}: cells, records and quoted values of this run are gone; outcomes, counts and codes stay"
 
 
 def _located(places: LineLocator, lines: Sequence[int]) -> tuple[tuple[int, ...], tuple[str, ...]]:
@@ -164,20 +172,30 @@ def _batches(store: Store, run_id: str) -> tuple[BatchTotals, ...]:
     )
 
 
-def _revenue(store: Store, run: Run) -> tuple[Revenue, ...]:
-    """Return the sums of a run of events. Raise :class:`InternalError` if one does not tie."""
+def counted_amounts(store: Store, run: Run) -> dict[str, dict[str, Decimal]]:
+    """Return currency → outcome → the sum of a run's events that had a record; nothing for a run of no events."""
     staged = run.details.revenue
     if staged is None:
-        return ()
+        return {}
     sums: dict[str, dict[str, Decimal]] = {currency: {} for currency in staged.read}
+    for currency, kept in run.details.amounts.items():
+        sums[currency] = {name: Decimal(amount) for name, amount in kept.items()}
     for outcome, code, body in store.records.amounts(run.id):
         event = orjson.loads(body)["attributes"]["event"]
         if "value" in event and code != "order-line":
             counted = sums.setdefault(event.get("currency", ""), {})
             name = outcome.value if outcome else "pending"
             counted[name] = counted.get(name, Decimal(0)) + Decimal(event["value"])
+    return sums
+
+
+def _revenue(store: Store, run: Run) -> tuple[Revenue, ...]:
+    """Return the sums of a run of events. Raise :class:`InternalError` if one does not tie."""
+    staged = run.details.revenue
+    if staged is None:
+        return ()
     found = []
-    for currency, counted in sorted(sums.items()):
+    for currency, counted in sorted(counted_amounts(store, run).items()):
         # Rows that were refused have no record; what could be read of them was added up while they were.
         refused = Decimal(staged.rejected.get(currency, "0"))
         counted["rejected"] = counted.get("rejected", Decimal(0)) + refused

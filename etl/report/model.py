@@ -240,6 +240,7 @@ class Report:
     ``objection``: what a guard has against the run although it went to its end. ``left_out_of``: column → cells that
     were left out, most first. ``listed``: the first of ``listable`` issues of single rows.
     ``set_aside``: records that are nobody (blank rows, repeated headers, totals), by kind; they are no rows read.
+    ``purged_at``: when what the run held of people was removed (epoch seconds).
     """
 
     run: str
@@ -275,6 +276,7 @@ class Report:
     left_out_of: tuple[tuple[str, int], ...] = ()
     listed: tuple[ListedIssue, ...] = ()
     listable: int = 0
+    purged_at: float | None = None
 
     @property
     def headline(self) -> str:

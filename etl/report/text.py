@@ -125,7 +125,7 @@ def _issues(report: Report) -> str:
         hints = {group.code: group.hint for group in groups[:_MAX_GROUPS] if group.hint}
         if hints:
             parts.append("\n".join(_wrapped(f"{code}: ", hint) for code, hint in hints.items()))
-        if severity is Severity.WARNING and report.cells_left_out:
+        if severity is Severity.WARNING and report.cells_left_out and report.purged_at is None:
             parts.append(_wrapped("all, with suggestions: ", f"klaviyo-etl rejects {report.run} --warnings"))
         if len(groups) > _MAX_GROUPS:
             parts.append(f"  and {len(groups) - _MAX_GROUPS} more; report.html lists all")

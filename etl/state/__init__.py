@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from etl.state.monitoring.view import Failure, RunHead, StateView
     from etl.state.records.chunks import PackedChunk, pack_chunk
     from etl.state.records.identifier_set import IdentifierSet, identifier_hashes_of
+    from etl.state.retention.purge import RunToPurge
     from etl.state.runs.document import (
         PROFILES,
         DetailChanges,
@@ -69,6 +70,7 @@ __all__ = [
     "RunHead",
     "RunOptions",
     "RunProcess",
+    "RunToPurge",
     "Said",
     "SourceOptOuts",
     "SourceRow",
@@ -114,6 +116,7 @@ __getattr__ = exports(
             "StagedFile",
             "StagedRevenue",
         ),
+        "retention.purge": ("RunToPurge",),
         "runs.issues": ("IssueSummary",),
         "runs.runs": ("Run",),
         "runs.source_rows": ("SourceRow",),

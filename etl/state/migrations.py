@@ -94,6 +94,12 @@ def _before_values(connection: Connection) -> None:
     schema.before_values.create(connection, checkfirst=True)
 
 
+def _purges(connection: Connection) -> None:
+    """Let what Klaviyo said of an attempt be removed."""
+    for statement in renewed_trigger("attempts_once", connection.engine.dialect.name):
+        connection.exec_driver_sql(statement)
+
+
 _MIGRATIONS: Final[tuple[tuple[int, str, Callable[[Connection], None]], ...]] = (
     (1, "first schema", _first),
     (2, "watermarks", _watermarks),
@@ -110,6 +116,7 @@ _MIGRATIONS: Final[tuple[tuple[int, str, Callable[[Connection], None]], ...]] = 
     (13, "cells that were left out", _cells_left_out),
     (14, "alerts", _alerts),
     (15, "before-values", _before_values),
+    (16, "purges", _purges),
 )
 
 LATEST: Final = _MIGRATIONS[-1][0]

@@ -20,6 +20,7 @@ from etl.state.loading.observations import Observations
 from etl.state.loading.profile_merges import ProfileMerges
 from etl.state.loading.skipped_fields import SkippedFields
 from etl.state.migrations import migrate
+from etl.state.retention.purge import Retention
 from etl.state.runs.issues import Issues
 from etl.state.runs.rows import Rows
 from etl.state.runs.runs import Runs
@@ -65,6 +66,7 @@ class Store:
         self.opt_outs = OptOuts(database)
         self.forgotten = Forgotten(database)
         self.outbox = Outbox(database)
+        self.retention = Retention(database)
 
     @classmethod
     def open(

@@ -16,7 +16,7 @@ from etl.config.base import ColumnName, Model
 from etl.config.mapping.document import MappingDocument
 from etl.config.mapping.model import Mapping, describe_fault, parse_toml, read_mapping
 from etl.config.mapping.notify import MappingNotifyRule
-from etl.config.mapping.sections import Defaults, Guards
+from etl.config.mapping.sections import Defaults, Guards, StateRule
 from etl.config.mapping.source import SourceRule
 from etl.errors import ConfigError
 from etl.model import DIGEST_BYTES, IDENTIFIERS
@@ -88,6 +88,7 @@ class EventMapping(MappingDocument):
     ] = Field(min_length=1)
     guards: Guards = Guards()
     notify: MappingNotifyRule | None = Field(None, description="Who is told when the condition of this import changes")
+    state: StateRule = StateRule()
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -113,7 +114,13 @@ class EventMapping(MappingDocument):
         columns = {header: column.as_column for header, column in self.columns.items()}
         try:
             mapping = Mapping.model_validate(
-                {"source": self.source, "defaults": self.defaults, "columns": columns, "guards": self.guards}
+                {
+                    "source": self.source,
+                    "defaults": self.defaults,
+                    "columns": columns,
+                    "guards": self.guards,
+                    "state": self.state,
+                }
             )
             return mapping.with_code(self.code)
         except ValidationError as error:

@@ -27,7 +27,7 @@ from etl.config.mapping.document import MappingDocument
 from etl.config.mapping.merge_rules import check_merges
 from etl.config.mapping.notify import MappingNotifyRule
 from etl.config.mapping.row_rules import RowRule, check_rule
-from etl.config.mapping.sections import ConsentRule, Defaults, Guards, LoadRule, ProfileRule
+from etl.config.mapping.sections import ConsentRule, Defaults, Guards, LoadRule, ProfileRule, StateRule
 from etl.config.mapping.source import SourceRule
 from etl.config.mapping.targets import (
     CONSENT_PREFIX,
@@ -78,6 +78,7 @@ class Mapping(MappingDocument):
     load: LoadRule = LoadRule()
     guards: Guards = Guards()
     notify: MappingNotifyRule | None = Field(None, description="Who is told when the condition of this import changes")
+    state: StateRule = StateRule()
 
     @field_validator("computed", mode="before")
     @classmethod

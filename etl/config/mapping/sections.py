@@ -9,6 +9,7 @@ from typing import Final, Literal
 from pydantic import Field, field_validator
 
 from etl.config.base import ColumnName, Model
+from etl.config.durations import seconds_of
 from etl.config.mapping.columns import check_zone
 from etl.config.mapping.targets import VALUE_TARGET
 from etl.model import BatchKind, Identifier
@@ -114,6 +115,19 @@ class ConsentRule(Model):
         if isinstance(date, dt.datetime):
             raise ValueError("write a date, such as 2024-05-01")  # noqa: TRY004 - pydantic takes ValueError
         return date
+
+
+class StateRule(Model):
+    """How long state holds the data of people; what is known and counted stays."""
+
+    keep: str | None = Field(None, description="After each run, purge the account's runs older than this, such as 90d")
+
+    @field_validator("keep")
+    @classmethod
+    def _a_length(cls, text: str | None) -> str | None:
+        if text is not None:
+            seconds_of(text)
+        return text
 
 
 class Guards(Model):

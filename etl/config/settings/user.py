@@ -16,6 +16,7 @@ from pydantic import Field, ValidationError
 
 from etl.config.base import Model
 from etl.config.mapping.notify import NotifyRule
+from etl.config.mapping.sections import StateRule
 from etl.errors import ConfigError
 
 NAME: Final = "klaviyo-etl"
@@ -26,6 +27,7 @@ class UserSettings(Model):
 
     allow_base_url: tuple[str, ...] = Field((), description="Other hosts than Klaviyo's that may get the key, as URLs")
     notify: NotifyRule | None = Field(None, description="Who is told when the condition of an import changes")
+    state: StateRule = StateRule()
     variables: tuple[Annotated[str, Field(pattern=r"^\w+$")], ...] = Field(
         (), description="Variables of the environment that any mapping's [source] may name"
     )
@@ -62,7 +64,7 @@ def load_user_settings(environ: AbstractMapping[str, str] | None = None) -> User
         raise ConfigError(
             "settings-invalid",
             f"{path}: {names} is not valid",
-            "Known are allow_base_url and variables, lists of texts, and the section notify (docs/operations.md).",
+            "Known are allow_base_url, variables, and the sections notify and state (docs/operations.md).",
         ) from None
     except ValueError:
         raise ConfigError("settings-invalid", f"{path} is not valid TOML", "See docs/security.md.") from None

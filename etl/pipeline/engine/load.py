@@ -14,6 +14,7 @@ from etl.pipeline.engine.kind import RecordKind
 from etl.pipeline.engine.sender import Loading
 from etl.pipeline.lifecycle.artifacts import write_artifacts
 from etl.pipeline.lifecycle.notes import note
+from etl.pipeline.privacy.purge import purge_after_run
 from etl.pipeline.staging import watermarks
 from etl.report import Report
 
@@ -56,7 +57,10 @@ def load_run(kind: RecordKind[R], at: Loading[R]) -> Report:
         # Now, while nobody waits for it. Where that fails (a full disk), the next run does it before it asks.
         with contextlib.suppress(StateError):
             store.known.fold()
-    return write_artifacts(store, run_id, context.output, context.announce)
+    report = write_artifacts(store, run_id, context.output, context.announce)
+    if ended and run.parent is None:
+        purge_after_run(context, store, run.account, kind.columns(at.rules))
+    return report
 
 
 def _read_back(kind: RecordKind[R], at: Loading[R]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -11,6 +12,7 @@ import orjson
 
 from etl import extract
 from etl import report as reports
+from etl.errors import EtlError
 from etl.model import Outcome
 from etl.pipeline.memory import tuned_memory
 from etl.printable import printable_json
@@ -34,6 +36,7 @@ def write_artifacts(
     report = build_report(store, run_id)
     run = store.runs.get(run_id)
     folder = output / run_id
+    _note_folder(store, run, folder)
     beside = _rows_beside(store, run, report)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -51,6 +54,15 @@ def write_artifacts(
     return report
 
 
+def _note_folder(store: Store, run: Run, folder: Path) -> None:
+    """Keep where a run leaves files, so that a purge finds them."""
+    place = str(folder.absolute())
+    if place not in run.details.folders:
+        # A state that cannot be written now has worse to tell.
+        with contextlib.suppress(EtlError):
+            store.runs.update(run.id, folders=[*run.details.folders, place])
+
+
 def row_files(folder: Path) -> list[str]:
     """Return the names of the files of rows that are in the folder of a run, in the order of its report."""
     return [name for name in ROW_FILES if (folder / name).exists()]
@@ -58,6 +70,8 @@ def row_files(folder: Path) -> list[str]:
 
 def _rows_beside(store: Store, run: Run, report: Report) -> dict[str, bool]:
     """Return the names of the files of rows that belong beside the report, and whether each is of warnings."""
+    if run.details.purged_at is not None:
+        return {}
     tally = report.tally
     # A source that is a workbook comes back as one too, as far as a sheet can hold the rows.
     sheet = extract.SHEET_TYPES in run.details.source_facts

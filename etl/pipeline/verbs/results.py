@@ -8,6 +8,7 @@ from etl.errors import UsageError
 from etl.model import RunStatus
 from etl.pipeline.context import Context
 from etl.pipeline.lifecycle.artifacts import write_artifacts, write_rejects_file
+from etl.pipeline.lifecycle.purged import refuse_purged
 from etl.report import Report, build_report
 from etl.state import Run, Store
 
@@ -36,6 +37,7 @@ def rejects(path: Path, run_id: str | None = None, *, context: Context | None = 
     context = context or Context.create()
     with context.open_store(create=False) as store:
         found = _find(store, run_id)
+        refuse_purged(found, "rejects")
         try:
             return write_rejects_file(store, found, path, warnings=warnings)
         except ValueError as error:

@@ -19,6 +19,7 @@ from etl.pipeline.kinds.profiles.kind import KIND
 from etl.pipeline.lifecycle.artifacts import write_artifacts
 from etl.pipeline.lifecycle.create import ENDED, LOADING_COMMANDS, UNFINISHED, discard_or_refuse_unfinished
 from etl.pipeline.lifecycle.origins import RECENT
+from etl.pipeline.lifecycle.purged import refuse_purged
 from etl.pipeline.staging.sources import SourceLike, files_again, files_of
 from etl.pipeline.verbs.check import MappingLike
 from etl.report import Report
@@ -67,6 +68,7 @@ def resume(run_id: str | None = None, *, context: Context | None = None, force: 
         found = store.runs.get(run_id) if run_id else store.runs.latest(UNFINISHED, commands=LOADING_COMMANDS)
         if found is None:
             raise UsageError("nothing-to-resume", "No run is unfinished", "klaviyo-etl runs shows the history.")
+        refuse_purged(found, "resume")
         if found.status not in UNFINISHED or found.command not in LOADING_COMMANDS:
             raise UsageError(
                 "not-resumable",
@@ -91,6 +93,7 @@ def retry(run_id: str | None = None, *, context: Context | None = None, force: b
         parent = store.runs.get(run_id) if run_id else _latest_that_sent(store)
         if parent is None or parent.status not in ENDED or parent.command not in LOADING_COMMANDS:
             raise UsageError("not-retryable", "There is no finished run to send again", "See klaviyo-etl runs.")
+        refuse_purged(parent, "retry")
         counts = store.rows.counts(parent.id)
         if not any(counts.get(outcome) for outcome in AGAIN):
             raise UsageError(
@@ -146,6 +149,7 @@ def verify(run_id: str | None = None, *, context: Context | None = None, full: b
         )
         if found is None or found.details.load is None:
             raise UsageError("nothing-to-verify", "No run has loaded anything yet", "See klaviyo-etl runs.")
+        refuse_purged(found, "verify")
         with context.open_client() as client:
             _same_account(found, client.get_account())
             kind = kind_of(found)

@@ -35,6 +35,16 @@ _READ_BACK: Final = (
     f"OR NEW.outcome IN ('loaded', 'unchanged') AND {_OLD_SEEN}"
 )
 
+# Klaviyo's words may name a person; what else is known of an attempt stays as it was.
+_DETAIL_PURGED: Final = " AND ".join(
+    (
+        "NEW.detail IS NULL",
+        *(f"NEW.{name} = OLD.{name}" for name in ("batch", "number", "started_at", "ended_at")),
+        "coalesce(NEW.reply, '') = coalesce(OLD.reply, '')",
+        "coalesce(NEW.status, -1) = coalesce(OLD.status, -1)",
+    )
+)
+
 # (name, event, table, condition, message). The conditions are SQL that both SQLite and PostgreSQL understand.
 _TRIGGERS: Final = (
     (
@@ -81,7 +91,13 @@ _TRIGGERS: Final = (
         "a batch keeps its rows, and its attempts only grow",
     ),
     ("batches_keep", "DELETE", "batches", "1 = 1", "a batch is not deleted"),
-    ("attempts_once", "UPDATE", "attempts", "OLD.ended_at IS NOT NULL", "an ended attempt does not change"),
+    (
+        "attempts_once",
+        "UPDATE",
+        "attempts",
+        f"OLD.ended_at IS NOT NULL AND NOT ({_DETAIL_PURGED})",
+        "an ended attempt does not change",
+    ),
     ("attempts_keep", "DELETE", "attempts", "1 = 1", "an attempt is not deleted"),
 )
 

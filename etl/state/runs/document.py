@@ -115,7 +115,9 @@ class RunDetails:
     it was read; ``set_aside``: what in it was no record. ``watermark``: how far a query came. ``load``: what loading it
     comes to, once it is prepared. ``asked``: a person was asked whether to send, and has not said yes. ``objection``:
     what a guard has against a run that went to its end. ``seconds``: by phase. ``verified``: rows read back.
-    ``metrics``: names of its events' metrics. ``others``: keys of other versions.
+    ``metrics``: names of its events' metrics. ``folders``: where it left files. ``purged_at``: when what it held of
+    people was removed (epoch seconds); ``purge_open``: some of it may still be on the disk. ``amounts``: currency →
+    outcome → decimal text, of events whose bodies are gone. ``others``: keys of other versions.
     """
 
     records_read: int | None = None
@@ -137,6 +139,10 @@ class RunDetails:
     verified: int = 0
     revenue: StagedRevenue | None = None
     metrics: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
+    purged_at: float | None = None
+    purge_open: bool = False
+    amounts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     others: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -176,6 +182,7 @@ class DetailChanges(TypedDict, total=False):
     verified: int
     revenue: StagedRevenue
     metrics: Sequence[str]
+    folders: Sequence[str]
 
 
 def changed_details(stored: Mapping[str, Any], changes: DetailChanges) -> dict[str, Any]:
@@ -215,6 +222,7 @@ _DETAILS: Final[Mapping[str, _Read]] = {
     "verified": int,
     "revenue": _made_of(StagedRevenue),
     "metrics": _texts,
+    "folders": _texts,
 }
 """How a value that JSON knows otherwise is read."""
 

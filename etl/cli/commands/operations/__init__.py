@@ -1,1 +1,1 @@
-"""Commands for imports that nobody watches: status, notify, schedule."""
+"""Commands for imports that nobody watches: status, purge, notify, schedule."""

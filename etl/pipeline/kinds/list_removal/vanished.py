@@ -24,7 +24,7 @@ def vanished(store: Store, run: Run, mapping: Mapping) -> tuple[Run | None, list
     if is_part(run) or mapping.source.watermark is not None:
         return None, []
     earlier = previous_run(store, run)
-    if earlier is None:
+    if earlier is None or earlier.details.purged_at is not None:
         return None, []
     lines = store.staging.vanished_lines(run.id, earlier.id)
     present = unreadable_people(store, run, mapping) if lines else set()
@@ -42,6 +42,14 @@ class LeavingFacts(TypedDict):
     vanished: int
     members: int
     not_in_source: int
+
+
+def purged_before(store: Store, run: Run, mapping: Mapping) -> Run | None:
+    """Return the run that this one would be compared with, had it not been purged."""
+    if is_part(run) or mapping.source.watermark is not None:
+        return None
+    earlier = previous_run(store, run)
+    return earlier if earlier is not None and earlier.details.purged_at is not None else None
 
 
 def leaving_facts(store: Store, run: Run, mapping: Mapping, mirrored: ListDiff | None) -> LeavingFacts:

@@ -19,7 +19,7 @@ from etl.pipeline.account.forgotten import reject_forgotten
 from etl.pipeline.account.lists import describe, find_list, find_routes, need_list
 from etl.pipeline.account.opt_outs import flag_bounced, name_opt_outs
 from etl.pipeline.context import Context
-from etl.pipeline.kinds.list_removal.vanished import vanished
+from etl.pipeline.kinds.list_removal.vanished import purged_before, vanished
 from etl.pipeline.kinds.profiles.conflicts import conflict_notes, settle_conflicts
 from etl.pipeline.kinds.profiles.dates import date_notes
 from etl.pipeline.lifecycle.notes import with_notes
@@ -190,6 +190,8 @@ def _history_notes(store: Store, run: Run, mapping: Mapping, targets: Sequence[K
     earlier, lines = vanished(store, run, mapping)
     if earlier is not None and mapping.load.only_changed and earlier.mapping_hash != run.mapping_hash:
         yield f"the mapping has changed since run {earlier.id}: every row is sent again"
+    if (purged := purged_before(store, run, mapping)) is not None and mapping.load.missing != "mirror":
+        yield f"who has vanished since the last import cannot be told: run {purged.id} was purged; nobody leaves a list"
     if earlier is not None and lines:
         rows = "1 row" if len(lines) == 1 else f"{len(lines):,} rows"
         fate = "; nothing is done about them"

@@ -1,0 +1,1 @@
+"""What of people is removed from state and run folders."""

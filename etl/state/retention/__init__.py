@@ -1,0 +1,1 @@
+"""What is removed from state: the personal data of old runs."""

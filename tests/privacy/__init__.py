@@ -1,0 +1,1 @@
+"""What is removed of people, and what must not come back."""
