@@ -131,7 +131,7 @@ def test_no_byte_of_anybody_is_left(either: ImporterFixture) -> None:
             schema.attempts.insert().values(batch=batch, number=99, started_at=1.0, ended_at=2.0, **said)
         )
     needles = pieces(either)
-    there = leftovers(either, needles, flush=True)
+    there = leftovers(either, needles)
     tables = {"blocks.cells", "record_blocks.bodies", "issues.suggestion", "attempts.detail"}
     assert tables <= set(there), "else nothing is shown by what follows"
     assert {"rejects.csv", "warnings.csv", "rejects-fixed.csv"} <= set(there)

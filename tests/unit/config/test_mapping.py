@@ -31,6 +31,7 @@ from etl.config import (
     parse_mapping,
 )
 from etl.config.mapping.notify import MappingNotifyRule
+from etl.config.mapping.sections import StateRule
 from etl.errors import ConfigError, ExitCode
 from tests.support.paths import ROOT
 
@@ -47,6 +48,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "load": LoadRule,
     "guards": Guards,
     "notify": MappingNotifyRule,
+    "state": StateRule,
 }
 MAIL = {"Email": "email"}
 
