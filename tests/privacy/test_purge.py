@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -97,9 +98,9 @@ def purge(context: pipeline.Context, days: int = 90) -> pipeline.PurgePlan:
     return pipeline.purge(pipeline.plan_purge(days * DAY, context=context), context=context)
 
 
-def leftovers(desk: ImporterFixture, needles: list[bytes], *, flush: bool = False) -> dict[str, list[bytes]]:
+def leftovers(desk: ImporterFixture, needles: list[bytes]) -> dict[str, list[bytes]]:
     with desk.context.open_store() as store:
-        paths = files_of_state(store, desk.folder, flush=flush)
+        paths = files_of_state(store, desk.folder)
         return {**left_in_tables(store, needles), **left_in_files(paths, needles)}
 
 
@@ -130,9 +131,13 @@ def test_no_byte_of_anybody_is_left(either: ImporterFixture) -> None:
         connection.execute(
             schema.attempts.insert().values(batch=batch, number=99, started_at=1.0, ended_at=2.0, **said)
         )
+    with either.context.open_store() as store, store.database.write() as connection:
+        was = zlib.compress(b'[{"line": 2, "fields": {"first_name": "Anna Hiddenname"}}]')
+        where = {"run": 1, "batch": batch, "origin": batch, "first_line": 2, "last_line": 2, "row_count": 1}
+        connection.execute(schema.before_values.insert().values(block=was, **where))
     needles = pieces(either)
     there = leftovers(either, needles)
-    tables = {"blocks.cells", "record_blocks.bodies", "issues.suggestion", "attempts.detail"}
+    tables = {"blocks.cells", "record_blocks.bodies", "issues.suggestion", "attempts.detail", "before_values.block"}
     assert tables <= set(there), "else nothing is shown by what follows"
     assert {"rejects.csv", "warnings.csv", "rejects-fixed.csv"} <= set(there)
     assert len({found for here in there.values() for found in here}) > len(WORDS)
@@ -141,7 +146,7 @@ def test_no_byte_of_anybody_is_left(either: ImporterFixture) -> None:
     assert [(one.run.id, one.run.rows, len(one.files) >= 3) for one in plan.due] == [(before.run, len(ROWS), True)]
     assert leftovers(either, needles).keys() == there.keys(), "looking changes nothing"
     purge(either.context)
-    assert leftovers(either, needles, flush=True) == {}
+    assert leftovers(either, needles) == {}
     assert purge(either.context).due == []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -22,7 +23,7 @@ _CHECKSUM = 16
 def stored_bytes(store: Store) -> list[bytes]:
     """Return pieces of every block of cells and bodies as they lie in the database, compressed."""
     pieces = []
-    for name, columns in {"blocks": ("cells",), "record_blocks": ("bodies",)}.items():
+    for name, columns in {"blocks": ("cells",), "record_blocks": ("bodies",), "before_values": ("block",)}.items():
         table = schema.metadata.tables[name]
         with store.database.read() as connection:
             for row in connection.execute(sa.select(*(table.c[column] for column in columns))):
@@ -57,10 +58,10 @@ def left_in_tables(store: Store, needles: Iterable[bytes]) -> dict[str, list[byt
     return found
 
 
-def files_of_state(store: Store, folder: Path, *, flush: bool = False) -> list[Path]:
+def files_of_state(store: Store, folder: Path) -> list[Path]:
     """Return every file under a folder and, on PostgreSQL, those of the state's tables where they can be read.
 
-    ``flush``: write out what the server still holds in memory, of all who use it.
+    A table that was written anew is on the disk; of others the server may hold changes in memory.
     """
     paths = [path for path in folder.rglob("*") if path.is_file()]
     if store.database.engine.dialect.name != "postgresql":
@@ -72,8 +73,6 @@ def files_of_state(store: Store, folder: Path, *, flush: bool = False) -> list[P
         AND pg_relation_filepath(c.oid) IS NOT NULL
     """
     with store.database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        if flush:
-            connection.exec_driver_sql("CHECKPOINT")
         relations = [Path(name) for name in connection.exec_driver_sql(query).scalars()]
     return [*paths, *(path for path in relations if path.exists())]
 
@@ -93,6 +92,8 @@ def _values(table: str, row: dict[str, object]) -> Iterator[tuple[str, bytes]]:
             yield column, bytes(value)
     if table == "blocks":
         yield "cells", read_cells(bytes(row["cells"])).to_csv().encode()  # type: ignore[arg-type]
+    if table == "before_values":
+        yield "block", zlib.decompress(bytes(row["block"]))  # type: ignore[arg-type]
     if table == "record_blocks":
         block = Block(row, {})
         yield "bodies", b"\n".join(block.bodies(np.arange(len(block.lines))).values())

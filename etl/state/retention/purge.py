@@ -150,7 +150,12 @@ def _clear(connection: Connection, seq: int) -> None:
 
 def _bytes_of(connection: Connection, seq: int) -> int:
     """Return how many bytes of cells and bodies a run holds, as they are stored."""
-    sizes = {"blocks": ("cells", "ragged"), "record_blocks": ("bodies", "hashes"), "records": ("body",)}
+    sizes = {
+        "blocks": ("cells", "ragged"),
+        "record_blocks": ("bodies", "hashes"),
+        "records": ("body",),
+        "before_values": ("block",),
+    }
     total = 0
     for name, columns in sizes.items():
         table = schema.metadata.tables[name]
