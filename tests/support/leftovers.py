@@ -6,6 +6,7 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
@@ -84,16 +85,16 @@ def _contents(path: Path) -> Iterator[bytes]:
             yield from (archive.read(name) for name in archive.namelist())
 
 
-def _values(table: str, row: dict[str, object]) -> Iterator[tuple[str, bytes]]:
+def _values(table: str, row: dict[str, Any]) -> Iterator[tuple[str, bytes]]:
     for column, value in row.items():
         if isinstance(value, str):
             yield column, value.encode()
         elif isinstance(value, bytes | memoryview):
             yield column, bytes(value)
     if table == "blocks":
-        yield "cells", read_cells(bytes(row["cells"])).to_csv().encode()  # type: ignore[arg-type]
+        yield "cells", read_cells(bytes(row["cells"])).to_csv().encode()
     if table == "before_values":
-        yield "block", zlib.decompress(bytes(row["block"]))  # type: ignore[arg-type]
+        yield "block", zlib.decompress(bytes(row["block"]))
     if table == "record_blocks":
         block = Block(row, {})
         yield "bodies", b"\n".join(block.bodies(np.arange(len(block.lines))).values())
