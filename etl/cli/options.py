@@ -26,6 +26,11 @@ limit_option = click.option(
 )
 list_option = click.option("--list", "list_", metavar="ID|NAME", help="List to add to, instead of the mapping's.")
 force_option = click.option("--force", is_flag=True, help="Continue although a guard objects; the report says so.")
+undoable_option = click.option(
+    "--undoable",
+    is_flag=True,
+    help="Read and keep what Klaviyo has before it is changed (as keep_before in the mapping).",
+)
 merge_option = click.option(
     "--merge-profiles",
     "pairs",

@@ -44,6 +44,7 @@ def plan_text(found: Plan) -> str:
         ],
         requests=ahead.requests,
         seconds=ahead.seconds,
+        undo=(ahead.before.kept, ahead.before.requests, ahead.before.seconds),
         closing=[
             *(f"note: {note}" for note in found.notes),
             *(f"note: list {name!r} does not exist and would be made" for name in found.missing_lists),

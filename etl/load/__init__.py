@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from etl.load.events.metrics import Metrics, twin_note
     from etl.load.events.step import EventOptions, load_events
     from etl.load.events.verify import verify_events
+    from etl.load.forecast.before import BeforeForecast
     from etl.load.forecast.profiles import LoadForecast, forecast_load
     from etl.load.merges.conflicts import CODE as CONFLICT
     from etl.load.merges.conflicts import Conflict, Fate, conflict_of
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CONFLICT",
+    "BeforeForecast",
     "Conflict",
     "ConsentDecision",
     "ConsentOptions",
@@ -63,6 +65,7 @@ __getattr__ = exports(
         "events.metrics": ("Metrics", "twin_note"),
         "events.verify": ("verify_events",),
         "consent.evidence": ("Sought", "Witness"),
+        "forecast.before": ("BeforeForecast",),
         "forecast.profiles": ("LoadForecast", "forecast_load"),
         "consent.policy": ("ConsentDecision", "ConsentVerdict", "decide_consent"),
         "profiles.lookup": ("find_profiles",),

@@ -33,6 +33,7 @@ class LoadOptions:
     anything of it. ``account``: whose opt-outs count. ``only_if_blank``: fields, such as ``properties.plan``, that are
     written only where Klaviyo has nothing. ``patches``: rows may add items to lists or take some away. ``key``:
     identifiers by priority. ``on_conflict``: what becomes of a row whose identifiers belong to different profiles.
+    ``keep_before``: what Klaviyo has is kept before it is changed, so that the run can be undone.
     """
 
     common_lists: tuple[str, ...] = ()
@@ -49,6 +50,7 @@ class LoadOptions:
     patches: bool = False
     key: tuple[str, ...] = ()
     on_conflict: str | None = None
+    keep_before: bool = False
 
     @property
     def needs_preflight(self) -> bool:

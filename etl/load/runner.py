@@ -22,6 +22,8 @@ from etl.operations import OPERATIONS
 
 _ENOUGH_TO_JUDGE = 100
 """Rows sent before their share of failures can stop the run."""
+_AHEAD = 10.0
+"""Seconds before a batch may leave from which on it is looked at: what is read earlier is old by then."""
 
 
 def run_load(task: LoadTask, options: LoadOptions) -> LoadSummary:
@@ -134,7 +136,8 @@ class Runner:
                 continue
             wait = self._until_next_send()
             if wait is None or wait > 0:
-                self._sleep(wait)
+                if not self._look_ahead(wait):
+                    self._sleep(wait)
                 continue
             self._send()
         self._tell()
@@ -153,9 +156,15 @@ class Runner:
         if isinstance(request, Followup):
             self._take(step, batch.id, request)
             return
-        self._store.batches.mark_sending(batch.id)
+        self._store.batches.mark_sending(batch.id, step.before(batch))
         reply = request()
         self._take(step, batch.id, step.on_reply(self._store.batches.get(batch.id), reply))
+
+    def _look_ahead(self, wait: float | None) -> bool:
+        """Read what the next batch needs to know while it may not leave yet; whether anything was read."""
+        if wait is None or wait > _AHEAD or self._next is None:
+            return False
+        return self._step_of[self._next.kind].look_ahead(self._next)
 
     def _until_next_send(self) -> float | None:
         """Return the seconds until a batch may be sent, 0 for at once, ``None`` if there is none to send."""

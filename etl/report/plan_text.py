@@ -20,12 +20,14 @@ def render_plan(
     conflicts: Sequence[tuple[str, Sequence[tuple[str, str]], str]],
     requests: Sequence[tuple[str, int]],
     seconds: float,
+    undo: tuple[bool, int, float],
     closing: Sequence[str],
 ) -> str:
     """Return the plan, newline at the end. ``tally``: rows by what would become of them, the sum last.
 
     ``consents``: wish, then how many would be sent, are so already, and are left alone. ``conflicts``: line, whose its
-    identifiers are (column, profile), and what becomes of it.
+    identifiers are (column, profile), and what becomes of it. ``undo``: whether the run could be undone, and the
+    requests and seconds that this takes.
     """
     width = len(f"{tally[-1][1]:,}")
     rows = [f"  {count:>{width},}  {name}" for name, count in tally[:-1]]
@@ -45,9 +47,18 @@ def render_plan(
     if requests:
         least = f"\n  Klaviyo's limits allow for this in {duration(seconds)} at best."
         parts.append("Requests\n" + _table(("kind", "count"), requests) + least)
+        parts.append(_undo(*undo))
     if closing:
         parts.append("\n".join(f"  {line}" for line in closing))
     return "\n\n".join(parts) + "\n"
+
+
+def _undo(kept: bool, requests: int, seconds: float) -> str:  # noqa: FBT001 - the parts of one value
+    count = f"{requests:,} request{'' if requests == 1 else 's'}"
+    least = f"{duration(seconds)} at best"
+    if kept:
+        return f"Undo\n  possible: {count} of these read first what Klaviyo has, {least}"
+    return f"Undo\n  not possible; with --undoable {count} more would read first what Klaviyo has, {least}"
 
 
 def _conflicts(conflicts: Sequence[tuple[str, Sequence[tuple[str, str]], str]]) -> str:

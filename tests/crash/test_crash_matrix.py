@@ -142,7 +142,7 @@ def test_crashes_and_bad_weather_in_any_mix_change_nothing(matrix: Matrix, part:
 def test_the_matrix_notices_a_mark_written_after_the_request(matrix: Matrix, monkeypatch: pytest.MonkeyPatch) -> None:
     """The negative control: with the durable mark after the request instead of before it, some crash must show."""
 
-    def late(_batches: Batches, _batch_id: int) -> None:
+    def late(_batches: Batches, _batch_id: int, _before: object = None) -> None:
         pass
 
     mark = Batches.mark_sending

@@ -142,13 +142,13 @@ def test_no_mix_of_crashes_and_weather_does(calm: Calm, seed: int) -> None:
 
 def test_the_matrix_notices_a_decision_that_is_not_taken_again(calm: Calm, monkeypatch: pytest.MonkeyPatch) -> None:
     """The negative control: sent again as decided first, some item is there twice after some crash."""
-    decide = PreflightReader.bodies
+    decide = PreflightReader.look
     first: dict[int, Any] = {}
 
     def once(self: PreflightReader, batch: Batch) -> Any:
         return first.setdefault(batch.id, decide(self, batch))
 
-    monkeypatch.setattr(PreflightReader, "bodies", once)
+    monkeypatch.setattr(PreflightReader, "look", once)
     seen = []
     for point, name in enumerate(calm.names, start=1):
         if name != "after POST /api/profile-import":

@@ -20,6 +20,7 @@ from etl.cli.options import (
     merge_option,
     run_argument,
     trust_option,
+    undoable_option,
 )
 from etl.cli.session import Common, Session, mapping_of, rehearsed, session, with_merges
 from etl.cli.watching import watched
@@ -69,6 +70,7 @@ def check(
     help="How many of the loaded rows are read back and compared at the end.",
 )
 @click.option("--abandon", is_flag=True, help="Discard an unfinished earlier run into this account.")
+@undoable_option
 @merge_option
 @format_option
 @common_options
@@ -83,6 +85,7 @@ def run(
     force: bool,
     abandon: bool,
     verify: pipeline.VerifyMode,
+    undoable: bool,
     pairs: int | None,
     format_: str,
     common: Common,
@@ -112,6 +115,7 @@ def run(
                 force=force,
                 abandon=abandon,
                 verify=verify,
+                undoable=undoable,
             )
         except InterruptedRunError as error:
             interrupted(at, error)

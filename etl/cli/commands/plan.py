@@ -17,6 +17,7 @@ from etl.cli.options import (
     list_option,
     mapping_option,
     trust_option,
+    undoable_option,
 )
 from etl.cli.plan_text import plan_text
 from etl.cli.session import Common, mapping_of, rehearsed, session
@@ -30,6 +31,7 @@ from etl.errors import ExitCode
 @trust_option
 @list_option
 @limit_option
+@undoable_option
 @format_option
 @common_options
 def plan(
@@ -39,6 +41,7 @@ def plan(
     trust: bool,
     list_: str | None,
     limit: int | None,
+    undoable: bool,
     format_: str,
     common: Common,
 ) -> NoReturn:
@@ -52,7 +55,7 @@ def plan(
     """
     rules, names = rehearsed(mapping_of(files, mapping, common), common)
     with session(common, lists=(list_,) if list_ else names, trust=trust) as at:
-        found = pipeline.plan(files or None, rules, context=at.context, list=list_, limit=limit)
+        found = pipeline.plan(files or None, rules, context=at.context, list=list_, limit=limit, undoable=undoable)
         at.console.close()
         if not common.quiet and format_ == "json":
             out_json(asdict(found), indent=True)

@@ -11,7 +11,7 @@ import click
 from etl import pipeline
 from etl.cli.commands.imports import finish
 from etl.cli.exporting import export
-from etl.cli.options import common_options, format_option
+from etl.cli.options import common_options, format_option, undoable_option
 from etl.cli.session import Common, session
 from etl.cli.watching import watched
 from etl.errors import UsageError
@@ -21,10 +21,11 @@ from etl.errors import UsageError
 @click.argument("file")
 @click.option("--column", metavar="NAME", help="Column that holds the addresses. Default: the one named like it.")
 @click.option("--undo", is_flag=True, help="Lift the suppressions that a person set, instead.")
+@undoable_option
 @format_option
 @common_options
 @watched("suppress", "suppressions")
-def suppress(*, file: str, column: str | None, undo: bool, format_: str, common: Common) -> NoReturn:
+def suppress(*, file: str, column: str | None, undo: bool, undoable: bool, format_: str, common: Common) -> NoReturn:
     """Suppress every e-mail address in FILE: no marketing mail, whatever the consent.
 
     A run like any other: staged, sent by 100, read back from the profiles, one outcome per row, resumable. An address
@@ -38,7 +39,7 @@ def suppress(*, file: str, column: str | None, undo: bool, format_: str, common:
         question = "Lift the suppressions of" if undo else "Suppress"
         if not at.context.confirm(f"{question} every address in {file}?"):
             raise UsageError("not-confirmed", "Nothing was sent", "Run it again when you are ready, or with --yes.")
-        report = pipeline.suppress(file, column=column, undo=undo, context=at.context)
+        report = pipeline.suppress(file, column=column, undo=undo, undoable=undoable, context=at.context)
         finish(at, report, format_)
 
 

@@ -85,6 +85,10 @@ class LoadRule(Model):
     batch_bytes: int = Field(
         FULL_REQUEST_BYTES, ge=100_000, le=4_900_000, description="Most bytes in one job (Klaviyo: 5 MB)"
     )
+    keep_before: bool = Field(
+        default=False,
+        description="Read what Klaviyo has before it is changed, and keep it, so that a run can be undone",
+    )
 
 
 class ConsentRule(Model):

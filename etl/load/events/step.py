@@ -86,6 +86,13 @@ class EventStep:
         events = (event for made in self._made(batch.lines).values() for event in made)
         return partial(self._client.create_events, events_body(events, backfill=self._options.backfill))
 
+    def look_ahead(self, batch: Batch) -> bool:  # noqa: ARG002 - nothing is read before
+        """Return that there is nothing to read."""
+        return False
+
+    def before(self, batch: Batch) -> None:
+        """Return nothing: an event cannot be taken back."""
+
     def on_reply(self, batch: Batch, reply: Reply) -> Followup:
         """Write what the reply says; see transitions.py."""
         match after_reply(batch.kind, reply):

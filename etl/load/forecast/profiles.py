@@ -12,8 +12,15 @@ from typing import Any, Final
 import orjson
 
 from etl.klaviyo import MAX_IDS_PER_LOOKUP, KlaviyoClient, Profile
-from etl.klaviyo.transport.rate_limits import LIMITS
 from etl.load.batching import imported_by_job, plan_imports, requests_for
+from etl.load.forecast.before import (
+    LIST_LOOK_UPS,
+    LOOK_UP_LIMITS,
+    PROFILE_LOOK_UPS,
+    BeforeForecast,
+    BeforeForecaster,
+    least_seconds,
+)
 from etl.load.forecast.consents import ConsentForecast, ConsentForecaster
 from etl.load.merges.conflicts import PHONE, Conflict, Fate, conflict_of
 from etl.load.merges.owners import find_owners, first_owner
@@ -27,11 +34,7 @@ from etl.operations import OPERATIONS, RateLimit, Single
 from etl.state import PendingRow, Store
 
 _WINDOW: Final = 1_000
-_LOOK_UPS: Final = "profile look-ups"
-_LIMITS: Final[Mapping[str, RateLimit]] = {
-    **{one.title: one.limit for one in OPERATIONS.values()},
-    _LOOK_UPS: LIMITS["GET /api/profiles"],
-}
+_LIMITS: Final[Mapping[str, RateLimit]] = {**{one.title: one.limit for one in OPERATIONS.values()}, **LOOK_UP_LIMITS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +44,8 @@ class LoadForecast:
     ``create``, ``update``, ``same``: profiles that are new, would change, would not. ``fields``: target → profiles of
     which it would change. ``joining``: list id → profiles not on it yet. ``leaving``: profiles taken off a list.
     ``consents``: what would become of wishes. ``conflicts``: rows whose identifiers belong to different profiles; those
-    that fail are counted nowhere else. ``requests``: kind → requests. ``seconds``: the least that Klaviyo's limits
-    allow for them.
+    that fail are counted nowhere else. ``before``: what it costs to be able to undo it. ``requests``: kind → requests.
+    ``seconds``: the least that Klaviyo's limits allow for them.
     """
 
     create: int
@@ -53,6 +56,7 @@ class LoadForecast:
     leaving: int
     consents: tuple[ConsentForecast, ...]
     conflicts: tuple[Conflict, ...]
+    before: BeforeForecast
     requests: tuple[tuple[str, int], ...]
     seconds: float
 
@@ -100,6 +104,8 @@ class _Forecaster:
         self._rows = self._late = self._looks = self._merges = 0
         self._calls: Counter[str] = Counter()
         self._consents = ConsentForecaster(store, client, run_id, options)
+        self._before = BeforeForecaster(options)
+        self._before.leaving(leaving, "")
         self._conflicts: list[Conflict] = []
         self._merging: list[tuple[Conflict, PendingRow, dict[str, Any], Profile]] = []
 
@@ -117,6 +123,7 @@ class _Forecaster:
             if not row.unchanged:
                 self._profile(documents[row.line], found.get(row.line))
         self._lists(going, found)
+        self._before.look(going, people, owners)
         if self._options.consent is not None:
             self._consents.look({row.line: documents[row.line]["attributes"] for row in going})
         self._rows += len(going)
@@ -154,6 +161,11 @@ class _Forecaster:
         for _, document, there in going:
             self._profile(document, there)
         self._lists([row for row, *_ in going], {row.line: there for row, _, there in going})
+        self._before.look(
+            [row for row, *_ in going],
+            {row.line: document["attributes"] for row, document, _ in going},
+            {row.line: {one[0]: there for one in conflict.owners} for conflict, row, _, there in self._merging},
+        )
         if self._options.consent is not None:
             self._consents.look({row.line: document["attributes"] for row, document, _ in going})
         self._rows += len(going)
@@ -196,7 +208,10 @@ class _Forecaster:
         removals = self._removals
         if self._options.remove_from is not None:
             removals += requests_for(BatchKind.LIST_REMOVE, self._rows)
-        looks = math.ceil(self._late / MAX_IDS_PER_LOOKUP) + math.ceil(self._looks / MAX_IDS_PER_LOOKUP)
+        kept = self._before.requests() if self._options.keep_before else {}
+        # What is read to be kept tells the write rules what they ask for.
+        ruled = 0 if kept else self._looks
+        looks = math.ceil(self._late / MAX_IDS_PER_LOOKUP) + math.ceil(ruled / MAX_IDS_PER_LOOKUP)
         counts: Mapping[BatchKind | Single, int] = {
             Single.MERGE_PROFILES: self._merges,
             **imports,
@@ -205,8 +220,9 @@ class _Forecaster:
             **dict(self._consents.requests()),
         }
         requests = {OPERATIONS[kind].title: count for kind, count in counts.items()}
-        requests[_LOOK_UPS] = looks + self._consents.looks()
-        kept = tuple((title, count) for title, count in requests.items() if count)
+        requests[PROFILE_LOOK_UPS] = looks + self._consents.looks() + kept.get(PROFILE_LOOK_UPS, 0)
+        requests[LIST_LOOK_UPS] = kept.get(LIST_LOOK_UPS, 0)
+        needed = {title: count for title, count in requests.items() if count}
         return LoadForecast(
             create=self._create,
             update=self._update,
@@ -216,13 +232,7 @@ class _Forecaster:
             leaving=self._leaving,
             consents=self._consents.forecast(),
             conflicts=tuple(sorted(self._conflicts, key=lambda conflict: conflict.line)),
-            requests=kept,
-            seconds=_least(kept),
+            before=self._before.forecast(),
+            requests=tuple(needed.items()),
+            seconds=least_seconds(needed, _LIMITS),
         )
-
-
-def _least(requests: tuple[tuple[str, int], ...]) -> float:
-    """Return the seconds that the fullest window needs; windows of different endpoints fill side by side."""
-    return max(
-        (60.0 * max(count - _LIMITS[title].burst, 0) / _LIMITS[title].steady for title, count in requests), default=0.0
-    )

@@ -100,6 +100,11 @@ def value_at(attributes: Mapping[str, Any], field: str) -> Any:
     return inner.get(part) if isinstance(inner, dict) else None
 
 
+def patched_fields(document: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the properties that a record's patch is about."""
+    return _patched(_patch(document))
+
+
 def is_blank(value: object) -> bool:
     """Whether Klaviyo has nothing there. ``0`` and ``false`` are something."""
     return value is None or value in ([], {}) or (isinstance(value, str) and not value.strip())

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Final
 
 from etl.errors import InternalError
 from etl.klaviyo import Reply
 from etl.load.batching import parts_of, plan_consents
+from etl.load.consent.before import before_consents
+from etl.load.consent.evidence import Evidence, Look
 from etl.load.consent.gate import ConsentPolicy, People
 from etl.load.consent.policy import ConsentVerdict, judge, result_of, unproven
 from etl.load.consent.request import consent_body
@@ -30,6 +32,7 @@ from etl.load.steps.writer import BatchWriter, describe_reply
 from etl.load.task import LoadTask
 from etl.model import Batch, BatchKind, ConsentAction, ConsentResult, Outcome, PlannedBatch, RowResult
 from etl.operations import CONSENT_KINDS, channel_of, is_subscribing
+from etl.state import BeforeValue
 
 _MOST_DEFERRALS: Final = 3
 _DEFERRAL: Final = 5.0
@@ -63,6 +66,8 @@ class ConsentStep:
         )
         # Batches of which every row passed the gate, and when that was seen.
         self._cleared: dict[int, float | None] = {}
+        # What was seen of the rows that passed, until their batch leaves.
+        self._before: dict[int, list[BeforeValue]] = {}
         self._policy = ConsentPolicy(
             task.client,
             task.store,
@@ -102,6 +107,14 @@ class ConsentStep:
         asks = {ask.line: ask for ask in self._store.consents.requests(self._run, batch.lines, channel)}
         body = consent_body(batch.kind, [asks[line] for line in batch.lines], people, self._consent)
         return partial(self._client.subscribe if is_subscribing(batch.kind) else self._client.unsubscribe, body)
+
+    def look_ahead(self, batch: Batch) -> bool:  # noqa: ARG002 - the gate looks right before each request
+        """Return that nothing is read: people may opt out meanwhile."""
+        return False
+
+    def before(self, batch: Batch) -> list[BeforeValue] | None:
+        """Return what the gate saw when it let the rows of the batch pass."""
+        return self._before.pop(batch.id, None)
 
     def on_reply(self, batch: Batch, reply: Reply) -> Followup:
         """Write what the reply says; see transitions.py."""
@@ -164,13 +177,14 @@ class ConsentStep:
         settled = [result for result in results if result is not None]
         self._store.klaviyo_ids.remember(self._run, seen.only_ids(going))
         if not settled and not leaving:
+            self._keep(batch.id, batch, going, seen.look.evidence)
             return None
         if not going and not leaving:
             return self._writer.settle(batch, settled)
-        return self._part(batch, settled, going, leaving, seen.look.seen_at)
+        return self._part(batch, settled, going, leaving, seen.look)
 
     def _part(
-        self, batch: Batch, settled: list[RowResult], going: list[int], leaving: list[int], seen_at: float | None
+        self, batch: Batch, settled: list[RowResult], going: list[int], leaving: list[int], look: Look
     ) -> Followup:
         """Settle some rows of a batch, and let some of the others subscribe and some take their consent back."""
         parts = [PlannedBatch(batch.kind, tuple(going), batch.lists, parent=batch.id)] if going else []
@@ -179,8 +193,15 @@ class ConsentStep:
             kind = CONSENT_KINDS[channel_of(batch.kind), ConsentAction.UNSUBSCRIBE]
             parts += [PlannedBatch(kind, part, parent=batch.id) for part in parts_of(kind, leaving)]
         following = self._writer.replace(batch, settled, parts)
-        self._cleared.update(dict.fromkeys(following.send_now[: bool(going)], seen_at))
+        for part in following.send_now[: bool(going)]:
+            self._cleared[part] = look.seen_at
+            self._keep(part, batch, going, look.evidence)
         return following
+
+    def _keep(self, batch_id: int, batch: Batch, lines: list[int], evidence: Mapping[int, Evidence]) -> None:
+        """Hold on to what was seen of rows, until the mark that they are sent. What is in doubt has been kept."""
+        if self._options.keep_before and not batch.resent:
+            self._before[batch_id] = before_consents(batch.kind, lines, evidence)
 
     def _is_stale(self, seen_at: float | None) -> bool:
         """Whether people may have opted out since they were looked at: a wait that Klaviyo asked for lies between."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Final
@@ -22,6 +22,7 @@ from etl.load.steps.transitions import JobPoll, PollDecision, ReplyAction, after
 from etl.load.steps.writer import BatchWriter, describe_reply
 from etl.load.task import LoadTask
 from etl.model import Batch, BatchKind, Outcome, RowResult, Severity
+from etl.state import BeforeValue
 
 _LOOK_AGAIN: Final = 5.0
 """Seconds until rows that are not seen are looked for again."""
@@ -47,7 +48,8 @@ class ImportStep:
         self._writer = writer
         self._search = RowSearch(task, writer, refused=self._refused, failed_alone=self._failed_alone)
         self._preflight = PreflightReader(task, options)
-        self._not_a_list: dict[int, tuple[str, ...]] = {}
+        self._not_a_list: Mapping[int, tuple[str, ...]] = {}
+        self._before: list[BeforeValue] | None = None
         self._sighted: dict[int, dict[int, RowResult]] = {}
 
     @property
@@ -62,11 +64,21 @@ class ImportStep:
         yield Planned(operations=pending)
 
     def request(self, batch: Batch) -> Request:
-        """Return the request; what Klaviyo has is looked at first where the write rules of the mapping ask for it."""
-        bodies, self._not_a_list = self._preflight.bodies(batch)
-        body = request_body(batch.kind, bodies, batch.lists)
+        """Return the request; what Klaviyo has is looked at first where write rules ask for it, or it is kept."""
+        looked = self._preflight.look(batch)
+        self._not_a_list, self._before = looked.not_a_list, looked.before
+        body = request_body(batch.kind, looked.bodies, batch.lists)
         submit = self._client.upsert_profile if batch.kind is BatchKind.UPSERT else self._client.submit_import_job
         return partial(submit, body)
+
+    def look_ahead(self, batch: Batch) -> bool:
+        """Look at what Klaviyo has of the next batch."""
+        return self._preflight.look_ahead(batch)
+
+    def before(self, batch: Batch) -> list[BeforeValue] | None:  # noqa: ARG002 - the request was made a moment ago
+        """Return what was seen when the request was made."""
+        before, self._before = self._before, None
+        return before
 
     def on_reply(self, batch: Batch, reply: Reply) -> Followup:
         """Write what the reply says; see transitions.py."""

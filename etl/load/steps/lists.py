@@ -12,6 +12,7 @@ from etl.klaviyo import Reply
 from etl.load.batching import has_list_calls, imported_by_job, plan_lists
 from etl.load.options import LoadOptions
 from etl.load.profiles.lookup import find_profiles
+from etl.load.profiles.membership import ListPreflight
 from etl.load.profiles.seeking import Seeker
 from etl.load.steps.row_search import RowSearch
 from etl.load.steps.step import PROCESS_DIED, Followup, Planned, Request
@@ -20,7 +21,7 @@ from etl.load.steps.transitions import JobPoll, ReplyAction, after_reply
 from etl.load.steps.writer import BatchWriter
 from etl.load.task import LoadTask
 from etl.model import Batch, BatchKind, Outcome, RowResult
-from etl.state import PendingRow
+from etl.state import BeforeValue, PendingRow
 
 WINDOW: Final = 10_000
 """Rows whose calls are planned together: the ids that are held in memory."""
@@ -44,6 +45,7 @@ class ListStep:
         self._writer = writer
         self._search = RowSearch(task, writer, refused=self._refused, failed_alone=self._failed_alone)
         self._seeker = Seeker(task)
+        self._before = ListPreflight(task, keep=options.keep_before)
 
     @property
     def is_holding(self) -> bool:
@@ -71,9 +73,17 @@ class ListStep:
 
     def request(self, batch: Batch) -> Request:
         """Return the call with the ids of the rows."""
-        ids = list(dict.fromkeys(self._ids(batch)))
+        ids = list(dict.fromkeys(self._ids(batch).values()))
         call = self._client.add_to_list if batch.kind is BatchKind.LIST_ADD else self._client.remove_from_list
         return partial(call, batch.lists[0], ids)
+
+    def look_ahead(self, batch: Batch) -> bool:
+        """Ask who of the next call is on its list."""
+        return self._before.look_ahead(batch, self._ids)
+
+    def before(self, batch: Batch) -> list[BeforeValue] | None:
+        """Return who is on the list."""
+        return self._before.look(batch, self._ids)
 
     def on_reply(self, batch: Batch, reply: Reply) -> Followup:
         """Write what the reply says; see transitions.py."""
@@ -138,11 +148,11 @@ class ListStep:
         code = "list-add-failed" if batch.kind is BatchKind.LIST_ADD else "list-remove-failed"
         return RowResult(line, Outcome.FAILED, code, detail)
 
-    def _ids(self, batch: Batch) -> list[str]:
+    def _ids(self, batch: Batch) -> dict[int, str]:
         ids = self._store.klaviyo_ids.of(self._run, batch.lines)
         if len(ids) != len(batch.lines):
             raise InternalError("ids-missing", f"Batch {batch.id} was planned before all its rows had ids")
-        return [ids[line] for line in batch.lines]
+        return {line: ids[line] for line in batch.lines}
 
     def _asking(self, window: Sequence[PendingRow]) -> set[int]:
         """Return the rows that wait for nothing but their consent."""

@@ -13,6 +13,7 @@ from typing import Final, Protocol
 from etl.klaviyo import Reply, ReplyKind
 from etl.load.steps.transitions import JobPoll
 from etl.model import Batch, BatchKind
+from etl.state import BeforeValue
 
 PROCESS_DIED: Final = Reply(ReplyKind.IN_DOUBT, note="the process ended before the answer came")
 
@@ -79,6 +80,14 @@ class Step(Protocol):
 
     def request(self, batch: Batch) -> Request | Followup:
         """Return the request of a batch, or what follows where there is none to make. Nothing leaves yet."""
+        ...
+
+    def look_ahead(self, batch: Batch) -> bool:
+        """Read what the request of a batch needs to know, while it may not leave yet; whether anything was read."""
+        ...
+
+    def before(self, batch: Batch) -> Sequence[BeforeValue] | None:
+        """Return what Klaviyo has of what the request just made will change; ``None`` where that is not kept."""
         ...
 
     def on_reply(self, batch: Batch, reply: Reply) -> Followup:

@@ -20,14 +20,16 @@ def plan(
     context: Context | None = None,
     limit: int | None = None,
     list: str | None = None,  # noqa: A002 - the word of the design
+    undoable: bool = False,
 ) -> Plan:
     """Stage a source, read what Klaviyo has of it, and return what a run would do; nothing of it is kept.
 
-    Raises as :func:`etl.run` does before it sends anything.
+    ``undoable``: as for :func:`etl.run`. Raises as :func:`etl.run` does before it sends anything.
     """
     context = context or Context.create()
     rules, base = resolve_mapping(KIND, mapping, context)
     files = files_of(source, rules, base, context)
-    options = RunOptions(limit=limit, list=list or context.settings.list or rules.load.list)
+    wanted = list or context.settings.list or rules.load.list
+    options = RunOptions(limit=limit, list=wanted, undoable=undoable)
     with planned_source(ImportRequest(context, KIND, rules, files, "plan", options)) as (at, info):
         return planned(at, info)

@@ -41,20 +41,21 @@ def run(
     force: bool = False,
     abandon: bool = False,
     verify: VerifyMode = "sample",
+    undoable: bool = False,
 ) -> Report:
     """Run the whole pipeline: stage, check the guards, load, report.
 
     ``list``: id or name, instead of the mapping's. ``limit``: a pilot, which moves no incremental state. ``force``:
     override guards. ``abandon``: give up an unfinished earlier run. ``verify``: how many of the loaded rows are read
-    back at the end. A signal (``context.should_stop``) ends it with a
-    report that is not ``complete``. Raise ConfigError, SourceError, KlaviyoError (nothing was sent), StoppedError
-    (resumable), StateError, GuardError.
+    back at the end. ``undoable``: keep what Klaviyo has before it is changed, as ``keep_before`` in the mapping does. A
+    signal (``context.should_stop``) ends it with a report that is not ``complete``. Raise ConfigError, SourceError,
+    KlaviyoError (nothing was sent), StoppedError (resumable), StateError, GuardError.
     """
     context = context or Context.create()
     rules, base = resolve_mapping(KIND, mapping, context)
     files = files_of(source, rules, base, context)
     wanted = list or context.settings.list or rules.load.list
-    options = RunOptions(limit=limit, list=wanted, force=force, verify=verify)
+    options = RunOptions(limit=limit, list=wanted, force=force, verify=verify, undoable=undoable)
     return run_source(ImportRequest(context, KIND, rules, files, "run", options, abandon))
 
 

@@ -21,18 +21,24 @@ _LIKELY: Final = ("email", "e-mail", "email address", "e-mail address", "mail", 
 
 
 def suppress(
-    source: Path | str, *, column: str | None = None, undo: bool = False, context: Context | None = None
+    source: Path | str,
+    *,
+    column: str | None = None,
+    undo: bool = False,
+    undoable: bool = False,
+    context: Context | None = None,
 ) -> Report:
     """Suppress every address of a file, or lift the suppressions a person set (``undo``).
 
     ``column``: where the addresses are; without it the column that is named like one. What is suppressed already, or is
-    not, is left as it is; what was sent counts once the profile shows it. Raises as :func:`etl.pipeline.run` does.
+    not, is left as it is; what was sent counts once the profile shows it. ``undoable``: keep what the profiles say of
+    it before, which costs no request. Raises as :func:`etl.pipeline.run` does.
     """
     context = context or Context.create()
     files = given_files([source], SourceRule(), context)
     rules = _mapping(files, column)
     command = "unsuppress" if undo else "suppress"
-    options = RunOptions(verb=command, guards_waived=True)
+    options = RunOptions(verb=command, guards_waived=True, undoable=undoable)
     return run_source(ImportRequest(context, KIND, rules, files, command, options))
 
 

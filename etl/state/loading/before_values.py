@@ -10,8 +10,8 @@ row, and :meth:`BeforeValues.of_run` puts the parts together:
   counts: the earlier request had no effect, or it would not have been planned again;
 * of different operations the earliest part counts, item by item.
 
-A batch that was in doubt (``resent``) keeps the part of its first request: what would be read now may be what that
-request wrote.
+A batch of which a request may have arrived, or that takes the place of one, keeps the part of its first request: what
+would be read now may be what that request wrote.
 
 **Holds personal data**: whatever purges bodies and cells of old runs purges this table too.
 """
@@ -31,6 +31,7 @@ from etl.errors import InternalError
 from etl.model import Batch
 from etl.state.db import schema
 from etl.state.db.database import Table, slices, unpack
+from etl.state.db.replies import may_have_arrived
 
 PROFILE: Final = "profile"
 """Stands in ``unknown`` where nobody can say which profile the row is about; then nothing else of the value counts."""
@@ -94,6 +95,26 @@ class BeforeValues(Table):
         if waiting:
             yield [_whole(waiting[line]) for line in sorted(waiting)]
 
+    def created(self, run_id: str, lines: Sequence[int]) -> frozenset[int]:
+        """Return those of these lines of which Klaviyo had no profile before this run sent them."""
+        if not lines:
+            return frozenset()
+        seq = self._db.seq(run_id)
+        table = schema.before_values
+        query = sa.select(table).where(
+            table.c.run == seq, table.c.first_line <= max(lines), table.c.last_line >= min(lines)
+        )
+        wanted = set(lines)
+        newest: dict[tuple[int, int], tuple[int, bool]] = {}
+        with self._db.read() as connection:
+            for row in connection.execute(query):
+                for part in _unpacked(row):
+                    value = part.value
+                    key = (value.line, part.origin)
+                    if value.imported and value.line in wanted and newest.get(key, (0, False))[0] < part.id:
+                        newest[key] = (part.id, value.profile is None and PROFILE not in value.unknown)
+        return frozenset(line for (line, _), (_, absent) in newest.items() if absent)
+
     def covered(self, run_id: str) -> BeforeCoverage:
         """Count the rows that were sent, by whether what Klaviyo had before was kept."""
         seq = self._db.seq(run_id)
@@ -139,23 +160,24 @@ class BeforeValues(Table):
 def keep_before(connection: Connection, seq: int, batch: Batch, values: Sequence[BeforeValue]) -> None:
     """Keep what the profiles of a batch were like, in place of what an earlier look at them said.
 
-    ``values``: one a row of the batch, in any order. Raise :class:`InternalError` for any other. Of a batch that was in
-    doubt nothing is kept: its first request may have been carried out.
+    ``values``: one a row of the batch, in any order. Raise :class:`InternalError` for any other. Nothing is kept where
+    an earlier request of these rows may have been carried out.
     """
-    if batch.resent:
-        return
     if sorted(value.line for value in values) != sorted(batch.lines):
         raise InternalError("before-values-of-others", f"Batch {batch.id} keeps values of other rows than its own")
+    lineage = _lineage(connection, batch)
+    attempts = sa.select(schema.attempts.c.batch).where(schema.attempts.c.batch.in_(lineage), may_have_arrived())
+    if batch.resent or connection.execute(sa.select(attempts.exists())).scalar():
+        return
     table = schema.before_values
     connection.execute(table.delete().where(table.c.batch == batch.id))
-    origin = _origin(connection, batch)
     ascending = sorted(values, key=lambda value: value.line)
     for part in slices(ascending, _BLOCK):
         connection.execute(
             table.insert().values(
                 run=seq,
                 batch=batch.id,
-                origin=origin,
+                origin=lineage[-1],
                 first_line=part[0].line,
                 last_line=part[-1].line,
                 row_count=len(part),
@@ -254,13 +276,13 @@ def _value(  # noqa: PLR0917 - the parts of a stored value, in their order
     )
 
 
-def _origin(connection: Connection, batch: Batch) -> int:
-    """Return the batch that this one, and those whose place it takes, come from."""
+def _lineage(connection: Connection, batch: Batch) -> list[int]:
+    """Return a batch and those whose place it takes, the first of them last."""
     table = schema.batches
-    found, parent = batch.id, batch.parent
+    found, parent = [batch.id], batch.parent
     while parent is not None:
-        found = parent
-        parent = connection.execute(sa.select(table.c.parent).where(table.c.id == found)).scalar()
+        found.append(parent)
+        parent = connection.execute(sa.select(table.c.parent).where(table.c.id == parent)).scalar()
     return found
 
 

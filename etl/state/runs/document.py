@@ -41,8 +41,9 @@ class RunOptions:
     ``list``: name or id of the list rows are added to. ``force``: a person overrode the guards. ``guards_waived``:
     there is nothing for guards to say, since the rows were guarded before or named one by one. ``verify``: how much is
     read back at the end (``none``, ``sample``, ``full``). ``source_age``: seconds since the newest file was written.
-    ``part``: the source is a part of another. ``events_by_person``: events are told apart by their person too; versions
-    up to 0.1 did not. ``process``: of a run that is only looked at. ``others``: keys of other versions.
+    ``undoable``: what Klaviyo has is to be kept, whatever the mapping says. ``part``: the source is a part of another.
+    ``events_by_person``: events are told apart by their person too; versions up to 0.1 did not. ``process``: of a run
+    that is only looked at. ``others``: keys of other versions.
     """
 
     kind: str = PROFILES
@@ -53,6 +54,7 @@ class RunOptions:
     guards_waived: bool = False
     verify: str = "none"
     source_age: float | None = None
+    undoable: bool = False
     part: bool = False
     events_by_person: bool = False
     process: RunProcess | None = None

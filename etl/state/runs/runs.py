@@ -16,12 +16,11 @@ from etl.errors import InternalError
 from etl.model import RunStatus
 from etl.state.db import schema
 from etl.state.db.database import Database, Table
+from etl.state.db.replies import may_have_arrived
 from etl.state.runs.document import DetailChanges, RunDetails, RunOptions, changed_details
 
 _ALPHABET: Final = "23456789abcdefghjkmnpqrstuvwxyz"
 _ENDED: Final = frozenset({RunStatus.FINISHED, RunStatus.REFUSED, RunStatus.ABANDONED})
-_SURELY_REFUSED: Final = ("not_sent", "throttled", "auth", "gone", "not_found", "refused", "row_errors", "too_large")
-"""Replies, as the client names them, after which Klaviyo has done nothing of what was asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,10 +197,8 @@ class Runs(Table):
         batches, attempts = schema.batches, schema.attempts
         mine = sa.select(attempts.c.batch).join(batches, batches.c.id == attempts.c.batch)
         mine = mine.where(batches.c.run == self._db.seq(run_id))
-        # A request without an end, or with an end nobody foresaw, may have got through.
-        perhaps = attempts.c.reply.is_(None) | attempts.c.reply.not_in(_SURELY_REFUSED)
         with self._db.read() as connection:
-            return bool(connection.execute(sa.select(mine.where(perhaps).exists())).scalar())
+            return bool(connection.execute(sa.select(mine.where(may_have_arrived()).exists())).scalar())
 
 
 def _run(row: Row[Any]) -> Run:

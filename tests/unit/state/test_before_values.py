@@ -94,8 +94,8 @@ def test_parts_of_a_batch_in_doubt_lean_on_what_it_kept(store: Store) -> None:
     batch = planned(store, run, 2, 3)
     store.batches.mark_sending(batch, [value(2), value(3)])
     parts = [PlannedBatch(IMPORT, (line,), parent=batch, resent=True) for line in (2, 3)]
-    for part in store.batches.split(batch, [], parts, reply="in_doubt"):
-        store.batches.mark_sending(part, [value(2, "ours")])
+    for line, part in zip((2, 3), store.batches.split(batch, [], parts, reply="in_doubt"), strict=True):
+        store.batches.mark_sending(part, [value(line, "ours")])
     assert {one.fields["location.city"] for one in kept(store, run).values()} == {"Rome"}
     assert store.before_values.covered(run) == BeforeCoverage(kept=2, missing=0)
 
@@ -182,3 +182,29 @@ def test_a_run_that_kept_nothing_yields_nothing(store: Store) -> None:
     run = staged(store)
     assert kept(store, run) == {}
     assert store.before_values.covered(run) == BeforeCoverage(kept=0, missing=0)
+
+
+@pytest.mark.parametrize("reply", ["unavailable", "in_doubt", "malformed", ""])
+def test_parts_of_a_batch_that_may_have_arrived_are_not_read_anew(store: Store, reply: str) -> None:
+    """A server error says nothing of what was done before it."""
+    run = staged(store)
+    batch = planned(store, run, 2, 3)
+    store.batches.mark_sending(batch, [value(2), value(3)])
+    (whole,) = store.batches.split(batch, [], [PlannedBatch(IMPORT, (2, 3), parent=batch)], reply=reply)
+    (half, _) = store.batches.split(
+        whole, [], [PlannedBatch(IMPORT, (line,), parent=whole) for line in (2, 3)], reply=""
+    )
+    store.batches.mark_sending(half, [value(2, "ours")])
+    assert {one.fields["location.city"] for one in kept(store, run).values()} == {"Rome"}
+
+
+def test_whom_a_run_has_made_is_told_by_the_newest_look(store: Store) -> None:
+    run = staged(store)
+    batch = planned(store, run, 2, 3, 4)
+    unclear = BeforeValue(4, None, unknown=("profile",), imported=True)
+    store.batches.mark_sending(batch, [BeforeValue(2, None, imported=True), value(3), unclear])
+    assert store.before_values.created(run, [2, 3, 4, 5]) == {2}
+    again(store, batch)
+    store.batches.mark_sending(batch, [value(2), BeforeValue(3, None, imported=True), unclear])
+    assert store.before_values.created(run, [2, 3, 4, 5]) == {3}
+    assert store.before_values.created(run, []) == frozenset()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from etl.config import Mapping
 from etl.load import LoadOptions
@@ -40,7 +40,7 @@ def _mirror_of(store: Store, run: Run, list_id: str) -> Run | None:
     """Return the run that takes off who is not in the source; it was staged before the import began."""
     child = next((one for one in store.runs.children(run.id) if one.command == MIRROR), None)
     if child is not None and child.status is RunStatus.STAGING:
-        store.runs.update(child.id, status=RunStatus.LOADING, load=LoadOptions(remove_from=list_id).to_stored())
+        store.runs.update(child.id, status=RunStatus.LOADING, load=_options(run, list_id))
         return store.runs.get(child.id)
     return child
 
@@ -75,7 +75,13 @@ def _begin(store: Store, run: Run, earlier: Run, lines: list[int], list_id: str)
         files=files_again(earlier, lines),
         records_read=len(lines),
         account_name=run.details.account_name,
-        load=LoadOptions(remove_from=list_id).to_stored(),
+        load=_options(run, list_id),
         notes=[f"rows of run {earlier.id} that vanished from the source are taken off list {list_id}"],
     )
     return store.runs.get(child)
+
+
+def _options(run: Run, list_id: str) -> dict[str, Any]:
+    """Return how people are taken off a list: so that it can be undone where the import can."""
+    keeps = LoadOptions.from_stored(run.details.load or {}).keep_before
+    return LoadOptions(remove_from=list_id, keep_before=keeps).to_stored()

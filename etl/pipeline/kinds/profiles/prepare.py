@@ -85,6 +85,7 @@ def resolve_without_requests(
         patches=patches_lists(mapping),
         key=mapping.profile.key,
         on_conflict=mapping.profile.on_conflict,
+        keep_before=mapping.load.keep_before or run.options.undoable,
     )
     targets = (*common, *(target for target in routes.values() if target.id not in common_ids))
     notes = (

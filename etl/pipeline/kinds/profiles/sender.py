@@ -77,4 +77,12 @@ def _ask_first(context: Context, store: Store, run: Run, pending: int, on_plan: 
     if context.on_plan is not None:
         context.on_plan(on_plan())
     name = run.details.account_name or "no name"
-    agree(context, store, run.id, f"Send {pending:,} rows to account {run.account} ({name}), for the first time?")
+    question = f"Send {pending:,} rows to account {run.account} ({name}), for the first time?"
+    agree(context, store, run.id, f"{question} {_undo_words(run)}")
+
+
+def _undo_words(run: Run) -> str:
+    """Say whether what is about to be sent can be taken back."""
+    if LoadOptions.from_stored(run.details.load or {}).keep_before:
+        return "It can be undone: what Klaviyo has is kept first."
+    return "It cannot be undone: that needs --undoable, or keep_before in the mapping."
