@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -74,7 +75,7 @@ class Calm:
         world.close()
 
     def world(self) -> BeforeScenario:
-        return restored(self.template, self.scratch, time=self.time, kind=BeforeScenario)  # type: ignore[return-value]
+        return restored(self.template, self.scratch, time=self.time, kind=BeforeScenario)
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +144,7 @@ def test_the_matrix_notices_what_is_read_again_after_a_request_in_doubt(
         keep(connection, seq, replace(batch, resent=False), values)
 
     monkeypatch.setattr(batches, "keep_before", anew)
-    monkeypatch.setattr(before_values, "may_have_arrived", before_values.sa.false)
+    monkeypatch.setattr(before_values, "may_have_arrived", sa.false)
     monkeypatch.setattr("etl.load.profiles.preflight.PreflightReader._keeps", lambda _self, _batch: True)
     points = [place for place, name in enumerate(calm.names, start=1) if name.startswith("after POST")]
     for point in points:
