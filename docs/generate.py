@@ -9,6 +9,7 @@ from pathlib import Path
 import orjson
 
 from docs.cldr import country_names
+from docs.error_codes import error_codes
 from docs.init_examples import init_examples
 from etl.codes import CODES
 from etl.config import mapping_schema
@@ -58,6 +59,17 @@ def codes_page() -> str:
             for code in CODES.values()
             if code.stage is stage
         ]
+    lines += [
+        "",
+        "## Errors that stop a command",
+        "",
+        "Where a file, a mapping, a key or Klaviyo stands in the way of all rows. `…` differs from time to time. The",
+        "exit code is the one before anything was sent; a run that was stopped part-way ends with 4.",
+        "",
+        "| code | exit | what is said | what to do |",
+        "|---|---|---|---|",
+    ]
+    lines += [f"| `{one.code}` | {one.exit} | {_cell(one.message)} | {_cell(one.hint)} |" for one in error_codes()]
     return "\n".join(lines) + "\n"
 
 

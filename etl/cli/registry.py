@@ -91,6 +91,10 @@ COMMANDS: Final[Mapping[str, Entry]] = {
         "etl.cli.commands.doctor:doctor",
         "Check that everything is ready: key, account, scopes, revision, clock, list, state.",
     ),
+    "explain": Entry(
+        "etl.cli.manual.commands:explain", "Say what CODE of a message or a report means, and what to do."
+    ),
+    "docs": Entry("etl.cli.manual.commands:docs", "Show a page of the documentation, or the list of TOPICs."),
     "sandbox": Entry(
         "etl.cli.commands.doctor:sandbox", "Serve a local Klaviyo for rehearsals: real HTTP, real limits, real traps."
     ),

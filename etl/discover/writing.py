@@ -59,7 +59,7 @@ def _head(proposal: Proposal, name: str) -> str:
         )
     if proposal.event:
         known = f"Recognised: {proposal.export}. " if proposal.export else ""
-        lines.append(f"{known}A mapping of events: klaviyo-etl events FILE takes it, see docs/events.md.")
+        lines.append(f"{known}A mapping of events: klaviyo-etl events FILE takes it, see klaviyo-etl docs events.")
     lines.append("Every line says how full its column is, and which share of its cells the import would take.")
     lines += [f"{'Taken' if advice.sure else 'Not sure'}: {_one_line(advice.text)}" for advice in proposal.advice]
     return "".join(f"# {part}\n" for line in lines for part in textwrap.wrap(line, _WIDTH))

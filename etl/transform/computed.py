@@ -94,7 +94,9 @@ def find_function(reference: str, code: Code) -> Callable[[str], object]:
     try:
         found = getattr(code.module(module_name), name)
     except CodeError as error:
-        raise ConfigError("code-not-trusted", f"transform: {reference}: {error}", "See docs/security.md.") from None
+        raise ConfigError(
+            "code-not-trusted", f"transform: {reference}: {error}", "See klaviyo-etl docs security."
+        ) from None
     except Exception as error:  # whatever the user's module does while it is imported
         raise ConfigError(
             "function-not-found",

@@ -55,7 +55,7 @@ def load_schema(reference: str, targets: Iterable[str], code: Code = ImportedCod
         raise ConfigError(
             "schema-not-pandera",
             f"profile.schema: {reference} is neither a DataFrameModel nor a DataFrameSchema of pandera.pandas",
-            "See docs/mapping.md for an example.",
+            "See klaviyo-etl docs mapping for an example.",
         )
     return adapt(schema, targets)
 
@@ -65,7 +65,7 @@ def _find(reference: str, code: Code) -> Any:
     try:
         module = code.module(module_name)
     except CodeError as error:
-        raise ConfigError("code-not-trusted", f"profile.schema: {error}", "See docs/security.md.") from None
+        raise ConfigError("code-not-trusted", f"profile.schema: {error}", "See klaviyo-etl docs security.") from None
     except ModuleNotFoundError as error:
         absent = error.name or module_name
         itself = module_name == absent or module_name.startswith(f"{absent}.")

@@ -64,14 +64,14 @@ def doctor(list_: str | None, common: Common) -> NoReturn:
     "--faults",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Fault file (JSON): what goes wrong, where, how often. See docs/sandbox.md.",
+    help="Fault file (JSON): what goes wrong, where, how often. See klaviyo-etl docs sandbox.",
 )
 @click.option(
     "--switch",
     "switches",
     multiple=True,
     metavar="NAME=VALUE",
-    help="A switch for behaviour that Klaviyo does not document; repeatable. See docs/sandbox.md.",
+    help="A switch for behaviour that Klaviyo does not document; repeatable. See klaviyo-etl docs sandbox.",
 )
 def sandbox(
     *,

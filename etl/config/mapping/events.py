@@ -165,5 +165,5 @@ def parse_event_mapping(document: AbstractMapping[str, Any], *, where: str = "ma
         raise ConfigError(
             "mapping-invalid",
             f"{where}:\n" + "\n".join(f"  {fault}" for fault in faults),
-            "See docs/events.md for every key.",
+            "See klaviyo-etl docs events for every key.",
         ) from None

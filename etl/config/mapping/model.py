@@ -260,7 +260,7 @@ def parse_mapping(document: AbstractMapping[str, Any], *, where: str = "mapping"
         raise ConfigError(
             "mapping-invalid",
             f"{where}:\n" + "\n".join(f"  {fault}" for fault in faults),
-            "See docs/mapping.md for every key.",
+            "See klaviyo-etl docs mapping for every key.",
         ) from None
 
 
@@ -280,7 +280,7 @@ def load_notify_rule(path: Path) -> dict[str, Any]:
         raise ConfigError(
             "mapping-invalid",
             f"{path}:\n" + "\n".join(f"  {fault}" for fault in faults),
-            "See docs/operations.md for every key.",
+            "See klaviyo-etl docs operations for every key.",
         ) from None
 
 

@@ -110,7 +110,7 @@ class ConsentRule(Model):
         None, description="What everybody in the source is, whatever its columns say: a list of opt-outs or bounces"
     )
     ignore: tuple[ColumnName, ...] = Field(
-        (), description="Source columns that speak of opt-outs and shall change nothing; see docs/consent.md"
+        (), description="Source columns that speak of opt-outs and shall change nothing; see klaviyo-etl docs consent"
     )
 
     @field_validator("date")

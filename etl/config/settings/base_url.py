@@ -55,7 +55,7 @@ def check_base_url(url: str, allowed: Iterable[str] = ()) -> None:
         "base-url-not-allowed",
         f"KLAVIYO_BASE_URL sends the key to {host}, which is not Klaviyo",
         f'If you trust it, write allow_base_url = ["{parts.scheme}://{parts.netloc}"] into your own settings '
-        "(docs/security.md says where they are). A rehearsal is --sandbox.",
+        "(klaviyo-etl docs security says where they are). A rehearsal is --sandbox.",
     )
 
 

@@ -64,7 +64,7 @@ def load_user_settings(environ: AbstractMapping[str, str] | None = None) -> User
         raise ConfigError(
             "settings-invalid",
             f"{path}: {names} is not valid",
-            "Known are allow_base_url, variables, and the sections notify and state (docs/operations.md).",
+            "Known are allow_base_url, variables, and the sections notify and state: klaviyo-etl docs operations.",
         ) from None
     except ValueError:
-        raise ConfigError("settings-invalid", f"{path} is not valid TOML", "See docs/security.md.") from None
+        raise ConfigError("settings-invalid", f"{path} is not valid TOML", "See klaviyo-etl docs security.") from None

@@ -17,14 +17,14 @@ _WEB: Final = (
     "if it is a page of a web site, such as its login, log in and export the file again."
 )
 _TOOL: Final = "Open it with the program that wrote it and export the table as CSV (UTF-8)."
-_DUMP: Final = "Restore it and query the database: [source] url and query, see docs/sources.md."
+_DUMP: Final = "Restore it and query the database: [source] url and query, see klaviyo-etl docs sources."
 _BYTES: Final = (
     (b"BZh", "bzip2-compressed", "Unpack it first: bunzip2 FILE."),
     (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", "Unpack it and run the file that is inside."),
     (b"Rar!", "a RAR archive", "Unpack it and run the file that is inside."),
     (b"%PDF", "a PDF", _TABLE),
     (b"{\\rtf", "a text document (RTF)", _TABLE),
-    (b"SQLite format 3\x00", "a SQLite database", "Query it: [source] url and query, see docs/sources.md."),
+    (b"SQLite format 3\x00", "a SQLite database", "Query it: [source] url and query, see klaviyo-etl docs sources."),
     (b"\x89PNG", "an image", _TABLE),
     (b"\xff\xd8\xff", "an image", _TABLE),
     (b"GIF8", "an image", _TABLE),

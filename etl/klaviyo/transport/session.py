@@ -211,7 +211,7 @@ def error_for(reply: Reply) -> KlaviyoError:
     """Return the exception for a reply that ends the attempt."""
     if reply.kind is ReplyKind.AUTH:
         if reply.status == 403:  # noqa: PLR2004 - forbidden
-            hint = "klaviyo-etl doctor says which scopes are missing; docs/klaviyo.md lists them by command."
+            hint = "klaviyo-etl doctor says which scopes are missing; klaviyo-etl docs klaviyo lists them by command."
             return AuthError("key-lacks-scope", f"The key may not do this ({reply.says})", hint)
         return AuthError("key-refused", f"Klaviyo does not know this key ({reply.says})", "Check KLAVIYO_PRIVATE_KEY.")
     if reply.kind is ReplyKind.GONE:

@@ -61,7 +61,7 @@ class Job:
         alerts = (
             "[notify] names who is told; try it with: klaviyo-etl notify test"
             if self.told
-            else "NOBODY IS TOLD YET: write [notify] into the mapping or your settings (docs/operations.md)."
+            else "NOBODY IS TOLD YET: write [notify] into the mapping or your settings (klaviyo-etl docs operations)."
         )
         return (
             f"{one_line(self.title)}, every night at {self.hour:02}:{self.minute:02}.",

@@ -150,4 +150,4 @@ def _value(given: object, faults: list[Fault]) -> float | None:
 
 
 def _fault(field: str, code: str, message: str) -> Fault:
-    return Fault(field, code, message, "See docs/serve.md.")
+    return Fault(field, code, message, "See klaviyo-etl docs serve.")

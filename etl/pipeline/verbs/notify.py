@@ -84,7 +84,7 @@ def send_test_alert(rule: Mapping[str, Any], *, context: Context | None = None) 
         raise ConfigError(
             "notify-missing",
             "No channel is set",
-            "Write [notify] into the mapping or your settings: docs/operations.md.",
+            "Write [notify] into the mapping or your settings: klaviyo-etl docs operations.",
         )
     now = context.clock.now()
     one = SourceStatus("", "", "a test", "profiles", Condition.WELL, now)

@@ -73,7 +73,7 @@ def parse_faults(document: Any, where: str = "faults") -> FaultFile:
         return FaultFile.model_validate(document)
     except ValidationError as error:
         said = [f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}" for fault in error.errors()]
-        raise ConfigError("faults-invalid", f"{where}: " + "; ".join(said), "See docs/sandbox.md.") from None
+        raise ConfigError("faults-invalid", f"{where}: " + "; ".join(said), "See klaviyo-etl docs sandbox.") from None
 
 
 def load_faults(path: Path) -> FaultFile:

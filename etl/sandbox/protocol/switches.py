@@ -81,7 +81,7 @@ def parse_switches(document: Any, where: str = "switches") -> Switches:
         return Switches.model_validate(document)
     except ValidationError as error:
         said = [f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}" for fault in error.errors()]
-        raise ConfigError("switches-invalid", f"{where}: " + "; ".join(said), "See docs/sandbox.md.") from None
+        raise ConfigError("switches-invalid", f"{where}: " + "; ".join(said), "See klaviyo-etl docs sandbox.") from None
 
 
 def switches_of(given: Iterable[str]) -> Switches:

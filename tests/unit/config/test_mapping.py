@@ -58,7 +58,7 @@ def fault(document: dict[str, Any]) -> str:
         parse_mapping(document, where="my.toml")
     assert caught.value.code == "mapping-invalid"
     assert caught.value.exit_code == ExitCode.USAGE
-    assert "docs/mapping.md" in caught.value.hint
+    assert "klaviyo-etl docs mapping" in caught.value.hint
     where, *faults = caught.value.message.split("\n  ")
     assert where == "my.toml:"
     return "\n".join(faults)

@@ -71,7 +71,7 @@ def demand_heard(context: Context, name: str, columns: Sequence[str], mapping: M
         UNMAPPED,
         f"{said}; nothing was sent",
         f'Add to [columns]: "{found[0].header}" = {_rule(found[0])}; or, if it means something else, say '
-        f"[consent] ignore = [{ignored}]. See docs/consent.md.",
+        f"[consent] ignore = [{ignored}]. See klaviyo-etl docs consent.",
     )
 
 
@@ -87,7 +87,7 @@ def special_targets(mapping: Mapping) -> list[str]:
 
 def _what(name: str) -> str:
     if "consent" in name:
-        return "this gives nobody's consent; see docs/consent.md"
+        return "this gives nobody's consent; see klaviyo-etl docs consent"
     return "what it does with them is not documented; use the plain target, or a name without $"
 
 

@@ -1,0 +1,1 @@
+"""The documentation that travels with the program, and the commands that show it."""
