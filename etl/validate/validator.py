@@ -95,8 +95,9 @@ class Validator:
         # Klaviyo's limits hold whatever schema the user brings.
         references = dict.fromkeys((DEFAULT_SCHEMA, mapping.profile.schema_))
         loaded = [load_schema(reference, targets, mapping.code) for reference in references]
-        for schema in loaded:
-            assert_compatible(schema, targets)
+        for reference, schema in zip(references, loaded, strict=True):
+            if reference != DEFAULT_SCHEMA:  # ours asks for text and for no column
+                assert_compatible(schema, targets)
         self._schemas = [adapt(rule_schema(mapping), targets), *loaded]
         if mapping.asks_consent:
             self._schemas += [adapt(schema, targets) for schema in _consent_schemas(mapping, self._required)]

@@ -52,7 +52,7 @@ class Store:
         self.connection = sqlite3.connect(path or ":memory:", check_same_thread=False, isolation_level=None)
         self.connection.row_factory = sqlite3.Row
         # A sandbox that loses its last second in a power cut is no loss.
-        self.connection.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;" + SCHEMA)
+        self.connection.executescript("PRAGMA synchronous=OFF; PRAGMA journal_mode=WAL;" + SCHEMA)
         self.lag = StaleReads(self.connection)
 
     def close(self) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -20,23 +22,18 @@ class KlaviyoIds(Table):
     def of(self, run_id: str, lines: Sequence[int]) -> dict[int, str]:
         """Return the Klaviyo ids known for these lines, from this run or an earlier confirmed one."""
         seq = self._db.seq(run_id)
-        rows, known, runs = schema.rows, schema.known_profiles, schema.runs
         found: dict[int, str] = {}
         with self._db.read() as connection:
             for part in slices(lines):
-                query = sa.select(rows.c.line, rows.c.klaviyo_id).where(rows.c.run == seq, rows.c.line.in_(part))
-                found.update((row.line, row.klaviyo_id) for row in connection.execute(query) if row.klaviyo_id)
+                here = connection.execute(_of_this_run(), {"seq": seq, "lines": part})
+                found.update((row.line, row.klaviyo_id) for row in here if row.klaviyo_id)
             left = set(lines) - found.keys()
             asked: dict[bytes, list[int]] = defaultdict(list)
             for block in read_blocks(connection, seq, ("identities",), left):
                 for line, identity in identities_of(block):
                     asked[identity].append(line)
-            account = sa.select(runs.c.account).where(runs.c.seq == seq).scalar_subquery()
             for some in slices(list(asked)):
-                query = sa.select(known.c.identity, known.c.klaviyo_id).where(
-                    known.c.account == account, known.c.identity.in_(some), known.c.klaviyo_id.is_not(None)
-                )
-                for row in connection.execute(query):
+                for row in connection.execute(_of_earlier_ones(), {"seq": seq, "identities": some}):
                     found.update(dict.fromkeys(asked[bytes(row.identity)], row.klaviyo_id))
         return found
 
@@ -46,24 +43,18 @@ class KlaviyoIds(Table):
         They differ where a profile was deleted and made anew.
         """
         seq = self._db.seq(run_id)
-        rows, known, runs = schema.rows, schema.known_profiles, schema.runs
         found: dict[int, list[str]] = defaultdict(list)
         with self._db.read() as connection:
             for part in slices(lines):
-                query = sa.select(rows.c.line, rows.c.klaviyo_id).where(rows.c.run == seq, rows.c.line.in_(part))
-                for row in connection.execute(query):
+                for row in connection.execute(_of_this_run(), {"seq": seq, "lines": part}):
                     if row.klaviyo_id:
                         found[row.line].append(row.klaviyo_id)
             asked: dict[bytes, list[int]] = defaultdict(list)
             for block in read_blocks(connection, seq, ("identities",), lines):
                 for line, identity in identities_of(block):
                     asked[identity].append(line)
-            account = sa.select(runs.c.account).where(runs.c.seq == seq).scalar_subquery()
             for some in slices(list(asked)):
-                query = sa.select(known.c.identity, known.c.klaviyo_id).where(
-                    known.c.account == account, known.c.identity.in_(some), known.c.klaviyo_id.is_not(None)
-                )
-                for row in connection.execute(query):
+                for row in connection.execute(_of_earlier_ones(), {"seq": seq, "identities": some}):
                     for line in asked[bytes(row.identity)]:
                         if row.klaviyo_id not in found[line]:
                             found[line].append(row.klaviyo_id)
@@ -79,3 +70,19 @@ class KlaviyoIds(Table):
                     "UPDATE rows SET klaviyo_id = ? WHERE run = ? AND line = ?",
                     [(found, seq, line) for line, found in ids.items()],
                 )
+
+
+# Each made once: building a statement takes longer than running it.
+@cache
+def _of_this_run() -> sa.Select[Any]:
+    rows = schema.rows.c
+    query = sa.select(rows.line, rows.klaviyo_id).where(rows.run == sa.bindparam("seq"))
+    return query.where(rows.line.in_(sa.bindparam("lines", expanding=True)))
+
+
+@cache
+def _of_earlier_ones() -> sa.Select[Any]:
+    known, runs = schema.known_profiles.c, schema.runs.c
+    account = sa.select(runs.account).where(runs.seq == sa.bindparam("seq")).scalar_subquery()
+    query = sa.select(known.identity, known.klaviyo_id).where(known.account == account, known.klaviyo_id.is_not(None))
+    return query.where(known.identity.in_(sa.bindparam("identities", expanding=True)))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import orjson
@@ -56,38 +58,51 @@ def read_blocks(
     connection: Connection, seq: int, parts: Sequence[str], lines: Collection[int] | None = None
 ) -> Iterator[Block]:
     """Yield the blocks of a run in line order, or those that may hold some of ``lines``, with these parts."""
-    table = schema.record_blocks
-    spans = sa.select(table.c.first_line, table.c.last_line).where(table.c.run == seq).order_by(table.c.first_line)
-    ordered = None
+    spans, query, changed = _statements(tuple(dict.fromkeys(("lines", *parts))))
+    ordered, bounds = None, (0, sys.maxsize)
     if lines is not None:
         if not lines:
             return
         ordered = np.unique(np.fromiter(lines, np.int64, len(lines)))
-        spans = spans.where(table.c.last_line >= int(ordered[0]), table.c.first_line <= int(ordered[-1]))
-    # Made once: building a statement takes longer than running it.
-    query = sa.select(*(table.c[name] for name in dict.fromkeys(("lines", *parts))))
-    query = query.where(table.c.run == seq, table.c.first_line == sa.bindparam("first"))
-    whole = not {"sizes", "bodies"}.isdisjoint(parts)
-    single = schema.records.c
-    changed = _singles(whole=whole).where(
-        single.run == seq, single.line.between(sa.bindparam("first"), sa.bindparam("last"))
-    )
+        bounds = int(ordered[0]), int(ordered[-1])
     # Lines and hashes never change.
     may_change = not {"lines", "hashes"}.issuperset(parts) and _any_replaced(connection, seq)
-    for first, last in connection.execute(spans).all():
+    for first, last in connection.execute(spans, {"run": seq, "from": bounds[0], "to": bounds[1]}).all():
         wanted = None
         if ordered is not None:
             wanted = ordered[slice(*np.searchsorted(ordered, (first, last + 1)).tolist())]
             if not len(wanted):
                 continue
-        row = connection.execute(query, {"first": first}).one()
-        found = connection.execute(changed, {"first": first, "last": last}).all() if may_change else ()
+        row = connection.execute(query, {"run": seq, "first": first}).one()
+        found = connection.execute(changed, {"run": seq, "first": first, "last": last}).all() if may_change else ()
         yield Block(row._asdict(), {each[0]: _record_of(*each) for each in found}, wanted)
 
 
+@cache
+def _statements(parts: tuple[str, ...]) -> tuple[sa.Select[Any], sa.Select[Any], sa.Select[Any]]:
+    """Return what asks for the spans of blocks, for a block and for its changed records.
+
+    Made once: building a statement takes longer than running it.
+    """
+    table, single = schema.record_blocks, schema.records.c
+    run: sa.BindParameter[Any] = sa.bindparam("run")
+    spans = sa.select(table.c.first_line, table.c.last_line).where(table.c.run == run).order_by(table.c.first_line)
+    spans = spans.where(table.c.last_line >= sa.bindparam("from"), table.c.first_line <= sa.bindparam("to"))
+    query = sa.select(*(table.c[name] for name in parts))
+    query = query.where(table.c.run == run, table.c.first_line == sa.bindparam("first"))
+    changed = _singles(whole=not {"sizes", "bodies"}.isdisjoint(parts)).where(
+        single.run == run, single.line.between(sa.bindparam("first"), sa.bindparam("last"))
+    )
+    return spans, query, changed
+
+
+@cache
+def _replaced() -> sa.Select[Any]:
+    return sa.select(sa.exists().where(schema.records.c.run == sa.bindparam("run")))
+
+
 def _any_replaced(connection: Connection, seq: int) -> bool:
-    there = sa.exists().where(schema.records.c.run == seq)
-    return bool(connection.execute(sa.select(there)).scalar())
+    return bool(connection.execute(_replaced(), {"run": seq}).scalar())
 
 
 def count_records(connection: Connection, seq: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cache
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -201,25 +202,13 @@ class OptOuts(Table):
         *,
         nameless: bool = False,
     ) -> list[OptOutStatus]:
-        notices = schema.notices
-        mine = (notices.c.account == account) & (notices.c.channel == channel.value) & who.is_not(None)
-        if nameless:
-            mine &= _address(channel).is_(None)
-        # Judged here and not when they came: logs of earlier versions hold times that cannot be.
-        timed = notices.c.happened_at.between(EARLIEST, notices.c.received_at)
-        query = sa.select(
-            who,
-            notices.c.kind,
-            sa.func.max(sa.case((timed, notices.c.happened_at), else_=notices.c.received_at)),
-            sa.func.max(sa.case((timed, notices.c.happened_at))),
-            sa.func.max(notices.c.id),
-            sa.func.max(sa.case((timed, sa.null()), else_=notices.c.id)),
-        ).group_by(who, notices.c.kind)
+        query = _latest(_address(channel), who, named=values is not None, nameless=nameless)
+        asked = {"account": account, "channel": channel.value}
         latest: dict[str, dict[OptOutKind, _Seen]] = {}
         with self._db.read() as connection:
             for part in [None] if values is None else slices(values):
-                here = mine if part is None else mine & who.in_(part)
-                for name, kind, at, told, entry, untimed in connection.execute(query.where(here)):
+                rows = connection.execute(query, asked if part is None else {**asked, "names": part})
+                for name, kind, at, told, entry, untimed in rows:
                     seen = _Seen(at, _NEVER if told is None else told, entry, -1 if untimed is None else untimed)
                     latest.setdefault(name, {})[OptOutKind(kind)] = seen
         latest_opt_outs = ((name, _holding(seen)) for name, seen in sorted(latest.items()))
@@ -227,6 +216,28 @@ class OptOuts(Table):
             OptOutStatus(name, channel, kind, seen.at, timed=seen.at == seen.told)
             for name, (kind, seen) in ((name, found) for name, found in latest_opt_outs if found is not None)
         ]
+
+
+@cache
+def _latest(address: sa.Column[str], who: sa.Column[str], *, named: bool, nameless: bool) -> sa.Select[Any]:
+    """Return what asks for the latest events of each kind; made once, which takes longer than to run it."""
+    notices = schema.notices.c
+    # Judged here and not when they came: logs of earlier versions hold times that cannot be.
+    timed = notices.happened_at.between(EARLIEST, notices.received_at)
+    query = sa.select(
+        who,
+        notices.kind,
+        sa.func.max(sa.case((timed, notices.happened_at), else_=notices.received_at)),
+        sa.func.max(sa.case((timed, notices.happened_at))),
+        sa.func.max(notices.id),
+        sa.func.max(sa.case((timed, sa.null()), else_=notices.id)),
+    ).group_by(who, notices.kind)
+    query = query.where(
+        notices.account == sa.bindparam("account"), notices.channel == sa.bindparam("channel"), who.is_not(None)
+    )
+    if nameless:
+        query = query.where(address.is_(None))
+    return query.where(who.in_(sa.bindparam("names", expanding=True))) if named else query
 
 
 def _event(row: Row[Any]) -> OptOutEvent:
