@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 import sqlalchemy as sa
 from httpx import create_ssl_context
@@ -19,10 +20,15 @@ from etl.state import Store
 from etl.state.db.engine import _PRAGMAS, open_engine
 from etl.state.migrations import migrate
 from tests.support.cli_process import none_left
+from tests.support.effort import examples
 from tests.support.importer import ImporterFixture
 from tests.support.new_states import NewStates
 from tests.support.schemas import Schemas
 from tests.support.state_backends import POSTGRES, FakeClock, OpenStore
+
+# Of a property without a number of its own; time is not what they judge.
+hypothesis.settings.register_profile("etl", max_examples=examples(30), deadline=None)
+hypothesis.settings.load_profile("etl")
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -16,12 +16,14 @@ import pytest
 import yaml
 
 from etl.sandbox import SANDBOX_KEY, SandboxServer, SandboxSettings
+from tests.support.cli_process import ABSENT, ROOT
 from tests.support.command_line import spoken, told
+from tests.support.effort import sample
 
 AWKWARD = "a b%c$d'e"
 
 
-@pytest.fixture(params=["imports", AWKWARD])
+@pytest.fixture(params=sample([AWKWARD, "imports"], 2))
 def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """A folder with a source and its mapping; a name that shells, cron and systemd each read in their own way."""
     folder = tmp_path / str(request.param)
@@ -41,7 +43,7 @@ def klaviyo() -> Iterator[dict[str, str]]:
             "KLAVIYO_PRIVATE_KEY": SANDBOX_KEY,
             "NOTIFY_SLACK": "http://127.0.0.1:9/",
         }
-        yield {**clean, **own, "PYTHONPATH": str(Path(__file__).parents[2])}
+        yield {**clean, **own, "PYTHONPATH": os.pathsep.join(map(str, (ABSENT, ROOT)))}
 
 
 def recipe(folder: Path, scheduler: str, *more: str) -> str:
@@ -58,9 +60,7 @@ def imported(folder: Path, environ: dict[str, str]) -> str:
 
 
 def sh(command: str, cwd: Path, environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        ["/bin/sh", "-c", command], cwd=cwd, env=environ, capture_output=True, text=True, check=False, timeout=120
-    )
+    return subprocess.run(["/bin/sh", "-c", command], cwd=cwd, env=environ, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.skipif(shutil.which("flock") is None, reason="flock is not here")

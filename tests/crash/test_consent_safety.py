@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import tempfile
 from collections import Counter
 from dataclasses import dataclass
@@ -31,8 +32,8 @@ PEOPLE = 2
 WORDS = ("subscribed", "subscribed", "unsubscribed", "cleaned", "no", "")
 
 
-def make_desk(folder: Path) -> ImporterFixture:
-    desk = ImporterFixture(folder, processing_seconds=0.5)
+def make_desk(folder: Path, **settings: Any) -> ImporterFixture:
+    desk = ImporterFixture(folder, processing_seconds=0.5, **settings)
     desk.mapping = {"columns": COLUMNS, "load": {"list": "News", "small_run": 0, "batch_rows": 3}}
     return desk
 
@@ -129,12 +130,24 @@ class Result:
     messages: bytes
 
 
-def prepared(folder: Path) -> ImporterFixture:
-    desk = make_desk(folder)
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
+    """A folder in which everything is ready for the import that dies, and what its clock says."""
+    folder = tmp_path_factory.mktemp("template")
+    desk = make_desk(folder, path=folder / "sandbox.db")
     desk.write([person(5, "subscribed")], HEADER)
     desk.run()
     desk.sandbox.simulate("unsubscribe", email="person5@mapleshop.com")
     desk.write(ROWS, HEADER)
+    desk.sandbox.close()
+    return folder, desk.clock.time
+
+
+def prepared(folder: Path, template: tuple[Path, float]) -> ImporterFixture:
+    """Return a copy of the template in a folder that is not there yet."""
+    shutil.copytree(template[0], folder)
+    desk = make_desk(folder, path=folder / "sandbox.db")
+    desk.clock.time = template[1]
     return desk
 
 
@@ -191,8 +204,8 @@ def finish(desk: ImporterFixture, report: Report | None) -> Report:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Result, int]:
-    desk = prepared(tmp_path_factory.mktemp("undisturbed"))
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, template: tuple[Path, float]) -> tuple[Result, int]:
+    desk = prepared(tmp_path_factory.mktemp("undisturbed") / "desk", template)
     points = CrashPoints()
     desk.context = desk.process(points)
     report = desk.run()
@@ -207,27 +220,28 @@ SHARES = 4
 @pytest.mark.slow
 @pytest.mark.parametrize("share", range(SHARES))
 def test_dying_anywhere_and_resuming_gives_the_same(
-    tmp_path: Path, undisturbed: tuple[Result, int], share: int
+    tmp_path: Path, template: tuple[Path, float], undisturbed: tuple[Result, int], share: int
 ) -> None:
     expected, passed = undisturbed
     assert passed > 60, "commits and requests"
     for moment in walk(passed, part=share, parts=SHARES):
-        folder = tmp_path / str(moment)
-        folder.mkdir()
-        desk = prepared(folder)
+        desk = prepared(tmp_path / str(moment), template)
         desk.context = desk.process(CrashPoints(frozenset({moment})))
         report = None
         with pytest.raises(CrashError):
             report = desk.run()
         desk.context = desk.process()
         assert result(desk, finish(desk, report)) == expected, f"died at {moment}"
+        desk.sandbox.close()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(examples(4)))
-def test_bad_weather_changes_nothing_but_the_time(tmp_path: Path, undisturbed: tuple[Result, int], seed: int) -> None:
+def test_bad_weather_changes_nothing_but_the_time(
+    tmp_path: Path, template: tuple[Path, float], undisturbed: tuple[Result, int], seed: int
+) -> None:
     expected, _ = undisturbed
-    desk = prepared(tmp_path)
+    desk = prepared(tmp_path / "desk", template)
     chance = random.Random(seed)
     report: Report | None = None
     desk.context = desk.process(network_faults=NetworkFaults(seed, 0.05 + chance.random() / 10))

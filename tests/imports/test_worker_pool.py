@@ -25,6 +25,7 @@ from etl.pipeline.staging.pool import WorkerPool, default_workers
 from etl.pipeline.staging.process import ChunkProcessor
 from etl.pipeline.staging.stage import Staging, stage
 from etl.pipeline.staging.wire import pack, portable, unpack
+from tests.support.cli_process import ABSENT
 from tests.support.importer import ImporterFixture
 from tests.support.state_backends import begin
 
@@ -69,6 +70,12 @@ def chunks(path: Path, rows: int = 400, chunk_rows: int = 50) -> list[Chunk]:
 
 def mapping() -> Mapping:
     return parse_mapping(MAPPING)
+
+
+@pytest.fixture(autouse=True)
+def as_a_user_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep out of the workers what only tests have: pandera imports hypothesis wherever it is."""
+    monkeypatch.syspath_prepend(ABSENT)
 
 
 @pytest.fixture

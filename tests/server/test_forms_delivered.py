@@ -69,7 +69,7 @@ def news(context: Context) -> str:
 
 
 def wait_for_delivery(client: Any) -> None:
-    wait_until(lambda: client.get("/healthz").json().get("waiting") == 0, seconds=40)
+    wait_until(lambda: client.get("/healthz").json().get("waiting") == 0, pause=0.05)
 
 
 # --- one process, every point of it -----------------------------------------------------------------------------------
@@ -298,7 +298,7 @@ def test_two_processes_deliver_each_form_once(state_url: str, sandbox: SandboxSe
     with Serving(context, patience=30) as one, Serving(context, patience=30) as two:
 
         def send(client: Any, part: int) -> None:
-            for number in range(10):
+            for number in range(6):
                 who = {"email": f"person{number % 3}@mapleshop.com", "properties": {"form": f"{part}-{number}"}}
                 assert client.post("/profiles", json={"profile": who}, headers=AUTH).status_code in {200, 202}
 
@@ -308,7 +308,7 @@ def test_two_processes_deliver_each_form_once(state_url: str, sandbox: SandboxSe
         for thread in threads:
             thread.join()
         wait_for_delivery(one)
-    assert sandbox.sandbox.requests["POST /api/profile-import"] == 20
+    assert sandbox.sandbox.requests["POST /api/profile-import"] == 12
     # Each sender's last form of a person came after all others of that sender.
     last = {person["email"]: person["properties"]["form"] for person in people(sandbox.sandbox)}
-    assert {form.partition("-")[2] for form in last.values()} == {"7", "8", "9"}
+    assert {form.partition("-")[2] for form in last.values()} == {"3", "4", "5"}

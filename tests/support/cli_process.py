@@ -185,9 +185,9 @@ def _fork_server() -> socket.socket:
     return _requests
 
 
-def wait_until(condition: Callable[[], bool], *, seconds: float = PATIENCE) -> None:
-    """Wait for something that another process does."""
-    deadline = time.monotonic() + seconds
+def wait_until(condition: Callable[[], bool], *, pause: float = 0.01) -> None:
+    """Wait for something that another process or thread does. ``pause``: seconds between two looks."""
+    deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.005)
+        time.sleep(pause)

@@ -21,8 +21,9 @@ from etl import pipeline
 from etl.model import Outcome
 from etl.state.records.read import read_records
 from tests.support.databases import Database, opened
+from tests.support.effort import FULL
 
-COUNT = 5_000
+COUNT = 5_000 if FULL else 1_200
 
 
 class Customer(NamedTuple):

@@ -21,8 +21,8 @@ from etl.report import Report
 from tests.support.effort import FULL
 from tests.support.importer import ImporterFixture
 
-CUSTOMERS = 5_000 if FULL else 1_500
-ORDERS = 20_000 if FULL else 6_000
+CUSTOMERS = 5_000 if FULL else 600
+ORDERS = 20_000 if FULL else 2_000
 PEOPLE = ("Id", "Email", "Phone", "First name", "Newsletter", "Newsletter since", "SMS", "SMS since")
 MAPPING = {
     "columns": {

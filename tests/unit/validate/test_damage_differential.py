@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from etl.validate.damage.columns import damage_of
 from etl.validate.damage.null_words import EVERYWHERE, OF_PEOPLE
 from etl.validate.damage.reference import repaired
+from tests.support.effort import examples
 
 PEOPLE = (
     "José",
@@ -43,7 +44,7 @@ CELLS = st.one_of(
 
 
 @pytest.mark.parametrize("target", ["first_name", "properties.note"])
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(cells=st.lists(CELLS, max_size=12))
 def test_a_column_is_as_damaged_as_its_cells(target: str, cells: list[str]) -> None:
     words = OF_PEOPLE if target == "first_name" else EVERYWHERE

@@ -36,7 +36,7 @@ def damaged(text: str, chance: random.Random) -> str:
 def test_no_suggestion_leaves_the_region_or_is_invalid(region: str) -> None:
     chance = random.Random(region)
     cells = [
-        damaged(spelt(chance.choice(EXAMPLES[region]), region, chance), chance) for _ in range(120 if FULL else 40)
+        damaged(spelt(chance.choice(EXAMPLES[region]), region, chance), chance) for _ in range(120 if FULL else 20)
     ]
     cells = [cell for cell in cells if "+" not in cell]
     for finding in judge_phones(pa.array(cells, pa.large_string()), region).findings:
@@ -50,7 +50,10 @@ def test_no_suggestion_leaves_the_region_or_is_invalid(region: str) -> None:
 @pytest.mark.parametrize("region", ["GB", "DE", "FR", "MX", "BR", "IT", "US", "CA", "RU", "JE", "ID"])
 def test_the_columns_advise_as_the_single_cell_does(region: str) -> None:
     chance = random.Random(f"columns {region}")
-    cells = [damaged(spelt(chance.choice(EXAMPLES[region]), region, chance), chance).strip() for _ in range(400)]
+    cells = [
+        damaged(spelt(chance.choice(EXAMPLES[region]), region, chance), chance).strip()
+        for _ in range(400 if FULL else 120)
+    ]
     cells = [cell for cell in cells if cell]
     together = judge_phones(pa.array(cells, pa.large_string()), region)
     alone = [judge_phone(cell, region, place) for place, cell in enumerate(cells)]
