@@ -16,9 +16,10 @@ import pytest
 import yaml
 
 from etl.sandbox import SANDBOX_KEY, SandboxServer, SandboxSettings
-from tests.support.cli_process import ABSENT, ROOT
+from tests.support.cli_process import ABSENT
 from tests.support.command_line import spoken, told
 from tests.support.effort import sample
+from tests.support.paths import ROOT
 
 AWKWARD = "a b%c$d'e"
 
