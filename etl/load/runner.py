@@ -162,9 +162,12 @@ class Runner:
 
     def _look_ahead(self, wait: float | None) -> bool:
         """Read what the next batch needs to know while it may not leave yet; whether anything was read."""
-        if wait is None or wait > _AHEAD or self._next is None:
-            return False
-        return self._step_of[self._next.kind].look_ahead(self._next)
+        if wait is not None:
+            batch = self._next if wait <= _AHEAD else None
+        else:
+            soon = not self._ready and self._later and self._later[0][0] - self._clock.now() <= _AHEAD
+            batch = self._store.batches.get(self._later[0][1]) if soon else None
+        return batch is not None and self._step_of[batch.kind].look_ahead(batch)
 
     def _until_next_send(self) -> float | None:
         """Return the seconds until a batch may be sent, 0 for at once, ``None`` if there is none to send."""

@@ -9,11 +9,12 @@ import pytest
 
 from etl import pipeline
 from etl.errors import UsageError
-from etl.sandbox import Switches
+from etl.sandbox import SANDBOX_KEY, SandboxServer, SandboxSettings, Switches
 from etl.state import BeforeCoverage, BeforeValue
-from tests.imports.test_late_and_secondary import on_list, with_secondary
+from tests.imports.test_late_and_secondary import call, on_list, with_secondary
 from tests.imports.test_writes import given, profiles
 from tests.support.importer import ImporterFixture
+from tests.support.in_process import CrashError, CrashPoints
 
 HEADER = ("Id", "Email", "Phone", "Name", "City", "Plan", "Tags", "Segment")
 COLUMNS: dict[str, Any] = {
@@ -323,3 +324,89 @@ def test_the_first_write_is_asked_with_a_word_on_undoing(desk: ImporterFixture) 
             pipeline.run(desk.source, desk.mapping, context=at)
     assert ["can be undone" in question for question in asked] == [True, False]
     assert "--undoable" in asked[1]
+
+
+# --- when it is read --------------------------------------------------------------------------------------------------
+
+JOBS = "POST /api/profile-bulk-import-jobs"
+
+
+@pytest.mark.parametrize("wait", [5, 300], ids=["at once", "shortly before"])
+def test_the_next_batch_is_read_while_it_may_not_leave_yet(desk: ImporterFixture, wait: int) -> None:
+    """Not so early that it would be old, and not a second time once the wait is over."""
+    seen: list[tuple[str, float]] = []
+    at = desk.process(on_exchange=lambda exchange: seen.append((exchange.endpoint, desk.clock.time)))
+    desk.mapping["load"] |= {"list": None}
+    desk.faults({"fault": "throttle", "endpoint": JOBS, "times": 1, "retry_after": wait})
+    desk.write([row("1", ANN), row("2", BOB)], HEADER)
+    report = pipeline.run(desk.source, desk.mapping, context=at, verify="none")
+    first, second = (place for place, (endpoint, _) in enumerate(seen) if endpoint == JOBS)
+    sent = seen[second][1]
+    assert sent - seen[first][1] >= wait
+    looks = [sent - time for endpoint, time in seen[first:second] if endpoint == "GET /api/profiles"]
+    assert looks
+    assert all(0 < before <= 11 for before in looks)
+    assert coverage(desk, report.run) == BeforeCoverage(kept=2, missing=0)
+
+
+def test_what_was_read_too_long_ago_is_read_again(desk: ImporterFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody edits the profile while Klaviyo asks to wait: that is what was there before."""
+    given(desk, {"email": ANN, "first_name": "Old"})
+    sleep = desk.clock.sleep
+
+    def edited(seconds: float) -> None:
+        sleep(seconds)
+        if seconds > 0.2 and "edited" not in done:
+            done.add("edited")
+            edit(desk, first_name="Edited")
+
+    done: set[str] = set()
+    desk.faults({"fault": "throttle", "endpoint": JOBS, "times": 1, "retry_after": 300})
+    monkeypatch.setattr(desk.clock, "sleep", edited)
+    assert imported(desk, [row("", ANN)])[2].fields["first_name"] == "Edited"
+
+
+def test_what_a_process_read_before_it_died_is_read_again(desk: ImporterFixture) -> None:
+    """It died before the mark that the request leaves, and somebody edits the profile before the next one begins."""
+    given(desk, {"email": ANN, "first_name": "Old"})
+    desk.write([row("", ANN)], HEADER)
+
+    class Dying(CrashPoints):
+        def reach(self, name: str) -> None:
+            super().reach(name)
+            if name == "before commit" and self.names[-2].startswith("after GET /api/lists/"):
+                raise CrashError(name)
+
+    with pytest.raises(CrashError):
+        pipeline.run(desk.source, desk.mapping, context=desk.process(points=Dying()))
+    edit(desk, first_name="Edited")
+    report = pipeline.resume(context=desk.process())
+    assert kept(desk, report.run)[2].fields["first_name"] == "Edited"
+    assert profiles(desk)[ANN]["first_name"] == "New"
+
+
+def edit(desk: ImporterFixture, **fields: str) -> None:
+    data = {"type": "profile", "attributes": {"email": ANN, **fields}}
+    assert call(desk, "POST", "/api/profile-import", {"data": data}).status == 200
+
+
+def test_over_a_socket_and_in_postgresql_it_is_the_same(tmp_path: Path, state_url: str) -> None:
+    settings = SandboxSettings(lists=("News",), limits="off", job_seconds=0.05)
+    with SandboxServer(settings) as server:
+        context = pipeline.Context.create(
+            private_key=SANDBOX_KEY, base_url=server.url, state=state_url, output=tmp_path / "runs"
+        )
+        source = tmp_path / "people.csv"
+        mapping = {
+            "columns": {"Email": "email", "City": "location.city"},
+            "load": {"list": "News", "small_run": 0, "keep_before": True},
+        }
+        found = []
+        for city in ("Rome", "Oslo"):
+            source.write_text(f"Email,City\n{ANN},{city}\n{BOB},{city}\n", encoding="utf-8")
+            report = pipeline.run(source, mapping, context=context, verify="none")
+            with context.open_store(create=False) as store:
+                found.append([one for some in store.before_values.of_run(report.run) for one in some])
+    assert [(one.profile, one.fields, len(one.not_on)) for one in found[0]] == [(None, {}, 1)] * 2
+    assert [one.fields for one in found[1]] == [{"email": who, "location.city": "Rome"} for who in (ANN, BOB)]
+    assert [len(one.lists) for one in found[1]] == [1, 1]
