@@ -69,14 +69,21 @@ def differing_fields(sent: Mapping[str, Any], profile: Profile) -> list[str]:
         stored = profile.attributes.get(name)
         if name in {"location", "properties"} and isinstance(value, dict):
             section = stored if isinstance(stored, dict) else {}
-            equal = _same_place if name == "location" else same
-            differing += [f"{name}.{field}" for field, part in value.items() if not equal(part, section.get(field))]
-        elif name in IDENTIFIERS:
-            if _fold(name, value) != _fold(name, stored) and name not in profile.answers:
-                differing.append(name)
-        elif not same(value, stored):
+            fields = {f"{name}.{field}": (part, section.get(field)) for field, part in value.items()}
+            differing += [field for field, (part, there) in fields.items() if not same_value(field, part, there)]
+        elif not same_value(name, value, stored) and name not in profile.answers:
             differing.append(name)
     return differing
+
+
+def same_value(field: str, sent: object, stored: object) -> bool:
+    """Whether Klaviyo stores what was sent for a field, such as ``location.city``; see :func:`same`.
+
+    E-mails are compared without regard to case; a coordinate may come back as text.
+    """
+    if field in IDENTIFIERS:
+        return _fold(field, sent) == _fold(field, stored)
+    return _same_place(sent, stored) if field.startswith("location.") else same(sent, stored)
 
 
 def scrub(detail: str, sent: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ from typing import Any, Final
 from etl.klaviyo import Profile
 from etl.load.profiles.proof import same
 
-_SECTIONS: Final = ("location", "properties")
+SECTIONS: Final = ("location", "properties")
 _PROPERTIES: Final = "properties"
 
 
@@ -73,7 +73,7 @@ def without(attributes: Mapping[str, Any], fields: Collection[str]) -> dict[str,
         return dict(attributes)
     left: dict[str, Any] = {}
     for name, value in attributes.items():
-        if name in _SECTIONS and isinstance(value, dict):
+        if name in SECTIONS and isinstance(value, dict):
             if section := {part: inner for part, inner in value.items() if f"{name}.{part}" not in fields}:
                 left[name] = section
         elif name not in fields:
@@ -84,7 +84,7 @@ def without(attributes: Mapping[str, Any], fields: Collection[str]) -> dict[str,
 def fields_of(attributes: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Yield the fields of a body with their values, such as ``location.city``."""
     for name, value in attributes.items():
-        if name in _SECTIONS and isinstance(value, dict):
+        if name in SECTIONS and isinstance(value, dict):
             for part, inner in value.items():
                 yield f"{name}.{part}", inner
         else:
@@ -94,7 +94,7 @@ def fields_of(attributes: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 def value_at(attributes: Mapping[str, Any], field: str) -> Any:
     """Return the value of a field, ``None`` where there is none."""
     section, dot, part = field.partition(".")
-    if not dot or section not in _SECTIONS:
+    if not dot or section not in SECTIONS:
         return attributes.get(field)
     inner = attributes.get(section)
     return inner.get(part) if isinstance(inner, dict) else None
