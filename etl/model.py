@@ -296,6 +296,8 @@ class BatchKind(StrEnum):
     SUPPRESS = "suppress"  # up to 100 addresses
     UNSUPPRESS = "unsuppress"
     EVENTS = "events"  # up to 1,000 events; nothing to poll
+    RESTORE = "restore"  # one profile, by Klaviyo's id
+    DELETE = "delete"  # one profile, for good; accepted is all that is known
 
 
 class BatchStatus(StrEnum):

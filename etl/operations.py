@@ -100,6 +100,8 @@ FULL_REQUEST_BYTES: Final = 4_600_000
 """What we fill a bulk request up to: below Klaviyo's limit, however it counts."""
 
 _MERGE: Final = "/api/profile-merge"
+_PROFILE: Final = "/api/profiles/{id}"
+_DELETION: Final = "/api/data-privacy-deletion-jobs"
 _MEMBERS: Final = "/api/lists/{id}/relationships/profiles"
 _CONSENT: Final = {
     ConsentAction.SUBSCRIBE: ("/api/profile-subscription-bulk-create-jobs", 1_000),
@@ -189,15 +191,11 @@ _TABLE: Final = (
         Proof.EVENT,
         most_bytes=REQUEST_BYTES,
     ),
-    Operation(Single.PATCH_PROFILE, "profile patches", "PATCH", "/api/profiles/{id}", L, Subject.PROFILE, Proof.ANSWER),
+    Operation(Single.PATCH_PROFILE, "profile patches", "PATCH", _PROFILE, L, Subject.PROFILE, Proof.ANSWER),
+    Operation(BatchKind.RESTORE, "profiles put back", "PATCH", _PROFILE, L, Subject.PROFILE, Proof.ANSWER),
+    Operation(Single.DELETE_PROFILE, "deletions", "POST", _DELETION, S, Subject.PROFILE, Proof.NOTHING),
     Operation(
-        Single.DELETE_PROFILE,
-        "deletions",
-        "POST",
-        "/api/data-privacy-deletion-jobs",
-        S,
-        Subject.PROFILE,
-        Proof.NOTHING,
+        BatchKind.DELETE, "deletions of what a run created", "POST", _DELETION, S, Subject.PROFILE, Proof.NOTHING
     ),
     Operation(Single.CREATE_LIST, "new lists", "POST", "/api/lists", M, Subject.LIST, Proof.ANSWER, repeatable=False),
     Operation(

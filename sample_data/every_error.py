@@ -21,6 +21,17 @@ UNSENT = (
     "merge-refused",
     "merge-unproven",
     "forgotten",  # of people deleted before: tests/imports/test_forgotten.py
+    "undo-kept",  # of what an earlier run changed: tests/imports/test_undo.py
+    "undo-list-kept",
+    "undo-unread",
+    "undo-no-before",
+    "undo-profile-gone",
+    "undo-created-left",
+    "undo-deleted",
+    "undo-not-ours",
+    "undo-consent-left",
+    "undo-consent-kept",
+    "undo-consent-taken",
     "klaviyo-error",  # of a row that Klaviyo fails over: tests/imports/test_poison_rows.py
     "verify-missing",  # what is seen afterwards: tests/imports/test_read_back_acts.py
     "verify-differs",

@@ -47,6 +47,10 @@ COMMANDS: Final[Mapping[str, Entry]] = {
         "etl.cli.commands.imports:verify",
         "Read the loaded rows of RUN back from Klaviyo and compare every field that was sent.",
     ),
+    "undo": Entry(
+        "etl.cli.commands.operations.undo:undo",
+        "Take RUN back: what Klaviyo still has as RUN left it becomes what it was before.",
+    ),
     "events": Entry(
         "etl.cli.commands.events:events",
         "Import events from FILE: order history with revenue, or anything else that happened.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -217,27 +217,39 @@ def _asking(common: Common, console: Console, signals: Signals) -> dict[str, Any
         console.close()
         console.show(plan_text(found))
 
-    def agree_to_merges(pairs: int) -> bool:
-        console.close()
-        question = f"{pairs:,} pairs of profiles will be merged, for good. Type their number to go on"
-        try:
-            with signals.questioning():
-                return str(click.prompt(question, default="", show_default=False, err=True)).strip() == str(pairs)
-        except click.Abort:
-            return False
-
     return {
         "confirm": confirm,
         "on_plan": on_plan,
-        "agree_to_merges": agree_to_merges,
+        "agree_to_merges": _typed(console, signals, "pairs of profiles will be merged"),
+        "agree_to_deletions": _typed(console, signals, "profiles will be deleted"),
         "ask_trust": ask_trust,
         "disregard": confirm,
     }
 
 
+def _typed(console: Console, signals: Signals, what: str) -> Callable[[int], bool]:
+    """Return what asks for a number to be typed, of what happens for good."""
+
+    def agree(count: int) -> bool:
+        console.close()
+        question = f"{count:,} {what}, for good. Type their number to go on"
+        try:
+            with signals.questioning():
+                return str(click.prompt(question, default="", show_default=False, err=True)).strip() == str(count)
+        except click.Abort:
+            return False
+
+    return agree
+
+
 def with_merges(context: Context, pairs: int | None) -> Context:
     """Return the context with the number of pairs of profiles that the command line agrees to merge."""
     return context if pairs is None else replace(context, agree_to_merges=lambda planned: planned == pairs)
+
+
+def with_deletions(context: Context, count: int | None) -> Context:
+    """Return the context with the number of profiles that the command line agrees to have deleted."""
+    return context if count is None else replace(context, agree_to_deletions=lambda planned: planned == count)
 
 
 def _exchange_logger(console: Console) -> Any:

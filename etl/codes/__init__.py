@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from etl.codes import consent, dedupe, events, extract, load, transform, validate, verify
+from etl.codes import consent, dedupe, events, extract, load, transform, undo, validate, verify
 from etl.codes.base import Code
 
 __all__ = ["CODES", "Code"]
 
 CODES: Final[dict[str, Code]] = {
     code.id: code
-    for part in (extract, validate, transform, dedupe, load, consent, events, verify)
+    for part in (extract, validate, transform, dedupe, load, consent, events, verify, undo)
     for code in part.CODES
 }

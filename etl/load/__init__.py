@@ -21,9 +21,16 @@ if TYPE_CHECKING:
     from etl.load.merges.planning import settle_merges
     from etl.load.options import ConsentOptions, LoadOptions, LoadSummary, RetryPolicy
     from etl.load.profiles.lookup import find_profiles
+    from etl.load.profiles.preflight import sent_documents
     from etl.load.profiles.verify import verify_rows
     from etl.load.runner import run_load
     from etl.load.task import LoadTask
+    from etl.load.undo.document import UndoDocument
+    from etl.load.undo.document import documents_of as undo_documents
+    from etl.load.undo.forecast import UndoForecast, forecast_undo
+    from etl.load.undo.load import load_undo
+    from etl.load.undo.options import UndoOptions
+    from etl.load.undo.verify import verify_undo
 
 __all__ = [
     "CONFLICT",
@@ -41,6 +48,9 @@ __all__ = [
     "Metrics",
     "RetryPolicy",
     "Sought",
+    "UndoDocument",
+    "UndoForecast",
+    "UndoOptions",
     "Witness",
     "conflict_of",
     "consent_request",
@@ -48,12 +58,17 @@ __all__ = [
     "find_owners",
     "find_profiles",
     "forecast_load",
+    "forecast_undo",
     "load_events",
+    "load_undo",
     "run_load",
+    "sent_documents",
     "settle_merges",
     "twin_note",
+    "undo_documents",
     "verify_events",
     "verify_rows",
+    "verify_undo",
 ]
 
 __getattr__ = exports(
@@ -75,5 +90,11 @@ __getattr__ = exports(
         "runner": ("run_load",),
         "task": ("LoadTask",),
         "profiles.verify": ("verify_rows",),
+        "profiles.preflight": ("sent_documents",),
+        "undo.document": ("UndoDocument", "documents_of as undo_documents"),
+        "undo.forecast": ("UndoForecast", "forecast_undo"),
+        "undo.load": ("load_undo",),
+        "undo.options": ("UndoOptions",),
+        "undo.verify": ("verify_undo",),
     },
 )

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from etl.pipeline.account.opt_outs import opt_outs
     from etl.pipeline.context import Context, SteadyClock, SystemClock
     from etl.pipeline.kinds.rows_to_fix import mapping_of_rows
+    from etl.pipeline.kinds.undo.verbs import plan_undoing, undo
     from etl.pipeline.lifecycle.artifacts import row_files
     from etl.pipeline.lifecycle.trust import distrust, trust_mapping
     from etl.pipeline.privacy.purge import PurgePlan, plan_purge, purge
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from etl.pipeline.verbs.status import status_of
     from etl.pipeline.verbs.suppress import suppress
     from etl.report.plan_model import Plan
+    from etl.report.undo_plan import UndoPlan
 
 __all__ = [
     "Ask",
@@ -54,6 +56,7 @@ __all__ = [
     "Scheduler",
     "SteadyClock",
     "SystemClock",
+    "UndoPlan",
     "VerifyMode",
     "all_lists",
     "allow_profile",
@@ -73,6 +76,7 @@ __all__ = [
     "opt_outs",
     "plan",
     "plan_purge",
+    "plan_undoing",
     "purge",
     "rejects",
     "resume",
@@ -88,6 +92,7 @@ __all__ = [
     "tell_changes",
     "track",
     "trust_mapping",
+    "undo",
     "update_profile",
     "upsert_profile",
     "verify",
@@ -127,6 +132,8 @@ __getattr__ = exports(
         "verbs.schedule": ("Scheduler", "schedule"),
         "verbs.status": ("status_of",),
         "verbs.suppress": ("suppress",),
+        "kinds.undo.verbs": ("plan_undoing", "undo"),
+        "etl.report.undo_plan": ("UndoPlan",),
         "lifecycle.trust": ("distrust", "trust_mapping"),
     },
 )

@@ -78,7 +78,7 @@ def _assent(_question: str) -> bool:
     return True
 
 
-def _refuse(_pairs: int) -> bool:
+def _refuse(_count: int) -> bool:
     return False
 
 
@@ -92,6 +92,7 @@ class Context:
     unheard (``None``: nobody can answer, so they may not); ``should_stop`` is asked between transactions.
     ``agreed``: somebody said ``--yes`` to what is doubtful.
     ``agree_to_merges``: whether so many pairs of profiles may be merged, for good; nobody agrees by default.
+    ``agree_to_deletions``: whether so many profiles may be deleted, for good; likewise.
     ``trust``: Python code that a mapping file names may run; else it must have been trusted, or ``ask_trust`` says yes.
     ``output``: where each run leaves its folder. ``transport``: an httpx transport instead of the network.
     ``on_exchange`` is told of every request. ``on_commit``: see :meth:`etl.state.Store.open`.
@@ -104,6 +105,7 @@ class Context:
     announce: Callable[[str], None] = _unheard
     confirm: Callable[[str], bool] = _assent
     agree_to_merges: Callable[[int], bool] = _refuse
+    agree_to_deletions: Callable[[int], bool] = _refuse
     on_plan: Callable[[Plan], None] | None = None
     trust: bool = False
     ask_trust: Callable[[str], bool] | None = None

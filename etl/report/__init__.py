@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from etl.report.plan_text import render_plan
     from etl.report.rejects import guard, write_rejects
     from etl.report.rejects_book import MAX_ROWS, write_rejects_book
-    from etl.report.text import consent_words, render_text, table, timestamp
+    from etl.report.text import consent_words, duration, render_text, table, timestamp
 
 __all__ = [
     "MAX_MERGES",
@@ -29,6 +29,7 @@ __all__ = [
     "build_report",
     "consent_words",
     "counted_amounts",
+    "duration",
     "guard",
     "render_html",
     "render_json",
@@ -51,6 +52,6 @@ __getattr__ = exports(
         "plan_text": ("render_plan",),
         "rejects": ("guard", "write_rejects"),
         "rejects_book": ("MAX_ROWS", "write_rejects_book"),
-        "text": ("consent_words", "render_text", "table", "timestamp"),
+        "text": ("consent_words", "duration", "render_text", "table", "timestamp"),
     },
 )

@@ -14,6 +14,7 @@ from etl.codes import CODES
 from etl.errors import InternalError
 from etl.model import BatchKind, LineLocator, Outcome, RunStatus
 from etl.operations import OPERATIONS
+from etl.report.kinds import report_of
 from etl.report.model import (
     MAX_LISTED,
     MAX_MERGES,
@@ -44,15 +45,14 @@ def build_report(store: Store, run_id: str, *, listing: bool = True) -> Report:
     run = store.runs.get(run_id)
     tally = _tally(run, store.rows.counts(run_id))
     if not tally.ties:
-        raise InternalError(
-            "sum-does-not-tie",
-            f"Run {run_id}: {tally.read} rows were read, but the outcomes add up to {sum(n for _, n in tally.parts)}",
-            "Please report this with the run's manifest.json.",
-        )
+        raise _untied(run, f"{tally.read} rows were read, but the outcomes add up to {sum(n for _, n in tally.parts)}")
     places = run.details.locator
     issues = _issues(store, run_id, places)
     left_out = store.source_rows.cells_left_out(run_id)
     details = run.details
+    own = report_of(store, run)
+    if own.parts and sum(count for _, count in own.parts) != tally.read:
+        raise _untied(run, f"{tally.read} rows were read, but the {run.options.kind} outcomes add up to something else")
     return Report(
         run=run.id,
         command=run.command,
@@ -91,7 +91,14 @@ def build_report(store: Store, run_id: str, *, listing: bool = True) -> Report:
         listed=_listed(store, run_id, places) if listing else (),
         listable=store.issues.count(run_id),
         purged_at=details.purged_at,
+        outcomes=own.parts,
+        sections=own.sections,
     )
+
+
+def _untied(run: Run, what: str) -> InternalError:
+    hint = "Please report this with the run's manifest.json."
+    return InternalError("sum-does-not-tie", f"Run {run.id}: {what}", hint)
 
 
 def _purge_notes(run: Run) -> Iterator[str]:
@@ -203,11 +210,7 @@ def _revenue(store: Store, run: Run) -> tuple[Revenue, ...]:
         amounts = {name: format(counted.get(name, Decimal(0)), "f") for name in names}
         one = Revenue(currency=currency, read=staged.read.get(currency, "0"), **amounts)
         if not one.ties:
-            raise InternalError(
-                "sum-does-not-tie",
-                f"Run {run.id}: {one.read} {currency} were read, but the outcomes add up to something else",
-                "Please report this with the run's manifest.json.",
-            )
+            raise _untied(run, f"{one.read} {currency} were read, but the outcomes add up to something else")
         found.append(one)
     return tuple(found)
 

@@ -104,10 +104,11 @@ def _listed(report: Report) -> str:
 def render_html(report: Report, files: Collection[str] = (), way: str = "") -> str:
     """Return the page. ``files``: names of the files of rows that stand beside it; ``way``: before them in links."""
     total = max(report.tally.read, 1)
-    shares = [(name, count, 100 * count / total) for name, count in report.tally.parts]
+    shares = [(name, count, 100 * count / total) for name, count in report.parts]
     name = PurePath(report.source).name or report.source
     status = _STATUS_WORDS[report.status]
-    summands = [each for each in shares if each[1] or each[0] in _ALWAYS_SHOWN]
+    always = _ALWAYS_SHOWN if not report.outcomes else {report.parts[0][0], "failed"}
+    summands = [each for each in shares if each[1] or each[0] in always]
     page = _template().render(
         report=report,
         shares=shares,

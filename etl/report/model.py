@@ -224,6 +224,27 @@ class Revenue:
         return Decimal(self.read) == sum(Decimal(amount) for _, amount in self.parts)
 
 
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A table that the report of one kind of record has beside what all have. ``right``: columns of numbers."""
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    right: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class KindReport:
+    """What a kind of record says of a run in its own words.
+
+    ``parts``: outcome → rows, in place of those of every run, with the same sum; empty for a kind that has none.
+    """
+
+    parts: tuple[tuple[str, int], ...] = ()
+    sections: tuple[Section, ...] = ()
+
+
 _LOOKING: Final = {"check": RunStatus.STAGED, "plan": RunStatus.STAGING}
 """Commands that send nothing, and how they end."""
 
@@ -241,6 +262,7 @@ class Report:
     were left out, most first. ``listed``: the first of ``listable`` issues of single rows.
     ``set_aside``: records that are nobody (blank rows, repeated headers, totals), by kind; they are no rows read.
     ``purged_at``: when what the run held of people was removed (epoch seconds).
+    ``outcomes`` and ``sections``: see :class:`KindReport`.
     """
 
     run: str
@@ -277,12 +299,20 @@ class Report:
     listed: tuple[ListedIssue, ...] = ()
     listable: int = 0
     purged_at: float | None = None
+    outcomes: tuple[tuple[str, int], ...] = ()
+    sections: tuple[Section, ...] = ()
+
+    @property
+    def parts(self) -> tuple[tuple[str, int], ...]:
+        """The summands of the addition, in the words of the kind of record."""
+        return self.outcomes or self.tally.parts
 
     @property
     def headline(self) -> str:
         """What became of the rows and how many cells were left out of them: ``140 loaded, 57 cells left out``."""
         looking = self.command in _LOOKING
-        shown = [(name, count) for name, count in self.tally.parts if count or (name == "loaded" and not looking)]
+        always = self.parts[0][0]  # the outcome that is hoped for
+        shown = [(name, count) for name, count in self.parts if count or (name == always and not looking)]
         if looking:
             shown.sort(key=lambda each: each[0] != "pending")
         words = [f"{count:,} {'to be sent' if looking and name == 'pending' else name}" for name, count in shown]

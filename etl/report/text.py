@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from etl.model import Severity, VerifyResult
 from etl.printable import one_line, printable
-from etl.report.model import IssueGroup, Report
+from etl.report.model import IssueGroup, Report, Section
 
 _MAX_GROUPS = 40
 _MAX_MERGES = 5
@@ -24,6 +24,7 @@ COMMAND = re.compile(r"klaviyo-etl [a-z]+(?: [0-9]{8}-[0-9]{6}-[0-9a-z]+)?(?: --
 def render_text(report: Report) -> str:
     """Return the whole report, newline at the end. It fits 80 columns unless a name of the source is longer."""
     parts = [_head(report), _sum(report), _issues(report), _merges(report), _consents(report), _revenue(report)]
+    parts += [_section(one) for one in report.sections]
     parts += [_batches(report), _observed(report)]
     parts += [_phases(report), _closing(report)]
     return printable("\n\n".join(part for part in parts if part)) + "\n"
@@ -99,8 +100,9 @@ def _sum(report: Report) -> str:
     tally = report.tally
     width = len(f"{tally.read:,}")
     lines: list[str] = []
-    for name, count in tally.parts:
-        if count or name in {"loaded", "rejected", "failed"}:
+    always = {"failed", report.parts[0][0], *(() if report.outcomes else ("rejected",))}
+    for name, count in report.parts:
+        if count or name in always:
             lines.append(f"  {'+' if lines else ' '} {count:>{width},}  {name}")
     lines.append("  " + "-" * (width + 12))
     verdict = "every row is accounted for" if tally.ties else "THE SUM DOES NOT TIE: please report this bug"
@@ -159,6 +161,10 @@ def _merges(report: Report) -> str:
     if merges.fields:
         parts.append(_wrapped("differing: ", ", ".join(f"{name} ({count:,})" for name, count in merges.fields)))
     return "\n".join(parts)
+
+
+def _section(section: Section) -> str:
+    return f"{section.title}\n{table([section.header, *section.rows], right=frozenset(section.right))}"
 
 
 def _revenue(report: Report) -> str:

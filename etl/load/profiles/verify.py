@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from etl.klaviyo import KlaviyoClient, Profile
@@ -21,7 +21,16 @@ _LONGEST_WAIT: Final = 20.0
 """Seconds before a second look, and the most before a further one."""
 
 
+Look = Callable[[Sequence[int]], dict[int, Observation]]
+"""Lines → what is seen of each now."""
+
+
 def verify_rows(task: LoadTask, options: LoadOptions, lines: Sequence[int], *, written_at: float) -> int:
+    """Look at these rows of an import, and at its lists; see :func:`watch_rows`."""
+    return watch_rows(task, lines, lambda window: _look(task, options, window), written_at=written_at)
+
+
+def watch_rows(task: LoadTask, lines: Sequence[int], look: Look, *, written_at: float) -> int:
     """Look at these rows and write what was seen, window by window; return how many were looked at.
 
     What is not as it was sent is looked at again until ``RetryPolicy.visible_within`` has gone by since ``written_at``
@@ -32,7 +41,7 @@ def verify_rows(task: LoadTask, options: LoadOptions, lines: Sequence[int], *, w
     done = 0
     for start in range(0, len(lines), _WINDOW):
         window = lines[start : start + _WINDOW]
-        seen = _look(task, options, window)
+        seen = look(window)
         doubtful += [line for line, one in seen.items() if not _is_certain(one)]
         confirmed = [seen[line] for line in sorted(seen) if _is_certain(seen[line])]
         task.store.observations.add(task.run_id, confirmed, decides=True)
@@ -48,17 +57,17 @@ def verify_rows(task: LoadTask, options: LoadOptions, lines: Sequence[int], *, w
         if not task.pause(min(wait, left)):
             return done - len(doubtful)
         wait = min(2 * wait, _LONGEST_WAIT)
-        doubtful = _look_again(task, options, doubtful, last=False)
-    _look_again(task, options, doubtful, last=True)
+        doubtful = _look_again(task, look, doubtful, last=False)
+    _look_again(task, look, doubtful, last=True)
     task.progress(Progress("verify", done, done, "rows"))
     return done
 
 
-def _look_again(task: LoadTask, options: LoadOptions, lines: Sequence[int], *, last: bool) -> list[int]:
+def _look_again(task: LoadTask, look: Look, lines: Sequence[int], *, last: bool) -> list[int]:
     """Look at rows once more; return those that are still in doubt. ``last``: whatever is seen counts."""
     doubtful: list[int] = []
     for start in range(0, len(lines), _WINDOW):
-        seen = _look(task, options, lines[start : start + _WINDOW])
+        seen = look(lines[start : start + _WINDOW])
         if last:
             seen = _proved(task.client, seen)
         else:
@@ -82,10 +91,11 @@ def _look(task: LoadTask, options: LoadOptions, lines: Sequence[int]) -> dict[in
     routes = task.store.records.row_lists(task.run_id, lines) if options.list_ids else {}
     wanted = {line: wanted_lists(options, routes.get(line, ())) for line in found}
     absent = _absent(task.client, found, wanted, options.remove_from)
-    return {line: _judge(line, sent[line], found.get(line), absent.get(line, ())) for line in lines}
+    return {line: observed(line, sent[line], found.get(line), absent.get(line, ())) for line in lines}
 
 
-def _judge(line: int, sent: Mapping[str, Any], profile: Profile | None, lists: Sequence[str]) -> Observation:
+def observed(line: int, sent: Mapping[str, Any], profile: Profile | None, lists: Sequence[str]) -> Observation:
+    """Return what a profile says of what was sent. ``lists``: what is wrong with its memberships."""
     if profile is None:
         return Observation(line, VerifyResult.MISSING)
     fields = (*differing_fields(sent["attributes"], profile), *unpatched(sent, profile), *lists)

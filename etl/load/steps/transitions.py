@@ -85,7 +85,7 @@ def _after_refusal(operation: Operation, reply: Reply) -> ReplyAction:
             return ReplyAction.LIST_GONE
         case BatchKind.LIST_ADD | BatchKind.LIST_REMOVE if refused:
             return ReplyAction.RESOLVE
-        case BatchKind.UPSERT if refused and _about_profile(reply):
+        case BatchKind.UPSERT | BatchKind.RESTORE if refused and _about_profile(reply):
             return ReplyAction.ROW_REFUSED
     if refused and may_be_a_row(reply):
         return ReplyAction.ISOLATE

@@ -82,7 +82,8 @@ class BatchWriter:
         died = reply is PROCESS_DIED
         delay = self._backoff.delay(self._breaker.failures + 1, self._task.rng.random(), reply.retry_after)
         not_before = self._task.clock.now() + (0.0 if died else delay)
-        if resent and self._options.patches and batch.kind is BatchKind.UPSERT:
+        patches = batch.kind is BatchKind.RESTORE or (batch.kind is BatchKind.UPSERT and self._options.patches)
+        if resent and patches:
             # An item that was added is found there before it is added again; Klaviyo needs a moment to show it.
             not_before = max(not_before, self._task.sent_at(batch) + self._task.retry_policy.visible_after)
         self._store.batches.mark_planned_again(

@@ -23,6 +23,16 @@ def check_account(guards: Guards, account: Account) -> None:
         )
 
 
+def check_same_account(run: Run, account: Account) -> None:
+    """Raise :class:`GuardError` if the key belongs to another account than a run was begun for."""
+    if account.id != run.account:
+        raise GuardError(
+            "account-unexpected",
+            f"Run {run.id} belongs to account {run.account}, the key to {account.id}",
+            "Use the key the run was begun with (for a rehearsal: --sandbox).",
+        )
+
+
 def guard(
     store: Store,
     run: Run,

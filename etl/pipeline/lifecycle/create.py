@@ -21,7 +21,7 @@ from etl.version import VERSION
 ENDED = (RunStatus.FINISHED, RunStatus.ABANDONED)
 UNFINISHED = (RunStatus.STAGED, RunStatus.LOADING)
 LOOKING_COMMANDS = ("check", "plan")
-LOADING_COMMANDS = ("run", "retry", "suppress", "unsuppress", "events")
+LOADING_COMMANDS = ("run", "retry", "suppress", "unsuppress", "events", "undo")
 
 
 def begin(
@@ -88,15 +88,17 @@ def run_this_repairs(
     return next((run.id for run in runs if run.account in {account.id, None}), None)
 
 
-def discard_or_refuse_unfinished(store: Store, account: Account, *, abandon: bool) -> None:
+def discard_or_refuse_unfinished(store: Store, account: Account, *, abandon: bool, besides: str | None = None) -> None:
     """Forget what never left the house; refuse, or give up, what did and is not finished. The lock is held.
 
     What a run has sent is asked of its attempts, not of its status: one that failed on the way to its first request (a
     list that was renamed, a key without the scope) left nothing in Klaviyo, and its source is read again now.
+    ``besides``: a run that may stay as it is.
     """
     while (stale := store.runs.latest([RunStatus.STAGING], commands=LOADING_COMMANDS, account=account.id)) is not None:
         store.runs.discard(stale.id)
-    while (open_run := store.runs.latest(UNFINISHED, commands=LOADING_COMMANDS, account=account.id)) is not None:
+    unfinished = store.runs.with_status(UNFINISHED, LOADING_COMMANDS)
+    for open_run in (one for one in reversed(unfinished) if one.account == account.id and one.id != besides):
         children = [one for one in store.runs.children(open_run.id) if one.command not in LOADING_COMMANDS]
         sent = any(store.runs.has_sent(one.id) for one in (open_run, *children))
         if sent and not abandon:

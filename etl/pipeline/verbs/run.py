@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Literal
 
-from etl.errors import GuardError, UsageError
-from etl.klaviyo import Account, KlaviyoClient
+from etl.errors import UsageError
+from etl.klaviyo import KlaviyoClient
 from etl.model import Outcome, RunStatus
 from etl.pipeline.context import Context
+from etl.pipeline.engine.guarding import check_same_account
 from etl.pipeline.engine.kind import RecordKind
 from etl.pipeline.engine.load import judge_read_back, load_run, look
 from etl.pipeline.engine.sender import Loading
@@ -78,7 +79,7 @@ def resume(run_id: str | None = None, *, context: Context | None = None, force: 
             )
         with context.open_client() as client:
             account = client.get_account()
-            _same_account(found, account)
+            check_same_account(found, account)
             with store.lock.hold(account.id, "resume"):
                 return _loaded(context, store, client, found.id, force=force)
 
@@ -104,7 +105,7 @@ def retry(run_id: str | None = None, *, context: Context | None = None, force: b
             )
         with context.open_client() as client:
             account = client.get_account()
-            _same_account(parent, account)
+            check_same_account(parent, account)
             with store.lock.hold(account.id, "retry"):
                 discard_or_refuse_unfinished(store, account, abandon=False)
                 child = store.runs.create(
@@ -152,7 +153,7 @@ def verify(run_id: str | None = None, *, context: Context | None = None, full: b
             raise UsageError("nothing-to-verify", "No run has loaded anything yet", "See klaviyo-etl runs.")
         refuse_purged(found, "verify")
         with context.open_client() as client:
-            _same_account(found, client.get_account())
+            check_same_account(found, client.get_account())
             kind = kind_of(found)
             at = _loading(context, store, client, kind, found)
             look(kind, at, full=full, unchanged=True)
@@ -182,12 +183,3 @@ def _latest_that_sent(store: Store) -> Run | None:
         ):
             return one
     return None
-
-
-def _same_account(run: Run, account: Account) -> None:
-    if account.id != run.account:
-        raise GuardError(
-            "account-unexpected",
-            f"Run {run.id} belongs to account {run.account}, the key to {account.id}",
-            "Use the key the run was begun with (for a rehearsal: --sandbox).",
-        )

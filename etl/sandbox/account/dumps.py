@@ -29,7 +29,8 @@ def profiles(store: Store) -> bytes:
             "email": profile.email,
             "phone_number": profile.phone_number,
             "external_id": profile.external_id,
-            **profile.attributes,
+            # An empty section and none are answered with alike.
+            **{name: value for name, value in profile.attributes.items() if value != {}},
             "lists": sorted(members.get(profile.seq, [])),
         }
         for profile in found

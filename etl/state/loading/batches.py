@@ -71,13 +71,13 @@ class Batches(Table):
             raise InternalError("batch-unknown", f"There is no batch {batch_id} in this state")
         return batch_of(row)
 
-    def upserts_from(self, run_id: str, batch_id: int, most: int) -> list[Batch]:
-        """Return the planned single-profile batches from this one on, in the order they were planned."""
+    def upserts_from(self, run_id: str, batch_id: int, most: int, *, kind: BatchKind = BatchKind.UPSERT) -> list[Batch]:
+        """Return the planned single-profile batches of a kind from this one on, in the order they were planned."""
         batches = schema.batches
         query = (
             sa.select(batches)
             .where(batches.c.run == self._db.seq(run_id), batches.c.status == BatchStatus.PLANNED.value)
-            .where(batches.c.kind == BatchKind.UPSERT.value, batches.c.id >= batch_id)
+            .where(batches.c.kind == kind.value, batches.c.id >= batch_id)
             .order_by(batches.c.id)
             .limit(most)
         )

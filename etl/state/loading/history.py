@@ -56,6 +56,23 @@ class BatchSummary:
 class BatchHistory(Table):
     """Questions about batches and their attempts."""
 
+    def last_sent(self, account: str) -> float:
+        """Return when a request about rows last left for an account (epoch seconds), 0 for never."""
+        batches, runs = schema.batches, schema.runs
+        sent = sa.select(sa.func.max(batches.c.sent_at)).join(runs, runs.c.seq == batches.c.run)
+        with self._db.read() as connection:
+            return float(connection.execute(sent.where(runs.c.account == account)).scalar() or 0.0)
+
+    def lines_sent(self, run_id: str) -> set[int]:
+        """Return the lines of a run of which a request left, or may have."""
+        batches = schema.batches
+        query = sa.select(batches.c.members).where(batches.c.run == self._db.seq(run_id), batches.c.attempts > 0)
+        found: set[int] = set()
+        with self._db.read() as connection:
+            for members in connection.execute(query).scalars():
+                found.update(unpack(bytes(members)))
+        return found
+
     def precedents(self, batch: Batch) -> Precedents:
         """Return what requests like this one have come to in its run: of its kind, to its lists."""
         batches, attempts = schema.batches, schema.attempts

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from etl.state.db import schema
 from etl.state.db.database import Table, slices
-from etl.state.loading.confirmed import fold, identities_of
+from etl.state.loading.confirmed import fold, forget, identities_of
 from etl.state.loading.unchanged import Former, settle_as_former, settle_unchanged
 from etl.state.records.identifier_set import IdentifierSet
 from etl.state.records.read import as_bytes, read_blocks
@@ -40,6 +40,13 @@ class Known(Table):
         if new:
             with self._db.write() as connection:
                 fold(connection)
+
+    def forget(self, run_id: str, lines: Sequence[int]) -> None:
+        """Forget the people of these rows of a run, so that the next import sends them, whatever it has of them."""
+        seq = self._db.seq(run_id)
+        self.fold()
+        with self._db.write() as connection:
+            forget(connection, seq, lines)
 
     def mark_unchanged(
         self, run_id: str, account: str, *, common_lists: Sequence[str], list_ids: Mapping[str, str]

@@ -71,6 +71,13 @@ class ProfileMerges(Table):
                 for row in connection.execute(query)
             ]
 
+    def count_done(self, run_id: str) -> int:
+        """Return how many profiles a run merged into others."""
+        table = schema.profile_merges
+        mine = (table.c.run == self._db.seq(run_id)) & (table.c.status == MergeStatus.DONE.value)
+        with self._db.read() as connection:
+            return int(connection.execute(sa.select(sa.func.count()).where(mine)).scalar_one())
+
     def move(self, run_id: str, source: str, status: MergeStatus) -> None:
         """Write how far a merge is. ``sending`` must commit before the request leaves, and counts it."""
         table = schema.profile_merges

@@ -44,3 +44,14 @@ class SkippedFields(Table):
                 query = sa.select(table.c.line, table.c.fields).where(table.c.run == seq, table.c.line.in_(part))
                 found.update((line, tuple(orjson.loads(fields))) for line, fields in connection.execute(query))
         return found
+
+    def counts(self, run_id: str) -> dict[str, int]:
+        """Return each field that was left out → of how many rows."""
+        table = schema.kept_fields
+        query = sa.select(table.c.fields, sa.func.count()).where(table.c.run == self._db.seq(run_id))
+        found: dict[str, int] = {}
+        with self._db.read() as connection:
+            for fields, count in connection.execute(query.group_by(table.c.fields)):
+                for field in orjson.loads(fields):
+                    found[field] = found.get(field, 0) + int(count)
+        return found

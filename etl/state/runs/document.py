@@ -43,7 +43,8 @@ class RunOptions:
     read back at the end (``none``, ``sample``, ``full``). ``source_age``: seconds since the newest file was written.
     ``undoable``: what Klaviyo has is to be kept, whatever the mapping says. ``part``: the source is a part of another.
     ``events_by_person``: events are told apart by their person too; versions up to 0.1 did not. ``process``: of a run
-    that is only looked at. ``others``: keys of other versions.
+    that is only looked at. ``delete_created`` and ``take_back_consents``: what an undo does about profiles and
+    consents that the earlier run gave. ``others``: keys of other versions.
     """
 
     kind: str = PROFILES
@@ -58,6 +59,8 @@ class RunOptions:
     part: bool = False
     events_by_person: bool = False
     process: RunProcess | None = None
+    delete_created: bool = False
+    take_back_consents: bool = False
     others: Mapping[str, Any] = field(default_factory=dict)
 
     @property

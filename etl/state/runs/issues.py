@@ -9,9 +9,9 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from etl.model import Issue, Severity, Stage
+from etl.model import Issue, Outcome, Severity, Stage
 from etl.state.db import schema
-from etl.state.db.database import Table
+from etl.state.db.database import Table, slices
 from etl.state.db.engine import bulk_insert
 from etl.state.records.chunks import IssueValues, issue_values
 
@@ -44,6 +44,53 @@ class Issues(Table):
         seq = self._db.seq(run_id)
         with self._db.write() as connection:
             insert_issues(connection, seq, found)
+
+    def add_once(self, run_id: str, found: Sequence[Issue]) -> None:
+        """Record issues of rows but for those whose line has one of the same code and detail already."""
+        seq = self._db.seq(run_id)
+        issues = schema.issues
+        with self._db.write() as connection:
+            there: set[tuple[int, str, str]] = set()
+            for part in slices([one.line for one in found]):
+                query = sa.select(issues.c.line, issues.c.code, issues.c.detail)
+                mine = query.where(issues.c.run == seq, issues.c.line.in_(part))
+                there.update((row.line, row.code, row.detail) for row in connection.execute(mine))
+            insert_issues(connection, seq, [one for one in found if (one.line, one.code, one.detail) not in there])
+
+    def count_rows(self, run_id: str, code: str) -> int:
+        """Return how many issues of one code there are."""
+        issues = schema.issues
+        query = sa.select(sa.func.count()).where(issues.c.run == self._db.seq(run_id), issues.c.code == code)
+        with self._db.read() as connection:
+            return int(connection.execute(query).scalar_one())
+
+    def lines_with(self, run_id: str, code: str) -> Iterator[Issue]:
+        """Yield the issues of one code in line order."""
+        issues = schema.issues
+        mine = sa.select(*ISSUE_COLUMNS).where(issues.c.run == self._db.seq(run_id), issues.c.code == code)
+        with self._db.read() as connection:
+            for row in connection.execute(mine.order_by(issues.c.line, issues.c.id)):
+                yield issue_of(row)
+
+    def tally(self, run_id: str, outcome: Outcome, ranked: Sequence[Sequence[str]]) -> list[int]:
+        """Count the rows that ended so by the first of these groups of codes that they have an issue of.
+
+        Return one count a group; rows with none of them are in no group.
+        """
+        issues, rows = schema.issues, schema.rows
+        ranks = [(issues.c.code.in_(codes), rank) for rank, codes in enumerate(ranked)]
+        best = (
+            sa.select(sa.func.min(sa.case(*ranks)).label("rank"))
+            .join(rows, (rows.c.run == issues.c.run) & (rows.c.line == issues.c.line))
+            .where(issues.c.run == self._db.seq(run_id), rows.c.outcome == outcome.value)
+            .where(issues.c.code.in_([code for codes in ranked for code in codes]))
+            .group_by(issues.c.line)
+            .subquery()
+        )
+        with self._db.read() as connection:
+            query = sa.select(best.c.rank, sa.func.count()).group_by(best.c.rank)
+            found = {int(rank): int(count) for rank, count in connection.execute(query)}
+        return [found.get(rank, 0) for rank in range(len(ranked))]
 
     def groups(self, run_id: str, first: int = 5) -> list[IssueSummary]:
         """Return the issues grouped by code and column, the most frequent errors first."""

@@ -36,7 +36,7 @@ class Consents(Table):
             return
         seq = self._db.seq(run_id)
         with self._db.write() as connection:
-            _insert(connection, seq, asks)
+            insert_asks(connection, seq, asks)
 
     def requests(self, run_id: str, lines: Sequence[int], channel: Channel | None = None) -> list[ConsentRequest]:
         """Return the wishes of these lines, in line order."""
@@ -73,7 +73,7 @@ class Consents(Table):
         seq = self._db.seq(run_id)
         with self._db.write() as connection:
             bulk(connection, "DELETE FROM consents WHERE run = ? AND line = ?", [(seq, line) for line in asks])
-            _insert(connection, seq, [ask for each in asks.values() for ask in each])
+            insert_asks(connection, seq, [ask for each in asks.values() for ask in each])
             records = read_records(connection, seq, fingerprints)
             changed = [record._replace(fingerprint=fingerprints[record.line]) for record in records]
             replace_records(connection, seq, changed)
@@ -87,6 +87,16 @@ class Consents(Table):
                 "UPDATE consents SET wish = ?, at = '', source = '', birthday = '' "
                 "WHERE run = ? AND line = ? AND channel = ?",
                 bulk_values,
+            )
+
+    def withhold(self, run_id: str, asks: Sequence[ConsentRequest]) -> None:
+        """Write that these wishes are not asked for: the people have said something else since."""
+        seq = self._db.seq(run_id)
+        with self._db.write() as connection:
+            bulk(
+                connection,
+                "UPDATE consents SET result = ? WHERE run = ? AND line = ? AND channel = ?",
+                [(ConsentResult.WITHHELD.value, seq, ask.line, ask.channel.value) for ask in asks],
             )
 
     def drop(self, run_id: str, wish: ConsentAction) -> None:
@@ -166,7 +176,8 @@ def write_consent_results(connection: Connection, seq: int, channel: Channel, re
     )
 
 
-def _insert(connection: Connection, seq: int, asks: Iterable[ConsentRequest]) -> None:
+def insert_asks(connection: Connection, seq: int, asks: Iterable[ConsentRequest]) -> None:
+    """Insert wishes of rows."""
     values = [(seq, ask.line, ask.channel.value, ask.wish.value, ask.at, ask.source, ask.birthday) for ask in asks]
     bulk_insert(connection, schema.consents, _COLUMNS, values)
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from etl.deferred import np
-from etl.model import Chunk, Outcome, Transformed, Validated
+from etl.model import Chunk, ConsentRequest, Issue, Outcome, Record, Transformed, Validated
 from etl.state.db import schema
 from etl.state.db.database import Table
 from etl.state.db.engine import bulk, bulk_insert
@@ -23,9 +23,9 @@ from etl.state.records.read import (
     read_blocks,
     read_records,
 )
-from etl.state.runs.issues import insert_issue_values
+from etl.state.runs.issues import insert_issue_values, insert_issues
 from etl.state.runs.rows import lines_ended
-from etl.state.staging.consents import copy_asks
+from etl.state.staging.consents import copy_asks, insert_asks
 
 _ROW_COLUMNS: Final = ("run", "line", "outcome", "code", "step")
 
@@ -70,10 +70,22 @@ class Staging(Table):
             confirmed = lines_ended(connection, earlier, (Outcome.LOADED, Outcome.UNCHANGED)) if gone else []
         return [line for line in confirmed if line in gone]
 
-    def copy_rows(self, run_id: str, earlier_id: str, lines: Sequence[int], *, unchanged: bool = False) -> None:
+    def copy_rows(
+        self,
+        run_id: str,
+        earlier_id: str,
+        lines: Sequence[int],
+        *,
+        unchanged: bool = False,
+        records: Sequence[Record] | None = None,
+        asks: Sequence[ConsentRequest] = (),
+        issues: Sequence[Issue] = (),
+    ) -> None:
         """Stage these rows of another run as they were staged there, in one transaction: nothing is judged again.
 
-        ``unchanged``: their profiles are not sent; only list operations await them.
+        ``unchanged``: their profiles are not sent; only list operations await them. ``records``: of these lines, in
+        their order, instead of those that were sent there; then ``asks`` are their wishes, and ``issues`` what is said
+        of them.
         """
         seq, earlier = self._db.seq(run_id), self._db.seq(earlier_id)
         rows, blocks = schema.rows, schema.blocks
@@ -82,6 +94,7 @@ class Staging(Table):
             spans = connection.execute(
                 sa.select(blocks.c.first_line, blocks.c.last_line)
                 .where(blocks.c.run == earlier)
+                .where(blocks.c.last_line >= min(wanted, default=0), blocks.c.first_line <= max(wanted, default=0))
                 .order_by(blocks.c.first_line)
             ).all()
             for first, last in spans:
@@ -96,8 +109,13 @@ class Staging(Table):
                 kept = pack_cells(frame[frame.index.isin(here)])
                 _insert_cells(connection, seq, (here[0], here[-1]), kept, orjson.dumps([]))
                 _insert_pending(connection, seq, here, "lists" if unchanged else "import")
-                insert_records(connection, seq, read_records(connection, earlier, here))
-                copy_asks(connection, seq, earlier, here)
+                if records is None:
+                    insert_records(connection, seq, read_records(connection, earlier, here))
+                    copy_asks(connection, seq, earlier, here)
+            if records is not None:
+                insert_records(connection, seq, records)
+                insert_asks(connection, seq, asks)
+                insert_issues(connection, seq, issues)
             if unchanged:
                 connection.execute(rows.update().where(rows.c.run == seq).values(unchanged=1))
 

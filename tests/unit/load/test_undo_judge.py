@@ -20,14 +20,12 @@ PLAIN = ("first_name", "title", "external_id")
 NAMES = st.sampled_from(["tags", "tier", "born", "seen"])
 
 
-def profiles() -> st.SearchStrategy[dict[str, Any]]:
-    return st.fixed_dictionaries(
-        {
-            "attributes": st.dictionaries(st.sampled_from(PLAIN), TEXTS.filter(bool), max_size=3),
-            "location": st.dictionaries(st.sampled_from(["city", "zip"]), TEXTS.filter(bool), max_size=2),
-            "properties": st.dictionaries(NAMES, st.one_of(SCALARS, LISTS), max_size=4),
-        }
-    ).map(lambda drawn: {**drawn["attributes"], "location": drawn["location"], "properties": drawn["properties"]})
+@st.composite
+def profiles(draw: st.DrawFn) -> dict[str, Any]:
+    attributes = draw(st.dictionaries(st.sampled_from(PLAIN), TEXTS.filter(bool), max_size=3))
+    location = draw(st.dictionaries(st.sampled_from(["city", "zip"]), TEXTS.filter(bool), max_size=2))
+    properties = draw(st.dictionaries(NAMES, st.one_of(SCALARS, LISTS), max_size=4))
+    return {**attributes, "location": location, "properties": properties}
 
 
 @st.composite

@@ -301,7 +301,7 @@ KEYS = {
     *("source", "source_facts", "source_notes", "mapping_hash", "account", "account_name", "lists", "parent"),
     *("started_at", "finished_at", "tally", "issues", "batches", "jobs", "phases", "observed", "notes", "next_steps"),
     *("merges", "consents", "files", "revenue", "objection", "headline", "columns", "cells_left_out", "left_out_of"),
-    *("listed", "listable", "set_aside", "purged_at"),
+    *("listed", "listable", "set_aside", "purged_at", "outcomes", "sections"),
 }
 
 

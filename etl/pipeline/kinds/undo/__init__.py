@@ -1,0 +1,1 @@
+"""Taking an earlier run back."""
