@@ -39,7 +39,7 @@ def documents() -> dict[Path, str]:
     texts[ROOT / "schemas" / "mapping.schema.json"] = schema
     texts[ROOT / "etl" / "validate" / "geo" / "country_names.txt"] = country_names()
     readme = ROOT / "README.md"
-    for page in (readme, ROOT / "docs" / "init.md", ROOT / "docs" / "operations.md"):
+    for page in (readme, *(ROOT / "docs" / f"{name}.md" for name in ("init", "operations", "reliability"))):
         texts[page] = BLOCK.sub(_filled, page.read_text(encoding="utf-8"))
     return texts
 
@@ -85,9 +85,20 @@ def _block(kind: str, argument: str | None) -> str:
         case "exits":
             rows = [f"| `{int(code)}` | {meaning} |" for code, meaning in EXITS.items()]
             return "\n".join(["| code | meaning |", "|---|---|", *rows])
+        case "sampled":
+            return _sampled()
         case "init-examples":
             return f"\n{init_examples()}\n"
     raise ValueError(kind)
+
+
+def _sampled() -> str:
+    """Return the tests that ``make matrix`` walks in full, by folder: those that ask how much they shall walk."""
+    folders: dict[str, list[str]] = {}
+    for path in sorted((ROOT / "tests").rglob("test_*.py")):
+        if "tests.support.effort" in path.read_text(encoding="utf-8"):
+            folders.setdefault(path.parent.relative_to(ROOT).as_posix(), []).append(path.stem.removeprefix("test_"))
+    return "\n".join(f"* `{folder}`: {', '.join(names)}" for folder, names in folders.items())
 
 
 def help_text(command: str | None) -> str:

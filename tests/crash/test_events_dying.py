@@ -11,7 +11,7 @@ from etl import pipeline
 from etl.errors import EtlError, ExitCode
 from etl.report import Report
 from etl.sandbox import Switches
-from tests.support.effort import walk
+from tests.support.effort import examples, walk
 from tests.support.event_cases import GROUPED, HEADER, imported, order, outcomes
 from tests.support.importer import ImporterFixture
 from tests.support.in_process import CrashError, CrashPoints, NetworkFaults
@@ -104,7 +104,7 @@ def test_dying_while_a_failing_row_is_isolated_gives_the_same(tmp_path: Path, po
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(15))
+@pytest.mark.parametrize("seed", range(examples(5)))
 def test_bad_weather_changes_nothing(tmp_path: Path, calm: tuple[tuple[Any, ...], int], seed: int) -> None:
     expected, _ = calm
     desk = ImporterFixture(tmp_path, processing_seconds=0.5)

@@ -13,10 +13,11 @@ import pytest
 from etl.sandbox import SANDBOX_KEY, SandboxServer, SandboxSettings
 from etl.state import Store
 from tests.support.cli_process import Forked, start
+from tests.support.effort import FULL
 from tests.support.state_backends import FakeClock
 
 ROWS = 3_000
-KILLS = 5
+KILLS = 5 if FULL else 3
 MAPPING = """
 [defaults]
 country = "US"

@@ -38,7 +38,7 @@ def lines_of(desk: ImporterFixture, run: str, outcome: Outcome) -> list[int]:
         return store.rows.lines_with(run, [outcome])
 
 
-@pytest.mark.parametrize(("place", "status"), sample(list(product([0, 17, 39], [400, 413, 500, 502, 503])), 2))
+@pytest.mark.parametrize(("place", "status"), sample(list(product([0, 17, 39], [400, 413, 500, 502, 503])), 4))
 def test_a_row_at_which_every_request_fails_stands_alone(tmp_path: Path, status: int, place: int) -> None:
     desk = desk_of(tmp_path, poison=POISON, poison_status=status)
     desk.write(with_poison(40, place), HEADER)

@@ -29,6 +29,7 @@ from etl.sandbox import SANDBOX_KEY, SandboxServer, SandboxSettings
 from etl.state import PackedChunk
 from etl.state.staging.stage import Staging
 from tests.support.databases import SERVERS, opened
+from tests.support.effort import sample
 from tests.support.http_files import WebFiles, web_files
 from tests.support.tcp_proxy import cut_wire
 
@@ -321,7 +322,7 @@ BROKEN: dict[str, tuple[Break, ExitCode, str]] = {
 }
 
 
-@pytest.mark.parametrize("name", BROKEN)
+@pytest.mark.parametrize("name", sample(list(BROKEN), 2))
 def test_a_broken_source_is_told_and_leaves_nothing_behind(
     name: str, world: World, klaviyo: SandboxServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
