@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from etl import pipeline
+from etl.cli.plan_text import plan_text
 from etl.errors import UsageError
 from etl.sandbox import SANDBOX_KEY, SandboxServer, SandboxSettings, Switches
 from etl.state import BeforeCoverage, BeforeValue
@@ -207,17 +208,21 @@ def test_a_plan_tells_what_it_costs_and_so_it_is(desk: ImporterFixture, small_ru
     (tmp_path / "other").mkdir()
     other = ImporterFixture(tmp_path / "other")
     other.mapping = {**desk.mapping, "load": {**desk.mapping["load"], "keep_before": False}}
-    costs, foreseen = [], []
+    costs, foreseen, said = [], [], []
     for at in (other, desk):
         given(at, *({"email": f"person{n}@mapleshop.com", "external_id": f"c{n}"} for n in range(40)))
         at.write([row(f"c{n}", f"person{n}@mapleshop.com", Segment="VIP" if n % 2 else "") for n in range(80)], HEADER)
-        plan = pipeline.plan(at.source, at.mapping, context=at.context).foresight
+        whole = pipeline.plan(at.source, at.mapping, context=at.context)
+        plan = whole.foresight
+        said.append(plan_text(whole))
         foreseen.append((dict(plan.requests), plan.before))
         earlier = (reads(at), reads(at, MEMBERS))
         at.run()
         costs.append((reads(at) - earlier[0], reads(at, MEMBERS) - earlier[1]))
     (without, before), (requests, also) = foreseen
     assert (before.kept, also.kept) == (False, True)
+    assert "not possible; with --undoable 5 requests more" in said[0]
+    assert "possible: 5 requests of these" in said[1]
     assert before.requests == also.requests == 5
     assert requests["list look-ups"] == costs[1][1] - costs[0][1] == 2
     assert requests["profile look-ups"] - without["profile look-ups"] == costs[1][0] - costs[0][0] == 3

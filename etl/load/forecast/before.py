@@ -44,8 +44,9 @@ class BeforeForecaster:
 
     def __init__(self, options: LoadOptions) -> None:
         self._options = options
-        self._profiles = Counter[str]()
-        self._members = Counter[str]()
+        self._requests = Counter[str]()
+        self._called = Counter[str]()  # list → profiles that a call adds or takes off
+        self._called_members = Counter[str]()
 
     def look(
         self,
@@ -53,32 +54,40 @@ class BeforeForecaster:
         people: Mapping[int, Mapping[str, Any]],
         owners: Mapping[int, Mapping[str, Profile]],
     ) -> None:
-        """Count a window. ``people``: line → attributes; ``owners``: line → whose its identifiers are."""
+        """Count a window, as it would be read. ``people``: line → attributes; ``owners``: line → whose it is."""
+        asked = Counter[str]()
+        members = Counter[str]()
         for row in rows:
             whose = owners.get(row.line, {})
             profile = first_owner(whose)
             in_job = imported_by_job(row, self._options)
             if not row.unchanged:
-                self._profiles.update(_asked(people[row.line], whose, profile))
+                asked.update(_asked(people[row.line], whose, profile))
             if profile is None:
                 # On no list, and nobody needs to ask.
                 continue
             called = later_lists(self._options, row.lists, in_job=in_job)
             leaving = self._options.remove_from
             calls = (*called, leaving) if leaving is not None else called
-            # A list call asks for the profiles by their ids first.
-            self._profiles.update("id" for _ in calls)
+            self._called.update(calls)
             if can_be_asked_for(profile):
-                self._members.update((*self._options.common_lists, *calls) if in_job else calls)
+                by = "email" if profile.email else "phone_number"
+                members.update(f"{one} {by}" for one in self._options.common_lists if in_job)
+                self._called_members.update(calls)
+        self._requests[PROFILE_LOOK_UPS] += _hundreds(asked)
+        self._requests[LIST_LOOK_UPS] += _hundreds(members)
 
     def leaving(self, rows: int, list_id: str) -> None:
         """Count profiles that are taken off a list in a run of their own."""
-        self._profiles["id"] += rows
-        self._members[list_id] += rows
+        self._called[list_id] += rows
+        self._called_members[list_id] += rows
 
     def requests(self) -> dict[str, int]:
-        """Return look-ups by kind."""
-        return {PROFILE_LOOK_UPS: _hundreds(self._profiles), LIST_LOOK_UPS: _hundreds(self._members)}
+        """Return look-ups by kind. A list call asks for the profiles by their ids, then for those on the list."""
+        return {
+            PROFILE_LOOK_UPS: self._requests[PROFILE_LOOK_UPS] + _hundreds(self._called),
+            LIST_LOOK_UPS: self._requests[LIST_LOOK_UPS] + _hundreds(self._called_members),
+        }
 
     def forecast(self) -> BeforeForecast:
         """Return what it costs."""
