@@ -40,8 +40,9 @@ class Preflight:
 class PreflightReader:
     """Turns the records of a batch into what is sent of them, and into what was there before.
 
-    Bulk batches are looked at window by window, one of them ahead while the next request may not leave yet. Single
-    profiles are read ahead, a hundred with one request; whoever was written meanwhile, or is in doubt, is read again.
+    Bulk batches are looked at window by window; what is only kept is read ahead while the request may not leave yet.
+    Single profiles are read ahead, a hundred with one request; whoever was written meanwhile, or is in doubt, is read
+    again.
     """
 
     def __init__(self, task: LoadTask, options: LoadOptions) -> None:
@@ -65,10 +66,10 @@ class PreflightReader:
 
     def look_ahead(self, batch: Batch) -> bool:
         """Look at a batch that may not leave yet; whether there was anything to read."""
-        if not self._reads(batch) or (self._prepared is not None and self._prepared[0] == batch.id):
+        if not self._keeps(batch) or (self._prepared is not None and self._prepared[0] == batch.id):
             return False
-        # One by one they are read ahead as it is.
-        if batch.kind is BatchKind.UPSERT:
+        # One by one they are read ahead as it is; what write rules decide by is read at the last moment.
+        if batch.kind is BatchKind.UPSERT or self._options.needs_preflight:
             return False
         self._prepared = None
         found = self._look(batch)
