@@ -32,7 +32,7 @@ from etl.model import RunStatus
 from etl.pipeline.lifecycle.create import begin, sweep
 from etl.sandbox import SANDBOX_KEY, SandboxServer, SandboxSettings
 from etl.state import RunOptions, Store
-from tests.support.cli_process import start, wait_until
+from tests.support.cli_process import PATIENCE, start, wait_until
 from tests.support.command_line import told
 from tests.support.effort import examples
 from tests.support.importer import ImporterFixture
@@ -74,7 +74,7 @@ def test_a_named_pipe_is_read(folder: Path, extra: str, *, packed: bool) -> None
     (folder / "people.toml").write_text(extra + MAPPING, encoding="utf-8")
     writer = through(folder / "pipe", gzip.compress(PEOPLE.encode()) if packed else PEOPLE.encode())
     code, said = told(folder, "check", "pipe", "-m", "people.toml")
-    writer.join(timeout=10)
+    writer.join(PATIENCE)
     assert (code, "= 2  rows read" in said) == (ExitCode.OK, True), said
 
 
@@ -323,7 +323,6 @@ TABLE = (
 TAIL = b"</sheetData></worksheet>"
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize(
     "piece",
     [
@@ -346,14 +345,12 @@ def test_no_sheet_hangs_the_search(tmp_path: Path, piece: bytes) -> None:
     quirks_of(path, "Sheet")
 
 
-@pytest.mark.timeout(60)
 def test_nor_do_relations_without_end(tmp_path: Path) -> None:
     path = tmp_path / "x.xlsx"
     workbook(path, HEAD + TABLE + TAIL, relations=b"<Relationship " * 100_000)
     quirks_of(path, "Sheet")
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize(
     "far",
     [
@@ -392,7 +389,6 @@ def test_an_open_document_that_repeats_itself_is_refused(folder: Path) -> None:
     assert (code, "sheet-too-wide" in said) == (ExitCode.NOT_STARTED, True)
 
 
-@pytest.mark.timeout(60)
 def test_many_equal_headers_are_no_work_for_each_other() -> None:
     names, _ = unique_headers(["x"] * 200_000, 1)
     assert (len(set(names)), names[:3], names[-1]) == (200_000, ("x", "x (2)", "x (3)"), "x (200000)")

@@ -16,7 +16,7 @@ import orjson
 import pytest
 
 from etl.sandbox import SANDBOX_KEY, Sandbox, SandboxServer, SandboxSettings
-from tests.support.cli_process import start
+from tests.support.cli_process import PATIENCE, start
 from tests.support.sandbox_client import Answer, Caller, by_email, event
 
 SECRET = "a secret of the shop"
@@ -305,7 +305,7 @@ def test_over_real_http_by_itself(shop: tuple[str, type[_Handler]]) -> None:
         caller.sandbox, caller.listener = server.sandbox, None
         assert create(caller, endpoint_url=url).status == 201
         server.sandbox.simulate("unsubscribe", email=ANN)
-        assert handler.arrived.wait(20)
+        assert handler.arrived.wait(PATIENCE)
     ((path, headers, body),) = handler.taken
     assert path == "/hooks?shop=1"
     assert verify(headers, body, SECRET)
@@ -335,7 +335,7 @@ def test_the_served_sandbox_delivers_by_itself(shop: tuple[str, type[_Handler]],
                 headers = {"authorization": f"Klaviyo-API-Key {SANDBOX_KEY}", "revision": "2026-07-15"}
                 assert client.post("/api/webhooks", json={"data": body}, headers=headers).status_code == 201
                 assert client.post("/__sandbox__/unsubscribe", json={"email": ANN}).json() == {"changed": 1}
-            assert handler.arrived.wait(30)
+            assert handler.arrived.wait(PATIENCE)
         finally:
             process.terminate()
     ((_, received, content),) = handler.taken

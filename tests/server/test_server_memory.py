@@ -16,7 +16,7 @@ import pytest
 from etl.config import Settings
 from etl.pipeline import Context
 from etl.server.http.bodies import BodyLimits
-from tests.support.cli_process import start, wait_until
+from tests.support.cli_process import PATIENCE, start, wait_until
 from tests.support.serving import AUTH, SECRET, TOKEN, Serving, event, tell
 
 NEVER = "http://127.0.0.1:9"
@@ -44,7 +44,7 @@ def request(length: int | None, path: str = "/webhooks/klaviyo", **headers: str)
 
 @contextlib.contextmanager
 def connection(port: int, *parts: bytes) -> Iterator[socket.socket]:
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as raw:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as raw:
         with contextlib.suppress(OSError):  # what is refused may not be read to its end
             for part in parts:
                 raw.sendall(part)

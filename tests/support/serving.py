@@ -15,6 +15,7 @@ from etl import pipeline
 from etl.pipeline import Context
 from etl.server import ServerOptions, create_app
 from etl.server.webhooks.signature import sign
+from tests.support.cli_process import PATIENCE, wait_until
 
 SECRET = "a-secret-of-32-characters-or-so!"
 TOKEN = "a-token-of-thirty-two-characters"
@@ -33,19 +34,16 @@ class Serving:
 
     def __enter__(self) -> httpx.Client:
         self._thread.start()
-        deadline = time.monotonic() + 20
-        while not self._server.started:
-            assert time.monotonic() < deadline
-            time.sleep(0.005)
+        wait_until(lambda: self._server.started)
         self.port = self._server.servers[0].sockets[0].getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        self.client = httpx.Client(base_url=self.url, timeout=30)
+        self.client = httpx.Client(base_url=self.url, timeout=PATIENCE)
         return self.client
 
     def __exit__(self, *_: object) -> None:
         self.client.close()
         self._server.should_exit = True
-        self._thread.join(timeout=30)
+        self._thread.join(PATIENCE)
         assert not self._thread.is_alive()
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from etl.errors import RequestRefusedError, UnavailableError
 from etl.klaviyo import LONGEST_EXCHANGE, Backoff, KlaviyoClient, ReplyKind
+from tests.support.cli_process import PATIENCE
 from tests.support.http_stub import KEY, HttpStub, ok
 from tests.support.state_backends import FakeClock
 
@@ -57,7 +58,7 @@ class Peer:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for thread in self._threads:
-            thread.join(30)
+            thread.join(PATIENCE)
 
 
 class HastyClock(FakeClock):
