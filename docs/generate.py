@@ -39,7 +39,7 @@ def documents() -> dict[Path, str]:
     texts[ROOT / "schemas" / "mapping.schema.json"] = schema
     texts[ROOT / "etl" / "validate" / "geo" / "country_names.txt"] = country_names()
     readme = ROOT / "README.md"
-    for page in (readme, *(ROOT / "docs" / f"{name}.md" for name in ("init", "operations", "reliability"))):
+    for page in (readme, *(ROOT / "docs" / f"{name}.md" for name in ("accounts", "init", "operations", "reliability"))):
         texts[page] = BLOCK.sub(_filled, page.read_text(encoding="utf-8"))
     return texts
 

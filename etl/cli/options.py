@@ -49,12 +49,18 @@ format_option = click.option(
 trust_option = click.option(
     "--trust", is_flag=True, help="Run the Python code that the mapping names, this once; see klaviyo-etl trust."
 )
+account_option = click.option(
+    "--account",
+    metavar="NAME",
+    help="Account, by its name in settings: its key, list and state. [KLAVIYO_ETL_ACCOUNT]",
+)
 run_argument = click.argument("run_id", metavar="[RUN]", required=False)
 
 
 def common_options(function: _F) -> _F:
     """Add the options every command understands; the command gets them as one ``common``."""
     options = (
+        account_option,
         click.option(
             "--state",
             metavar="PATH|URL",
@@ -79,12 +85,14 @@ def common_options(function: _F) -> _F:
             help="Messages and progress on standard error as text, or as JSON lines.",
         ),
         click.option("--quiet", "-q", is_flag=True, help="Print errors only."),
+        click.option("--verbose", "-v", is_flag=True, help="Say where each setting comes from."),
         click.option("--debug", is_flag=True, help="Show each request, and a trace if the program itself breaks."),
     )
 
     @functools.wraps(function)
     def command(
         *args: Any,
+        account: str | None,
         state: str | None,
         output: Path,
         sandbox: bool,
@@ -92,16 +100,19 @@ def common_options(function: _F) -> _F:
         non_interactive: bool,
         log_format: str,
         quiet: bool,
+        verbose: bool,
         debug: bool,
         **kwargs: Any,
     ) -> Any:
         common = Common(
+            account=account,
             state=state,
             output=output,
             sandbox=sandbox,
             yes=yes or non_interactive,
             agreed=yes,
             quiet=quiet,
+            verbose=verbose,
             progress=not non_interactive,
             debug=debug,
             log_format=log_format,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from etl import report
+from etl.account_words import account_words
 
 if TYPE_CHECKING:
     from etl.pipeline import Plan
@@ -31,7 +32,10 @@ def plan_text(found: Plan) -> str:
         ("rejected", found.rejected),
     ]
     return report.render_plan(
-        head=[f"Plan for {found.source}", f"  account  {found.account} ({found.account_name})"],
+        head=[
+            f"Plan for {found.source}",
+            f"  account  {account_words(found.account_label, found.account, found.account_name)}",
+        ],
         tally=[*((name, count) for name, count in tally if count), ("rows read", found.read)],
         fields=ahead.fields,
         lists=found.lists,

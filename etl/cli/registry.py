@@ -31,7 +31,7 @@ COMMANDS: Final[Mapping[str, Entry]] = {
         "etl.cli.commands.imports:check", "Read, judge and convert FILE (or several), and report what would be sent."
     ),
     "trust": Entry(
-        "etl.cli.commands.trust:trust",
+        "etl.cli.commands.settings.trust:trust",
         "Allow the Python code that MAPPING names to run: functions and schemas in files beside it.",
     ),
     "plan": Entry(
@@ -75,6 +75,10 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     "schedule": Entry(
         "etl.cli.commands.operations.schedule:schedule",
         "Write what a scheduler needs to import FILE every night: lock, alert and rotation of logs included.",
+    ),
+    "accounts": Entry(
+        "etl.cli.commands.settings.accounts:accounts",
+        "Manage the accounts that --account may name: where each key is, its id, list and state.",
     ),
     "lists": Entry("etl.cli.commands.lists:lists", "Find, show and create lists, and export their members."),
     "profile": Entry("etl.cli.commands.profiles:profile", "Look up, write or delete one profile."),

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from etl import config, extract, pipeline, sandbox, state
+from etl.account_words import with_account
 from etl.cli.answers import confirm as confirmed
 from etl.cli.answers import interrupted
+from etl.cli.origins import origins_text
 from etl.cli.plan_text import plan_text
 from etl.cli.signals import Signals
 from etl.console import Console
-from etl.errors import ConfigError
+from etl.errors import ConfigError, EtlError
 
 if TYPE_CHECKING:
     from etl.config import EventMapping, Mapping, Settings
@@ -32,12 +34,14 @@ SANDBOX_DATA: Final = "klaviyo-sandbox.db"
 class Common:
     """The options that every command understands."""
 
+    account: str | None = None
     state: str | None = None
     output: Path = Path("runs")
     sandbox: bool = False
     yes: bool = False
     agreed: bool = False  # ``yes`` was typed: nobody being there to ask is no agreement
     quiet: bool = False
+    verbose: bool = False
     progress: bool = True
     debug: bool = False
     log_format: str = "text"
@@ -55,7 +59,8 @@ class Session:
     @property
     def flags(self) -> str:
         """What a follow-up command needs to find the same state and account again, but for a password."""
-        named = f" --state {shlex.quote(state.shown(self.common.state))}" if self.common.state else ""
+        named = f" --account {self.common.account}" if self.common.account else ""
+        named += f" --state {shlex.quote(state.shown(self.common.state))}" if self.common.state else ""
         return f"{named}{' --sandbox' if self.common.sandbox else ''}"
 
 
@@ -67,18 +72,22 @@ def session(common: Common, *, lists: tuple[str, ...] = (), trust: bool = False)
     """
     console = Console(quiet=common.quiet, bars=common.progress, log_format=common.log_format)
     signals = Signals(console)
-    settings = config.load_settings({"state": common.state})
+    settings = load_settings(common)
     if settings.from_dotenv:
         console.say(f"By .env in this folder: {', '.join(settings.from_dotenv)}")
+    if common.verbose:
+        for line in origins_text(settings):
+            console.say(line)
     with contextlib.ExitStack() as stack:
         stack.callback(console.close)
         stack.enter_context(signals.caught())
+        stack.enter_context(_named(settings.label))
         if common.sandbox:
             settings = stack.enter_context(_rehearsal(settings, lists, console))
         context = pipeline.Context(
             settings,
             progress=console.progress,
-            announce=console.say,
+            announce=lambda sentence: console.say(with_account(sentence, settings.label)),
             **_asking(common, console, signals),
             agreed=common.agreed,
             trust=trust,
@@ -89,12 +98,34 @@ def session(common: Common, *, lists: tuple[str, ...] = (), trust: bool = False)
         yield Session(context, console, signals, common)
 
 
+def load_settings(common: Common) -> Settings:
+    """Return the settings that a command's options ask for. Raise ConfigError."""
+    return config.load_settings({"state": common.state, "account": common.account})
+
+
+@contextlib.contextmanager
+def _named(label: str) -> Iterator[None]:
+    """Have every command that an error advises name the account."""
+    try:
+        yield
+    except EtlError as error:
+        error.hint = with_account(error.hint, label)
+        raise
+
+
 @contextlib.contextmanager
 def _rehearsal(settings: Settings, lists: tuple[str, ...], console: Console) -> Iterator[Settings]:
-    data = Path(SANDBOX_DATA)
-    with sandbox.SandboxServer(sandbox.SandboxSettings(path=data, lists=lists)) as server:
+    """Serve a local Klaviyo; of a named account one of its own, with its list, in its state, and without its key."""
+    label, account = settings.label, settings.account
+    data = Path(f"{Path(SANDBOX_DATA).stem}-{label}.db" if label else SANDBOX_DATA)
+    usual = (settings.usual_list,) if settings.usual_list else ()
+    rehearsing = sandbox.SandboxSettings(
+        path=data, lists=tuple(dict.fromkeys((*lists, *usual))), account=sandbox.rehearsal_account(label)
+    )
+    with sandbox.SandboxServer(rehearsing) as server:
         console.say(f"Rehearsal: a local Klaviyo answers at {server.url}, its data is in {data}. Nothing leaves here.")
-        yield replace(settings, private_key=sandbox.SANDBOX_KEY, base_url=server.url)
+        named = None if account is None else account.rehearsed()
+        yield replace(settings, private_key=sandbox.SANDBOX_KEY, base_url=server.url, account=named)
 
 
 def find_mapping(file: str | None, given: Path | None) -> Path:
@@ -140,7 +171,7 @@ def _mapping_of_run(
     files: Sequence[str], common: Common, wanted: type[_Rules], kind: str = "profiles"
 ) -> _Rules | None:
     """Return the mapping of the run whose rows to fix these files hold."""
-    context = pipeline.Context(config.load_settings({"state": common.state}))
+    context = pipeline.Context(load_settings(common))
     found = pipeline.mapping_of_rows(files, context, kind=kind) if files else None
     return found if isinstance(found, wanted) else None
 

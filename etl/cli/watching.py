@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from etl import config, extract, pipeline
-from etl.cli.session import Common
+from etl.cli.session import Common, load_settings
 from etl.console import Console
 from etl.errors import EtlError
 
@@ -44,17 +44,17 @@ def _watching(name: str, kind: str, files: Sequence[str], mapping: Path | None, 
     except EtlError as error:
         # Whoever sits there reads the error; it need not be told to others, nor kept.
         if not (console.interactive and sys.stdin.isatty()):
-            tell(pipeline.Command(name, label, kind, rule, error), common.state, console)
+            tell(pipeline.Command(name, label, kind, rule, error), common, console)
         raise
     except SystemExit:
-        tell(pipeline.Command(name, label, kind, rule), common.state, console)
+        tell(pipeline.Command(name, label, kind, rule), common, console)
         raise
 
 
-def tell(ended: pipeline.Command | None, state: str | None, console: Console, max_age: float | None = None) -> None:
+def tell(ended: pipeline.Command | None, common: Common, console: Console, max_age: float | None = None) -> None:
     """Tell changes; what goes wrong with that is said, and changes nothing of how the command ended."""
     try:
-        context = pipeline.Context(config.load_settings({"state": state}))
+        context = pipeline.Context(load_settings(common))
         deliveries = pipeline.tell_changes(context=context, command=ended, max_age=max_age)
     except EtlError as error:
         if ended is None or (ended.error is None and error.code != "state-missing"):

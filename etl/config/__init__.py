@@ -55,8 +55,10 @@ if TYPE_CHECKING:
     )
     from etl.config.mapping.transforms import Computed, Step
     from etl.config.mapping.write_rules import field_of, fields_if_blank, patches_lists
+    from etl.config.settings.accounts import Account, AccountBook, AccountRule, KeyRule
+    from etl.config.settings.key_sources import fetch_key
     from etl.config.settings.model import DEFAULT_BASE_URL, DEFAULT_REVISION, Settings, environment, load_settings
-    from etl.config.settings.user import UserSettings, load_user_settings, user_folder
+    from etl.config.settings.user import UserSettings, load_accounts, load_user_settings, user_file, user_folder
 
 __all__ = [
     "ATTRIBUTES",
@@ -78,6 +80,9 @@ __all__ = [
     "PROPERTY_PREFIX",
     "REPEATABLE",
     "VALUE_TARGET",
+    "Account",
+    "AccountBook",
+    "AccountRule",
     "Column",
     "ColumnRule",
     "Computed",
@@ -89,6 +94,7 @@ __all__ = [
     "EventMapping",
     "EventRule",
     "Guards",
+    "KeyRule",
     "LoadRule",
     "Mapping",
     "MergeRule",
@@ -105,10 +111,12 @@ __all__ = [
     "consent_columns",
     "consent_needs",
     "environment",
+    "fetch_key",
     "field_name",
     "field_of",
     "fields_if_blank",
     "is_reachable",
+    "load_accounts",
     "load_event_mapping",
     "load_mapping",
     "load_notify_rule",
@@ -119,6 +127,7 @@ __all__ = [
     "parse_event_mapping",
     "parse_mapping",
     "patches_lists",
+    "user_file",
     "user_folder",
 ]
 
@@ -148,6 +157,8 @@ __getattr__ = exports(
             "LoadRule",
             "ProfileRule",
         ),
+        "settings.accounts": ("Account", "AccountBook", "AccountRule", "KeyRule"),
+        "settings.key_sources": ("fetch_key",),
         "settings.model": ("DEFAULT_BASE_URL", "DEFAULT_REVISION", "Settings", "environment", "load_settings"),
         "mapping.source": ("SourceRule",),
         "mapping.transforms": ("Computed", "Step"),
@@ -170,7 +181,13 @@ __getattr__ = exports(
             "VALUE_TARGET",
             "consent_needs",
         ),
-        "settings.user": ("UserSettings", "load_user_settings", "user_folder"),
+        "settings.user": (
+            "UserSettings",
+            "load_accounts",
+            "load_user_settings",
+            "user_file",
+            "user_folder",
+        ),
         "mapping.write_rules": ("field_of", "fields_if_blank", "patches_lists"),
     },
 )

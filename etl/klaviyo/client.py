@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 
 import orjson
 
-from etl.errors import RequestRefusedError
+from etl.errors import GuardError, RequestRefusedError
 from etl.klaviyo import resources
 from etl.klaviyo.endpoints.billing import BillingEndpoints
 from etl.klaviyo.endpoints.consents import ConsentEndpoints
@@ -21,7 +21,7 @@ from etl.klaviyo.endpoints.webhooks import WebhookEndpoints
 from etl.klaviyo.resources import Account, ImportJob, JobError, KlaviyoList, Profile
 from etl.klaviyo.transport.reply import Reply
 from etl.klaviyo.transport.revisions import Feature
-from etl.klaviyo.transport.session import chunk_values, data_item, data_items, filter_any, quote_path
+from etl.klaviyo.transport.session import ACCOUNTS, chunk_values, data_item, data_items, filter_any, quote_path
 from etl.model import BatchKind
 from etl.operations import OPERATIONS, Single
 
@@ -63,12 +63,23 @@ class KlaviyoClient(BillingEndpoints, ConsentEndpoints, EventEndpoints, MergeEnd
     # --- reads: tried again, typed ------------------------------------------------------------------------------------
 
     def get_account(self) -> Account:
-        """Return the key's account."""
-        reply = self._read("/api/accounts", "GET /api/accounts", many=True)
+        """Return the key's account. Raise :class:`GuardError` for another one than is expected."""
+        reply = self._read("/api/accounts", ACCOUNTS, many=True)
         items = data_items(reply)
         if not items:
             raise RequestRefusedError("account-missing", "Klaviyo names no account for this key", "Check the key.")
-        return resources.account_of(items[0])
+        found = resources.account_of(items[0])
+        if self._expected not in {None, found.id}:
+            raise GuardError(
+                "account-unexpected",
+                f"The key belongs to account {found.id}, and {self._expected} is expected",
+                "Nothing else was asked of it. Use the right key, or correct the id in the settings of the account.",
+            )
+        self._is_known = True
+        return found
+
+    def _know_account(self) -> None:
+        self.get_account()
 
     def get_list(self, list_id: str, *, with_count: bool = False) -> KlaviyoList | None:
         """Return a list, ``None`` if there is none. ``with_count`` lowers the limit to 15 a minute."""

@@ -28,7 +28,13 @@ def status_document(status: Status) -> dict[str, Any]:
         "at": instant(status.at),
         "sources": [_source(one, status.at) for one in status.sources],
         "opt_outs": [
-            {"account": one.account, "received": one.count, "last_at": instant(one.last_at)} for one in status.opt_outs
+            {
+                "account": one.account,
+                "account_label": one.label or None,
+                "received": one.count,
+                "last_at": instant(one.last_at),
+            }
+            for one in status.opt_outs
         ],
         "outbox": {"waiting": status.outbox, "oldest_at": instant(status.outbox_since), "late": status.outbox_late},
         "alerts_waiting": status.alerts_waiting,
@@ -62,6 +68,7 @@ def _source(one: SourceStatus, now: float) -> dict[str, Any]:
     return {
         "account": one.account or None,
         "account_name": one.account_name or None,
+        "account_label": one.label or None,
         "source": one.source,
         "kind": one.kind,
         "condition": one.condition.value,
@@ -140,7 +147,8 @@ def _metrics(status: Status) -> Iterator[tuple[str, str, Iterable[_Sample]]]:
 
 
 def _named(one: SourceStatus) -> dict[str, str]:
-    return {"account": one.account, "source": one.source, "kind": one.kind}
+    named = {"account_label": one.label} if one.label else {}
+    return {"account": one.account, **named, "source": one.source, "kind": one.kind}
 
 
 def _labels(labels: Mapping[str, str]) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from etl.account_words import with_account
 from etl.config.durations import seconds_of
 from etl.model import RunStatus
 from etl.monitor.judge import Facts, family, judge, next_step, root_of, rows_of
@@ -19,41 +20,47 @@ _OPEN: Final = (RunStatus.STAGING, RunStatus.STAGED, RunStatus.LOADING)
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What to look at. ``max_age``: seconds, for every source, instead of what its mapping says."""
+    """What to look at. ``account``: an id, or what the account is called. ``max_age``: seconds, for every source."""
 
     account: str | None = None
     sources: tuple[str, ...] = ()
     max_age: float | None = None
 
-    def includes(self, account: str, source: str) -> bool:
+    def includes(self, one: SourceStatus) -> bool:
         """Whether a source is to be looked at; a failure before the account was known is everybody's."""
-        named = not self.sources or source in self.sources or any(family(one) == source for one in self.sources)
-        return named and (self.account is None or account in {self.account, ""})
+        named = (
+            not self.sources or one.source in self.sources or any(family(each) == one.source for each in self.sources)
+        )
+        anybodys = not one.account and not one.label
+        return named and (self.account is None or anybodys or self.account in {one.account, one.label})
 
 
 def collect(view: StateView, now: float, *, state: str, wanted: Wanted | None = None) -> Status:
     """Return how everything does. ``state``: where the state is, to be shown. Raise StateError."""
     wanted = wanted or Wanted()
     groups = _groups(view.runs(_COMMANDS))
-    failures = {(family(one.source), one.kind): one for one in view.failures()}
+    details = {key: view.details(runs[0].seq) for key, runs in groups.items()}
+    labels = {key: found.account_label for key, found in details.items()}
+    failures = {(family(one.source), one.kind, one.label): one for one in view.failures()}
+    met: set[tuple[str, str, str]] = set()
     gatherer = _Gatherer(view, wanted, now, view.working_accounts())
     sources = []
-    for (account, source, kind), runs in groups.items():
-        failure = failures.get((source, kind)) if _is_newest(groups, account, source, kind) else None
-        if wanted.includes(account, source):
-            sources.append(gatherer.source((account, source, kind), runs, failure))
-    known = {(source, kind) for _, source, kind in groups}
-    lone = [one for (source, kind), one in failures.items() if (source, kind) not in known]
-    sources += [_never_run(one, now) for one in lone if wanted.includes("", family(one.source))]
+    for key, runs in groups.items():
+        mine = [each for each, one in failures.items() if _group_of(labels, one) == key]
+        met.update(mine)
+        latest = max((failures[each] for each in mine), key=lambda one: one.failed_at, default=None)
+        sources.append(gatherer.source(key, runs, details[key], latest))
+    sources += [_never_run(one, now) for each, one in failures.items() if each not in met]
     waiting, oldest = view.outbox()
+    names = {account: label for (account, _, _), label in reversed(labels.items()) if label}
     return Status(
         state=state,
         at=now,
-        sources=tuple(sorted(sources, key=lambda one: (-one.level, one.key))),
+        sources=tuple(sorted(filter(wanted.includes, sources), key=lambda one: (-one.level, one.key))),
         opt_outs=tuple(
-            OptOuts(one.account, one.count, one.last_at)
+            OptOuts(one.account, one.count, one.last_at, names.get(one.account, ""))
             for one in view.opt_outs()
-            if wanted.account in {None, one.account}
+            if wanted.account in {None, one.account, names.get(one.account)}
         ),
         outbox=waiting,
         outbox_since=oldest,
@@ -83,9 +90,16 @@ def _is_pilot(run: RunHead) -> bool:
     return run.options.limit is not None
 
 
-def _is_newest(groups: Iterable[_Key], account: str, source: str, kind: str) -> bool:
-    """Whether an account is the one that a source went to last: groups come newest first."""
-    return next(one for one, *rest in groups if rest == [source, kind]) == account
+def _group_of(labels: Mapping[_Key, str], failure: Failure) -> _Key | None:
+    """Return the source of an account that an error is about: by the account's id, else by what it is called.
+
+    An error that names no account is of the one without a name that the source went to last: groups come newest first.
+    """
+    alike = [key for key in labels if key[1:] == (family(failure.source), failure.kind)]
+    if failure.account:
+        return next((key for key in alike if key[0] == failure.account), None)
+    named = next((key for key in alike if labels[key] == failure.label), None)
+    return named if named is not None or failure.label else next(iter(alike), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +109,13 @@ class _Gatherer:
     now: float
     working: frozenset[str]
 
-    def source(self, key: _Key, runs: Sequence[RunHead], failure: Failure | None) -> SourceStatus:
-        """Return the status of a source. ``runs``: its own, newest first; ``failure``: of its last command, if any."""
+    def source(self, key: _Key, runs: Sequence[RunHead], details: RunDetails, failure: Failure | None) -> SourceStatus:
+        """Return the status of a source. ``runs``: its own, newest first; ``failure``: of its last command, if any.
+
+        ``details``: of the newest run.
+        """
         account, source, kind = key
         newest = runs[0]
-        details = self.view.details(newest.seq)
         last = _last(newest, details, rows_of(self.view.counts(newest.seq)))
         rule = self.view.notify_rule(newest.seq)
         finished = [run.finished_at for run in runs if run.status is RunStatus.FINISHED and run.finished_at is not None]
@@ -125,8 +141,9 @@ class _Gatherer:
             success_at=facts.success_at,
             problem=problem,
             max_age=facts.max_age,
-            next_step=next_step(condition, last, problem),
+            next_step=with_account(next_step(condition, last, problem), details.account_label),
             rule=rule,
+            label=details.account_label,
         )
 
 
@@ -134,14 +151,15 @@ def _never_run(failure: Failure, now: float) -> SourceStatus:
     problem = _problem(failure)
     condition, since = judge(Facts(None, problem=problem), now)
     return SourceStatus(
-        account="",
+        account=failure.account,
         account_name="",
         source=family(failure.source),
         kind=failure.kind,
         condition=condition,
         since=since,
         problem=problem,
-        next_step=failure.hint,
+        next_step=with_account(failure.hint, failure.label),
+        label=failure.label,
     )
 
 

@@ -73,7 +73,8 @@ def next_step(condition: Condition, last: LastRun | None, problem: Problem | Non
         case Condition.PARTLY if last is not None:
             refused = last.rows.get(Outcome.REJECTED.value, 0)
             failed = any(last.rows.get(outcome.value) for outcome in _NOT_LOADED[1:])
-            return f"klaviyo-etl {'retry' if failed and not refused else 'rejects' if refused else 'report'} {run}"
+            verb = "retry" if failed and not refused else "rejects" if refused else "report"
+            return f"klaviyo-etl {verb} {run}"
         case Condition.GUARD:
             return f"klaviyo-etl report {run}"
         case Condition.OVERDUE:

@@ -63,7 +63,7 @@ class SourceStatus:
 
     ``since``: when the condition began; ``success_at``: when something of it last finished; ``max_age``: seconds that
     may pass until the next one does, ``None`` where nobody said; ``next_step``: a command. ``rule``: ``[notify]`` of
-    its mapping, as it is written.
+    its mapping, as it is written. ``label``: what the account is called, empty where it has no name.
     """
 
     account: str
@@ -78,6 +78,7 @@ class SourceStatus:
     max_age: float | None = None
     next_step: str = ""
     rule: Mapping[str, object] = field(default_factory=dict)
+    label: str = ""
 
     @property
     def level(self) -> Level:
@@ -87,16 +88,22 @@ class SourceStatus:
     @property
     def key(self) -> tuple[str, str, str]:
         """What tells it from every other: account, source, kind."""
-        return self.account, self.source, self.kind
+        return self.account or unknown_account(self.label), self.source, self.kind
+
+
+def unknown_account(label: str) -> str:
+    """Return what stands for the account of a name whose id nobody knows yet; no id of Klaviyo's looks like it."""
+    return f"name:{label}" if label else ""
 
 
 @dataclass(frozen=True, slots=True)
 class OptOuts:
-    """Opt-outs that webhooks told of an account; ``last_at``: when the last one was received."""
+    """Opt-outs that webhooks told of an account; ``last_at``: when the last one was received. ``label``: its name."""
 
     account: str
     count: int
     last_at: float
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import Final
 
+from etl.account_words import account_words
 from etl.monitor.model import Condition, Level, SourceStatus, Status
 from etl.printable import one_line, printable
 
@@ -85,14 +86,12 @@ def named(one: SourceStatus) -> str:
 
 
 def account_of(one: SourceStatus) -> str:
-    """Return the account with its name, as far as they are known."""
-    if not one.account:
-        return ""
-    return f"{one.account} ({one_line(one.account_name)})" if one.account_name else one.account
+    """Return the account as it is called, with its id and its name in Klaviyo, as far as they are known."""
+    return account_words(one.label, one.account, one_line(one.account_name))
 
 
 def _source(one: SourceStatus, now: float) -> str:
-    account = f"  account {account_of(one)}" if one.account else ""
+    account = f"  account {account_of(one)}" if account_of(one) else ""
     lines = [f"{one.condition.value:<{_INDENT}}{named(one)}{account}", *_wrapped(told(one, now))]
     if one.last is not None:
         lines += _wrapped(f"run {one.last.id}: {rows_text(one)}")
@@ -105,7 +104,8 @@ def _source(one: SourceStatus, now: float) -> str:
 
 def _rest(status: Status) -> list[str]:
     lines = [
-        f"Opt-outs received: {one.count:,} by account {one.account}, the last {ago(status.at - one.last_at)} ago"
+        f"Opt-outs received: {one.count:,} by account {account_words(one.label, one.account)}, the last "
+        f"{ago(status.at - one.last_at)} ago"
         for one in status.opt_outs
     ]
     if status.outbox:

@@ -11,6 +11,14 @@ from etl.deferred import exports
 
 if TYPE_CHECKING:
     from etl.discover import Ask, Proposal
+    from etl.pipeline.account.managing import (
+        account_of_key,
+        account_rule,
+        add_account,
+        remove_account,
+        trust_account_command,
+        typed_account,
+    )
     from etl.pipeline.account.opt_outs import opt_outs
     from etl.pipeline.context import Context, SteadyClock, SystemClock
     from etl.pipeline.kinds.rows_to_fix import mapping_of_rows
@@ -58,6 +66,9 @@ __all__ = [
     "SystemClock",
     "UndoPlan",
     "VerifyMode",
+    "account_of_key",
+    "account_rule",
+    "add_account",
     "all_lists",
     "allow_profile",
     "check",
@@ -79,6 +90,7 @@ __all__ = [
     "plan_undoing",
     "purge",
     "rejects",
+    "remove_account",
     "resume",
     "retry",
     "row_files",
@@ -91,7 +103,9 @@ __all__ = [
     "suppress",
     "tell_changes",
     "track",
+    "trust_account_command",
     "trust_mapping",
+    "typed_account",
     "undo",
     "update_profile",
     "upsert_profile",
@@ -110,6 +124,14 @@ __getattr__ = exports(
         "lifecycle.artifacts": ("row_files",),
         "etl.report.plan_model": ("Plan",),
         "verbs.lists": ("all_lists", "create_list", "list_members", "show_list"),
+        "account.managing": (
+            "account_of_key",
+            "account_rule",
+            "add_account",
+            "remove_account",
+            "trust_account_command",
+            "typed_account",
+        ),
         "account.opt_outs": ("opt_outs",),
         "kinds.rows_to_fix": ("mapping_of_rows",),
         "verbs.plan": ("plan",),

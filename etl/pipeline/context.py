@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from etl import klaviyo, load, state
-from etl.config import DEFAULT_BASE_URL, Settings, load_settings
+from etl.config import DEFAULT_BASE_URL, Settings, environment, load_settings
 from etl.config.settings.base_url import host_of
 from etl.model import Clock, Progress, ProgressHook
 from etl.version import VERSION
@@ -127,10 +127,12 @@ class Context:
         base_url: str | None = None,
         revision: str | None = None,
         workers: int | None = None,
+        account: str | None = None,
         **others: Any,
     ) -> Self:
         """Return a context; what is not given comes from the environment, ``.env``, or a default.
 
+        ``account``: the name of one that settings know (docs/accounts.md), instead of ``private_key``.
         ``others``: further fields of this class. Raise :class:`etl.errors.ConfigError` for a setting that is not valid.
         """
         flags = {
@@ -139,6 +141,7 @@ class Context:
             "base_url": base_url,
             "revision": revision,
             "workers": str(workers) if workers is not None else None,
+            "account": account,
         }
         return cls(load_settings(flags), **others)
 
@@ -151,10 +154,24 @@ class Context:
             rng=self.rng,
             on_commit=self.on_commit,
             patience=patience,
+            label=self.settings.label,
         )
 
+    def private_key(self) -> str | None:
+        """Return the key; that of a named account is fetched anew each time, and kept nowhere.
+
+        Raise :class:`etl.errors.AuthError` where the account has none, :class:`etl.errors.ConfigError` where its place
+        cannot be asked.
+        """
+        own, account = self.settings.private_key, self.settings.account
+        if own is not None or account is None:
+            return own
+        from etl.config import fetch_key  # noqa: PLC0415 - brings pydantic, and is seldom needed
+
+        return fetch_key(account, environment())
+
     def open_client(self, backoff: Backoff | None = None) -> KlaviyoClient:
-        """Return a client; a host that is not Klaviyo's own is said.
+        """Return a client; a host that is not Klaviyo's own is said. Any account but the expected one is left alone.
 
         Raise :class:`etl.errors.AuthError` for a key that is missing or cannot be one,
         :class:`etl.errors.ConfigError` for an API revision that does not know what every request needs.
@@ -164,7 +181,8 @@ class Context:
         if self.settings.base_url != DEFAULT_BASE_URL:
             self.say_host()
         return klaviyo.KlaviyoClient(
-            key=klaviyo.check_key(self.settings.private_key),
+            key=klaviyo.check_key(self.private_key()),
+            expected=self.expected_account,
             revision=self.settings.revision,
             base_url=self.settings.base_url,
             clock=self.clock,
@@ -176,6 +194,21 @@ class Context:
             on_wait=self.announce,
             backoff=backoff,
         )
+
+    @property
+    def expected_account(self) -> str | None:
+        """The id that the account of the key must have; ``None`` where nobody says."""
+        return self.settings.account.id if self.settings.account is not None else None
+
+    def meant_account(self, store: Store) -> str | None:
+        """Return the id of the named account, empty while nobody knows it; ``None`` where no account was named."""
+        label = self.settings.label
+        return (self.expected_account or store.runs.account_called(label) or "") if label else None
+
+    def only_mine(self, store: Store) -> dict[str, Any]:
+        """Return the conditions by which runs are looked for: of the named account, none where none was named."""
+        account = self.meant_account(store)
+        return {} if account is None else {"account": account, "label": self.settings.label}
 
     def say_host(self) -> None:
         """Say where the key goes."""

@@ -10,6 +10,7 @@ from typing import Final
 
 import orjson
 
+from etl.account_words import with_account
 from etl.codes import CODES
 from etl.errors import InternalError
 from etl.model import BatchKind, LineLocator, Outcome, RunStatus
@@ -53,6 +54,7 @@ def build_report(store: Store, run_id: str, *, listing: bool = True) -> Report:
     own = report_of(store, run)
     if own.parts and sum(count for _, count in own.parts) != tally.read:
         raise _untied(run, f"{tally.read} rows were read, but the {run.options.kind} outcomes add up to something else")
+    label = details.account_label
     return Report(
         run=run.id,
         command=run.command,
@@ -77,8 +79,11 @@ def build_report(store: Store, run_id: str, *, listing: bool = True) -> Report:
             Observed(seen.verdict.value, seen.count, seen.fields, *_located(places, seen.lines))
             for seen in store.observations.summary(run_id)
         ),
-        notes=(*details.notes, *_purge_notes(run)),
-        next_steps=_next_steps(run, tally, issues, left_out) if details.purged_at is None else (),
+        notes=tuple(with_account(note, label) for note in (*details.notes, *_purge_notes(run))),
+        next_steps=tuple(with_account(step, label) for step in _next_steps(run, tally, issues, left_out))
+        if details.purged_at is None
+        else (),
+        account_label=label,
         merges=_merges(store, run_id),
         consents=_consents(store, run_id),
         revenue=_revenue(store, run),

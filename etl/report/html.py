@@ -16,6 +16,7 @@ from typing import Final
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup, escape
 
+from etl.account_words import account_words
 from etl.model import RunStatus
 from etl.printable import printable
 from etl.report.model import Report, cells
@@ -75,6 +76,9 @@ def _template() -> Template:
     )
     environment.globals["consent_words"] = consent_words
     environment.globals["cells"] = cells
+    environment.filters["account"] = lambda report: account_words(
+        report.account_label, report.account, report.account_name
+    )
     environment.filters["count"] = lambda number: f"{number:,}"
     source = files("etl.report").joinpath("report.html.jinja").read_text(encoding="utf-8")
     return environment.from_string(source)

@@ -261,8 +261,8 @@ class Report:
     ``objection``: what a guard has against the run although it went to its end. ``left_out_of``: column → cells that
     were left out, most first. ``listed``: the first of ``listable`` issues of single rows.
     ``set_aside``: records that are nobody (blank rows, repeated headers, totals), by kind; they are no rows read.
-    ``purged_at``: when what the run held of people was removed (epoch seconds).
-    ``outcomes`` and ``sections``: see :class:`KindReport`.
+    ``purged_at``: when what the run held of people was removed (epoch seconds). ``account_label``: what the account is
+    called. ``outcomes`` and ``sections``: see :class:`KindReport`.
     """
 
     run: str
@@ -299,6 +299,7 @@ class Report:
     listed: tuple[ListedIssue, ...] = ()
     listable: int = 0
     purged_at: float | None = None
+    account_label: str = ""
     outcomes: tuple[tuple[str, int], ...] = ()
     sections: tuple[Section, ...] = ()
 

@@ -47,3 +47,4 @@ class Plan:
     objections: tuple[str, ...]
     fail: int = 0
     conflicts: tuple[PlannedConflict, ...] = ()
+    account_label: str = ""

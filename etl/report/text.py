@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 
+from etl.account_words import account_words
 from etl.model import Severity, VerifyResult
 from etl.printable import one_line, printable
 from etl.report.model import IssueGroup, Report, Section
@@ -17,7 +18,9 @@ _MAX_MERGES = 5
 _MAX_LINES = 5
 _MAX_FIELDS = 4
 _WIDTH = 80
-COMMAND = re.compile(r"klaviyo-etl [a-z]+(?: [0-9]{8}-[0-9]{6}-[0-9a-z]+)?(?: --warnings)?")
+COMMAND = re.compile(
+    r"klaviyo-etl [a-z]+(?: [0-9]{8}-[0-9]{6}-[0-9a-z]+)?(?: --warnings)?(?: --account [A-Za-z0-9_-]+(?: --sandbox)?)?"
+)
 """A command inside a sentence of a report."""
 
 
@@ -86,9 +89,8 @@ def _head(report: Report) -> str:
         f"  source   {one_line(report.source)}",
     ]
     facts += [f"           {one_line(note)}" for note in report.source_notes]
-    if report.account:
-        name = f" ({one_line(report.account_name)})" if report.account_name else ""
-        facts.append(f"  account  {report.account}{name}")
+    if account := account_words(report.account_label, report.account, one_line(report.account_name)):
+        facts.append(f"  account  {account}")
     facts += [f"  list     {one_line(name)}" for name in report.lists]
     if report.parent:
         facts.append(f"  parent   {report.parent}")

@@ -14,7 +14,14 @@ if TYPE_CHECKING:
     from etl.sandbox.protocol.broken_answers import BrokenConnection, Delayed, Result
     from etl.sandbox.protocol.faults import Fault, FaultFile, load_faults, parse_faults
     from etl.sandbox.protocol.jsonapi import ProblemError, Request, Response
-    from etl.sandbox.protocol.settings import SANDBOX_KEY, SCOPES, AccountSettings, SandboxSettings
+    from etl.sandbox.protocol.settings import (
+        SANDBOX_KEY,
+        SCOPES,
+        AccountSettings,
+        SandboxSettings,
+        is_rehearsal,
+        rehearsal_account,
+    )
     from etl.sandbox.protocol.switches import UNKIND, Switches, parse_switches, switches_of
     from etl.sandbox.sandbox import Sandbox
     from etl.sandbox.serving.server import SandboxServer, serve
@@ -37,9 +44,11 @@ __all__ = [
     "SandboxSettings",
     "Switches",
     "forget",
+    "is_rehearsal",
     "load_faults",
     "parse_faults",
     "parse_switches",
+    "rehearsal_account",
     "serve",
     "switches_of",
 ]
@@ -52,7 +61,14 @@ __getattr__ = exports(
         "protocol.faults": ("Fault", "FaultFile", "load_faults", "parse_faults"),
         "protocol.jsonapi": ("ProblemError", "Request", "Response"),
         "serving.server": ("SandboxServer", "serve"),
-        "protocol.settings": ("SANDBOX_KEY", "SCOPES", "AccountSettings", "SandboxSettings"),
+        "protocol.settings": (
+            "SANDBOX_KEY",
+            "SCOPES",
+            "AccountSettings",
+            "SandboxSettings",
+            "is_rehearsal",
+            "rehearsal_account",
+        ),
         "account.store": ("forget",),
         "protocol.switches": ("UNKIND", "Switches", "parse_switches", "switches_of"),
     },

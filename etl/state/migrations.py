@@ -86,7 +86,7 @@ def _cells_left_out(connection: Connection) -> None:
 
 
 def _alerts(connection: Connection) -> None:
-    for table in (schema.failures, schema.told_conditions, schema.alerts, schema.alert_deliveries):
+    for table in (schema.told_conditions, schema.alerts, schema.alert_deliveries):
         table.create(connection, checkfirst=True)
 
 
@@ -98,6 +98,19 @@ def _purges(connection: Connection) -> None:
     """Let what Klaviyo said of an attempt be removed."""
     for statement in renewed_trigger("attempts_once", connection.engine.dialect.name):
         connection.exec_driver_sql(statement)
+
+
+def _accounts_by_name(connection: Connection) -> None:
+    """Tell errors, and what waits in the outbox, apart by the name of the account."""
+    schema.failed_commands.create(connection, checkfirst=True)
+    if sa.inspect(connection).has_table("failures"):
+        names = "source, kind, failed_at, command, code, message, hint, run"
+        connection.exec_driver_sql(
+            f"INSERT INTO failed_commands (label, account, {names}) SELECT '', '', {names} FROM failures"  # noqa: S608
+        )
+        connection.exec_driver_sql("DROP TABLE failures")
+    if "account" not in {column["name"] for column in sa.inspect(connection).get_columns("outbox")}:
+        connection.exec_driver_sql("ALTER TABLE outbox ADD COLUMN account TEXT")
 
 
 _MIGRATIONS: Final[tuple[tuple[int, str, Callable[[Connection], None]], ...]] = (
@@ -117,6 +130,7 @@ _MIGRATIONS: Final[tuple[tuple[int, str, Callable[[Connection], None]], ...]] = 
     (14, "alerts", _alerts),
     (15, "before-values", _before_values),
     (16, "purges", _purges),
+    (17, "accounts by name", _accounts_by_name),
 )
 
 LATEST: Final = _MIGRATIONS[-1][0]

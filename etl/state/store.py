@@ -42,10 +42,10 @@ class Store:
     Every method of an area that changes something is one transaction.
     """
 
-    def __init__(self, database: Database, rng: random.Random) -> None:
+    def __init__(self, database: Database, rng: random.Random, label: str = "") -> None:
         self.database = database
         self.lock = Lock(database)
-        self.runs = Runs(database, rng)
+        self.runs = Runs(database, rng, label)
         self.watermarks = Watermarks(database)
         self.rows = Rows(database)
         self.source_rows = SourceRows(database)
@@ -65,7 +65,7 @@ class Store:
         self.source_opt_outs = StagedOptOuts(database)
         self.opt_outs = OptOuts(database)
         self.forgotten = Forgotten(database)
-        self.outbox = Outbox(database)
+        self.outbox = Outbox(database, label)
         self.retention = Retention(database)
 
     @classmethod
@@ -78,11 +78,12 @@ class Store:
         rng: random.Random | None = None,
         on_commit: CommitHook | None = None,
         patience: float | None = None,
+        label: str = "",
     ) -> Self:
         """Open (and create or migrate) the state at a path or URL. Raise :class:`etl.errors.StateError`.
 
         ``on_commit`` is called with ``"before"`` and ``"after"`` around every commit. ``patience``: seconds to
-        wait for another process that writes.
+        wait for another process that writes. ``label``: the name of the account that is worked for, where it has one.
         """
         engine = open_engine(parse_url(url), create=create, patience=patience)
         try:
@@ -90,7 +91,7 @@ class Store:
         except BaseException:
             engine.dispose()
             raise
-        return cls(Database(engine, clock, on_commit), rng if rng is not None else random.SystemRandom())
+        return cls(Database(engine, clock, on_commit), rng if rng is not None else random.SystemRandom(), label)
 
     @property
     def url(self) -> str:

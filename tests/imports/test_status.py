@@ -218,7 +218,15 @@ def test_looking_changes_no_byte_and_makes_no_file(desk: ImporterFixture) -> Non
 def test_a_state_of_an_earlier_version_is_read_as_far_as_it_goes(desk: ImporterFixture) -> None:
     desk.run()
     with sqlite3.connect(desk.folder / "state.db") as connection:
-        for table in ("failures", "alerts", "told_conditions", "alert_deliveries", "notices", "outbox", "owners"):
+        for table in (
+            "failed_commands",
+            "alerts",
+            "told_conditions",
+            "alert_deliveries",
+            "notices",
+            "outbox",
+            "owners",
+        ):
             connection.execute(f"DROP TABLE {table}")
         connection.execute("DELETE FROM migrations WHERE number > 1")
     connection.close()

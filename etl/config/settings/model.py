@@ -1,4 +1,4 @@
-"""The settings: flag over environment over ``.env`` over default."""
+"""The settings: flag over named account over environment over ``.env`` over default."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from collections.abc import Mapping as AbstractMapping
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from etl.config.settings.base_url import check_base_url
 from etl.config.settings.dotenv_file import DOTENV, read_dotenv
 from etl.errors import ConfigError
+
+if TYPE_CHECKING:
+    from etl.config.settings.accounts import Account
 
 DEFAULT_REVISION: Final = "2026-10-15"
 DEFAULT_BASE_URL: Final = "https://a.klaviyo.com"
@@ -24,7 +27,7 @@ _NO_NUMBER: Final = -1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What comes from flags, environment and ``.env``: flag > environment > ``.env`` > default.
+    """What comes from flags, a named account, environment and ``.env``, in this order, else a default.
 
     Every command needs it, the short ones too, and importing pydantic takes longer than they do: a dataclass.
     """
@@ -38,6 +41,20 @@ class Settings:
     """Processes that judge rows beside the main one; ``None``: one less than cores, at most three."""
     from_dotenv: tuple[str, ...] = ()
     """Variables besides the key that a ``.env`` in the folder decided: they are said."""
+    account: Account | None = None
+    """The account that was named; its key is fetched when it is needed, unless there is a ``private_key``."""
+    origins: AbstractMapping[str, str] = field(default_factory=dict)
+    """Name of a setting → where it was said, of those that are not as usual."""
+
+    @property
+    def label(self) -> str:
+        """The name of the account, empty where none was named."""
+        return self.account.name if self.account is not None else ""
+
+    @property
+    def usual_list(self) -> str | None:
+        """The list where neither the command line, the environment nor a mapping names one."""
+        return self.account.list if self.account is not None else None
 
     def __post_init__(self) -> None:
         """Raise :class:`ConfigError` for a revision that is no date, or too many workers."""
@@ -67,6 +84,8 @@ def environment(environ: AbstractMapping[str, str] | None = None, *, dotenv: Pat
     return {**read_dotenv(dotenv), **(os.environ if environ is None else environ)}
 
 
+ACCOUNT: Final = "KLAVIYO_ETL_ACCOUNT"
+_OF_AN_ACCOUNT: Final = frozenset({"private_key", "list"})
 _ENVIRONMENT: Final = {
     "private_key": "KLAVIYO_PRIVATE_KEY",
     "revision": "KLAVIYO_REVISION",
@@ -82,29 +101,68 @@ def load_settings(
     *,
     environ: AbstractMapping[str, str] | None = None,
     dotenv: Path | None = DOTENV,
+    named: bool = True,
 ) -> Settings:
     """Collect the settings. ``flags`` holds field names of :class:`Settings`. Raise :class:`ConfigError`.
 
-    A base URL in ``flags`` is the program's own choice; one from the environment has to be allowed.
+    A base URL in ``flags`` is the program's own choice; one from the environment has to be allowed. ``named``: whether
+    the account may be one with a name; who manages these has not chosen one.
     """
     environ = os.environ if environ is None else environ
     flags = flags or {}
     file = read_dotenv(dotenv)
+    account = _account(flags, environ, file) if named else None
+    said: dict[str, str | None] = {} if account is None else {"state": account.state}
     values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
     told: list[str] = []
     for name, variable in _ENVIRONMENT.items():
-        chosen = flags.get(name) or environ.get(variable) or file.get(variable)
-        if chosen:
-            values[name] = chosen
-        if chosen and not flags.get(name) and not environ.get(variable) and name != "private_key":
-            told.append(variable)
+        if account is not None and name in _OF_AN_ACCOUNT:
+            # What stands in the environment is of whatever account was meant there.
+            continue
+        for value, origin in (
+            (flags.get(name), f"--{name.replace('_', '-')}"),
+            (said.get(name), account.origins.get(name, "") if account is not None else ""),
+            (environ.get(variable), variable),
+            (file.get(variable), f"{variable} in .env"),
+        ):
+            if value:
+                values[name], origins[name] = value, origin
+                if origin.endswith(" in .env") and name != "private_key":
+                    told.append(variable)
+                break
     if "workers" in values:
         values["workers"] = _number(values["workers"])
     if "base_url" in values and not flags.get("base_url"):
         from etl.config.settings.user import load_user_settings  # noqa: PLC0415 - brings pydantic, and is seldom needed
 
         check_base_url(values["base_url"], load_user_settings(environ).allow_base_url)
-    return Settings(**values, from_dotenv=tuple(told))
+    if account is not None:
+        origins |= {"account": _account_origin(flags, environ), **_origins_of(account)}
+        if "in .env" in origins["account"]:
+            told.append(ACCOUNT)
+    return Settings(**values, from_dotenv=tuple(told), account=account, origins=origins)
+
+
+def _account(
+    flags: AbstractMapping[str, str | None], environ: AbstractMapping[str, str], file: AbstractMapping[str, str]
+) -> Account | None:
+    name = flags.get("account") or environ.get(ACCOUNT) or file.get(ACCOUNT)
+    if not name or flags.get("private_key"):
+        return None
+    from etl.config.settings.user import load_accounts  # noqa: PLC0415 - brings pydantic, and is seldom needed
+
+    return load_accounts(environ).get(name)
+
+
+def _account_origin(flags: AbstractMapping[str, str | None], environ: AbstractMapping[str, str]) -> str:
+    return "--account" if flags.get("account") else ACCOUNT if environ.get(ACCOUNT) else f"{ACCOUNT} in .env"
+
+
+def _origins_of(account: Account) -> dict[str, str]:
+    names = {"id": "expected id", "key": "key", "list": "usual list"}
+    found = {word: account.origins[name] for name, word in names.items() if name in account.origins}
+    return {"key": f"{account.key_place}, as is usual", **found}
 
 
 def _number(text: str) -> int:

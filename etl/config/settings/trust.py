@@ -1,4 +1,6 @@
-"""Which mappings with code of their own somebody has trusted: a digest of each in the user's own settings.
+"""What somebody has trusted to run: mappings with code of their own, and commands that a project's file names.
+
+A digest of each is kept in the user's own settings.
 
 As ``direnv allow`` does it: what was looked at is trusted, in the place where it was looked at, and any change to the
 mapping or to a file of code beside it needs it anew.
@@ -10,6 +12,7 @@ import contextlib
 import hashlib
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -53,6 +56,26 @@ def trust(read: UntrustedCode, code: TrustedCode) -> None:
             f"Your settings in {record.parent} cannot be written: {error.strerror}",
             "Run with --trust for this once, or make the folder writable.",
         ) from None
+
+
+def is_command_trusted(file: Path, account: str, command: Sequence[str]) -> bool:
+    """Whether somebody trusts a project's file with this command, to the letter, for the key of an account."""
+    return is_trusted(*_command(file, account, command))
+
+
+def trust_command(file: Path, account: str, command: Sequence[str]) -> None:
+    """Remember that somebody does. Raise :class:`ConfigError` where that cannot be written."""
+    trust(*_command(file, account, command))
+
+
+def distrust_command(file: Path, account: str, command: Sequence[str]) -> None:
+    """Trust it no longer."""
+    forget(_command(file, account, command)[0].mapping)
+
+
+def _command(file: Path, account: str, command: Sequence[str]) -> tuple[UntrustedCode, TrustedCode]:
+    """Return a command as what is trusted: a place of its own beside the file, and its words for the text."""
+    return UntrustedCode(file.with_name(f"{file.name}:{account}"), orjson.dumps(list(command))), TrustedCode(())
 
 
 def forget(mapping: Path) -> bool:

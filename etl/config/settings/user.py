@@ -17,9 +17,15 @@ from pydantic import Field, ValidationError
 from etl.config.base import Model
 from etl.config.mapping.notify import NotifyRule
 from etl.config.mapping.sections import StateRule
+from etl.config.settings.accounts import AccountBook, AccountName, AccountRule, invalid, read_accounts
+from etl.config.settings.project import find_project
 from etl.errors import ConfigError
 
 NAME: Final = "klaviyo-etl"
+_KNOWN: Final = (
+    "Known are allow_base_url and variables, lists of texts, and the sections notify, state "
+    "(klaviyo-etl docs operations) and accounts.NAME (klaviyo-etl docs accounts)."
+)
 
 
 class UserSettings(Model):
@@ -30,6 +36,9 @@ class UserSettings(Model):
     state: StateRule = StateRule()
     variables: tuple[Annotated[str, Field(pattern=r"^\w+$")], ...] = Field(
         (), description="Variables of the environment that any mapping's [source] may name"
+    )
+    accounts: dict[AccountName, AccountRule] = Field(
+        default_factory=dict, description="Accounts that --account may name"
     )
 
 
@@ -50,9 +59,14 @@ def user_folder(environ: AbstractMapping[str, str] | None = None) -> Path:
     return Path(base) / NAME
 
 
+def user_file(environ: AbstractMapping[str, str] | None = None) -> Path:
+    """Return the file of the user's settings; it need not exist."""
+    return user_folder(environ) / "settings.toml"
+
+
 def load_user_settings(environ: AbstractMapping[str, str] | None = None) -> UserSettings:
     """Read the user's settings; nothing is set where there are none. Raise :class:`ConfigError`."""
-    path = user_folder(environ) / "settings.toml"
+    path = user_file(environ)
     try:
         return UserSettings.model_validate(tomllib.loads(path.read_text(encoding="utf-8-sig")))
     except (FileNotFoundError, NotADirectoryError):
@@ -60,11 +74,11 @@ def load_user_settings(environ: AbstractMapping[str, str] | None = None) -> User
     except OSError as error:
         raise ConfigError("settings-invalid", f"{path} cannot be read: {error.strerror}", "Check it.") from None
     except ValidationError as error:
-        names = ", ".join(sorted({".".join(map(str, fault["loc"])) for fault in error.errors()}))
-        raise ConfigError(
-            "settings-invalid",
-            f"{path}: {names} is not valid",
-            "Known are allow_base_url, variables, and the sections notify and state: klaviyo-etl docs operations.",
-        ) from None
+        raise invalid(path, error, _KNOWN) from None
     except ValueError:
         raise ConfigError("settings-invalid", f"{path} is not valid TOML", "See klaviyo-etl docs security.") from None
+
+
+def load_accounts(environ: AbstractMapping[str, str] | None = None, folder: Path | None = None) -> AccountBook:
+    """Return every account that can be named in a folder (the current one). Raise :class:`ConfigError`."""
+    return read_accounts(load_user_settings(environ).accounts, user_file(environ), find_project(folder))

@@ -33,6 +33,7 @@ _MIN_SLEEP: Final = 0.001
 _MAX_PAGES: Final = 500_000
 """Fifty million profiles, a hundred on a page."""
 _MAX_EMPTY_PAGES: Final = 20
+ACCOUNTS: Final = "GET /api/accounts"
 _EMPTY_ID: Final = "An id is empty"
 
 
@@ -53,12 +54,16 @@ class Connection:
         on_exchange: ExchangeHook | None = None,
         should_stop: Callable[[], bool] | None = None,
         on_wait: Callable[[str], None] | None = None,
+        expected: str | None = None,
     ) -> None:
         """Raise :class:`AuthError` or :class:`ConfigError` for a key or URL that cannot be right.
 
         ``should_stop`` is asked again and again during every wait, so that a signal ends a long one. ``on_wait`` is
-        told, in a sentence, of each wait that is long enough to wonder about.
+        told, in a sentence, of each wait that is long enough to wonder about. ``expected``: the id of the only account
+        that anything is asked of; see :meth:`_know_account`.
         """
+        self._expected = expected
+        self._is_known = expected is None
         self._transport = Transport(
             key=key,
             revision=revision,
@@ -112,7 +117,13 @@ class Connection:
         path = operation.path.replace("{id}", quote_path(of)) if "{id}" in operation.path else operation.path
         return self._once(operation.method, path, operation.endpoint, body)
 
+    def _know_account(self) -> None:
+        """Raise :class:`GuardError` unless the key is of the expected account. Asked before the first other request."""
+        raise NotImplementedError
+
     def _once(self, method: str, path: str, endpoint: str, body: bytes | None) -> Reply:
+        if not self._is_known and endpoint != ACCOUNTS:
+            self._know_account()
         windows = self._windows[endpoint]
         if not self._pause(lambda: windows.wait(self._clock.monotonic())):
             raise UnavailableError(

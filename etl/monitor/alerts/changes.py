@@ -64,9 +64,10 @@ def is_told(before: str | None, now: Condition, on: tuple[str, ...]) -> bool:
 def compose(one: SourceStatus, before: str | None, *, uid: str, now: float, host: str) -> dict[str, Any]:
     """Return the document of an alert: counts, codes, names of files; nobody's data and no secret."""
     well = one.condition is Condition.WELL
-    subject = scrubbed(f"klaviyo-etl: {named(one)} {_WORDS[one.condition]}")
+    whose = f"{one.label}: " if one.label else ""
+    subject = scrubbed(f"klaviyo-etl: {whose}{named(one)} {_WORDS[one.condition]}")
     lines = [f"{named(one)}: {told(one, now)}."]
-    if one.account:
+    if account_of(one):
         lines.append(f"Account: {account_of(one)}")
     if one.last is not None:
         lines.append(f"Run {one.last.id}: {rows_text(one)}")
@@ -88,6 +89,7 @@ def compose(one: SourceStatus, before: str | None, *, uid: str, now: float, host
         "since": instant(one.since),
         "account": one.account or None,
         "account_name": scrubbed(one.account_name) or None,
+        "account_label": one.label or None,
         "source": scrubbed(one.source),
         "kind": one.kind,
         "run": one.last.id if one.last is not None else None,

@@ -14,7 +14,7 @@ from etl.model import Clock
 from etl.monitor.alerts.base import UndeliveredError
 from etl.monitor.alerts.changes import Alert, compose, is_change, is_told
 from etl.monitor.alerts.channels import Channel, channels_of, effective
-from etl.monitor.model import SourceStatus, Status
+from etl.monitor.model import SourceStatus, Status, unknown_account
 from etl.state import AlertBook, ToldCondition
 
 
@@ -47,7 +47,9 @@ class Notifier:
                 if not _channels_named(rule):
                     continue
                 writer.renew_rule(one.key, dict(one.rule))
-                told = writer.told(one.key)
+                told = writer.told(one.key) or writer.take_over(
+                    (unknown_account(one.label), one.source, one.kind), one.key
+                )
                 before, since = (told.condition, told.since) if told is not None else (None, None)
                 if not is_change(before, since, one):
                     continue

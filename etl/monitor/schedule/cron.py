@@ -15,7 +15,7 @@ def files(job: Job) -> list[File]:
     watch = f"{into} && {shell(job.watch)} > logs/{job.name}-status.log 2>&1"
     notes = [
         *job.notes,
-        "The key is read from .env in the folder. flock keeps a second one out while the first is at work;",
+        f"The key is read from {job.key_place}. flock keeps a second one out while the first is at work;",
         "each weekday has its log, which is written over a week later.",
     ]
     text = "\n".join(

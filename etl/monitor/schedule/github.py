@@ -58,7 +58,7 @@ jobs:
 
 def files(job: Job) -> list[File]:
     """Return the workflow."""
-    names = ("KLAVIYO_PRIVATE_KEY", "KLAVIYO_ETL_STATE", *job.variables)
+    names = (*job.keys, "KLAVIYO_ETL_STATE", *job.variables)
     secrets = [f"      {name}: ${{{{ secrets.{name} }}}}" for name in dict.fromkeys(names)]
     text = _TEXT.format(
         notes=commented(job.notes),

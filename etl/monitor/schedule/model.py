@@ -18,8 +18,10 @@ class Job:
 
     ``title``: what is imported, for people; ``name``: the same as a word of ``a-z0-9-``. ``folder``: an absolute path
     where mapping, ``.env`` and state are. ``program``: how the command line is called; ``arguments``: of the import.
-    ``state``: options that name the state. ``hour``, ``minute``: when. ``max_age``: such as ``26h``. ``told``: somebody
-    is named in ``[notify]``. ``variables``: of the environment that the mapping names. ``user``: who runs it.
+    ``state``: options that name the account and the state. ``hour``, ``minute``: when. ``max_age``: such as ``26h``.
+    ``told``: somebody is named in ``[notify]``. ``variables``: of the environment that the mapping names. ``user``: who
+    runs it.
+    ``keys``: variables that hold the key; ``key_place``: where it is, for people.
     """
 
     title: str
@@ -34,6 +36,8 @@ class Job:
     told: bool = True
     variables: tuple[str, ...] = ()
     user: str = ""
+    keys: tuple[str, ...] = ("KLAVIYO_PRIVATE_KEY",)
+    key_place: str = ".env in the folder"
 
     @property
     def resume(self) -> tuple[str, ...]:
@@ -67,6 +71,11 @@ class Job:
             f"{one_line(self.title)}, every night at {self.hour:02}:{self.minute:02}.",
             "Exit code 1 (rows were not loaded) is no crash: the report, status and alerts say it.",
             "What a crash left is finished first. A lock for each account is held in any case.",
+            *(
+                ["A keyring is seldom unlocked at night: try it as the scheduler will."]
+                if self.key_place == "keyring"
+                else []
+            ),
             alerts,
         )
 

@@ -19,7 +19,8 @@ _TIMED: Final = {True: "told", False: "received"}
 def opt_outs(*, context: Context, log: bool = False) -> Iterator[dict[str, str]]:
     """Yield what holds today per address, or the whole log (``log``). Times: ISO 8601, UTC."""
     with context.open_store(create=False) as store:
-        for account in store.opt_outs.accounts():
+        meant = context.meant_account(store)
+        for account in store.opt_outs.accounts() if meant is None else [meant]:
             if log:
                 for notice in store.opt_outs.events(account):
                     yield {

@@ -29,8 +29,13 @@ def check_same_account(run: Run, account: Account) -> None:
         raise GuardError(
             "account-unexpected",
             f"Run {run.id} belongs to account {run.account}, the key to {account.id}",
-            "Use the key the run was begun with (for a rehearsal: --sandbox).",
+            f"Use {_key_of(run)} (for a rehearsal: --sandbox).",
         )
+
+
+def _key_of(run: Run) -> str:
+    label = run.details.account_label
+    return f"klaviyo-etl ... {run.id} --account {label}" if label else "the key the run was begun with"
 
 
 def guard(

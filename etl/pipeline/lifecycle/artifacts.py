@@ -136,6 +136,7 @@ def _manifest(report: Report, run: Run) -> bytes:
         "mapping_hash": report.mapping_hash,
         "mapping": dict(run.mapping),
         "account": report.account,
+        "account_label": report.account_label,
         "counts": {"read": report.tally.read, **dict(report.tally.parts)},
         "jobs": list(report.jobs),
     }

@@ -45,10 +45,13 @@ class PurgePlan:
 
 
 def plan_purge(older_than: float, *, context: Context | None = None) -> PurgePlan:
-    """Return what :func:`purge` would take of runs that ended more than so many seconds ago. Raise StateError."""
+    """Return what :func:`purge` would take of runs that ended more than so many seconds ago. Raise StateError.
+
+    Where an account is named, only its runs.
+    """
     context = context or Context.create()
     with context.open_store(create=False) as store:
-        return _plan(context, store, older_than)
+        return _plan(context, store, older_than, account=context.meant_account(store))
 
 
 def purge(plan: PurgePlan, *, context: Context | None = None) -> PurgePlan:

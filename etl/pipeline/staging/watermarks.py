@@ -36,7 +36,8 @@ def opened(
             yield source, store
         return
     with context.open_store() as store:
-        stored = store.watermarks.get(account(), query_key(mapping.source))
+        whose = account() or context.meant_account(store)
+        stored = store.watermarks.get(whose, query_key(mapping.source))
         if stored is not None and stored.mapping_hash != (hash_ or mapping.hash):
             context.announce(
                 "The mapping has changed since the watermark was set: rows before it are not read again. "

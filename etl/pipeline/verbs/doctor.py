@@ -57,7 +57,7 @@ def doctor(*, context: Context | None = None, list: str | None = None) -> list[F
             Finding("plan", True, read_usage(client).says()),
         ]
         findings.append(_clock(client))
-        wanted = list or context.settings.list
+        wanted = list or context.settings.list or context.settings.usual_list
         if wanted:
             findings.append(_look("list", lambda: _list(client, wanted)))
     return findings

@@ -16,7 +16,7 @@ from etl.monitor.alerts.channels import Channel, channels_of, effective
 from etl.monitor.alerts.deliver import send_one
 from etl.pipeline.context import Context
 from etl.pipeline.verbs.status import status_of
-from etl.sandbox import AccountSettings
+from etl.sandbox import is_rehearsal
 from etl.state import AlertBook, Failure
 
 
@@ -62,9 +62,9 @@ def tell_changes(
     with book:
         if command is not None and command.source:
             if command.failure is not None:
-                book.record_failure(_failure(command, command.failure, context.clock.now()))
+                book.record_failure(_failure(context, command, command.failure))
             else:
-                book.forget_failure(command.source, command.kind)
+                book.forget_failure(context.settings.label, command.source, command.kind)
         return Notifier(book, context.clock, user, environment()).tell(lambda: _look(context, command, max_age))
 
 
@@ -98,18 +98,23 @@ def _look(context: Context, command: Command | None, max_age: float | None) -> S
     """Return the status, without rehearsals, and with what the mapping at hand says today."""
     found = status_of(context=context, max_age=max_age)
     real = context.settings.base_url == DEFAULT_BASE_URL
-    sources = [one for one in found.sources if not (real and one.account == AccountSettings().id)]
+    sources = [one for one in found.sources if not (real and is_rehearsal(one.account, one.account_name))]
     if command is not None and command.rule:
-        key = (family(command.source), command.kind)
-        sources = [replace(one, rule=command.rule) if (one.source, one.kind) == key else one for one in sources]
+        # The same file may go to another account by another mapping, whose own rule stands in state.
+        key = (context.settings.label, family(command.source), command.kind)
+        sources = [
+            replace(one, rule=command.rule) if (one.label, one.source, one.kind) == key else one for one in sources
+        ]
     return replace(found, sources=tuple(sources))
 
 
-def _failure(command: Command, error: EtlError, now: float) -> Failure:
+def _failure(context: Context, command: Command, error: EtlError) -> Failure:
     return Failure(
+        label=context.settings.label,
+        account=context.expected_account or "",
         source=command.source,
         kind=command.kind,
-        failed_at=now,
+        failed_at=context.clock.now(),
         command=command.name,
         code=error.code,
         message=scrubbed(error.message),
@@ -123,7 +128,15 @@ def _told_without_state(context: Context, command: Command, error: EtlError, cha
     now = context.clock.now()
     problem = Problem(error.code, scrubbed(error.message), scrubbed(error.hint), now)
     one = SourceStatus(
-        "", "", family(command.source), command.kind, Condition.FAILED, now, problem=problem, next_step=problem.hint
+        account=context.expected_account or "",
+        account_name="",
+        source=family(command.source),
+        kind=command.kind,
+        condition=Condition.FAILED,
+        since=now,
+        problem=problem,
+        next_step=problem.hint,
+        label=context.settings.label,
     )
     document = compose(one, None, uid=uuid.uuid4().hex, now=now, host=socket.gethostname())
     return [send_one(channel, Alert.from_document(document), now) for channel in channels]

@@ -29,7 +29,7 @@ def plan(
     context = context or Context.create()
     rules, base = resolve_mapping(KIND, mapping, context)
     files = files_of(source, rules, base, context)
-    wanted = list or context.settings.list or rules.load.list
+    wanted = list or context.settings.list or rules.load.list or context.settings.usual_list
     options = RunOptions(limit=limit, list=wanted, undoable=undoable)
     with planned_source(ImportRequest(context, KIND, rules, files, "plan", options)) as (at, info):
         return planned(at, info)

@@ -22,7 +22,7 @@ def get_report(run_id: str | None = None, *, context: Context | None = None, fol
     """
     context = context or Context.create()
     with context.open_store(create=False) as store:
-        found = _find(store, run_id)
+        found = _find(context, store, run_id)
         if folder is not None:
             return write_artifacts(store, found.id, folder, _refused)
         return build_report(store, found.id)
@@ -36,7 +36,7 @@ def rejects(path: Path, run_id: str | None = None, *, context: Context | None = 
     """
     context = context or Context.create()
     with context.open_store(create=False) as store:
-        found = _find(store, run_id)
+        found = _find(context, store, run_id)
         refuse_purged(found, "rejects")
         try:
             return write_rejects_file(store, found, path, warnings=warnings)
@@ -54,7 +54,7 @@ def runs(limit: int = 20, *, context: Context | None = None) -> list[Report]:
     with context.open_store(create=False) as store:
         return [
             build_report(store, found.id, listing=False)
-            for found in store.runs.newest(limit)
+            for found in store.runs.newest(limit, **context.only_mine(store))
             if found.status in _SETTLED
         ]
 
@@ -64,8 +64,8 @@ def _refused(sentence: str) -> None:
     raise UsageError("folder-unwritable", sentence, "Choose another folder.")
 
 
-def _find(store: Store, run_id: str | None) -> Run:
-    found = store.runs.get(run_id) if run_id else store.runs.latest(_SETTLED)
+def _find(context: Context, store: Store, run_id: str | None) -> Run:
+    found = store.runs.get(run_id) if run_id else store.runs.latest(_SETTLED, **context.only_mine(store))
     if found is None:
         raise UsageError("no-runs", "There is no run yet", "Begin with klaviyo-etl check FILE.")
     return found

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, Literal
 
 from etl.errors import UsageError
-from etl.klaviyo import KlaviyoClient
+from etl.klaviyo import Account, KlaviyoClient
 from etl.model import Outcome, RunStatus
 from etl.pipeline.context import Context
 from etl.pipeline.engine.guarding import check_same_account
@@ -55,7 +57,7 @@ def run(
     context = context or Context.create()
     rules, base = resolve_mapping(KIND, mapping, context)
     files = files_of(source, rules, base, context)
-    wanted = list or context.settings.list or rules.load.list
+    wanted = list or context.settings.list or rules.load.list or context.settings.usual_list
     options = RunOptions(limit=limit, list=wanted, force=force, verify=verify, undoable=undoable)
     return run_source(ImportRequest(context, KIND, rules, files, "run", options, abandon))
 
@@ -67,7 +69,8 @@ def resume(run_id: str | None = None, *, context: Context | None = None, force: 
     """
     context = context or Context.create()
     with context.open_store(create=False) as store:
-        found = store.runs.get(run_id) if run_id else store.runs.latest(UNFINISHED, commands=LOADING_COMMANDS)
+        newest = partial(store.runs.latest, UNFINISHED, commands=LOADING_COMMANDS)
+        found = store.runs.get(run_id) if run_id else newest(account=context.meant_account(store) or None)
         if found is None:
             raise UsageError("nothing-to-resume", "No run is unfinished", "klaviyo-etl runs shows the history.")
         refuse_purged(found, "resume")
@@ -79,6 +82,8 @@ def resume(run_id: str | None = None, *, context: Context | None = None, force: 
             )
         with context.open_client() as client:
             account = client.get_account()
+            if not run_id:
+                found = _newest_of(account, found, lambda id_: newest(account=id_))
             check_same_account(found, account)
             with store.lock.hold(account.id, "resume"):
                 return _loaded(context, store, client, found.id, force=force)
@@ -92,19 +97,12 @@ def retry(run_id: str | None = None, *, context: Context | None = None, force: b
     """
     context = context or Context.create()
     with context.open_store(create=False) as store:
-        parent = store.runs.get(run_id) if run_id else _latest_that_sent(store)
-        if parent is None or parent.status not in ENDED or parent.command not in LOADING_COMMANDS:
-            raise UsageError("not-retryable", "There is no finished run to send again", "See klaviyo-etl runs.")
-        refuse_purged(parent, "retry")
-        counts = store.rows.counts(parent.id)
-        if not any(counts.get(outcome) for outcome in AGAIN):
-            raise UsageError(
-                "nothing-to-retry",
-                f"Run {parent.id} has no failed and no unknown row, and none that differs",
-                "All is done.",
-            )
+        newest = partial(_latest_that_sent, store)
+        parent = _retryable(store, store.runs.get(run_id) if run_id else newest(context.meant_account(store) or None))
         with context.open_client() as client:
             account = client.get_account()
+            if not run_id:
+                parent = _retryable(store, _newest_of(account, parent, newest))
             check_same_account(parent, account)
             with store.lock.hold(account.id, "retry"):
                 discard_or_refuse_unfinished(store, account, abandon=False)
@@ -144,16 +142,16 @@ def verify(run_id: str | None = None, *, context: Context | None = None, full: b
     """
     context = context or Context.create()
     with context.open_store(create=False) as store:
-        found = (
-            store.runs.get(run_id)
-            if run_id
-            else store.runs.latest([RunStatus.LOADING, *ENDED], commands=LOADING_COMMANDS)
-        )
+        newest = partial(store.runs.latest, [RunStatus.LOADING, *ENDED], commands=LOADING_COMMANDS)
+        found = store.runs.get(run_id) if run_id else newest(account=context.meant_account(store) or None)
         if found is None or found.details.load is None:
             raise UsageError("nothing-to-verify", "No run has loaded anything yet", "See klaviyo-etl runs.")
         refuse_purged(found, "verify")
         with context.open_client() as client:
-            check_same_account(found, client.get_account())
+            account = client.get_account()
+            if not run_id:
+                found = _newest_of(account, found, lambda id_: newest(account=id_))
+            check_same_account(found, account)
             kind = kind_of(found)
             at = _loading(context, store, client, kind, found)
             look(kind, at, full=full, unchanged=True)
@@ -175,11 +173,31 @@ def _loading(
     return Loading(context, store, client, run.id, rules, force)
 
 
-def _latest_that_sent(store: Store) -> Run | None:
-    """Return the newest run that ended; one that was given up before it sent anything is none."""
-    for one in store.runs.newest(RECENT):
+def _latest_that_sent(store: Store, account: str | None) -> Run | None:
+    """Return the newest run (of an account) that ended; one that was given up before it sent anything is none."""
+    for one in store.runs.newest(RECENT, account=account):
         if one.command in LOADING_COMMANDS and (
             one.status is RunStatus.FINISHED or (one.status is RunStatus.ABANDONED and store.runs.has_sent(one.id))
         ):
             return one
     return None
+
+
+def _retryable(store: Store, run: Run | None) -> Run:
+    """Return a run of which something can be sent again. Raise :class:`UsageError` for any other."""
+    if run is None or run.status not in ENDED or run.command not in LOADING_COMMANDS:
+        raise UsageError("not-retryable", "There is no finished run to send again", "See klaviyo-etl runs.")
+    refuse_purged(run, "retry")
+    counts = store.rows.counts(run.id)
+    if not any(counts.get(outcome) for outcome in AGAIN):
+        raise UsageError(
+            "nothing-to-retry",
+            f"Run {run.id} has no failed and no unknown row, and none that differs",
+            "All is done.",
+        )
+    return run
+
+
+def _newest_of(account: Account, found: Run, newest: Callable[[str], Run | None]) -> Run:
+    """Return the newest run of the key's account where nobody said which run is meant; else the one that was found."""
+    return found if found.account == account.id else newest(account.id) or found

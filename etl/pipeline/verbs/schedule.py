@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from etl.config import (
+    Account,
     EventMapping,
     Mapping,
     load_event_mapping,
@@ -45,11 +46,13 @@ def schedule(
     at: tuple[int, int] = (2, 0),
     max_age: str | None = None,
     state: str | None = None,
+    account: Account | None = None,
 ) -> list[File]:
     """Return the files with which a scheduler imports every night what a mapping reads.
 
     ``files``: what is imported, where the mapping does not say. ``at``: hour and minute. ``max_age``: when it counts as
-    overdue; by default what the mapping says, else 26h. ``state``: as the option. Raise ConfigError, UsageError.
+    overdue; by default what the mapping says, else 26h. ``state``, ``account``: as the options. Raise ConfigError,
+    UsageError.
     """
     rules = _read(mapping)
     if not files and not rules.source.paths_from(None) and rules.source.url is None:
@@ -62,19 +65,32 @@ def schedule(
         )
     rule = load_notify_rule(mapping)
     user = load_user_settings().notify
-    named = [name for text in _texts(rule) for name in VARIABLE.findall(text)]
+    told = [name for text in _texts(rule) for name in VARIABLE.findall(text)]
+    named: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ("KLAVIYO_PRIVATE_KEY",)
+    key_place = ".env in the folder"
+    if account is not None:
+        named, keys, key_place = ("--account", account.name), tuple(filter(None, (account.key.env,))), account.key_place
+        if scheduler in _ELSEWHERE and not keys:
+            raise UsageError(
+                "key-elsewhere",
+                f"The key of {account.name} comes from {key_place}, which a machine of {scheduler} does not have",
+                "Let klaviyo-etl.toml of the project say key = { env = ... }, and make that a secret there.",
+            )
     job = Job(
-        title=", ".join(files) or mapping.name,
-        name=slug(mapping.stem),
+        title=f"{', '.join(files) or mapping.name}{f' into {account.name}' if account is not None else ''}",
+        name=slug(f"{account.name}-{mapping.stem}" if account is not None else mapping.stem),
         folder=str(Path.cwd()),
         program=("klaviyo-etl",) if scheduler in _ELSEWHERE else _program(),
         arguments=("events" if isinstance(rules, EventMapping) else "run", *files, "--mapping", str(mapping)),
-        state=("--state", state) if state else (),
+        state=(*named, *(("--state", state) if state else ())),
         hour=at[0],
         minute=at[1],
         max_age=max_age or rule.get("max_age") or "26h",
         told=bool(rule) or user is not None,
-        variables=tuple(dict.fromkeys([*rules.source.variables, *named])),
+        variables=tuple(dict.fromkeys([*rules.source.variables, *told])),
+        keys=keys,
+        key_place=key_place,
         user=getpass.getuser() if os.name == "posix" and os.getuid() else "",
     )
     return _RECIPES[scheduler](job)

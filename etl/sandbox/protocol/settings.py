@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,6 +14,8 @@ from etl.sandbox.protocol.switches import AS_DOCUMENTED, Switches
 
 SANDBOX_KEY: Final = "pk_sandbox_0123456789abcdef0123456789"
 """The key every sandbox takes. It opens nothing else."""
+
+_LETTERS: Final = "abcdefghijkmnpqrstuvwxyz"
 
 SCOPES: Final = frozenset(
     {
@@ -51,6 +54,21 @@ class AccountSettings:
     sms_regions: tuple[str, ...] = ("US", "CA")
     age_gate: int | None = None
     plan_profiles: int = 1_000_000
+
+
+def rehearsal_account(label: str = "") -> AccountSettings:
+    """Return the account of a rehearsal: one for each account that has a name, so that none meets another's people."""
+    if not label:
+        return AccountSettings()
+    digest = int.from_bytes(hashlib.blake2b(label.encode(), digest_size=8).digest(), "big")
+    word = "".join(_LETTERS[digest // len(_LETTERS) ** place % len(_LETTERS)] for place in range(3))
+    return AccountSettings(id=f"SBX{word}", name=f"{AccountSettings().name} for {label}")
+
+
+def is_rehearsal(account: str, name: str) -> bool:
+    """Whether an account, by its id and its name, is that of a rehearsal."""
+    own = AccountSettings()
+    return account == own.id or (account.startswith("SBX") and name.startswith(f"{own.name} for "))
 
 
 @dataclass(frozen=True, slots=True)

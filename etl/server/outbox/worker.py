@@ -19,6 +19,7 @@ import orjson
 
 from etl.errors import (
     AuthError,
+    GuardError,
     LockedError,
     RequestRefusedError,
     StateError,
@@ -183,7 +184,7 @@ class OutboxWorker:
         except NotNowError as waiting:
             self._reschedule(store, message, waiting.seconds, failed=waiting.failed)
             return None
-        except AuthError as error:
+        except (AuthError, GuardError) as error:
             # A key that is wrong is corrected some day; what was accepted until then is not lost for it.
             self._health.ill(_ACCESS, error.code)
             self._reschedule(store, message, _delay(message))

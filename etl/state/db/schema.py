@@ -281,7 +281,7 @@ salts = sa.Table(
 
 # Requests of forms and checkouts that were accepted, until Klaviyo has them; see outbox.py. ``body``: what to send;
 # ``uid``: tells it from those of every other state; ``owner``, until ``owned_until``: the process that has it in hand;
-# ``progress``: JSON of the steps that are done.
+# ``progress``: JSON of the steps that are done; ``account``: the name of the account, empty where it has none.
 outbox = sa.Table(
     "outbox",
     metadata,
@@ -297,6 +297,7 @@ outbox = sa.Table(
     sa.Column("owner", sa.Text),
     sa.Column("owned_until", sa.Double),
     sa.Column("progress", sa.Text),
+    sa.Column("account", sa.Text),
     sa.Index("outbox_waiting", "done_at", "not_before"),
     sqlite_autoincrement=True,
 )
@@ -366,13 +367,16 @@ profile_merges = sa.Table(
     sqlite_with_rowid=False,
 )
 
-# Commands that ended with an error, the last of each source; what a run says of itself is in runs. ``message`` holds
-# nobody's data. ``kind``: profiles, events or suppressions.
-failures = sa.Table(
-    "failures",
+# Commands that ended with an error, the last of each source and account; what a run says of itself is in runs.
+# ``label``: the name of the account, ``account``: its id as far as it was known then, both empty where nobody said.
+# ``message`` holds nobody's data. ``kind``: profiles, events or suppressions.
+failed_commands = sa.Table(
+    "failed_commands",
     metadata,
+    sa.Column("label", sa.Text, primary_key=True),
     sa.Column("source", sa.Text, primary_key=True),
     sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("account", sa.Text, nullable=False),
     sa.Column("failed_at", sa.Double, nullable=False),
     sa.Column("command", sa.Text, nullable=False),
     sa.Column("code", sa.Text, nullable=False),

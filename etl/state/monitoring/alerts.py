@@ -64,6 +64,14 @@ class AlertWriter:
         row = self._connection.execute(query).one_or_none()
         return ToldCondition(row.condition, row.since) if row is not None else None
 
+    def take_over(self, before: Key, key: Key) -> ToldCondition | None:
+        """Return what was told of a source while nobody knew its account; it is told of that account from now on."""
+        found = self.told(before) if before != key else None
+        if found is not None:
+            self._connection.execute(schema.told_conditions.delete().where(*_is(schema.told_conditions, before)))
+            self.remember(key, found)
+        return found
+
     def remember(self, key: Key, told: ToldCondition) -> None:
         """Write down the condition that a source is known to be in."""
         table = schema.told_conditions
@@ -103,17 +111,16 @@ class AlertBook:
 
     def record_failure(self, failure: Failure) -> None:
         """Keep the last error of a source."""
-        table = schema.failures
-        mine = (table.c.source == failure.source) & (table.c.kind == failure.kind)
+        table = schema.failed_commands
+        mine = _failed(failure.label, failure.source, failure.kind)
         names = Failure.__dataclass_fields__
         with transaction(self._engine) as connection:
             connection.execute(table.delete().where(mine))
             connection.execute(table.insert().values({name: getattr(failure, name) for name in names}))
 
-    def forget_failure(self, source: str, kind: str) -> None:
+    def forget_failure(self, label: str, source: str, kind: str) -> None:
         """Forget the error of a source: its command came to a run that says how it went."""
-        table = schema.failures
-        mine = (table.c.source == source) & (table.c.kind == kind)
+        table, mine = schema.failed_commands, _failed(label, source, kind)
         with reading(self._engine) as connection:
             if connection.execute(sa.select(table.c.source).where(mine)).first() is None:
                 return
@@ -194,6 +201,11 @@ class AlertBook:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _failed(label: str, source: str, kind: str) -> sa.ColumnElement[bool]:
+    columns = schema.failed_commands.c
+    return (columns.label == label) & (columns.source == source) & (columns.kind == kind)
 
 
 def _is(table: sa.Table, key: Key) -> tuple[sa.ColumnElement[bool], ...]:

@@ -49,7 +49,10 @@ class RunHead:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A command that ended with an error. ``run``: the run that it worked on, where there was one."""
+    """A command that ended with an error. ``run``: the run that it worked on, where there was one.
+
+    ``label``: the name of its account, ``account``: its id as far as it was known; empty where nobody said.
+    """
 
     source: str
     kind: str
@@ -59,6 +62,8 @@ class Failure:
     message: str
     hint: str
     run: str | None
+    label: str = ""
+    account: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,9 +166,14 @@ class StateView:
         return 0, None
 
     def failures(self) -> list[Failure]:
-        """Return the last error of each source that has one."""
-        rows = self._rows(sa.select(schema.failures).order_by(schema.failures.c.source), "failures")
-        names = Failure.__dataclass_fields__
+        """Return the last error of each source, and of each named account, that has one."""
+        table = schema.failed_commands
+        names = list(Failure.__dataclass_fields__)
+        if table.name not in self._tables:
+            # A state of the version before accounts had names.
+            names = [name for name in names if name not in {"label", "account"}]
+            table = sa.table("failures", *(sa.column(name) for name in names))  # type: ignore[assignment]
+        rows = self._rows(sa.select(*(table.c[name] for name in names)).order_by(table.c.source), table.name)
         return [Failure(**{name: getattr(row, name) for name in names}) for row in rows]
 
     def alerts_waiting(self) -> int:

@@ -94,12 +94,14 @@ PURGE_RULES: Final[Mapping[str, PurgeRule]] = {
     "outbox": PurgeRule(
         kept=(
             *("id", "kind", "body", "accepted_at", "attempts", "not_before", "done_at", "result", "uid"),
-            *("owner", "owned_until", "progress"),
+            *("owner", "owned_until", "progress", "account"),
         )
     ),
     "outbox_keys": PurgeRule(kept=("parcel", "key")),
     # --- of the program itself; its messages name nobody
-    "failures": PurgeRule(kept=("source", "kind", "failed_at", "command", "code", "message", "hint", "run")),
+    "failed_commands": PurgeRule(
+        kept=(*("label", "source", "kind", "account", "failed_at", "command", "code", "message", "hint", "run"),)
+    ),
     "told_conditions": PurgeRule(kept=("account", "source", "kind", "condition", "since")),
     "alerts": PurgeRule(
         kept=(

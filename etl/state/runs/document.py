@@ -122,7 +122,8 @@ class RunDetails:
     what a guard has against a run that went to its end. ``seconds``: by phase. ``verified``: rows read back.
     ``metrics``: names of its events' metrics. ``folders``: where it left files. ``purged_at``: when what it held of
     people was removed (epoch seconds); ``purge_open``: some of it may still be on the disk. ``amounts``: currency →
-    outcome → decimal text, of events whose bodies are gone. ``others``: keys of other versions.
+    outcome → decimal text, of events whose bodies are gone. ``account_label``: what the account was called. ``others``:
+    keys of other versions.
     """
 
     records_read: int | None = None
@@ -134,6 +135,7 @@ class RunDetails:
     files: tuple[StagedFile, ...] = ()
     watermark: ReachedMark | None = None
     account_name: str = ""
+    account_label: str = ""
     list_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     load: Mapping[str, Any] | None = None

@@ -10,7 +10,7 @@ from typing import Any, Final, Unpack
 
 import orjson
 import sqlalchemy as sa
-from sqlalchemy.engine import Row
+from sqlalchemy.engine import Connection, Row
 
 from etl.errors import InternalError
 from etl.model import RunStatus
@@ -50,9 +50,11 @@ class Run:
 class Runs(Table):
     """The history of runs."""
 
-    def __init__(self, database: Database, rng: random.Random) -> None:
+    def __init__(self, database: Database, rng: random.Random, label: str = "") -> None:
+        """``label``: the name of the account that new runs are of."""
         super().__init__(database)
         self._rng = rng
+        self._label = label
 
     def create(
         self,
@@ -72,9 +74,9 @@ class Runs(Table):
         ``moves_known_state``: see :class:`Run`; not that of a pilot (``--limit``).
         """
         now = self._db.clock.now()
-        suffix = "".join(self._rng.choice(_ALPHABET) for _ in range(4))
-        run_id = f"{datetime.fromtimestamp(now, UTC):%Y%m%d-%H%M%S}-{suffix}"
         with self._db.write() as connection:
+            run_id = self._new_id(connection, now)
+            label = self._label or _label_of(connection, parent)
             connection.execute(
                 schema.runs.insert().values(
                     id=run_id,
@@ -89,9 +91,18 @@ class Runs(Table):
                     parent=parent,
                     pilot=int(not moves_known_state),
                     started_at=now,
+                    details=orjson.dumps({"account_label": label} if label else {}).decode(),
                 )
             )
         return run_id
+
+    def _new_id(self, connection: Connection, now: float) -> str:
+        """Return an id that no run has: imports into several accounts may well begin in the same second."""
+        while True:
+            suffix = "".join(self._rng.choice(_ALPHABET) for _ in range(4))
+            run_id = f"{datetime.fromtimestamp(now, UTC):%Y%m%d-%H%M%S}-{suffix}"
+            if connection.execute(sa.select(schema.runs.c.seq).where(schema.runs.c.id == run_id)).first() is None:
+                return run_id
 
     def get(self, run_id: str) -> Run:
         """Return a run. Raise :class:`etl.errors.UsageError` if there is none of that id."""
@@ -99,11 +110,18 @@ class Runs(Table):
         with self._db.read() as connection:
             return _run(connection.execute(sa.select(schema.runs).where(schema.runs.c.seq == seq)).one())
 
-    def newest(self, limit: int = 20) -> list[Run]:
-        """Return the newest runs, newest first."""
+    def newest(self, limit: int = 20, *, account: str | None = None, label: str = "") -> list[Run]:
+        """Return the newest runs, newest first. ``account``, ``label``: of one account only; see :meth:`latest`."""
+        query = sa.select(schema.runs).order_by(schema.runs.c.seq.desc()).limit(limit)
         with self._db.read() as connection:
-            query = sa.select(schema.runs).order_by(schema.runs.c.seq.desc()).limit(limit)
-            return [_run(row) for row in connection.execute(query)]
+            return [_run(row) for row in connection.execute(query.where(*_of(account, label)))]
+
+    def account_called(self, label: str) -> str | None:
+        """Return the id of the account that was called so when something was last sent to it."""
+        query = sa.select(schema.runs.c.account).where(*_of(None, label), schema.runs.c.account.is_not(None))
+        with self._db.read() as connection:
+            found: str | None = connection.execute(query.order_by(schema.runs.c.seq.desc()).limit(1)).scalar()
+        return found
 
     def children(self, run_id: str) -> list[Run]:
         """Return the runs whose parent a run is, newest first."""
@@ -118,8 +136,12 @@ class Runs(Table):
         commands: Sequence[str] | None = None,
         source: str | None = None,
         account: str | None = None,
+        label: str = "",
     ) -> Run | None:
-        """Return the newest run that fits all conditions given, or ``None``."""
+        """Return the newest run that fits all conditions given, or ``None``.
+
+        ``label``: what the account is called, which is all that is known of a look at a file; either of the two fits.
+        """
         query = sa.select(schema.runs).order_by(schema.runs.c.seq.desc()).limit(1)
         if statuses is not None:
             query = query.where(schema.runs.c.status.in_([status.value for status in statuses]))
@@ -127,8 +149,7 @@ class Runs(Table):
             query = query.where(schema.runs.c.command.in_(commands))
         if source is not None:
             query = query.where(schema.runs.c.source == source)
-        if account is not None:
-            query = query.where(schema.runs.c.account == account)
+        query = query.where(*_of(account, label))
         with self._db.read() as connection:
             row = connection.execute(query).one_or_none()
         return _run(row) if row is not None else None
@@ -199,6 +220,24 @@ class Runs(Table):
         mine = mine.where(batches.c.run == self._db.seq(run_id))
         with self._db.read() as connection:
             return bool(connection.execute(sa.select(mine.where(may_have_arrived()).exists())).scalar())
+
+
+def _of(account: str | None, label: str) -> list[sa.ColumnElement[bool]]:
+    """Return the condition that a run is of an account, by its id or by what it is called; none if nothing is given."""
+    columns = schema.runs.c
+    # As orjson writes it; a label has letters, digits, hyphens and underscores.
+    called = columns.details.contains(f'"account_label":"{label}"', autoescape=True)
+    either = [columns.account == account] if account is not None else []
+    either += [called] if label else []
+    return [sa.or_(*either)] if either else []
+
+
+def _label_of(connection: Connection, run_id: str | None) -> str:
+    """Return what the account of a run is called: what repairs a run is of the same account."""
+    if run_id is None:
+        return ""
+    found = connection.execute(sa.select(schema.runs.c.details).where(schema.runs.c.id == run_id)).scalar()
+    return RunDetails.from_stored(orjson.loads(found)).account_label if found else ""
 
 
 def _run(row: Row[Any]) -> Run:

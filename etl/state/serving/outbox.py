@@ -1,7 +1,9 @@
 """Requests that were accepted for Klaviyo and wait until it has them.
 
-Several processes may deliver out of one state: a request belongs to the process that claimed it, for a while, and every
-note about it is refused to any other. Requests about one person are claimed in the order in which they were accepted.
+Several processes may deliver out of one state, for one account or for several: a request is of the account by whose
+name it was accepted, and nobody else's process ever sees it. It belongs to the process that claimed it, for a while,
+and every note about it is refused to any other. Requests about one person are claimed in the order in which they were
+accepted.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from sqlalchemy.engine import Connection, Row
 from etl.errors import LockedError
 from etl.model import DIGEST_BYTES
 from etl.state.db import schema
-from etl.state.db.database import Table
+from etl.state.db.database import Database, Table
 
 LONGEST_WAIT: Final = 3_600.0
 """Seconds that a request may be put back for. What waits longer was put back under another clock, and is due."""
@@ -48,12 +50,19 @@ class OutboxMessage:
 class Outbox(Table):
     """Every change is one transaction: what was accepted survives a crash of any kind."""
 
+    def __init__(self, database: Database, label: str = "") -> None:
+        """``label``: the name of the account whose requests these are; one without a name has its own, too."""
+        super().__init__(database)
+        self._label = label
+        self._mine = sa.func.coalesce(schema.outbox.c.account, "") == label
+
     def accept(self, kind: str, body: bytes, uid: str, keys: Iterable[str] = ()) -> int:
         """Store a request; return its id. ``keys``: whom it is about, see :func:`person_key`."""
-        statement = schema.outbox.insert().values(kind=kind, body=body, uid=uid, accepted_at=self._db.clock.now())
+        values = {"kind": kind, "body": body, "uid": uid, "accepted_at": self._db.clock.now()}
+        statement = schema.outbox.insert().values(**values, account=self._label or None)
         with self._db.write() as connection:
             message_id = int(connection.execute(statement.returning(schema.outbox.c.id)).scalar_one())
-            _add_keys(connection, message_id, keys)
+            self._add_keys(connection, message_id, keys)
         return message_id
 
     def get(self, message_id: int) -> OutboxMessage | None:
@@ -71,7 +80,9 @@ class Outbox(Table):
 
     def count_waiting(self) -> int:
         """Return how many requests Klaviyo does not have yet."""
-        query = sa.select(sa.func.count()).select_from(schema.outbox).where(schema.outbox.c.done_at.is_(None))
+        query = (
+            sa.select(sa.func.count()).select_from(schema.outbox).where(schema.outbox.c.done_at.is_(None), self._mine)
+        )
         with self._db.read() as connection:
             return int(connection.execute(query).scalar_one())
 
@@ -95,7 +106,7 @@ class Outbox(Table):
             self._change(
                 connection, message_id, owner, progress=progress, owned_until=self._db.clock.now() + CLAIM_SECONDS
             )
-            _add_keys(connection, message_id, keys)
+            self._add_keys(connection, message_id, keys)
 
     def finish(self, message_id: int, owner: str, result: str) -> None:
         """Note that a request has come to its end. Its body is forgotten: it holds personal data."""
@@ -121,9 +132,9 @@ class Outbox(Table):
     def owners(self) -> list[str]:
         """Return who has requests in hand."""
         columns = schema.outbox.c
-        query = sa.select(columns.owner).where(columns.done_at.is_(None), columns.owner.is_not(None)).distinct()
+        query = sa.select(columns.owner).where(columns.done_at.is_(None), columns.owner.is_not(None), self._mine)
         with self._db.read() as connection:
-            return [str(owner) for owner in connection.execute(query).scalars()]
+            return [str(owner) for owner in connection.execute(query.distinct()).scalars()]
 
     def disown(self, owner: str) -> None:
         """Let go of what a process had in hand that is no more."""
@@ -136,19 +147,19 @@ class Outbox(Table):
     def without_keys(self) -> list[OutboxMessage]:
         """Return the waiting requests of which nobody noted whom they are about: earlier versions did not."""
         keyed = sa.exists().where(schema.outbox_keys.c.parcel == schema.outbox.c.id)
-        query = sa.select(schema.outbox).where(schema.outbox.c.done_at.is_(None), ~keyed).order_by(schema.outbox.c.id)
+        query = sa.select(schema.outbox).where(schema.outbox.c.done_at.is_(None), ~keyed, self._mine)
         with self._db.read() as connection:
-            return list(map(_message, connection.execute(query)))
+            return list(map(_message, connection.execute(query.order_by(schema.outbox.c.id))))
 
     def add_keys(self, message_id: int, keys: Iterable[str]) -> None:
         """Note whom a request is about."""
         with self._db.write() as connection:
-            _add_keys(connection, message_id, keys)
+            self._add_keys(connection, message_id, keys)
 
     def is_first(self, message_id: int) -> bool:
         """Whether no earlier request waits, of whomever."""
         columns = schema.outbox.c
-        query = sa.select(columns.id).where(columns.done_at.is_(None), columns.id < message_id).limit(1)
+        query = sa.select(columns.id).where(columns.done_at.is_(None), columns.id < message_id, self._mine).limit(1)
         with self._db.read() as connection:
             return connection.execute(query).scalar_one_or_none() is None
 
@@ -164,11 +175,21 @@ class Outbox(Table):
         # another process may have written it while this one waited for its turn, after it had looked at its clock.
         free = columns.owner.is_(None) | (columns.owned_until <= now) | (columns.owned_until > now + 2 * CLAIM_SECONDS)
         return (
+            self._mine,
             columns.done_at.is_(None),
             (columns.not_before <= now) | (columns.not_before > now + LONGEST_WAIT + CLAIM_SECONDS),
             free if owner is None else free | (columns.owner == owner),
             ~_earlier(columns.id),
         )
+
+    def _add_keys(self, connection: Connection, message_id: int, keys: Iterable[str]) -> None:
+        table = schema.outbox_keys
+        # The same person in another account is somebody else's business.
+        own = [f"{self._label}:{key}" if self._label else key for key in dict.fromkeys(keys)]
+        there = set(connection.execute(sa.select(table.c.key).where(table.c.parcel == message_id)).scalars())
+        new = [{"parcel": message_id, "key": key} for key in own if key not in there]
+        if new:
+            connection.execute(table.insert(), new)
 
     def _change(self, connection: Connection, message_id: int, by: str, **values: Any) -> None:
         columns = schema.outbox.c
@@ -197,14 +218,6 @@ def _earlier(parcel: sa.ColumnElement[int]) -> sa.Exists:
         .where(earlier.c.id == theirs.c.parcel, earlier.c.done_at.is_(None))
         .correlate(schema.outbox)
     )
-
-
-def _add_keys(connection: Connection, message_id: int, keys: Iterable[str]) -> None:
-    table = schema.outbox_keys
-    there = set(connection.execute(sa.select(table.c.key).where(table.c.parcel == message_id)).scalars())
-    new = [{"parcel": message_id, "key": key} for key in dict.fromkeys(keys) if key not in there]
-    if new:
-        connection.execute(table.insert(), new)
 
 
 def _message(row: Row[Any]) -> OutboxMessage:

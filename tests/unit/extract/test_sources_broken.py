@@ -371,7 +371,7 @@ def writes(klaviyo: SandboxServer) -> int:
 def remains(state: Path) -> dict[str, int]:
     """Return how many rows each table has, but for what every state has, and that a source failed (for status)."""
     engine = sa.create_engine(f"sqlite:///{state}", poolclass=sa.pool.NullPool)
-    names = set(sa.inspect(engine).get_table_names()) - {"migrations", "owners", "failures"}
+    names = set(sa.inspect(engine).get_table_names()) - {"migrations", "owners", "failed_commands"}
     with engine.connect() as connection:
         found = {name: int(connection.scalar(sa.text(f"SELECT count(*) FROM {name}")) or 0) for name in names}
     engine.dispose()

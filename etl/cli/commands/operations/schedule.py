@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from etl import pipeline
+from etl import config, pipeline
 from etl.cli.options import files_argument, mapping_option
 from etl.cli.session import find_mapping
 from etl.config.durations import seconds_of
@@ -54,6 +54,7 @@ def _an_age(_context: click.Context, _parameter: click.Parameter, value: str | N
 @click.option(
     "--max-age", metavar="AGE", callback=_an_age, help="When it is overdue. Default: max_age of the mapping, else 26h."
 )
+@click.option("--account", metavar="NAME", help="Account to import into, by its name in settings.")
 @click.option("--state", metavar="PATH|URL", help="State database; without it the usual one, of the folder or of .env.")
 @click.option(
     "--to",
@@ -68,6 +69,7 @@ def schedule(
     scheduler: Scheduler,
     at: tuple[int, int],
     max_age: str | None,
+    account: str | None,
     state: str | None,
     to: Path | None,
 ) -> None:
@@ -81,7 +83,13 @@ def schedule(
     klaviyo-etl schedule -m crm.toml --print airflow       the mapping names its source
     """
     recipe = pipeline.schedule(
-        scheduler, find_mapping(files[0] if files else None, mapping), files, at=at, max_age=max_age, state=state
+        scheduler,
+        find_mapping(files[0] if files else None, mapping),
+        files,
+        at=at,
+        max_age=max_age,
+        state=state,
+        account=config.load_accounts().get(account) if account else None,
     )
     if to is None:
         alone = len(recipe) == 1

@@ -9,6 +9,7 @@ import click
 
 from etl import config, monitor, pipeline
 from etl.cli.lengths import DURATION
+from etl.cli.session import Common, load_settings
 from etl.cli.watching import tell
 from etl.console import Console, out
 from etl.errors import EtlError, UsageError
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     metavar="AGE",
     help="Warn of a source without a finished run for so long, such as 26h. Default: max_age of its mapping.",
 )
-@click.option("--account", metavar="ID", help="Only this account.")
+@click.option("--account", metavar="NAME|ID", help="Only this account, by its name in settings or by its id.")
 @click.option(
     "--format",
     "format_",
@@ -78,11 +79,12 @@ def status(
     """
     console = Console()
     try:
-        settings = config.load_settings({"state": state})
-        context = pipeline.Context(settings)
+        common = Common(account=account if _is_named(account) else None, state=state)
+        context = pipeline.Context(load_settings(common))
+        account = account or context.settings.label or None
         found = pipeline.status_of(context=context, account=account, sources=sources, max_age=max_age)
         if notify:
-            tell(None, state, console, max_age)
+            tell(None, common, console, max_age)
             found = pipeline.status_of(context=context, account=account, sources=sources, max_age=max_age)
         text = _rendered(found, format_)
         if output is not None:
@@ -93,6 +95,11 @@ def status(
     if output is None and not (quiet and found.level is monitor.Level.OK):
         out(text, nl=False)
     raise SystemExit(int(found.level))
+
+
+def _is_named(account: str | None) -> bool:
+    """Whether settings know the account by this name; an id, or a name that state alone remembers, is not theirs."""
+    return account is not None and account in config.load_accounts().accounts
 
 
 def _rendered(found: Status, format_: str) -> str:

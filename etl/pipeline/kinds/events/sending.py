@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from etl.account_words import account_words
 from etl.config import EventMapping
 from etl.klaviyo import KlaviyoClient
 from etl.load import Metrics, twin_note
@@ -78,4 +79,5 @@ def ask(at: Loading[EventMapping]) -> None:
         context.announce(note)
     store.runs.update(run.id, notes=[*run.details.notes, *about])
     pending = store.rows.counts(run.id).get(None, 0)
-    agree(context, store, run.id, f"Send {pending:,} events to account {run.account} ({_way(at.rules)})?")
+    account = account_words(run.details.account_label, run.account)
+    agree(context, store, run.id, f"Send {pending:,} events to account {account} ({_way(at.rules)})?")

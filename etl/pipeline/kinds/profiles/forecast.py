@@ -88,6 +88,7 @@ def build_plan(
         source=run.source,
         account=run.account or "",
         account_name=run.details.account_name,
+        account_label=run.details.account_label,
         read=sum(counts.values()),
         rejected=counts.get(Outcome.REJECTED, 0),
         duplicate=counts.get(Outcome.DUPLICATE, 0),

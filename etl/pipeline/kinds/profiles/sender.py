@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
+from etl.account_words import account_words
 from etl.config import Mapping
 from etl.load import LoadOptions, LoadSummary, run_load, verify_rows
 from etl.pipeline.context import Context
@@ -76,8 +77,8 @@ def _ask_first(context: Context, store: Store, run: Run, pending: int, on_plan: 
         return
     if context.on_plan is not None:
         context.on_plan(on_plan())
-    name = run.details.account_name or "no name"
-    question = f"Send {pending:,} rows to account {run.account} ({name}), for the first time?"
+    account = account_words(run.details.account_label, run.account, run.details.account_name or "no name")
+    question = f"Send {pending:,} rows to account {account}, for the first time?"
     agree(context, store, run.id, f"{question} {_undo_words(run)}")
 
 
