@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from etl.report.plan_text import render_plan
     from etl.report.rejects import guard, write_rejects
     from etl.report.rejects_book import MAX_ROWS, write_rejects_book
+    from etl.report.rejects_columns import write_rejects_columns
     from etl.report.text import consent_words, duration, render_text, table, timestamp
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "timestamp",
     "write_rejects",
     "write_rejects_book",
+    "write_rejects_columns",
 ]
 
 __getattr__ = exports(
@@ -52,6 +54,7 @@ __getattr__ = exports(
         "plan_text": ("render_plan",),
         "rejects": ("guard", "write_rejects"),
         "rejects_book": ("MAX_ROWS", "write_rejects_book"),
+        "rejects_columns": ("write_rejects_columns",),
         "text": ("consent_words", "duration", "render_text", "table", "timestamp"),
     },
 )

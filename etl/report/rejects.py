@@ -99,32 +99,49 @@ def write_rejects(
     ``overflow``: some row may have more cells than headers. ``places``: the files of the source, if it has several.
     ``values``: what stands in the cells that are spoken of is said beside.
     """
-    writer = csv.writer(out, delimiter=delimiter)
-    writer.writerow(
-        [*(guard(name) for name in headers), *REJECT_COLUMNS, *extra_columns(places, overflow=overflow, values=values)]
-    )
-    at: dict[str | None, int] = {name: place for place, name in enumerate(headers)}
-    width = len(headers)
-    count = 0
+    return RejectsWriter(out, headers, overflow, places, delimiter, values).write(rows)
 
-    def records() -> Iterator[list[str]]:
-        nonlocal count
+
+class RejectsWriter:
+    """Writes as :func:`write_rejects` does, some rows and then others."""
+
+    def __init__(  # noqa: PLR0917 - one caller beside the one that names them
+        self,
+        out: TextIO,
+        headers: Sequence[str],
+        overflow: bool,  # noqa: FBT001
+        places: LineLocator,
+        delimiter: str,
+        values: bool,  # noqa: FBT001
+    ) -> None:
+        """Write the header."""
+        self._writer = csv.writer(out, delimiter=delimiter)
+        self._at: dict[str | None, int] = {name: place for place, name in enumerate(headers)}
+        self._width = len(headers)
+        self._overflow, self._places, self._values = overflow, places, values
+        extra = extra_columns(places, overflow=overflow, values=values)
+        self._writer.writerow([*(guard(name) for name in headers), *REJECT_COLUMNS, *extra])
+
+    def write(self, rows: Iterable[tuple[int, Sequence[str], Sequence[Issue]]]) -> int:
+        """Write rows; return their count."""
+        counted = itertools.count()
+        self._writer.writerows(record for record, _ in zip(self._records(rows), counted, strict=False))
+        return next(counted)
+
+    def _records(self, rows: Iterable[tuple[int, Sequence[str], Sequence[Issue]]]) -> Iterator[list[str]]:
+        width = self._width
         for line, cells, issues in rows:
             row = guarded(cells[:width])
             row += [""] * (width - len(row))
-            file, line_there = places.of(line)
+            file, line_there = self._places.of(line)
             row += reasons(line_there, issues)
-            if values:
-                row.append(guard(values_of(at, cells, issues)))
-            if places:
+            if self._values:
+                row.append(guard(values_of(self._at, cells, issues)))
+            if self._places:
                 row.append(guard(file))
-            if overflow:
+            if self._overflow:
                 row.append(guard("\t".join(cells[width:])))
-            count += 1
             yield row
-
-    writer.writerows(records())
-    return count
 
 
 def extra_columns(places: LineLocator, *, overflow: bool, values: bool) -> tuple[str, ...]:
@@ -166,19 +183,24 @@ def reasons(line: int, issues: Sequence[Issue], *, guarded: bool = True) -> list
         (only,) = issues
         return [str(line), safe(only.column or ""), only.code, safe(_reason(only)), safe(only.suggestion)]
     told = in_order(issues)
-    suggested = dict.fromkeys((issue.column, issue.suggestion) for issue in told if issue.suggestion)
-    several = len({column for column, _ in suggested}) > 1
-
-    def join(parts: Iterable[str]) -> str:
-        return SEPARATOR.join(dict.fromkeys(part for part in parts if part))
-
     return [
         str(line),
-        safe(join(issue.column or "" for issue in told)),
-        join(issue.code for issue in told),
-        safe(join(_reason(issue) for issue in told)),
-        safe(join(f"{column}: {text}" if several and column else text for column, text in suggested)),
+        safe(_joined(issue.column or "" for issue in told)),
+        _joined(issue.code for issue in told),
+        safe(_joined(_reason(issue) for issue in told)),
+        safe(suggestions(told)),
     ]
+
+
+def suggestions(told: Sequence[Issue]) -> str:
+    """Return what is proposed for a row. ``told``: what :func:`in_order` returns."""
+    suggested = dict.fromkeys((issue.column, issue.suggestion) for issue in told if issue.suggestion)
+    several = len({column for column, _ in suggested}) > 1
+    return _joined(f"{column}: {text}" if several and column else text for column, text in suggested)
+
+
+def _joined(parts: Iterable[str]) -> str:
+    return SEPARATOR.join(dict.fromkeys(part for part in parts if part))
 
 
 def _reason(issue: Issue) -> str:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from etl.state.runs.issues import IssueSummary
     from etl.state.runs.rows import PendingRow
     from etl.state.runs.runs import Run
-    from etl.state.runs.source_rows import SourceRow
+    from etl.state.runs.source_rows import SourceBlock, SourceRow
     from etl.state.serving.opt_outs import EARLIEST, OptOutEvent, OptOutKind, OptOutStatus
     from etl.state.serving.outbox import LONGEST_WAIT, OutboxMessage, person_key
     from etl.state.staging.consents import ConsentCount
@@ -72,6 +72,7 @@ __all__ = [
     "RunProcess",
     "RunToPurge",
     "Said",
+    "SourceBlock",
     "SourceOptOuts",
     "SourceRow",
     "StagedFile",
@@ -119,7 +120,7 @@ __getattr__ = exports(
         "retention.purge": ("RunToPurge",),
         "runs.issues": ("IssueSummary",),
         "runs.runs": ("Run",),
-        "runs.source_rows": ("SourceRow",),
+        "runs.source_rows": ("SourceBlock", "SourceRow"),
         "monitoring.alerts": ("AlertBook", "StoredAlert", "ToldCondition"),
         "monitoring.view": ("Failure", "RunHead", "StateView"),
         "store": ("Store",),

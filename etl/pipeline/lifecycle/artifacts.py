@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 from collections.abc import Callable
 from dataclasses import asdict
@@ -99,25 +100,25 @@ def write_rejects_file(store: Store, run: Run, path: Path, *, warnings: bool = F
     facts = run.details.source_facts
     if warnings:
         overflow = False  # a row of another width is refused as a whole
-        found = store.source_rows.warned(run.id, UNRESOLVED)
+        blocks = store.source_rows.blocks_warned(run.id, UNRESOLVED)
     else:
-        overflow = any(len(row.cells) > width for row in store.source_rows.to_fix(run.id, UNRESOLVED))
-        found = store.source_rows.to_fix(run.id, UNRESOLVED)
-    rows = ((row.line, row.cells, row.issues) for row in found)
+        found = store.source_rows.blocks_to_fix(run.id, UNRESOLVED)
+        overflow = any(len(cells) > width for block in found for cells in block.ragged.values())
+        blocks = store.source_rows.blocks_to_fix(run.id, UNRESOLVED)
     places = run.details.locator
     with whole_file(path) as at:
         if path.suffix.lower() == ".xlsx":
+            rows = ((row.line, row.cells, row.issues) for block in blocks for row in block.rows())
             types = facts.get(extract.SHEET_TYPES, "").split()
             return reports.write_rejects_book(
                 at, headers, rows, types=types, overflow=overflow, places=places, values=warnings, run=run.id
             )
-        # With its mark, Excel takes UTF-8 for what it is; the delimiter is the one that its user's Excel knows.
-        # (Written by hand: utf-8-sig goes through Python at each row.)
-        with at.open("w", encoding="utf-8", newline="") as out:
-            out.write("\ufeff")
+        with at.open("wb") as out:
+            # With its mark, Excel takes UTF-8 for what it is; the delimiter is the one that its user's Excel knows.
+            out.write(codecs.BOM_UTF8)
             delimiter = extract.delimiter_named(facts.get("delimiter", ""))
-            return reports.write_rejects(
-                out, headers, rows, overflow=overflow, places=places, delimiter=delimiter, values=warnings
+            return reports.write_rejects_columns(
+                out, headers, blocks, overflow=overflow, places=places, delimiter=delimiter, values=warnings
             )
 
 

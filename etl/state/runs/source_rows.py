@@ -6,7 +6,7 @@ Memory is bounded by one block and the lines of people who stand on several line
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,18 +17,18 @@ from sqlalchemy.engine import Connection
 from etl.model import Issue, Outcome, Severity, Stage
 from etl.state.db import schema
 from etl.state.db.database import Table
-from etl.state.records.chunks import read_cells, read_rows
+from etl.state.records.chunks import read_cells, read_columns
 from etl.state.runs.issues import ISSUE_COLUMNS, issue_of
 
 _BEFORE_LOADING: Final = (Stage.EXTRACT.value, Stage.VALIDATE.value, Stage.TRANSFORM.value)
-_OUTCOMES: Final[dict[str | None, Outcome | None]] = {None: None, **{outcome.value: outcome for outcome in Outcome}}
 _REFUSED: Final = (Outcome.REJECTED.value, Outcome.FAILED.value)
 
 
 _LINES_AT_ONCE: Final = 10_000
 
-_Lines = Callable[[Connection, tuple[int, int]], Sequence[Any]]
-"""What gives (line, outcome) of the rows that are wanted of a block, by its first and last line."""
+_Told = dict[int, list[Issue]]
+_Lines = Callable[[Connection, tuple[int, int], set[int]], set[int]]
+"""What gives the lines that are wanted of a block, by its first and last line and those that are warned of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +36,31 @@ class SourceRow:
     """A row with its original cells (in header order; a ragged one has more or fewer) and its issues."""
 
     line: int
-    outcome: Outcome | None
     cells: tuple[str, ...]
     issues: tuple[Issue, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceBlock:
+    """Rows that were staged together, those that nobody asked for left out.
+
+    ``columns``: Arrow texts without nulls, a cell for each of ``lines``, ascending. ``ragged``: line → cells of records
+    of another width, which stand in no column. ``issues``: by line, of all lines that have some.
+    """
+
+    lines: Sequence[int]
+    columns: Sequence[Any]
+    ragged: Mapping[int, tuple[str, ...]]
+    issues: Mapping[int, Sequence[Issue]]
+
+    def rows(self) -> Iterator[SourceRow]:
+        """Yield the rows one by one, by line."""
+        cells = dict(self.ragged)
+        if self.columns:
+            texts = [column.to_numpy(zero_copy_only=False).tolist() for column in self.columns]
+            cells.update(zip(self.lines, zip(*texts, strict=True), strict=True))
+        for line in sorted(cells):
+            yield SourceRow(line, cells[line], tuple(self.issues.get(line, ())))
 
 
 class SourceRows(Table):
@@ -89,14 +111,19 @@ class SourceRows(Table):
         outcomes: Sequence[Outcome] = (Outcome.REJECTED, Outcome.FAILED, Outcome.UNKNOWN),
     ) -> Iterator[SourceRow]:
         """Yield the rows with one of ``outcomes``, with their original cells, block by block."""
+        for block in self.blocks_to_fix(run_id, outcomes):
+            yield from block.rows()
+
+    def blocks_to_fix(self, run_id: str, outcomes: Sequence[Outcome]) -> Iterator[SourceBlock]:
+        """Yield the rows of :meth:`to_fix` as columns."""
         seq = self._db.seq(run_id)
         rows = schema.rows
-        wanted = sa.select(rows.c.line, rows.c.outcome).where(
-            rows.c.run == seq, rows.c.outcome.in_([outcome.value for outcome in outcomes])
-        )
-        yield from self._rows_of(
-            seq, lambda connection, span: connection.execute(wanted.where(rows.c.line.between(*span))).all()
-        )
+        wanted = _ended(seq, outcomes)
+
+        def lines(connection: Connection, span: tuple[int, int], _: set[int]) -> set[int]:
+            return set(connection.execute(wanted.where(rows.c.line.between(*span))).scalars())
+
+        yield from self._blocks(seq, lines)
 
     def warned(
         self, run_id: str, without: Sequence[Outcome] = (Outcome.REJECTED, Outcome.FAILED, Outcome.UNKNOWN)
@@ -106,24 +133,26 @@ class SourceRows(Table):
         With them come the other lines of their people, so that sent again they are merged as they were. ``without``:
         rows that stand elsewhere.
         """
+        for block in self.blocks_warned(run_id, without):
+            yield from block.rows()
+
+    def blocks_warned(self, run_id: str, without: Sequence[Outcome]) -> Iterator[SourceBlock]:
+        """Yield the rows of :meth:`warned` as columns."""
         seq = self._db.seq(run_id)
         rows = schema.rows
-        refused = {outcome.value for outcome in without}
-        here = sa.select(rows.c.line, rows.c.outcome).where(rows.c.run == seq)
+        refused = _ended(seq, without)
         with self._db.read() as connection:
             beside = _lines_beside(connection, seq)
-        ordered = sorted(beside)
 
-        def lines(connection: Connection, span: tuple[int, int]) -> Sequence[Any]:
-            inside = here.where(rows.c.line.between(*span), rows.c.line.in_(_warned_lines(seq, span)))
-            found: dict[int, str | None] = dict(map(tuple, connection.execute(inside).all()))
-            mine = ordered[bisect_left(ordered, span[0]) : bisect_right(ordered, span[1])]
-            found.update((line, beside[line]) for line in mine)
-            return [(line, outcome) for line, outcome in found.items() if outcome not in refused]
+        def lines(connection: Connection, span: tuple[int, int], warned: set[int]) -> set[int]:
+            found = warned.union(beside[bisect_left(beside, span[0]) : bisect_right(beside, span[1])])
+            if found:
+                found.difference_update(connection.execute(refused.where(rows.c.line.between(*span))).scalars())
+            return found
 
-        yield from self._rows_of(seq, lines)
+        yield from self._blocks(seq, lines)
 
-    def _rows_of(self, seq: int, lines: _Lines) -> Iterator[SourceRow]:
+    def _blocks(self, seq: int, lines: _Lines) -> Iterator[SourceBlock]:
         blocks = schema.blocks
         with self._db.read() as connection:
             spans = connection.execute(
@@ -133,9 +162,11 @@ class SourceRows(Table):
             ).all()
         for first, last in spans:
             with self._db.read() as connection:
-                wanted = sorted(tuple(row) for row in lines(connection, (first, last)))
-                found = _with_cells(connection, seq, (first, last), wanted) if wanted else []
-            yield from found
+                told, warned = _told(connection, seq, (first, last))
+                wanted = lines(connection, (first, last), warned)
+                block = _with_cells(connection, seq, first, wanted, told) if wanted else None
+            if block is not None:
+                yield block
 
     def cells(self, run_id: str, header: str, lines: Sequence[int]) -> dict[int, str]:
         """Return line → original cell of one column, for the lines of which the source has it."""
@@ -157,53 +188,61 @@ class SourceRows(Table):
         return found
 
 
-def _warned_lines(seq: int, span: tuple[int, int] | None = None) -> sa.Select[Any]:
-    """Return the query for lines with a warning that somebody may want to mend in a cell."""
+def _is_warning() -> sa.ColumnElement[bool]:
+    """Return the condition of a warning that somebody may want to mend in a cell."""
     issues = schema.issues
     about_cell = (issues.c.column_name.is_not(None) & issues.c.stage.in_(_BEFORE_LOADING)) | (issues.c.suggestion != "")
-    return sa.select(issues.c.line).where(
-        issues.c.run == seq,
-        issues.c.line.between(*span) if span else issues.c.line > 0,
-        issues.c.severity == Severity.WARNING.value,
-        (issues.c.left_out == 1) | about_cell,
+    return (issues.c.severity == Severity.WARNING.value) & ((issues.c.left_out == 1) | about_cell)
+
+
+def _warned_lines(seq: int) -> sa.Select[Any]:
+    """Return the query for lines with such a warning."""
+    issues = schema.issues
+    return sa.select(issues.c.line).where(issues.c.run == seq, issues.c.line > 0, _is_warning())
+
+
+def _told(connection: Connection, seq: int, span: tuple[int, int]) -> tuple[_Told, set[int]]:
+    """Return the issues of each line of a block, and the lines that :func:`_warned_lines` finds there."""
+    issues = schema.issues
+    query = sa.select(*ISSUE_COLUMNS, _is_warning().label("warns")).where(
+        issues.c.run == seq, issues.c.line.between(*span)
     )
+    told: _Told = {}
+    warned: set[int] = set()
+    for *issue, warns in connection.execute(query.order_by(issues.c.line, issues.c.id)).all():
+        told.setdefault(issue[0], []).append(issue_of(issue))
+        if warns:
+            warned.add(issue[0])
+    return told, warned
 
 
-def _lines_beside(connection: Connection, seq: int) -> dict[int, str | None]:
-    """Return line → outcome, of every line of people who stand on several lines, one of which is warned of."""
+def _ended(seq: int, outcomes: Sequence[Outcome]) -> sa.Select[Any]:
+    """Return the query for lines of rows that ended so."""
     rows = schema.rows
-    kept = rows.alias()
-    pairs = (
-        sa.select(kept.c.line, kept.c.outcome, rows.c.line, rows.c.outcome)
-        .join(kept, (kept.c.run == rows.c.run) & (kept.c.line == rows.c.primary_line))
-        .where(rows.c.run == seq, rows.c.primary_line.is_not(None))
-    )
-    people: dict[int, dict[int, str | None]] = {}
-    for line, outcome, other, other_outcome in connection.execute(pairs).all():
-        people.setdefault(line, {line: outcome})[other] = other_outcome
+    return sa.select(rows.c.line).where(rows.c.run == seq, rows.c.outcome.in_([outcome.value for outcome in outcomes]))
+
+
+def _lines_beside(connection: Connection, seq: int) -> list[int]:
+    """Return every line of people who stand on several lines, one of which is warned of, in order."""
+    rows = schema.rows
+    pairs = sa.select(rows.c.primary_line, rows.c.line).where(rows.c.run == seq, rows.c.primary_line.is_not(None))
+    people: dict[int, list[int]] = {}
+    for line, other in connection.execute(pairs).all():
+        people.setdefault(line, [line]).append(other)
     if not people:
-        return {}
+        return []
     several = {line for lines in people.values() for line in lines}
     parts = connection.execute(_warned_lines(seq)).scalars().partitions(_LINES_AT_ONCE)
     warned = {line for part in parts for line in part if line in several}
-    found = (lines for lines in people.values() if not warned.isdisjoint(lines))
-    return {line: outcome for lines in found for line, outcome in lines.items()}
+    return sorted({line for lines in people.values() if not warned.isdisjoint(lines) for line in lines})
 
 
-def _with_cells(
-    connection: Connection, seq: int, span: tuple[int, int], wanted: Sequence[tuple[Any, ...]]
-) -> list[SourceRow]:
-    """Return rows of a block. ``wanted``: (line, outcome) of each."""
-    issues, blocks = schema.issues, schema.blocks
+def _with_cells(connection: Connection, seq: int, first: int, wanted: Collection[int], told: _Told) -> SourceBlock:
+    """Return rows of a block. ``first``: its first line."""
+    blocks = schema.blocks
     block = connection.execute(
-        sa.select(blocks.c.cells, blocks.c.ragged).where(blocks.c.run == seq, blocks.c.first_line == span[0])
+        sa.select(blocks.c.cells, blocks.c.ragged).where(blocks.c.run == seq, blocks.c.first_line == first)
     ).one()
-    told: dict[int, list[Issue]] = {}
-    query = sa.select(*ISSUE_COLUMNS).where(issues.c.run == seq, issues.c.line.between(*span))
-    lines = {line for line, _ in wanted}
-    for row in connection.execute(query.order_by(issues.c.line, issues.c.id)).all():
-        if row[0] in lines:
-            told.setdefault(row[0], []).append(issue_of(row))
-    cells = {line: tuple(row) for line, *row in orjson.loads(bytes(block.ragged))}
-    cells.update(read_rows(bytes(block.cells), [line for line, _ in wanted]))
-    return [SourceRow(line, _OUTCOMES[outcome], cells[line], tuple(told.get(line, ()))) for line, outcome in wanted]
+    ragged = {line: tuple(row) for line, *row in orjson.loads(bytes(block.ragged)) if line in wanted}
+    lines, columns = read_columns(bytes(block.cells), sorted(wanted))
+    return SourceBlock(lines, columns, ragged, told)
