@@ -123,7 +123,7 @@ def detect(path: Path) -> Encoding:
         shifted = False
         # What stands behind the text is no letter of it.
         while block := file.read(_BLOCK if end is None else min(_BLOCK, max(end - file.tell(), 0))):
-            shifted = shifted or any(mark in block for mark in _ISO_2022_JP)
+            shifted = shifted or (b"\x1b" in block and any(mark in block for mark in _ISO_2022_JP))
             try:
                 decoder.decode(block)
             except UnicodeDecodeError:

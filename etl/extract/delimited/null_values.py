@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from etl.extract.delimited.dialect import NULL
-from etl.extract.table.text_table import TEXT, TextTable
+from etl.extract.table.text_table import TEXT, TextTable, may_hold
 
 _SHOWN: Final = 6
 
@@ -43,6 +43,8 @@ class NullValues:
         return replace(table, columns=columns)
 
     def _replace_nulls(self, column: Any) -> Any:
+        if not self._trims and not may_hold(column, NULL[:1].encode()):
+            return column
         cells = pc.utf8_trim_whitespace(column) if self._trims else column
         found = pc.equal(cells, self._values[0]) if len(self._values) == 1 else pc.is_in(cells, self._values)
         count = int(pc.sum(found).as_py() or 0)

@@ -15,7 +15,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from etl.extract.table.text_table import TEXT, TextTable
+from etl.extract.table.text_table import TEXT, TextTable, may_hold
 
 _APOSTROPHE: Final = "'"
 _FORMULA: Final = r'^="((?:[^"]|"")*)"\s*$'
@@ -82,7 +82,7 @@ class TextMarkers:
     def look(self, table: TextTable) -> None:
         """Judge the columns that have filled cells for the first time; count what is doubtful."""
         for place, column in enumerate(table.columns):
-            is_marked = pc.any(pc.starts_with(column, _APOSTROPHE)).as_py()
+            is_marked = may_hold(column, b"'") and pc.any(pc.starts_with(column, _APOSTROPHE)).as_py()
             if place in self._open and pc.any(pc.not_equal(pc.utf8_trim_whitespace(column), "")).as_py():
                 self._open.discard(place)
                 if count := _count(pc.starts_with(column, '="')):
@@ -164,6 +164,8 @@ def _unquoted(column: Any) -> Any:
 
 
 def _unwrap_formulas(column: Any) -> Any:
+    if not may_hold(column, b"="):
+        return column
     begins = pc.starts_with(column, '="')
     if not pc.any(begins).as_py():
         return column

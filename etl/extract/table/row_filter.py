@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, deque
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ from etl.errors import SourceError
 from etl.extract.table.cell_kinds import Kind, kind_of
 from etl.extract.table.header import is_known_name
 from etl.extract.table.layout import is_blank
-from etl.extract.table.summaries import HINT_PATTERN, is_summary, may_sum_up
+from etl.extract.table.summaries import HINT_PATTERN, filled_cells, is_summary, may_sum_up
 from etl.extract.table.text_table import TextTable
 from etl.model import Issue, Severity, Stage
 
@@ -87,10 +87,11 @@ class RowFilter:
                 told[row.line] = self.record_skipped(row.line, kind)
         table = _without_ragged(table, told)
         places: list[int] = []
-        for place in self._suspects(table):
+        suspects = self._suspects(table)
+        for place, cells in zip(suspects, _rows_at(table.columns, suspects), strict=True):
             line = int(table.lines[place])
             is_first = not self._people and place == len(places)
-            if kind := self.kind_of(line, [column[place].as_py() for column in table.columns], is_first=is_first):
+            if kind := self.kind_of(line, cells, is_first=is_first):
                 places.append(place)
                 told[line] = self.record_skipped(line, kind)
         if places:
@@ -106,7 +107,7 @@ class RowFilter:
 
         ``is_first``: no person stands above it, so that other names explain the header and do not replace it.
         """
-        filled = [(place, cell.strip()) for place, cell in enumerate(cells) if cell is not None and cell.strip()]
+        filled = filled_cells(cells)
         if self._names and filled and filled[0][1].casefold() in self._folded:
             header = self._header
             same = sum(place < len(header) and header[place].casefold() == cell.casefold() for place, cell in filled)
@@ -116,7 +117,7 @@ class RowFilter:
             if is_first:
                 return HEADERS
             raise _another_header(line)
-        return SUMMARIES if is_summary(cells, self._phones) else ""
+        return SUMMARIES if is_summary(filled, self._phones) else ""
 
     def is_suspect(self, cells: Sequence[str | None]) -> bool:
         """Whether :meth:`kind_of` has to look at a record."""
@@ -130,6 +131,8 @@ class RowFilter:
 
     def _is_another_header(self, filled: Sequence[tuple[int, str]]) -> bool:
         """Whether our names stand in most cells, or names that are known and one of them where addresses do."""
+        if any(cell.isdecimal() and kind_of(cell) not in _WORDS for _, cell in filled):
+            return False  # as most people's rows: no name is a number
         known = sum(cell in self._names for _, cell in filled)
         if any(place == self._address and is_known_name(cell) for place, cell in filled):
             known = sum(is_known_name(cell) for _, cell in filled)
@@ -192,6 +195,14 @@ class RowFilter:
     def _spelt(self) -> set[str]:
         names = {how(name) for name in self._names for how in (str, str.lower, str.upper, str.title)}
         return {*names, *(f" {name}" for name in names), *(f"{name} " for name in names)}
+
+
+def _rows_at(columns: Sequence[Any], places: Sequence[int]) -> Iterable[Sequence[str | None]]:
+    """Return the cells of some rows."""
+    if not places:
+        return ()
+    chosen = pa.array(places, pa.int64())
+    return zip(*(column.take(chosen).to_pylist() for column in columns), strict=True)
 
 
 def without(table: TextTable, places: npt.NDArray[np.intp]) -> TextTable:

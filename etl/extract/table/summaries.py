@@ -100,9 +100,16 @@ _LONGEST: Final = 300
 _MIN_DIGITS: Final = 6
 
 
-def is_summary(cells: Sequence[str | None], phones: frozenset[int] = frozenset()) -> bool:
-    """Whether a row sums up or tells of the export. ``phones``: places of the columns that are named after phones."""
-    filled = [(place, cell.strip()) for place, cell in enumerate(cells) if cell is not None and cell.strip()]
+def filled_cells(cells: Sequence[str | None]) -> list[tuple[int, str]]:
+    """Return place and trimmed text of the cells in which something stands."""
+    return [(place, text) for place, cell in enumerate(cells) if cell and (text := cell.strip())]
+
+
+def is_summary(filled: Sequence[tuple[int, str]], phones: frozenset[int] = frozenset()) -> bool:
+    """Whether a row sums up or tells of the export. ``filled``: see :func:`filled_cells`.
+
+    ``phones``: places of the columns that are named after phones.
+    """
     if not filled or any("@" in cell or len(cell) > _LONGEST for _, cell in filled):
         return False
     (_, first), *others = filled
