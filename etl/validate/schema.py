@@ -17,6 +17,8 @@ from etl.user_code import Code, CodeError, ImportedCode
 from schemas.profile import Profile
 
 DEFAULT_SCHEMA: Final = "schemas.profile:Profile"
+_OF_ROWS: Final = frozenset({"identifier-missing"})
+"""Checks of whole frames that take columns as they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,9 @@ def adapt(schema: pa.DataFrameSchema, targets: Iterable[str]) -> CellSchema:
     typed = dict(_typed(whole, tuple(targets)))
     text = copy.deepcopy(whole)
     text.columns = {name: column for name, column in text.columns.items() if _is_text(column)}
+    if not text.parsers and all(check.name in _OF_ROWS for check in text.checks):
+        # Where nobody looks at the whole frame, a column of which nothing is asked need not be made ready for it.
+        text.columns = {name: column for name, column in text.columns.items() if not _asks_nothing(column)}
     if whole.dtype is not None and not isinstance(whole.dtype, dtypes.String):
         text.columns, text.dtype = {}, None
     text.strict, text.ordered = False, False
@@ -134,6 +139,12 @@ def _checks(schema: pa.DataFrameSchema) -> Iterator[pa.Check]:
 
 def _is_text(column: pa.Column) -> bool:
     return column.dtype is None or isinstance(column.dtype, dtypes.String) or str(column.dtype) == "object"
+
+
+def _asks_nothing(column: pa.Column) -> bool:
+    """Whether every column of text without missing cells passes, and none is changed."""
+    is_any_text = column.dtype is None or isinstance(column.dtype, dtypes.String)
+    return is_any_text and not column.checks and not column.parsers
 
 
 def _typed(schema: pa.DataFrameSchema, targets: tuple[str, ...]) -> Iterator[tuple[str, pa.Column]]:

@@ -7,7 +7,7 @@ provider, or a slip in its top-level domain. Names one edit away that really exi
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Final
 
@@ -216,31 +216,40 @@ def repair(text: str, normalise: Callable[[str], str | None]) -> tuple[str, str]
     """
     if len(text) > _LONGEST_REPAIRED:
         return "email-invalid", ""
-    code, address = _repaired(_SCHEME.sub("", text), normalise)
+    code, address = _repaired(_SCHEME.sub("", text) if ":" in text else text, normalise)
     local, _, domain = address.rpartition("@")
     correct = correct_domain(domain) or correct_ending(domain)
     return code, f"{local}@{correct}" if correct else address
 
 
 def _repaired(bare: str, normalise: Callable[[str], str | None]) -> tuple[str, str]:
-    whole = _joined(bare)
-    if whole is not None and (address := normalise(whole)):
-        return "email-invalid", address
-    inner = [found for found in map(normalise, _candidates(bare)) if found]
-    distinct = list(dict.fromkeys(inner))
-    if len(distinct) > 1:
-        return "email-several", distinct[0]
-    if distinct and bare.count("@") == len(inner):
-        # "ann lee@b.de" may be a name before an address or a blank inside one: nothing sure to say.
-        is_split = len(inner) == 1 and _SPLIT.match(bare)
-        return "email-invalid", "" if is_split else distinct[0]
-    spelt = _SPELT_DOT.sub(".", _SPELT_AT.sub("@", bare.partition("?")[0]))
-    for attempt in (spelt, _DOTS.sub(".", spelt), "".join(_DOTS.sub(".", spelt).split())):
+    if "@" in bare:
+        whole = _joined(bare)
+        if whole is not None and (address := normalise(whole)):
+            return "email-invalid", address
+        inner = [found for found in map(normalise, _candidates(bare)) if found]
+        distinct = list(dict.fromkeys(inner))
+        if len(distinct) > 1:
+            return "email-several", distinct[0]
+        if distinct and bare.count("@") == len(inner):
+            # "ann lee@b.de" may be a name before an address or a blank inside one: nothing sure to say.
+            is_split = len(inner) == 1 and _SPLIT.match(bare)
+            return "email-invalid", "" if is_split else distinct[0]
+    for attempt in _respelt(bare.partition("?")[0]):
         local, at, domain = trim(attempt).rpartition("@")
         repaired = normalise(f"{local.strip('.')}{at}{domain.strip('.-')}") if at else None
         if repaired:
             return "email-invalid", repaired
     return "email-invalid", ""
+
+
+def _respelt(text: str) -> Iterator[str]:
+    """Yield a cell without its slips: first those of its words, then of its dots, then of its blanks."""
+    spelt = _SPELT_DOT.sub(".", _SPELT_AT.sub("@", text))
+    yield spelt
+    dotted = _DOTS.sub(".", spelt)
+    yield dotted
+    yield "".join(dotted.split())
 
 
 def _joined(text: str) -> str | None:

@@ -31,6 +31,16 @@ def _table() -> dict[str, str]:
     return table
 
 
+@lru_cache(maxsize=1)
+def _codes() -> dict[str, str]:
+    """Code in lower case → alpha-2: most files need no more of the table, which takes longer to fold."""
+    codes: dict[str, str] = {}
+    for line in NAMES.splitlines():
+        alpha2, alpha3, _ = line.split(" ", 2)
+        codes |= {code.casefold(): alpha2 for code in (alpha2, alpha3) if code != _UNKNOWN_ALPHA3}
+    return codes
+
+
 @lru_cache(maxsize=4096)
 def resolve_country(text: str) -> str | None:
     """ISO 3166 alpha-2 of a country written as code or name, ``None`` where it is not recognised.
@@ -38,7 +48,8 @@ def resolve_country(text: str) -> str | None:
     Knows alpha-2, alpha-3, English names and common variants (UK, Holland), and names in some fifty languages and in
     the country's own.
     """
-    return _table().get(text.strip().casefold()) or _table().get(fold(text))
+    bare = text.strip().casefold()
+    return _codes().get(bare) or _table().get(bare) or _table().get(fold(text))
 
 
 @lru_cache(maxsize=1)

@@ -24,6 +24,9 @@ import pyarrow.compute as pc
 from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, PhoneMetadata, PhoneNumberDesc, country_code_for_region
 
 NON_GEOGRAPHIC: Final = "001"
+_LONGEST: Final = 62
+"""Digits; no plan has numbers of half as many."""
+_BEYOND: Final = _LONGEST + 1
 
 # As number_type() asks them; emergency and short numbers are no phone numbers to it.
 _TYPES: Final = (
@@ -48,6 +51,18 @@ def matches(texts: Any, pattern: str) -> Any:
 def lengths(texts: Any) -> Any:
     """Bytes of each cell, as a numpy array."""
     return pc.binary_length(texts).to_numpy(zero_copy_only=False)
+
+
+@lru_cache(maxsize=2048)
+def _of_lengths(allowed: frozenset[int]) -> Any:
+    table = np.zeros(_BEYOND + 1, bool)
+    table[[length for length in allowed if length <= _LONGEST]] = True
+    return table
+
+
+def has_length(sizes: Any, allowed: frozenset[int]) -> Any:
+    """Whether each of these sizes is one of those; as ``np.isin``, which takes ten times as long for so few."""
+    return _of_lengths(allowed)[np.minimum(sizes, _BEYOND)]
 
 
 def _whole(*patterns: str) -> str:
@@ -124,13 +139,13 @@ class NumberingPlan:
 
     def _is_possible(self, size: Any) -> Any:
         """Whether a number of this many digits is possible, or too long, so that what was stripped stays stripped."""
-        possible = np.isin(size, list(self.possible)) | (size > max(self.possible))
-        return possible & ~np.isin(size, list(self.local_only))
+        possible = has_length(size, self.possible) | (size > max(self.possible))
+        return possible & ~has_length(size, self.local_only)
 
     def is_too_long(self, digits: Any) -> Any:
         """Whether digits are more than any number of the plan has."""
         size = lengths(digits)
-        return (size > max(self.possible)) & ~np.isin(size, list(self.local_only))
+        return (size > max(self.possible)) & ~has_length(size, self.local_only)
 
 
 def _matches_by_length(digits: Any, table: dict[int, str]) -> Any:
@@ -141,7 +156,7 @@ def _matches_by_length(digits: Any, table: dict[int, str]) -> Any:
     for length, pattern in table.items():
         patterns.setdefault(pattern, []).append(length)
     for pattern, having in patterns.items():
-        here = np.isin(size, having)
+        here = has_length(size, frozenset(having))
         if here.all():
             found = matches(digits, pattern)
         elif here.any():
