@@ -43,11 +43,6 @@ def encode(value: Any) -> str:
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
 
 
-def text_members(name: str, texts: Any) -> Any:
-    """Return ``"name":"text"`` for each cell, null where the cell is."""
-    return joined(f'{encode(name)}:"', _escaped(texts), '"')
-
-
 def members(name: str, encoded: Any) -> Any:
     """Return ``"name":value`` for each cell of a column of JSON, null where the cell is."""
     return joined(f"{encode(name)}:", encoded, "")
@@ -113,7 +108,20 @@ def _where(condition: Any, column: Any) -> Any:
     return pc.if_else(condition, column, NULL)
 
 
-def _escaped(texts: Any) -> Any:
+def blank_as_null(texts: Any) -> Any:
+    """Return a column in which an empty cell is a missing one."""
+    filled = pc.not_equal(texts, "")
+    if filled.null_count:
+        filled = pc.fill_null(filled, fill_value=False)
+    if filled.true_count == len(texts):
+        return texts
+    if texts.offset or filled.offset:
+        return pc.if_else(filled, texts, NULL)
+    _, offsets, data = texts.buffers()
+    return pa.LargeStringArray.from_buffers(len(texts), offsets, data, filled.buffers()[1])
+
+
+def escaped(texts: Any) -> Any:
     """Return the texts as they stand between the quotes of JSON."""
     if not _has_escapes(texts):
         return texts

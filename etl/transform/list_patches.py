@@ -33,6 +33,11 @@ class ListPatches:
         self._lists: dict[str, list[Any]] = {}
         self._unset: list[Any] = []
 
+    @staticmethod
+    def takes(write: WriteRule) -> bool:
+        """Whether :meth:`add` keeps anything of a column with this rule."""
+        return write in OPERATIONS or write == "unset_if_blank"
+
     def add(self, write: WriteRule, name: str, members: Any) -> Any | None:
         """Keep what a column patches; return what is left of it for the attributes, ``None`` where that is nothing."""
         if write in OPERATIONS:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -25,6 +25,7 @@ from etl.config import (
 from etl.model import IDENTIFIERS, Issue, Severity, Stage, Transformed
 from etl.records import Records
 from etl.transform import json_columns
+from etl.transform.body_columns import Member, bodies, text_member, value_member
 from etl.transform.cells.converters import Converted, converter
 from etl.transform.list_patches import ListPatches, simple_items
 from etl.transform.record import MAX_PROFILE_BYTES
@@ -53,7 +54,7 @@ class _Found:
         self.rejected = np.zeros(len(lines), dtype=bool)
         self.clears = np.zeros(len(lines), dtype=bool)
         self.lists: Any = pa.nulls(len(lines), pa.list_(json_columns.TEXT))
-        self.members: list[tuple[_Column, Any]] = []
+        self.members: list[tuple[str | None, str, Member]] = []
         self.patches = ListPatches()
         self.identifiers: dict[str, Any] = {}
 
@@ -79,34 +80,38 @@ class Transformer:
         for column in self._columns:
             texts = json_columns.column_of(frame[column.target])
             if column.target in IDENTIFIERS:
-                found.identifiers[column.target] = pc.if_else(pc.not_equal(texts, ""), texts, json_columns.NULL)
+                found.identifiers[column.target] = json_columns.blank_as_null(texts)
             if column.target == LIST_TARGET:
                 found.lists = self._routes(column, texts, found)
             else:
-                members = found.patches.add(column.rule.write, column.name, self._members(column, texts, found))
-                found.members += [(column, members)] if members is not None else []
+                member = self._member(column, texts, found)
+                if found.patches.takes(column.rule.write):
+                    left = found.patches.add(column.rule.write, column.name, member.column)
+                    found.members += [(column.section, column.name, Member("", left))] if left is not None else []
+                else:
+                    found.members.append((column.section, column.name, member))
         meta = found.patches.meta(len(found.lines))
         if meta is not None:
             found.clears |= _mask(pc.not_equal(meta, ""))
-        bodies = _bodies(found.members, len(found.lines), meta)
-        self._refuse_large(bodies, found)
+        made = bodies(found.members, len(found.lines), meta)
+        self._refuse_large(made, found)
         rejected = frozenset(found.lines[found.rejected].tolist())
-        return Transformed(self._records(bodies, found), rejected, tuple(found.issues))
+        return Transformed(self._records(made, found), rejected, tuple(found.issues))
 
-    def _members(self, column: _Column, texts: Any, found: _Found) -> Any:
-        """Return the JSON member of each cell, null where it is left out."""
+    def _member(self, column: _Column, texts: Any, found: _Found) -> Member:
+        """Return the JSON member of each cell."""
         clears = column.rule.write in {"clear_if_blank", "unset_if_blank"}
         convert = _converter(column, self._mapping.defaults.timezone, self._now)
         if convert is None:
-            filled = pc.not_equal(texts, "")
             if column.rule.write == "always":
-                return json_columns.text_members(column.name, texts)
-            written = json_columns.text_members(column.name, pc.if_else(filled, texts, json_columns.NULL))
+                return text_member(column.name, texts)
+            written = text_member(column.name, json_columns.blank_as_null(texts))
             if not clears:
                 return written
             emptied = pc.fill_null(pc.equal(texts, ""), fill_value=False)
             found.clears |= _mask(emptied)
-            return pc.if_else(emptied, json_columns.members(column.name, pa.scalar("null", json_columns.TEXT)), written)
+            cleared = json_columns.members(column.name, pa.scalar("null", json_columns.TEXT))
+            return Member("", pc.if_else(emptied, cleared, written.column))
         settled = _settled(column.rule, texts)
         # Columns of dates, flags and amounts repeat themselves: each text is judged once per chunk.
         left = texts if settled is None else pc.if_else(pc.is_valid(settled), json_columns.NULL, texts)
@@ -124,7 +129,7 @@ class Transformer:
             found.clears |= _mask(pc.fill_null(pc.equal(encoded, "null"), fill_value=False))
         if settled is not None:
             encoded = pc.coalesce(settled, encoded)
-        return json_columns.members(column.name, encoded)
+        return value_member(column.name, encoded)
 
     def _converted(
         self, column: _Column, convert: Callable[[str], Converted], texts: Any, found: _Found
@@ -182,20 +187,6 @@ class Transformer:
         columns["fingerprint"] = fingerprints(columns["body"], columns["lists"])
         columns["identity"] = identities(self._mapping.profile.key, columns)
         return Records.from_columns(columns)
-
-
-def _bodies(members: Sequence[tuple[_Column, Any]], count: int, meta: Any | None) -> Any:
-    """Return the body of each row. ``meta``: what stands behind the attributes of each, if anything does."""
-    top = [(column.name, encoded) for column, encoded in members if column.section is None]
-    for section in dict.fromkeys(column.section for column, _ in members if column.section):
-        inner = [encoded for column, encoded in members if column.section == section]
-        top.append((str(section), json_columns.section(str(section), json_columns.objects(inner, count))))
-    attributes = json_columns.objects([encoded for _, encoded in sorted(top, key=lambda each: each[0])], count)
-    if meta is None:
-        return json_columns.joined('{"attributes":{', attributes, "}}").cast(pa.large_binary())
-    return json_columns.joined('{"attributes":{', json_columns.beside(attributes, "}", meta), "}").cast(
-        pa.large_binary()
-    )
 
 
 def _settled(rule: ColumnRule, texts: Any) -> Any | None:
