@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from etl.deferred import np
-from etl.model import IDENTIFIERS, Record
+from etl.model import Record
 from etl.records import Records
 from etl.state.db import schema
 from etl.state.db.database import slices
@@ -139,8 +139,11 @@ def read_records(connection: Connection, seq: int, lines: Collection[int]) -> li
 
 def _identified(record: Record) -> Record:
     """Return a record with its identifiers, which stand in its body."""
-    attributes = orjson.loads(record.body)["attributes"]
-    return record._replace(**{name: attributes.get(name) for name in IDENTIFIERS})
+    said = orjson.loads(record.body)["attributes"].get
+    line, body, fingerprint, identity, *_, lists, clears = record
+    return Record(
+        line, body, fingerprint, identity, said("email"), said("phone_number"), said("external_id"), lists, clears
+    )
 
 
 def _singles(*, whole: bool) -> sa.Select[Any]:

@@ -233,8 +233,7 @@ def _rebuilt(line: int, document: dict[str, Any], lists: tuple[str, ...], mappin
 
 def has_null(attributes: dict[str, Any]) -> bool:
     """Whether the body clears a field, which only profile-import can do."""
-    nested = [attributes.get(name) or {} for name in _NESTED]
-    return any(value is None for section in (attributes, *nested) for value in section.values())
+    return None in attributes.values() or any(None in (attributes.get(name) or {}).values() for name in _NESTED)
 
 
 def _header(mapping: Mapping, target: str) -> str | None:
