@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etl.config import Mapping, parse_mapping
@@ -202,6 +202,7 @@ def test_money_is_exact_however_it_is_written(amount: Decimal, group: str, unit:
     assert Decimal(repr(written.value)) == amount
 
 
+@settings(deadline=None)
 @given(st.lists(st.text("ab1,; ", max_size=4), min_size=1, max_size=8), st.integers(0, 8))
 def test_chunks_do_not_show_in_records(cells: list[str], cut: int) -> None:
     """Two chunks give the records and issues of one."""
