@@ -72,6 +72,9 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     "notify": Entry(
         "etl.cli.commands.operations.notify:notify", "Tell people when the condition of an import changes: try it."
     ),
+    "state": Entry(
+        "etl.cli.commands.operations.state:state", "Look after the state: back it up, restore it, check it, move it."
+    ),
     "schedule": Entry(
         "etl.cli.commands.operations.schedule:schedule",
         "Write what a scheduler needs to import FILE every night: lock, alert and rotation of logs included.",

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from etl.pipeline.verbs.schedule import Scheduler, schedule
     from etl.pipeline.verbs.status import status_of
     from etl.pipeline.verbs.suppress import suppress
+    from etl.pipeline.whole_state import back_up_state, check_state, move_state, restore_state
     from etl.report.plan_model import Plan
     from etl.report.undo_plan import UndoPlan
 
@@ -71,7 +72,9 @@ __all__ = [
     "add_account",
     "all_lists",
     "allow_profile",
+    "back_up_state",
     "check",
+    "check_state",
     "create_list",
     "create_webhook",
     "delete_profile",
@@ -84,6 +87,7 @@ __all__ = [
     "init",
     "list_members",
     "mapping_of_rows",
+    "move_state",
     "opt_outs",
     "plan",
     "plan_purge",
@@ -91,6 +95,7 @@ __all__ = [
     "purge",
     "rejects",
     "remove_account",
+    "restore_state",
     "resume",
     "retry",
     "row_files",
@@ -156,6 +161,7 @@ __getattr__ = exports(
         "verbs.suppress": ("suppress",),
         "kinds.undo.verbs": ("plan_undoing", "undo"),
         "etl.report.undo_plan": ("UndoPlan",),
+        "whole_state": ("back_up_state", "check_state", "move_state", "restore_state"),
         "lifecycle.trust": ("distrust", "trust_mapping"),
     },
 )

@@ -39,15 +39,20 @@ if TYPE_CHECKING:
     from etl.state.staging.merges import MergeSummary
     from etl.state.staging.source_opt_outs import Said, SourceOptOuts, opt_out_hashes
     from etl.state.store import Store
+    from etl.state.upkeep.backup_file import BackupHeader, read_header
+    from etl.state.upkeep.check import CheckResult, check_state
+    from etl.state.upkeep.keeping import MoveResult, back_up, move, restore
 
 __all__ = [
     "EARLIEST",
     "LONGEST_WAIT",
     "PROFILES",
     "AlertBook",
+    "BackupHeader",
     "BatchSummary",
     "BeforeCoverage",
     "BeforeValue",
+    "CheckResult",
     "ConsentCount",
     "DetailChanges",
     "Failure",
@@ -55,6 +60,7 @@ __all__ = [
     "IssueSummary",
     "MergeStatus",
     "MergeSummary",
+    "MoveResult",
     "ObservationSummary",
     "OptOutEvent",
     "OptOutKind",
@@ -81,11 +87,16 @@ __all__ = [
     "Store",
     "StoredAlert",
     "ToldCondition",
+    "back_up",
+    "check_state",
     "identifier_hashes_of",
     "is_trouble",
+    "move",
     "opt_out_hashes",
     "pack_chunk",
     "person_key",
+    "read_header",
+    "restore",
     "shown",
     "slices",
 ]
@@ -124,6 +135,9 @@ __getattr__ = exports(
         "monitoring.alerts": ("AlertBook", "StoredAlert", "ToldCondition"),
         "monitoring.view": ("Failure", "RunHead", "StateView"),
         "store": ("Store",),
+        "upkeep.backup_file": ("BackupHeader", "read_header"),
+        "upkeep.check": ("CheckResult", "check_state"),
+        "upkeep.keeping": ("MoveResult", "back_up", "move", "restore"),
         "db.errors": ("is_trouble",),
     },
 )

@@ -11,12 +11,15 @@ from sqlalchemy.engine import Connection, Engine
 from etl.errors import StateError
 from etl.state.db import schema
 from etl.state.db.engine import transaction
+from etl.state.db.moved import refuse_moved
+from etl.state.db.schema import ANYBODY
 from etl.state.db.triggers import renewed_trigger, trigger_statements
 from etl.state.records.read import pack_single_records
 from etl.state.serving.opt_outs import rekey
 
 
-def _first(connection: Connection) -> None:
+def create_all(connection: Connection) -> None:
+    """Create every table and trigger of :data:`LATEST` in an empty database; ``migrations`` stays empty."""
     schema.metadata.create_all(connection)
     for statement in trigger_statements(connection.engine.dialect.name):
         connection.exec_driver_sql(statement)
@@ -113,8 +116,28 @@ def _accounts_by_name(connection: Connection) -> None:
         connection.exec_driver_sql("ALTER TABLE outbox ADD COLUMN account TEXT")
 
 
+def _opt_outs_by_identifier(connection: Connection) -> None:
+    """Make the table of schema 7 that of schema 10, which came without a number.
+
+    What it held cannot be asked by the identifiers of today, so nobody of these runs is taken for silent any more.
+    """
+    kept = schema.source_opt_outs
+    if "digests" not in {column["name"] for column in sa.inspect(connection).get_columns(kept.name)}:
+        return
+    said = connection.execute(sa.select(kept.c.run, kept.c.channel).distinct()).all()
+    kept.drop(connection)
+    kept.create(connection)
+    if said:
+        unclear = {"certain": 0, "name": ANYBODY, "hashes": b""}
+        connection.execute(kept.insert(), [{"run": run, "channel": channel, **unclear} for run, channel in said])
+
+
+def _moves(connection: Connection) -> None:
+    schema.moves.create(connection, checkfirst=True)
+
+
 _MIGRATIONS: Final[tuple[tuple[int, str, Callable[[Connection], None]], ...]] = (
-    (1, "first schema", _first),
+    (1, "first schema", create_all),
     (2, "watermarks", _watermarks),
     (3, "consent", _consents),
     (4, "records in blocks", _packed_records),
@@ -131,28 +154,48 @@ _MIGRATIONS: Final[tuple[tuple[int, str, Callable[[Connection], None]], ...]] = 
     (15, "before-values", _before_values),
     (16, "purges", _purges),
     (17, "accounts by name", _accounts_by_name),
+    (18, "opt-outs of sources by any identifier", _opt_outs_by_identifier),
+    (19, "moves of the state", _moves),
 )
 
 LATEST: Final = _MIGRATIONS[-1][0]
 
 
 def migrate(engine: Engine, now: float) -> None:
-    """Bring the database to :data:`LATEST`. Raise :class:`StateError` if a newer version of the tool wrote it."""
+    """Bring the database to :data:`LATEST`, in one transaction.
+
+    Raise :class:`StateError` if a newer version of the tool wrote it, or if the state has moved elsewhere.
+    """
     with transaction(engine) as connection:
-        names = set(sa.inspect(connection).get_table_names())
-        done: set[int] = set()
-        if schema.migrations.name in names:
-            done = set(connection.execute(sa.select(schema.migrations.c.number)).scalars())
-        elif names & set(schema.metadata.tables):
-            raise StateError("state-not-ours", "The database holds tables of another program", "Check --state.")
-        newest = max(done, default=0)
-        if newest > LATEST:
-            raise StateError(
-                "state-too-new",
-                f"The state was written by a newer version (schema {newest}, this one knows {LATEST})",
-                "Upgrade klaviyo-etl, or choose another --state.",
-            )
-        for number, name, change in _MIGRATIONS:
-            if number not in done:
-                change(connection)
-                connection.execute(schema.migrations.insert().values(number=number, name=name, applied_at=now))
+        apply_migrations(connection, now)
+        refuse_moved(connection)
+
+
+def apply_migrations(connection: Connection, now: float) -> None:
+    """Bring the database to :data:`LATEST`, in the transaction of the caller. Raise as :func:`applied`."""
+    done = applied(connection)
+    for number, name, change in _MIGRATIONS:
+        if number not in done:
+            change(connection)
+            connection.execute(schema.migrations.insert().values(number=number, name=name, applied_at=now))
+
+
+def applied(connection: Connection) -> frozenset[int]:
+    """Return the numbers of the changes that a database has; none if it is empty.
+
+    Raise :class:`StateError` if a newer version of the tool wrote it, or another program.
+    """
+    names = set(sa.inspect(connection).get_table_names())
+    done: frozenset[int] = frozenset()
+    if schema.migrations.name in names:
+        done = frozenset(connection.execute(sa.select(schema.migrations.c.number)).scalars())
+    elif names & set(schema.metadata.tables):
+        raise StateError("state-not-ours", "The database holds tables of another program", "Check --state.")
+    newest = max(done, default=0)
+    if newest > LATEST:
+        raise StateError(
+            "state-too-new",
+            f"The state was written by a newer version (schema {newest}, this one knows {LATEST})",
+            "Upgrade klaviyo-etl, or choose another --state.",
+        )
+    return done

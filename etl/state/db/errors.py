@@ -17,6 +17,8 @@ from etl.errors import EtlError, LockedError, StateError
 
 WRITE_ONCE: Final = "write-once: "
 """How the message of our own triggers begins."""
+MOVED: Final = "moved-away: "
+"""How the message of the triggers begins that close a state which has gone elsewhere."""
 
 _BUG: Final = "Please report this bug."
 
@@ -29,6 +31,7 @@ _SAID: Final[dict[str, tuple[str, str]]] = {
     "state-unreadable": ("The state cannot be opened", "Check the path and its permissions."),
     "state-not-ours": ("The state is not a state database, or it is damaged", "Check --state."),
     "state-unreachable": ("The state database cannot be reached", "Check --state, the server and the network."),
+    "state-moved": ("The state has moved to another place", "Use it there; klaviyo-etl status says where."),
     "state-login": ("The state database refused the login", "Check user, password and database in --state."),
 }
 
@@ -94,6 +97,8 @@ def translate(error: DBAPIError) -> StateError:
     if WRITE_ONCE in text:
         rule = text.split(WRITE_ONCE, 1)[1].splitlines()[0].strip()
         return StateError("state-write-once", f"State refused a change: {rule}", _BUG)
+    if MOVED in text:
+        return _state_error("state-moved")
     if isinstance(original, sqlite3.Error):
         name = getattr(original, "sqlite_errorname", "")
         known = _SQLITE

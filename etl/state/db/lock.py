@@ -57,14 +57,8 @@ class Lock(Table):
         Raise :class:`LockedError`: ``run-locked``, naming the holder, if another run has it; ``lock-lost`` out of any
         later write, if another process took it over meanwhile.
         """
-        holder = {
-            "process": os.getpid(),
-            "host": socket.gethostname(),
-            "since": self._db.clock.now(),
-            "purpose": purpose,
-        }
-        held = self._postgres_lock if self._db.engine.dialect.name == "postgresql" else self._file_lock
-        with held(account, holder) as check:
+        holder = self._holder(purpose)
+        with self._holding()(account, holder) as check:
             token, before = self._take_over(account, holder)
             self.predecessor_may_live = _may_live(before, holder)
 
@@ -80,6 +74,35 @@ class Lock(Table):
                 # A database that is away now keeps the name of a holder that is gone: the next one waits a little.
                 with contextlib.suppress(EtlError):
                     self._let_go(account, token)
+
+    @contextlib.contextmanager
+    def keep_out(self, purpose: str) -> Iterator[None]:
+        """Let nobody import into any account that this state knows, without writing anything.
+
+        For what concerns a state as a whole. Raise :class:`LockedError` if a run has the lock of one. Who held one
+        last, and whether it let go, stays as it is.
+        """
+        held = self._holding()
+        with contextlib.ExitStack() as locks:
+            for account in self._accounts():
+                locks.enter_context(held(account, self._holder(purpose)))
+            yield
+
+    def _holder(self, purpose: str) -> dict[str, Any]:
+        now = self._db.clock.now()
+        return {"process": os.getpid(), "host": socket.gethostname(), "since": now, "purpose": purpose}
+
+    def _holding(self) -> Callable[[str, dict[str, Any]], contextlib.AbstractContextManager[_Check]]:
+        return self._postgres_lock if self._db.engine.dialect.name == "postgresql" else self._file_lock
+
+    def _accounts(self) -> list[str]:
+        with self._db.read() as connection:
+            there = set(sa.inspect(connection).get_table_names())
+            queries = [
+                sa.select(table.c.account).distinct() for table in (schema.owners, schema.runs) if table.name in there
+            ]
+            found = {account for query in queries for account in connection.execute(query).scalars()}
+        return sorted(account for account in found if account)
 
     def _take_over(self, account: str, holder: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         """Return the token of the new holder, and who had the lock before and did not let go of it."""

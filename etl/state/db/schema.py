@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import sqlalchemy as sa
 
 metadata = sa.MetaData()
+
+ANYBODY: Final = "*"
+"""Name of the identifier in an opt-out that an earlier version staged, and of which nobody can tell whose it is."""
 
 _Integer = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
@@ -225,7 +230,7 @@ consents = sa.Table(
 )
 
 # Who opted out on any line of a run's source, sent or not, a chunk at a time; see opt_outs.py. ``name``: of the
-# identifiers; ``certain``: their words were understood.
+# identifiers, or ANYBODY; ``certain``: their words were understood.
 source_opt_outs = sa.Table(
     "source_opt_outs",
     metadata,
@@ -423,6 +428,16 @@ alert_deliveries = sa.Table(
     sa.Column("attempts", _Integer, nullable=False, server_default="0"),
     sa.Column("delivered_at", sa.Double),
     sa.Column("problem", sa.Text, nullable=False, server_default=""),
+)
+
+# Where this state came from, and where it has gone: see moved.py. ``place``: the other one, without its passwords.
+moves = sa.Table(
+    "moves",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("place", sa.Text, nullable=False),
+    sa.Column("at", sa.Double, nullable=False),
 )
 
 migrations = sa.Table(

@@ -111,6 +111,11 @@ def renewed_trigger(name: str, dialect: str) -> list[str]:
     return [f"DROP TRIGGER IF EXISTS {name} ON {table}", f"DROP FUNCTION IF EXISTS {name}()", *made]
 
 
+def function_names() -> list[str]:
+    """Return the names of the functions that triggers call on PostgreSQL."""
+    return [*(name for name, *_ in _TRIGGERS), "refuse_truncate", "refuse_moved"]
+
+
 def trigger_statements(dialect: str) -> list[str]:
     """Return the DDL of the write-once triggers for ``sqlite`` or ``postgresql``."""
     if dialect == "sqlite":

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-import sqlite3
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,13 +14,15 @@ from typing import Any, Final, Self
 
 import orjson
 import sqlalchemy as sa
-from sqlalchemy.engine import URL, Connection, Engine
+from sqlalchemy.engine import Connection, Engine
 
 from etl.errors import StateError
 from etl.model import Outcome, RunStatus, VerifyResult
 from etl.state.db import schema
-from etl.state.db.engine import open_engine, parse_url, reading, shown
+from etl.state.db.engine import parse_url, reading, shown
 from etl.state.db.lock import advisory_key
+from etl.state.db.moved import refuse_moved
+from etl.state.db.readonly import open_for_reading
 from etl.state.migrations import LATEST
 from etl.state.runs.document import RunDetails, RunOptions
 from etl.state.serving.opt_outs import OptOutKind
@@ -86,8 +87,7 @@ class StateView:
     def open(cls, url: str | Path) -> Self:
         """Open a state. Raise :class:`StateError`, ``state-missing`` where there is none."""
         parsed = parse_url(url)
-        sqlite = parsed.get_backend_name() == "sqlite"
-        view = cls(_sqlite(parsed) if sqlite else open_engine(parsed, create=False, patience=_PATIENCE))
+        view = cls(open_for_reading(parsed, _PATIENCE))
         try:
             view._look_around(str(shown(parsed)))
         except BaseException:
@@ -210,6 +210,9 @@ class StateView:
                 f"The state was written by a newer version (schema {newest}, this one knows {LATEST})",
                 "Upgrade klaviyo-etl, or choose another --state.",
             )
+        if schema.moves.name in self._tables:
+            with self._connected() as connection:
+                refuse_moved(connection)
 
     def _rows(self, query: sa.Select[*tuple[Any, ...]], table: str) -> list[sa.Row[Any]]:
         """Return rows; none of a table that a state of an earlier version does not have."""
@@ -229,28 +232,6 @@ class StateView:
             if self._engine.dialect.name == "postgresql":
                 connection.exec_driver_sql("SET TRANSACTION READ ONLY")
             yield connection
-
-
-def _sqlite(url: URL) -> Engine:
-    path = Path(str(url.database or ""))
-    try:
-        there = path.is_file()
-    except (OSError, ValueError):
-        there = False
-    if not there:
-        raise StateError("state-missing", f"There is no state at {path}", "Run an import first, or check --state.")
-    address = path.absolute().as_uri()
-    log = Path(f"{path}-wal")
-
-    def connect() -> sqlite3.Connection:
-        # A reader of a database in WAL mode makes a log and an index beside it, and only a connection that might write
-        # takes them away again. Where there is a log already it would write that one back, so it must not be able to.
-        mode = "ro" if log.exists() else "rw"
-        connection = sqlite3.connect(f"{address}?mode={mode}", uri=True, timeout=_PATIENCE, check_same_thread=False)
-        connection.execute("PRAGMA query_only=ON").close()
-        return connection
-
-    return sa.create_engine("sqlite://", creator=connect, poolclass=sa.pool.NullPool, hide_parameters=True)
 
 
 def _holder(text: str) -> dict[str, Any]:

@@ -113,6 +113,13 @@ def _texts(column: Any) -> Any:
     return column.combine_chunks().cast(pa.large_string())
 
 
+def read_lines(data: bytes) -> list[int]:
+    """Return the lines of an encoded block. Raise ValueError if it is damaged, or its cells do not decode."""
+    table = _read_table(data)
+    table.validate(full=True)
+    return list(table.columns[-1].to_pylist())  # pandas writes the index last
+
+
 def _read_table(data: bytes) -> pa.Table:
     # Arrow trusts its bytes: a damaged block must not reach it.
     if _digest(data[DIGEST_BYTES:]) != data[:DIGEST_BYTES]:

@@ -53,9 +53,9 @@ class SourceOptOuts:
     def says(self, identifiers: Iterable[tuple[str, str]]) -> bool | None:
         """Return whether a person with these identifiers (name, value) opted out: ``None`` where no line says so.
 
-        ``False``: a line says something that nobody understands.
+        ``False``: a line says something that nobody understands, or an earlier version staged it by other means.
         """
-        found: bool | None = None
+        found: bool | None = False if schema.ANYBODY in self._unclear else None
         if self._certain or self._unclear:
             for name, value in identifiers:
                 asked = opt_out_hashes(name, [value])

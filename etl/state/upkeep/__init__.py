@@ -1,0 +1,1 @@
+"""Looking after a state as a whole: backup, restore, check, move."""
