@@ -113,7 +113,23 @@ def state_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         return
     schemas: Schemas = request.getfixturevalue("schemas")
     with schemas.lent() as name:
-        yield f"{POSTGRES}{'&' if '?' in POSTGRES else '?'}options=-csearch_path%3D{name}"
+        yield in_schema(name)
+
+
+@pytest.fixture
+def other_url(request: pytest.FixtureRequest, state_url: str, tmp_path: Path) -> Iterator[str]:
+    """Where nothing is: on the database that ``state_url`` is not on."""
+    if "://" in state_url:
+        (tmp_path / "other").mkdir()
+        yield str(tmp_path / "other" / "state.db")
+        return
+    schemas: Schemas = request.getfixturevalue("schemas")
+    with schemas.own() as name:
+        yield in_schema(name)
+
+
+def in_schema(name: str) -> str:
+    return f"{POSTGRES}{'&' if '?' in POSTGRES else '?'}options=-csearch_path%3D{name}"
 
 
 @pytest.fixture

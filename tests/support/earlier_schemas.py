@@ -16,6 +16,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from tests.support.paths import FILES
+from tests.support.schemas import PLANTED
 
 STATES: Final = FILES / "states"
 SCHEMAS: Final = tuple(sorted(int(path.stem[-2:]) for path in STATES.glob("schema-[0-9][0-9].sql")))
@@ -33,6 +34,7 @@ def plant(schema: int, url: str) -> None:
     engine = sa.create_engine(url, poolclass=sa.pool.NullPool)
     with contextlib.closing(sqlite3.connect(":memory:")) as rows, engine.begin() as target:
         rows.executescript(dump)
+        _clear(target)
         for statement in (STATES / f"schema-{schema:02}-postgresql.sql").read_text(encoding="utf-8").split(";\n\n"):
             if statement.strip():
                 target.exec_driver_sql(statement.replace("%", "%%"))
@@ -40,10 +42,20 @@ def plant(schema: int, url: str) -> None:
     engine.dispose()
 
 
+def _clear(target: sa.Connection) -> None:
+    """Drop the tables of whoever had the schema before, and say that it is not to be lent after."""
+    schema = target.exec_driver_sql("SELECT current_schema()").scalar_one()
+    target.exec_driver_sql(f"DROP SCHEMA {schema} CASCADE")
+    target.exec_driver_sql(f"CREATE SCHEMA {schema}")
+    target.exec_driver_sql(f"CREATE TABLE {PLANTED} ()")
+
+
 def _copy_rows(rows: sqlite3.Connection, target: sa.Connection) -> None:
     tables = sa.MetaData()
     tables.reflect(target)
     for table in tables.sorted_tables:
+        if table.name == PLANTED:
+            continue
         names = [column.name for column in table.columns]
         found = rows.execute(f"SELECT {', '.join(names)} FROM {table.name}").fetchall()
         values: list[dict[str, Any]] = [dict(zip(names, row, strict=True)) for row in found]

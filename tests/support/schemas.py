@@ -9,6 +9,9 @@ from contextlib import contextmanager
 
 import sqlalchemy as sa
 
+PLANTED = "planted"
+"""A table that says: this schema was filled with a state of an earlier version, and is not to be lent again."""
+
 # All that a test might have changed besides rows; what differs from the others afterwards is not lent again.
 _SHAPE = """
 SELECT md5(string_agg(part, ',' ORDER BY part)) FROM (
@@ -48,6 +51,13 @@ class Schemas:
         else:
             self._drop(name)
 
+    @contextmanager
+    def own(self) -> Iterator[str]:
+        """Yield the name of a schema that is new, and is not lent to anybody afterwards."""
+        name = self._made()
+        yield name
+        self._drop(name)
+
     def close(self) -> None:
         for name in list(self._all):
             self._drop(name)
@@ -67,6 +77,8 @@ class Schemas:
     def _emptied(self, name: str) -> bool:
         with self._engine.connect() as connection:
             if connection.exec_driver_sql(f"SELECT to_regclass('{name}.migrations')").scalar() is None:
+                return False
+            if connection.exec_driver_sql(f"SELECT to_regclass('{name}.{PLANTED}')").scalar() is not None:
                 return False
             shape = connection.exec_driver_sql(_SHAPE.format(name=name).replace("%", "%%")).scalar()
             self._shape = self._shape or shape

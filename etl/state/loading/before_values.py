@@ -186,6 +186,14 @@ def keep_before(connection: Connection, seq: int, batch: Batch, values: Sequence
         )
 
 
+def lines_in(block: bytes) -> list[int]:
+    """Return the lines of a stored block, in its order. Raise ValueError if it is damaged."""
+    try:
+        return [int(line) for line, *_ in orjson.loads(zlib.decompress(block))]
+    except zlib.error as error:
+        raise ValueError("a block of before-values is damaged") from error
+
+
 # --- parts of rows ----------------------------------------------------------------------------------------------------
 
 

@@ -118,6 +118,7 @@ PURGE_RULES: Final[Mapping[str, PurgeRule]] = {
         )
     ),
     "alert_deliveries": PurgeRule(kept=("alert", "channel", "attempts", "delivered_at", "problem")),
+    "moves": PurgeRule(kept=("id", "status", "place", "at")),
     "migrations": PurgeRule(kept=("number", "name", "applied_at")),
     "owners": PurgeRule(kept=("account", "token", "holder")),
 }

@@ -16,6 +16,7 @@ from etl.deferred import np, pa
 from etl.model import DIGEST_BYTES, IDENTIFIERS, BatchKind, BatchStatus, Outcome, RunStatus
 from etl.state.db import schema
 from etl.state.db.database import slices, unpack
+from etl.state.loading.before_values import lines_in
 from etl.state.records.blocks import Block
 from etl.state.records.chunks import read_lines
 from etl.state.runs.document import RunDetails, RunOptions
@@ -23,7 +24,6 @@ from etl.state.upkeep.findings import Findings
 
 _UNREADABLE: Final = (ValueError, TypeError, LookupError, AttributeError, OverflowError, MemoryError)
 _STAGING: Final = RunStatus.STAGING.value
-_ENDED: Final = frozenset({RunStatus.FINISHED.value, RunStatus.REFUSED.value, RunStatus.ABANDONED.value})
 _OPEN: Final = (BatchStatus.PLANNED.value, BatchStatus.SENDING.value, BatchStatus.SUBMITTED.value)
 _SENDABLE: Final = schema.rows.c.outcome.is_(None) | (schema.rows.c.outcome != Outcome.REJECTED.value)
 _OUTCOMES: Final = frozenset(outcome.value for outcome in Outcome)
@@ -41,6 +41,7 @@ def check_contents(connection: Connection, findings: Findings) -> None:
         _check_cells(connection, run, findings)
         _check_records(connection, run, findings)
         _check_batches(connection, run, findings)
+        _check_before_values(connection, run, findings)
 
 
 def _check_document(run: sa.Row[Any], findings: Findings) -> None:
@@ -79,7 +80,7 @@ def _lines(connection: Connection, seq: int, first: int, last: int, *conditions:
 
 
 def _check_cells(connection: Connection, run: sa.Row[Any], findings: Findings) -> None:
-    """Every row has its original cells in one block, unless they were forgotten with all others of its run."""
+    """Every row has its original cells in one block, unless its run was purged."""
     covered = 0
     blocks = schema.blocks
     for block in _each(connection, blocks, run.seq):
@@ -139,13 +140,39 @@ def _read_records(stored: sa.Row[Any]) -> tuple[Any, str]:
 
 def _demand_all(connection: Connection, run: sa.Row[Any], findings: Findings, blocks: sa.Table, covered: int) -> None:
     there = connection.execute(sa.select(sa.exists().where(blocks.c.run == run.seq))).scalar()
-    if not there and run.status in _ENDED:
-        return  # they were forgotten, as a whole
+    if not there and _is_purged(run):
+        return
     wanted = _SENDABLE if blocks is schema.record_blocks else sa.true()
     query = sa.select(sa.func.count()).select_from(schema.rows).where(schema.rows.c.run == run.seq, wanted)
     total = connection.execute(query).scalar_one()
     if total != covered:
         findings.add("block", run.id, f"{total} rows must be in {blocks.name}, and {covered} are")
+
+
+def _is_purged(run: sa.Row[Any]) -> bool:
+    try:
+        return orjson.loads(run.details).get("purged_at") is not None
+    except _UNREADABLE:
+        return False
+
+
+def _check_before_values(connection: Connection, run: sa.Row[Any], findings: Findings) -> None:
+    table, batches = schema.before_values, schema.batches
+    ids = connection.execute(sa.select(table.c.id).where(table.c.run == run.seq).order_by(table.c.id)).scalars().all()
+    for number in ids:
+        stored = connection.execute(sa.select(table).where(table.c.id == number)).one()
+        members = connection.execute(sa.select(batches.c.members).where(batches.c.id == stored.batch)).scalar()
+        place = f"{run.id}, before-values {number}"
+        findings.count("blocks")
+        try:
+            lines = lines_in(bytes(stored.block))
+            mine = set(unpack(bytes(members or b"")))
+        except _UNREADABLE as error:
+            findings.add("block", place, f"it cannot be read ({type(error).__name__})")
+            continue
+        ends = (stored.first_line, stored.last_line, stored.row_count)
+        if not lines or (lines[0], lines[-1], len(lines)) != ends or not mine.issuperset(lines):
+            findings.add("block", place, "it holds other rows than those of its batch")
 
 
 def _each(connection: Connection, table: sa.Table, seq: int) -> Iterator[sa.Row[Any]]:

@@ -53,11 +53,20 @@ def test_it_is_checked_as_a_copy_that_is_migrated(schema: int, state_url: str) -
     assert schema_of(state_url) == schema, "a check changes nothing"
 
 
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Outcome | None]:
+    """The outcomes of a run of this version which nothing interrupted."""
+    calm = scenario(tmp_path_factory.mktemp("calm") / "folder")
+    found = outcomes(calm, calm.finish().run)
+    calm.close()
+    return found
+
+
 @pytest.mark.parametrize("schema", RESUMED)
-def test_its_interrupted_run_comes_to_its_end(schema: int, state_url: str, tmp_path: Path) -> None:
+def test_its_interrupted_run_comes_to_its_end(
+    schema: int, state_url: str, expected: dict[int, Outcome | None], tmp_path: Path
+) -> None:
     """To that of a run of this version which nothing interrupted."""
-    calm = scenario(tmp_path / "calm")
-    expected = outcomes(calm, calm.finish().run)
     plant(schema, state_url)
     world = scenario(tmp_path / "resumed")
     world.state, world.clock.time = state_url, DIED_AT
@@ -66,8 +75,7 @@ def test_its_interrupted_run_comes_to_its_end(schema: int, state_url: str, tmp_p
     assert len(ended) in {len(expected), len(expected) - 1}
     assert ended == {line: expected[line] for line in ended}
     assert check_state(state_url, clock=world.clock).findings == ()
-    for one in (calm, world):
-        one.close()
+    world.close()
 
 
 def test_opt_outs_that_cannot_be_asked_any_more_leave_nobody_silent(state_url: str) -> None:
