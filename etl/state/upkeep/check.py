@@ -66,10 +66,16 @@ def check_state(url: str | Path, *, clock: Clock) -> CheckResult:
 
 def _check(connection: Connection, number: int) -> CheckResult:
     findings = Findings()
-    check_structure(connection, findings)
-    # Damaged pages, or a table without its columns, cannot be asked for their contents.
-    if not any(found.code in {"database", "schema"} for found in findings.found):
-        check_contents(connection, findings)
+    try:
+        with translated():
+            check_structure(connection, findings)
+            # Damaged pages, or a table without its columns, cannot be asked for their contents.
+            if not any(found.code in {"database", "schema"} for found in findings.found):
+                check_contents(connection, findings)
+    except StateError as error:
+        if error.code != "state-not-ours":
+            raise
+        findings.add("database", "database", "pages of it cannot be read")
     return CheckResult(number, LATEST, findings.counted, tuple(findings.found), findings.untold)
 
 
