@@ -116,6 +116,17 @@ def state_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         yield in_schema(name)
 
 
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def bare_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Where nothing is, not even tables, on either database."""
+    if request.param == "sqlite":
+        yield str(tmp_path / "state.db")
+        return
+    schemas: Schemas = request.getfixturevalue("schemas")
+    with schemas.own() as name:
+        yield in_schema(name)
+
+
 @pytest.fixture
 def other_url(request: pytest.FixtureRequest, state_url: str, tmp_path: Path) -> Iterator[str]:
     """Where nothing is: on the database that ``state_url`` is not on."""

@@ -252,9 +252,9 @@ def test_what_is_no_state_is_said(desk: ImporterFixture) -> None:
         status(desk)
 
 
-def test_a_state_is_looked_at_wherever_it_is(tmp_path: Path, state_url: str) -> None:
+def test_a_state_is_looked_at_wherever_it_is(tmp_path: Path, bare_url: str) -> None:
     """On SQLite and on PostgreSQL: missing, at work, and afterwards."""
-    desk = ImporterFixture(tmp_path, state=state_url)
+    desk = ImporterFixture(tmp_path, state=bare_url)
     desk.write(3)
     with pytest.raises(StateError) as error:
         status(desk)
