@@ -12,10 +12,10 @@ from etl.errors import StateError
 from etl.state.db import schema
 from etl.state.db.engine import transaction
 from etl.state.db.moved import refuse_moved
-from etl.state.db.schema import ANYBODY
 from etl.state.db.triggers import renewed_trigger, trigger_statements
 from etl.state.records.read import pack_single_records
 from etl.state.serving.opt_outs import rekey
+from etl.state.staging.source_opt_outs import ANYBODY
 
 
 def create_all(connection: Connection) -> None:

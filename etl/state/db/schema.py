@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import sqlalchemy as sa
 
-metadata = sa.MetaData()
+from etl.state.db import alert_tables
+from etl.state.db.metadata import Integer as _Integer
+from etl.state.db.metadata import metadata as metadata_of_all
 
-ANYBODY: Final = "*"
-"""Name of the identifier in an opt-out that an earlier version staged, and of which nobody can tell whose it is."""
-
-_Integer = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+metadata = metadata_of_all
 
 runs = sa.Table(
     "runs",
@@ -372,63 +369,10 @@ profile_merges = sa.Table(
     sqlite_with_rowid=False,
 )
 
-# Commands that ended with an error, the last of each source and account; what a run says of itself is in runs.
-# ``label``: the name of the account, ``account``: its id as far as it was known then, both empty where nobody said.
-# ``message`` holds nobody's data. ``kind``: profiles, events or suppressions.
-failed_commands = sa.Table(
-    "failed_commands",
-    metadata,
-    sa.Column("label", sa.Text, primary_key=True),
-    sa.Column("source", sa.Text, primary_key=True),
-    sa.Column("kind", sa.Text, primary_key=True),
-    sa.Column("account", sa.Text, nullable=False),
-    sa.Column("failed_at", sa.Double, nullable=False),
-    sa.Column("command", sa.Text, nullable=False),
-    sa.Column("code", sa.Text, nullable=False),
-    sa.Column("message", sa.Text, nullable=False),
-    sa.Column("hint", sa.Text, nullable=False),
-    sa.Column("run", sa.Text),
-)
-
-# The condition of each source that was last told, or that needed no telling because nothing was known before.
-told_conditions = sa.Table(
-    "told_conditions",
-    metadata,
-    sa.Column("account", sa.Text, primary_key=True),
-    sa.Column("source", sa.Text, primary_key=True),
-    sa.Column("kind", sa.Text, primary_key=True),
-    sa.Column("condition", sa.Text, nullable=False),
-    sa.Column("since", sa.Double, nullable=False),
-)
-
-# Changes of condition that are to be told. ``body``: JSON of the alert; ``rule``: JSON of the mapping's [notify], as it
-# is written; ``owner``, until ``owned_until``: the process that delivers it.
-alerts = sa.Table(
-    "alerts",
-    metadata,
-    sa.Column("id", _Integer, primary_key=True, autoincrement=True),
-    sa.Column("account", sa.Text, nullable=False),
-    sa.Column("source", sa.Text, nullable=False),
-    sa.Column("kind", sa.Text, nullable=False),
-    sa.Column("raised_at", sa.Double, nullable=False),
-    sa.Column("body", sa.Text, nullable=False),
-    sa.Column("rule", sa.Text, nullable=False),
-    sa.Column("done_at", sa.Double),
-    sa.Column("owner", sa.Text),
-    sa.Column("owned_until", sa.Double),
-    sqlite_autoincrement=True,
-)
-
-# By which channel an alert has arrived, or why not yet.
-alert_deliveries = sa.Table(
-    "alert_deliveries",
-    metadata,
-    sa.Column("alert", _Integer, primary_key=True),
-    sa.Column("channel", sa.Text, primary_key=True),
-    sa.Column("attempts", _Integer, nullable=False, server_default="0"),
-    sa.Column("delivered_at", sa.Double),
-    sa.Column("problem", sa.Text, nullable=False, server_default=""),
-)
+failed_commands = alert_tables.failed_commands
+told_conditions = alert_tables.told_conditions
+alerts = alert_tables.alerts
+alert_deliveries = alert_tables.alert_deliveries
 
 # Where this state came from, and where it has gone: see moved.py. ``place``: the other one, without its passwords.
 moves = sa.Table(

@@ -20,6 +20,8 @@ from etl.state.db.database import Table
 from etl.state.records.blocks import hashes_of_any
 from etl.state.records.read import read_blocks
 
+ANYBODY: Final = "*"
+"""Name of the identifier in an opt-out that an earlier version staged, and of which nobody can tell whose it is."""
 _HASH: Final = "<i8"
 
 Hashes: TypeAlias = "npt.NDArray[np.int64]"
@@ -55,7 +57,7 @@ class SourceOptOuts:
 
         ``False``: a line says something that nobody understands, or an earlier version staged it by other means.
         """
-        found: bool | None = False if schema.ANYBODY in self._unclear else None
+        found: bool | None = False if ANYBODY in self._unclear else None
         if self._certain or self._unclear:
             for name, value in identifiers:
                 asked = opt_out_hashes(name, [value])
