@@ -120,7 +120,7 @@ def _demand_format(path: Path, line: bytes) -> None:
         raise StateError(
             "backup-too-new",
             f"{path} has format {number}, this version knows {FORMAT}",
-            "Restore it with the version of klaviyo-etl that made it, or a later one.",
+            "Restore it with the version that made it, or a later one.",
         )
 
 
