@@ -26,7 +26,12 @@ from tests.support.state_backends import FakeClock
 SAMPLES: Final = Path(__file__).parents[2] / "sample_data"
 NEW: Final = 80
 EDITED: Final = 200
-_SHIFTED: Final = {"First Name": "last_name", "Last Name": "organization", "Default Address City": "first_name"}
+_SHIFTED: Final = {
+    "First Name": "last_name",
+    "Last Name": "organization",
+    "Default Address Company": "location.city",
+    "Default Address City": "first_name",
+}
 
 
 def main(kills: int) -> int:

@@ -94,6 +94,17 @@ def test_a_run_that_kept_nothing_is_refused(desk: UndoDesk) -> None:
         desk.undo(run)
 
 
+def test_events_say_beforehand_that_they_stay(desk: UndoDesk) -> None:
+    desk.write([("ann@mapleshop.com", "2026-01-01T00:00:00Z", "o1")], ("Email", "When", "Order"))
+    rules = {"event": {"metric": "Visited"}, "columns": {"Email": "email", "When": "time", "Order": "order_id"}}
+    for options in ({"plan": True}, {}):
+        desk.clock.time += 1_000
+        run = pipeline.events(desk.source, rules, context=desk.context, **options)
+        assert any("cannot be undone" in note for note in run.notes)
+    with pytest.raises(UsageError, match="Klaviyo lets nobody take an event back"):
+        desk.undo(run)
+
+
 def test_a_run_that_sent_nothing_is_refused(desk: UndoDesk) -> None:
     desk.write(SHIFTED, HEADER)
     checked = pipeline.check(desk.source, desk.mapping, context=desk.context)

@@ -17,6 +17,7 @@ from etl.report import Report, build_report
 from etl.state import Run, Store
 from etl.transform import former_record
 
+_FOR_GOOD: Final = "Klaviyo lets nobody take an event back: what is sent here cannot be undone"
 _PERSONAL: Final = "events_by_person"
 """The option of a run that tells events apart by their person too, as state keeps it. Versions up to 0.1 did not."""
 
@@ -47,7 +48,7 @@ def _sending_notes(store: Store, client: KlaviyoClient, run: Run, mapping: Event
     pending = store.rows.counts(run.id).get(None, 0)
     if not pending:
         return []
-    return [f"{pending:,} events: {_way(mapping)}", *_metric_notes(client, run.details.metrics)]
+    return [f"{pending:,} events: {_way(mapping)}", _FOR_GOOD, *_metric_notes(client, run.details.metrics)]
 
 
 def _way(mapping: EventMapping) -> str:
