@@ -38,6 +38,8 @@ _SAID: Final[dict[str, tuple[str, str]]] = {
 # https://www.sqlite.org/rescode.html: an extended code's name begins with its primary code's.
 _SQLITE: Final[tuple[tuple[str, str], ...]] = (
     ("SQLITE_FULL", "state-disk-full"),
+    # The index of the log is the first file that has to grow when a state is opened; nothing but room is wanted for it.
+    ("SQLITE_IOERR_SHMSIZE", "state-disk-full"),
     ("SQLITE_IOERR", "state-io"),
     ("SQLITE_READONLY", "state-readonly"),
     ("SQLITE_PERM", "state-readonly"),
