@@ -10,7 +10,9 @@ from tests.support.importer import ImporterFixture
 from tests.support.nights import Nights, small_disk
 from tests.support.receivers import web_receiver
 
-TOLD = {
+Told = dict[int, list[tuple[str, str | None]]]
+
+TOLD: Told = {
     3: [("partly", "well")],
     4: [("well", "partly")],
     6: [("unfinished", "well")],
@@ -27,9 +29,9 @@ TOLD = {
 LEVELS = {3: 1, 6: 2, 12: 2, 13: 2, 16: 2, 17: 2, 23: 1, 27: 1}
 # On a disk without room for a byte nothing can be written down: the error is told each night, and in the morning, when
 # there is room, what is left of the night is that no import came.
-FULL = {20: [("failed", None), ("overdue", "well")], 21: [("failed", None)], 22: [("well", "overdue")]}
+FULL: Told = {20: [("failed", None), ("overdue", "well")], 21: [("failed", None)], 22: [("well", "overdue")]}
 # Where only the next page is refused, the error has room.
-NO_PAGE = {20: [("failed", "well")], 22: [("well", "failed")]}
+NO_PAGE: Told = {20: [("failed", "well")], 22: [("well", "failed")]}
 
 
 def test_thirty_nights_are_told_as_a_person_would(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,5 +49,9 @@ def test_thirty_nights_are_told_as_a_person_would(tmp_path: Path, monkeypatch: p
     assert [one.number for one in nights if one.waiting] == [23, 24]
     assert [one.at_two for one in nights[19:21]] == ["run: [state-disk-full]"] * 2
     # Each alert once: no id came twice, and nobody's data with any.
-    assert len({one["id"] for one in web.documents}) == len(web.documents) == sum(map(len, expected.values()))
+    assert (
+        len({one["id"] for one in web.documents})
+        == len(web.documents)
+        == sum(len(alerts) for alerts in expected.values())
+    )
     assert "mapleshop" not in str(web.documents)

@@ -1,6 +1,6 @@
 """Thirty nights of one import in fast motion: what happens to it, what it says, and who is told.
 
-Every night at two o'clock a scheduler does what ``schedule --print`` writes: it finishes what a crash left, and imports;
+Every night at two a scheduler does what ``schedule --print`` writes: it finishes what a crash left, and imports;
 at seven somebody looks (``status --notify --max-age 26h``). Time is turned by hand, alerts go to a real web server.
 """
 
