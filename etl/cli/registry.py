@@ -69,6 +69,10 @@ COMMANDS: Final[Mapping[str, Entry]] = {
         "etl.cli.commands.operations.purge:purge",
         "Remove the personal data of old runs from state and run folders; counts, codes and what is known stay.",
     ),
+    "forget": Entry(
+        "etl.cli.commands.operations.forget:forget",
+        "Remove one person from state and run folders, and refuse them in every later file, form and event.",
+    ),
     "notify": Entry(
         "etl.cli.commands.operations.notify:notify", "Tell people when the condition of an import changes: try it."
     ),

@@ -11,8 +11,8 @@ CODES: Final = (
     Code(
         "forgotten",
         Stage.LOAD,
-        "This person was deleted at their request",
-        "The profile is not created again. If the person came back: klaviyo-etl profile allow WHO.",
+        "This person was deleted or forgotten at their request",
+        "The profile is not created again. If the person came back: klaviyo-etl forget --allow WHO.",
     ),
     Code(
         "klaviyo-invalid",

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from etl.pipeline.kinds.undo.verbs import plan_undoing, undo
     from etl.pipeline.lifecycle.artifacts import row_files
     from etl.pipeline.lifecycle.trust import distrust, trust_mapping
+    from etl.pipeline.privacy.forget import Remains, allow, forget, forgotten_people, plan_forget
     from etl.pipeline.privacy.purge import PurgePlan, plan_purge, purge
     from etl.pipeline.single.verbs import (
         allow_profile,
@@ -62,6 +63,7 @@ __all__ = [
     "Plan",
     "Proposal",
     "PurgePlan",
+    "Remains",
     "Scheduler",
     "SteadyClock",
     "SystemClock",
@@ -71,6 +73,7 @@ __all__ = [
     "account_rule",
     "add_account",
     "all_lists",
+    "allow",
     "allow_profile",
     "back_up_state",
     "check",
@@ -82,6 +85,8 @@ __all__ = [
     "distrust",
     "doctor",
     "events",
+    "forget",
+    "forgotten_people",
     "get_profile",
     "get_report",
     "init",
@@ -90,6 +95,7 @@ __all__ = [
     "move_state",
     "opt_outs",
     "plan",
+    "plan_forget",
     "plan_purge",
     "plan_undoing",
     "purge",
@@ -144,6 +150,7 @@ __getattr__ = exports(
         "verbs.results": ("get_report", "rejects", "runs"),
         "verbs.check": ("MappingLike", "check"),
         "verbs.run": ("VerifyMode", "resume", "retry", "run", "verify"),
+        "privacy.forget": ("Remains", "allow", "forget", "forgotten_people", "plan_forget"),
         "privacy.purge": ("PurgePlan", "plan_purge", "purge"),
         "single.verbs": (
             "allow_profile",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from etl.state.monitoring.view import Failure, RunHead, StateView
     from etl.state.records.chunks import PackedChunk, pack_chunk
     from etl.state.records.identifier_set import IdentifierSet, identifier_hashes_of
+    from etl.state.retention.person import Person
     from etl.state.retention.purge import RunToPurge
     from etl.state.runs.document import (
         PROFILES,
@@ -68,6 +69,7 @@ __all__ = [
     "OutboxMessage",
     "PackedChunk",
     "PendingRow",
+    "Person",
     "Precedents",
     "ProfileMerge",
     "ReachedMark",
@@ -128,6 +130,7 @@ __getattr__ = exports(
             "StagedFile",
             "StagedRevenue",
         ),
+        "retention.person": ("Person",),
         "retention.purge": ("RunToPurge",),
         "runs.issues": ("IssueSummary",),
         "runs.runs": ("Run",),

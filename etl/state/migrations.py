@@ -136,6 +136,11 @@ def _moves(connection: Connection) -> None:
     schema.moves.create(connection, checkfirst=True)
 
 
+def _screens(connection: Connection) -> None:
+    if "screen" not in {column["name"] for column in sa.inspect(connection).get_columns("forgotten")}:
+        connection.exec_driver_sql("ALTER TABLE forgotten ADD COLUMN screen BIGINT")
+
+
 _MIGRATIONS: Final[tuple[tuple[int, str, Callable[[Connection], None]], ...]] = (
     (1, "first schema", create_all),
     (2, "watermarks", _watermarks),
@@ -156,6 +161,7 @@ _MIGRATIONS: Final[tuple[tuple[int, str, Callable[[Connection], None]], ...]] = 
     (17, "accounts by name", _accounts_by_name),
     (18, "opt-outs of sources by any identifier", _opt_outs_by_identifier),
     (19, "moves of the state", _moves),
+    (20, "screens of people not to be imported", _screens),
 )
 
 LATEST: Final = _MIGRATIONS[-1][0]

@@ -20,6 +20,8 @@ from etl.state.loading.observations import Observations
 from etl.state.loading.profile_merges import ProfileMerges
 from etl.state.loading.skipped_fields import SkippedFields
 from etl.state.migrations import migrate
+from etl.state.retention.forget import Forgetting
+from etl.state.retention.person import People
 from etl.state.retention.purge import Retention
 from etl.state.runs.issues import Issues
 from etl.state.runs.rows import Rows
@@ -67,6 +69,8 @@ class Store:
         self.forgotten = Forgotten(database)
         self.outbox = Outbox(database, label)
         self.retention = Retention(database)
+        self.people = People(database)
+        self.forgetting = Forgetting(database)
 
     @classmethod
     def open(

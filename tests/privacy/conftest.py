@@ -25,10 +25,12 @@ def postgres_database(postgres: sa.Engine) -> Iterator[str]:
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
-def state_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def state_url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """Where an empty state is."""
     if request.param == "sqlite":
         return str(tmp_path / "state.db")
+    # The clock of tests does not wait for the server's own looks at its tables.
+    monkeypatch.setattr("etl.state.retention.files._TRIES", 500)
     database: str = request.getfixturevalue("postgres_database")
     engine = sa.create_engine(database, isolation_level="AUTOCOMMIT")
     name = f"etl_test_{random.getrandbits(40):x}"

@@ -105,7 +105,7 @@ def delete_request(who: str, common: Common) -> None:
         if not at.context.confirm("Delete every profile of this person, with all events, for good?"):
             raise UsageError("not-confirmed", "Nothing was sent", "Run it again when you are ready, or with --yes.")
         pipeline.delete_profile(who, context=at.context)
-    out("Klaviyo has accepted the request.")
+    out("Klaviyo has accepted the request. klaviyo-etl forget removes what state and run folders hold of the person.")
 
 
 @profile.command("allow")

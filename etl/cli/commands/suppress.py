@@ -46,17 +46,27 @@ def suppress(*, file: str, column: str | None, undo: bool, undoable: bool, forma
 @click.command()
 @click.option("--log", is_flag=True, help="Every event that was received, instead of what holds today.")
 @click.option("--to", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write it to FILE.")
+@click.option("--forgotten", is_flag=True, help="Who is not to be imported, by digests: count and date, no names.")
 @common_options
-def suppressions(*, log: bool, to: Path | None, common: Common) -> None:
+def suppressions(*, log: bool, forgotten: bool, to: Path | None, common: Common) -> None:
     """List as CSV who must not be subscribed, as Klaviyo's webhooks reported (klaviyo-etl serve).
 
     Every import respects it: these addresses are never subscribed, whatever a file says.
 
     \b
     klaviyo-etl suppressions --log --to compliance.csv
+
+    People who were deleted (profile delete-request) or forgotten (forget) are not to be imported at all. State knows
+    them by salted digests only: --forgotten lists how many there are of each and since when.
     """
     with session(common) as at:
-        rows = iter(pipeline.opt_outs(context=at.context, log=log))
+        refused = list(pipeline.forgotten_people(context=at.context))
+        if refused and not forgotten:
+            at.console.say(f"Not to be imported at all: {len(refused):,} (klaviyo-etl suppressions --forgotten).")
+        if forgotten and not refused:
+            at.console.say("Nobody was deleted or forgotten.")
+            return
+        rows = iter(refused if forgotten else pipeline.opt_outs(context=at.context, log=log))
         first = next(rows, None)
         if first is None:
             at.console.say("No webhook has reported an opt-out.")

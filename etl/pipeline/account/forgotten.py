@@ -1,37 +1,59 @@
-"""Deleted on request stays deleted: what would make such a person anew is refused, in a file, a form or an event."""
+"""Deleted or forgotten on request stays so: what would make such a person anew is refused, wherever it comes from."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
-
-import orjson
 
 from etl.errors import UsageError
 from etl.klaviyo import Profile
 from etl.model import IDENTIFIERS, Outcome, RowResult
-from etl.state import Run, Store
+from etl.state import Run, Store, slices
 
 FORGOTTEN: Final = "forgotten"
 _WINDOW: Final = 10_000
+_ADDRESS: Final = re.compile(r"[\w.+%'-]+@[\w-]+(?:\.[\w-]+)+")
 
 
 def reject_forgotten(store: Store, run: Run) -> int:
-    """Refuse the rows of a staged run whose people were deleted at their request; return how many."""
+    """Refuse the rows of a staged run whose people are not to be imported, and keep nothing of them; return how many.
+
+    Rows that were refused for another reason keep that, and lose their cells too.
+    """
     account = run.account or ""
-    refused = 0
+    lines = store.forgotten.lines_of(run.id, account)
+    waiting = store.rows.open_lines(run.id, lines)
+    for window in slices(waiting, _WINDOW):
+        store.batches.fail_rows(run.id, [RowResult(line, Outcome.REJECTED, FORGOTTEN) for line in window])
     if store.forgotten.any():
-        rows = itertools.chain(store.rows.pending(run.id, "import"), store.rows.pending(run.id, "consent"))
-        while window := [row.line for row in itertools.islice(rows, _WINDOW)]:
-            bodies = zip(window, store.records.bodies(run.id, window), strict=True)
-            people = {line: _who(orjson.loads(body)["attributes"]) for line, body in bodies}
-            for line, (first, *_) in store.klaviyo_ids.all_of(run.id, window).items():
-                people[line]["id"] = first
-            gone = sorted(store.forgotten.among(account, people))
-            store.batches.fail_rows(run.id, [RowResult(line, Outcome.REJECTED, FORGOTTEN) for line in gone])
-            refused += len(gone)
-    return refused
+        lines += _unreadable(store, run, account)
+    store.forgetting.remove_lines(run.id, lines)
+    return len(waiting)
+
+
+def _unreadable(store: Store, run: Run, account: str) -> Iterator[int]:
+    """Yield the rows that were refused as they stood and name somebody who is not to be imported."""
+    headers = run.details.headers
+    places = [
+        (target, headers.index(header))
+        for header, targets in run.details.columns
+        for target in targets
+        if target in IDENTIFIERS and header in headers
+    ]
+    rows = store.source_rows.to_fix(run.id, (Outcome.REJECTED,))
+    while window := list(itertools.islice(rows, _WINDOW)):
+        named = [(row.line, who) for row in window for who in _named(row.cells, places)]
+        found = store.forgotten.among(account, {at: who for at, (_, who) in enumerate(named)})
+        yield from sorted({named[at][0] for at in found})
+
+
+def _named(cells: Sequence[str], places: Sequence[tuple[str, int]]) -> Iterator[dict[str, str]]:
+    """Yield what a refused row may name somebody by: what stands where identifiers do, and every address."""
+    yield {target: cells[place].strip() for target, place in places if place < len(cells)}
+    for cell in cells:
+        yield from ({"email": found} for found in _ADDRESS.findall(cell))
 
 
 def refuse_forgotten(store: Store, account: Callable[[], str], attributes: Mapping[str, Any]) -> None:
@@ -43,7 +65,7 @@ def refuse_forgotten(store: Store, account: Callable[[], str], attributes: Mappi
         raise UsageError(
             FORGOTTEN,
             "This person was deleted at their request and is not made anew",
-            "If they came back by themselves: klaviyo-etl profile allow WHO.",
+            "If they came back by themselves: klaviyo-etl forget --allow WHO.",
         )
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator
+import zipfile
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 from etl.errors import UsageError
-from etl.pipeline.lifecycle.artifacts import write_artifacts
+from etl.pipeline.lifecycle.artifacts import ROW_FILES, write_artifacts
 from etl.state import Store
 
 _REPORTS: Final = frozenset({"report.txt", "report.json", "report.html", "manifest.json"})
@@ -29,6 +30,29 @@ def personal_files(folder: Path) -> list[Path]:
     """
     found = (Path(place, name) for place, _, names in os.walk(folder) for name in names)
     return sorted(path for path in found if path.parent != folder or path.name not in _REPORTS)
+
+
+def files_naming(folder: Path, words: Sequence[str]) -> list[Path]:
+    """Return the files in a run's folder that somebody else put there and that name one of these words.
+
+    What is neither text nor a workbook is not read through.
+    """
+    wanted = [word.casefold().encode() for word in words]
+    return [
+        path
+        for path in personal_files(folder)
+        if path.name not in ROW_FILES and any(word in part for part in _parts(path) for word in wanted)
+    ]
+
+
+def _parts(path: Path) -> Iterator[bytes]:
+    with contextlib.suppress(OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError):
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                for name in archive.namelist():
+                    yield archive.read(name).lower()
+        else:
+            yield path.read_bytes().lower()
 
 
 def clean_folder(store: Store, run_id: str, folder: Path) -> None:

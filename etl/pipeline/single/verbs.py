@@ -85,7 +85,11 @@ def delete_profile(who: str, *, context: Context | None = None) -> None:
         with contextlib.suppress(AuthError):
             # A key that may delete and not read deletes all the same; what was given is remembered.
             found = profiles.find_person(client, who)
-        new = store.forgotten.add(account, identifiers_of(who, found))
+        known = identifiers_of(who, found)
+        if found is None:
+            # Klaviyo does not say what else they are known by; what was imported may.
+            known = list(dict.fromkeys([*known, *store.people.find(known).identifiers]))
+        new = store.forgotten.add(account, known)
         try:
             profiles.request_deletion(client, who)
         except (AuthError, RequestRefusedError):

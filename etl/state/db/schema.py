@@ -262,8 +262,8 @@ notices = sa.Table(
     sqlite_autoincrement=True,
 )
 
-# Who was deleted at their request, as salted digests; see forgotten.py. ``person``: one for
-# all digests of a request. ``salts``: secrets of this state, by their use.
+# Who was deleted at their request, as salted digests; ``person``: one for all of a request. ``screen``: a few
+# bits of the identifier, by which whole blocks are looked through. ``salts``: secrets of this state.
 forgotten = sa.Table(
     "forgotten",
     metadata,
@@ -271,6 +271,7 @@ forgotten = sa.Table(
     sa.Column("digest", sa.LargeBinary, primary_key=True),
     sa.Column("person", sa.LargeBinary, nullable=False),
     sa.Column("forgotten_at", sa.Double, nullable=False),
+    sa.Column("screen", _Integer),
     sqlite_with_rowid=False,
 )
 

@@ -154,7 +154,6 @@ def pack_records(records: Records) -> Iterator[dict[str, Any]]:
         lines = part.column("line").to_numpy()
         sizes = pc.binary_length(part.column("body")).to_numpy().astype(_SIZE).tobytes()
         packed_lines = lines.astype(_LINE).tobytes()
-        bodies = _codec().compress(_cells(part.column("body")), asbytes=True)
         yield {
             "first_line": int(lines[0]),
             "last_line": int(lines[-1]),
@@ -164,8 +163,14 @@ def pack_records(records: Records) -> Iterator[dict[str, Any]]:
             "identities": _fixed(part.column("identity")),
             "hashes": hashes[:, start : start + BLOCK].tobytes(),
             "extras": _extras(part),
-            "bodies": _checksum(packed_lines, sizes, bodies) + bodies,
+            "bodies": packed_bodies(packed_lines, sizes, _cells(part.column("body"))),
         }
+
+
+def packed_bodies(lines: bytes, sizes: bytes, bodies: bytes | memoryview) -> bytes:
+    """Return bodies, one after the other, as a block holds them. ``lines``, ``sizes``: of the same block, packed."""
+    packed: bytes = _codec().compress(bodies, asbytes=True)
+    return _checksum(lines, sizes, packed) + packed
 
 
 def _extras(records: Records) -> bytes:

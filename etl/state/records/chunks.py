@@ -120,6 +120,14 @@ def read_lines(data: bytes) -> list[int]:
     return list(table.columns[-1].to_pylist())  # pandas writes the index last
 
 
+def read_texts(data: bytes) -> tuple[Any, list[tuple[str, Any]]]:
+    """Return the lines of an encoded block and its columns: (header, Arrow texts). Raise ValueError."""
+    table = _read_table(data)
+    *headers, _ = table.column_names  # pandas writes the index last
+    texts = [(header, table.column(place).combine_chunks()) for place, header in enumerate(headers)]
+    return table.columns[-1].to_numpy(), texts
+
+
 def _read_table(data: bytes) -> pa.Table:
     # Arrow trusts its bytes: a damaged block must not reach it.
     if _digest(data[DIGEST_BYTES:]) != data[:DIGEST_BYTES]:

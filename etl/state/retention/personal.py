@@ -88,7 +88,7 @@ PURGE_RULES: Final[Mapping[str, PurgeRule]] = {
             *("happened_at", "received_at"),
         )
     ),
-    "forgotten": PurgeRule(kept=("account", "digest", "person", "forgotten_at")),
+    "forgotten": PurgeRule(kept=("account", "digest", "person", "forgotten_at", "screen")),
     "salts": PurgeRule(kept=("name", "salt")),
     # --- of the server: a body is emptied, and its keys are deleted, as soon as Klaviyo has the request
     "outbox": PurgeRule(

@@ -78,7 +78,7 @@ class Retention(Table):
                         account=row.account,
                         since=row.since,
                         again=details.purge_open,
-                        unfinished=not staging and row.status not in _ENDED and row.command not in _LOOKS,
+                        unfinished=is_unfinished(row.status, row.command),
                         half_staged=staging,
                         folders=details.folders,
                         rows=connection.execute(count).scalar_one(),
@@ -95,7 +95,7 @@ class Retention(Table):
         seq = self._db.seq(run_id)
         runs = schema.runs
         with self._db.write() as connection:
-            _overwrite_deleted(connection)
+            overwrite_deleted(connection)
             row = connection.execute(sa.select(runs.c.status, runs.c.command, runs.c.details).where(runs.c.seq == seq))
             status, command, stored = row.one()
             if status not in _ENDED and not (status == RunStatus.STAGED and command in _LOOKS):
@@ -134,6 +134,11 @@ class Retention(Table):
         rewrite_files(self._db, [name for name, rule in PURGE_RULES.items() if rule.changes])
 
 
+def is_unfinished(status: str, command: str) -> bool:
+    """Whether a run that was staged can still be resumed."""
+    return status not in (*_ENDED, RunStatus.STAGING.value) and command not in _LOOKS
+
+
 def _clear(connection: Connection, seq: int) -> None:
     for name, rule in PURGE_RULES.items():
         if not rule.changes:
@@ -165,7 +170,7 @@ def _bytes_of(connection: Connection, seq: int) -> int:
     return total
 
 
-def _overwrite_deleted(connection: Connection) -> None:
+def overwrite_deleted(connection: Connection) -> None:
     """Let SQLite overwrite what this connection deletes, should the file not be written anew soon."""
     if connection.engine.dialect.name == "sqlite":
         connection.exec_driver_sql("PRAGMA secure_delete = ON")

@@ -83,10 +83,7 @@ class Rows(Table):
         """Return the lines of rows that have a record and ended so, in order."""
         seq = self._db.seq(run_id)
         with self._db.read() as connection:
-            ended = lines_ended(connection, seq, outcomes)
-            recorded = [block.lines for block in read_blocks(connection, seq, (), ended)]
-        known = set(np.concatenate(recorded).tolist()) if recorded else set()
-        return [line for line in ended if line in known]
+            return _recorded(connection, seq, lines_ended(connection, seq, outcomes))
 
     def loaded_lines(self, run_id: str, sample: int | None = None, *, unchanged: bool = False) -> list[int]:
         """Return the lines that were loaded, in order; with ``sample`` about so many, half of them with a phone.
@@ -102,7 +99,8 @@ class Rows(Table):
         mine = (rows.c.run == self._db.seq(run_id)) & (rows.c.outcome.in_(ended) | seen)
         if sample is None:
             with self._db.read() as connection:
-                return list(connection.execute(sa.select(rows.c.line).where(mine).order_by(rows.c.line)).scalars())
+                found = connection.execute(sa.select(rows.c.line).where(mine).order_by(rows.c.line)).scalars().all()
+                return _recorded(connection, self._db.seq(run_id), found)
         phoned: list[Lines] = []
         others: list[Lines] = []
         with self._db.read() as connection:
@@ -141,6 +139,13 @@ class Rows(Table):
             if len(page) < _PAGE:
                 return
             after = max(page)
+
+
+def _recorded(connection: Connection, seq: int, lines: Sequence[int]) -> list[int]:
+    """Return those of these lines that have a record: of somebody who is forgotten the row has none."""
+    recorded = [block.lines for block in read_blocks(connection, seq, (), lines)]
+    known = set(np.concatenate(recorded).tolist()) if recorded else set()
+    return [line for line in lines if line in known]
 
 
 def lines_ended(connection: Connection, seq: int, outcomes: Sequence[Outcome]) -> list[int]:

@@ -243,6 +243,7 @@ def _with_cells(connection: Connection, seq: int, first: int, wanted: Collection
     block = connection.execute(
         sa.select(blocks.c.cells, blocks.c.ragged).where(blocks.c.run == seq, blocks.c.first_line == first)
     ).one()
+    # Of somebody who is forgotten the row is left, and no cell.
     ragged = {line: tuple(row) for line, *row in orjson.loads(bytes(block.ragged)) if line in wanted}
     lines, columns = read_columns(bytes(block.cells), sorted(wanted))
     return SourceBlock(lines, columns, ragged, told)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache
@@ -15,6 +15,7 @@ from etl.identity import EMAIL, PHONE, opt_out_key
 from etl.model import Channel
 from etl.state.db import schema
 from etl.state.db.database import Table, slices
+from etl.state.serving.forgotten import HIDDEN, hidden, people_among, salt_of
 
 
 class OptOutKind(StrEnum):
@@ -115,6 +116,7 @@ class OptOuts(Table):
             for event in events
         ]
         with self._db.write() as connection:
+            _hide(connection, account, values)
             return int(connection.execute(statement.execution_options(preserve_rowcount=True), values).rowcount)
 
     def has(self, account: str, event_ids: Sequence[str]) -> bool:
@@ -137,9 +139,14 @@ class OptOuts(Table):
         """
         address = _address(channel)
         keys = sorted({opt_out_key(address.name, each) for each in addresses})
-        found = self._statuses(account, channel, address, keys)
-        found += self._statuses(account, channel, schema.notices.c.profile_id, profile_ids)
-        return {status.address: status.kind for status in found}
+        with self._db.read() as connection:
+            salt = salt_of(connection)
+        # Of somebody who was forgotten the log holds digests.
+        asked = {**_asked(salt, address.name, keys), **_asked(salt, "id", profile_ids)}
+        found = self._statuses(account, channel, address, [*keys, *_asked(salt, address.name, keys)])
+        ids = [*profile_ids, *_asked(salt, "id", profile_ids)]
+        found += self._statuses(account, channel, schema.notices.c.profile_id, ids)
+        return {asked.get(status.address, status.address): status.kind for status in found}
 
     def name(self, account: str, channel: Channel, addresses: Mapping[str, str]) -> None:
         """Write down whose the opt-outs are that named no more than a profile: Klaviyo id → address.
@@ -161,7 +168,8 @@ class OptOuts(Table):
         for channel in Channel:
             yield from self._statuses(account, channel, _address(channel), None)
             nameless = self._statuses(account, channel, schema.notices.c.profile_id, None, nameless=True)
-            yield from (replace(status, by_profile=True) for status in nameless)
+            hidden_ones = (status.address.startswith(HIDDEN) for status in nameless)
+            yield from (replace(each, by_profile=not gone) for each, gone in zip(nameless, hidden_ones, strict=True))
 
     def events(self, account: str) -> Iterator[OptOutEvent]:
         """Yield the log, oldest first."""
@@ -179,6 +187,7 @@ class OptOuts(Table):
         with self._db.read() as connection:
             rows = connection.execute(query).all()
         nameless = (row for row in rows if row.profile_id and not row.email and not row.phone_number)
+        nameless = (row for row in nameless if not row.profile_id.startswith(HIDDEN))
         return max((row.id for row in rows), default=after), [(row.account, _event(row)) for row in nameless]
 
     def recent(self) -> int:
@@ -238,6 +247,46 @@ def _latest(address: sa.Column[str], who: sa.Column[str], *, named: bool, namele
     if nameless:
         query = query.where(address.is_(None))
     return query.where(who.in_(sa.bindparam("names", expanding=True))) if named else query
+
+
+_COLUMNS_BY_NAME: Final = {EMAIL: "email", PHONE: "phone_number", "id": "profile_id"}
+
+
+def hide_notices(connection: Connection, identifiers: Iterable[tuple[str, str]]) -> None:
+    """Let the log name somebody by digests only, from the first entry on; the opt-outs hold as before."""
+    notices, salt = schema.notices, salt_of(connection)
+    keys = {
+        (name, opt_out_key(name, value)): hidden(salt, name, value)
+        for name, value in identifiers
+        if name in _COLUMNS_BY_NAME
+    }
+    theirs: set[int] = set()
+    for name, key in keys:
+        query = sa.select(notices.c.id).where(notices.c[_COLUMNS_BY_NAME[name]] == key)
+        theirs.update(connection.execute(query).scalars())
+    for part in slices(sorted(theirs)):
+        for row in connection.execute(sa.select(notices).where(notices.c.id.in_(part))).all():
+            values = {
+                column: kept if kept.startswith(HIDDEN) else keys.get((name, kept)) or hidden(salt, name, kept)
+                for name, column in _COLUMNS_BY_NAME.items()
+                if (kept := getattr(row, column))
+            }
+            connection.execute(notices.update().where(notices.c.id == row.id).values(**values))
+
+
+def _hide(connection: Connection, account: str, values: list[dict[str, Any]]) -> None:
+    """Let new entries name people on the list of those not to be imported by digests only."""
+    people = {
+        place: {name: value[column] for name, column in _COLUMNS_BY_NAME.items()} for place, value in enumerate(values)
+    }
+    for place in people_among(connection, account, people):
+        for name, column in _COLUMNS_BY_NAME.items():
+            if values[place][column]:
+                values[place][column] = hidden(salt_of(connection), name, values[place][column])
+
+
+def _asked(salt: bytes, name: str, values: Sequence[str]) -> dict[str, str]:
+    return {hidden(salt, name, value): value for value in values} if salt else {}
 
 
 def _event(row: Row[Any]) -> OptOutEvent:

@@ -9,7 +9,7 @@ accepted.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,7 +19,7 @@ from sqlalchemy.engine import Connection, Row
 from etl.errors import LockedError
 from etl.model import DIGEST_BYTES
 from etl.state.db import schema
-from etl.state.db.database import Database, Table
+from etl.state.db.database import Database, Table, slices
 
 LONGEST_WAIT: Final = 3_600.0
 """Seconds that a request may be put back for. What waits longer was put back under another clock, and is due."""
@@ -200,6 +200,19 @@ class Outbox(Table):
             raise LockedError(
                 "parcel-taken", "Another process delivers this request", "This process goes on with the others."
             )
+
+
+def drop_messages(connection: Connection, keys: Sequence[str], now: float) -> None:
+    """End the requests that wait about somebody, unsent. A process that has one in hand finds it taken away."""
+    table, outbox = schema.outbox_keys, schema.outbox
+    waiting: set[int] = set()
+    for part in slices(keys):
+        waiting.update(connection.execute(sa.select(table.c.parcel).where(table.c.key.in_(part))).scalars())
+    for some in slices(sorted(waiting)):
+        ended = {"done_at": now, "result": "refused: forgotten", "body": b"", "owner": None, "progress": None}
+        mine = outbox.c.id.in_(some) & outbox.c.done_at.is_(None)
+        connection.execute(outbox.update().where(mine).values(**ended))
+        connection.execute(table.delete().where(table.c.parcel.in_(some)))
 
 
 def person_key(name: str, value: str) -> str:

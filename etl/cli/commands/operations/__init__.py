@@ -1,1 +1,1 @@
-"""Commands for imports that nobody watches: status, purge, notify, schedule."""
+"""Commands for imports that nobody watches: status, purge, forget, notify, schedule."""
