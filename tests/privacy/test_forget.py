@@ -143,6 +143,7 @@ def test_what_is_left_of_the_run_works(desk: ImporterFixture) -> None:
     run = imported(desk).run
     pipeline.forget([ANN], context=desk.context)
     assert pipeline.verify(run, context=desk.context).differences == 0
+    assert not pipeline.check_state(context=desk.context).findings, "nothing is taken for damage"
     assert pipeline.rejects(desk.folder / "again.csv", run, context=desk.context) == 1
     assert pipeline.purge(pipeline.plan_purge(-1, context=desk.context), context=desk.context).due
     assert pipeline.get_report(run, context=desk.context).tally.ties

@@ -28,7 +28,7 @@ def cells_without(cells: bytes, ragged: bytes, lines: Collection[int]) -> tuple[
     return (cells if len(kept) == len(frame) else pack_cells(kept)), orjson.dumps(others)
 
 
-def records_without(parts: Mapping[str, Any], lines: Collection[int]) -> dict[str, bytes] | None:
+def records_without(parts: Mapping[str, Any], lines: Collection[int]) -> dict[str, Any] | None:
     """Return the packed columns of a block of records without these lines, ``None`` where no record is left.
 
     ``parts``: all columns of the block. Raise ValueError if it is damaged.
@@ -42,6 +42,8 @@ def records_without(parts: Mapping[str, Any], lines: Collection[int]) -> dict[st
     sizes = np.fromiter(map(len, bodies), _SIZE, len(bodies)).tobytes()
     places = {int(old): new for new, old in enumerate(kept)}
     return {
+        "first_line": int(block.lines[kept[0]]),
+        "last_line": int(block.lines[kept[-1]]),
         "lines": packed_lines,
         "sizes": sizes,
         "fingerprints": block.fingerprints[kept].astype(_HALF).tobytes(),
@@ -52,11 +54,14 @@ def records_without(parts: Mapping[str, Any], lines: Collection[int]) -> dict[st
     }
 
 
-def before_values_without(block: bytes, lines: Collection[int]) -> tuple[bytes, int] | None:
-    """Return a block of before-values without these lines, and its rows; ``None`` where none is left."""
+def before_values_without(block: bytes, lines: Collection[int]) -> dict[str, Any] | None:
+    """Return the columns of a block of before-values without these lines; ``None`` where none is left."""
     # Each value is a list that begins with its line.
     kept = [value for value in orjson.loads(zlib.decompress(block)) if value[0] not in lines]
-    return (zlib.compress(orjson.dumps(kept), 1), len(kept)) if kept else None
+    if not kept:
+        return None
+    ends = {"first_line": kept[0][0], "last_line": kept[-1][0]}
+    return {**ends, "row_count": len(kept), "block": zlib.compress(orjson.dumps(kept), 1)}
 
 
 def _extras_at(packed: bytes, places: Mapping[int, int]) -> bytes:

@@ -100,7 +100,7 @@ class Forgetting(Table):
         rewrite_files(self._db, _TABLES)
 
     def _remove(self, connection: Connection, seq: int, lines: Collection[int], *, stale: bool) -> None:
-        _note(connection, seq, stale=stale or None, amounts=_amounts(connection, seq, lines))
+        _note(connection, seq, stale=stale or None, amounts=_amounts(connection, seq, lines), lines=lines)
         _repack_cells(connection, seq, lines)
         _repack_records(connection, seq, lines)
         _repack_before_values(connection, seq, lines)
@@ -116,7 +116,12 @@ class Forgetting(Table):
 
 
 def _note(
-    connection: Connection, seq: int, *, stale: bool | None, amounts: Mapping[str, Mapping[str, Decimal]] | None = None
+    connection: Connection,
+    seq: int,
+    *,
+    stale: bool | None,
+    amounts: Mapping[str, Mapping[str, Decimal]] | None = None,
+    lines: Collection[int] = (),
 ) -> None:
     """Note with a run whether its files are stale (``None``: as before), and add sums of events without a record."""
     runs = schema.runs
@@ -125,6 +130,9 @@ def _note(
         details["stale_files"] = True
     elif stale is not None:
         details.pop("stale_files", None)
+    if lines:
+        # By them a check of the state tells what is missing from what was removed.
+        details["forgotten_lines"] = sorted({*details.get("forgotten_lines", ()), *lines})
     for currency, sums in (amounts or {}).items():
         kept = details.setdefault("amounts", {}).setdefault(currency, {})
         for outcome, amount in sums.items():
@@ -183,9 +191,7 @@ def _repack_records(connection: Connection, seq: int, lines: Collection[int]) ->
 
 def _repack_before_values(connection: Connection, seq: int, lines: Collection[int]) -> None:
     for row, mine in _spans(connection, schema.before_values, seq, lines):
-        left = before_values_without(bytes(row.block), lines)
-        values = None if left is None else {"block": left[0], "row_count": left[1]}
-        _replace(connection, schema.before_values, mine, values)
+        _replace(connection, schema.before_values, mine, before_values_without(bytes(row.block), lines))
 
 
 def _blank_attempts(connection: Connection, seq: int, lines: Collection[int]) -> None:

@@ -81,7 +81,7 @@ def _lines(connection: Connection, seq: int, first: int, last: int, *conditions:
 
 def _check_cells(connection: Connection, run: sa.Row[Any], findings: Findings) -> None:
     """Every row has its original cells in one block, unless its run was purged."""
-    covered = 0
+    covered, gone = 0, _forgotten(run)
     blocks = schema.blocks
     for block in _each(connection, blocks, run.seq):
         place = f"{run.id}, lines {block.first_line} to {block.last_line}"
@@ -91,7 +91,8 @@ def _check_cells(connection: Connection, run: sa.Row[Any], findings: Findings) -
         except (*_UNREADABLE, pa.ArrowException) as error:
             findings.add("block", place, f"its cells cannot be read ({type(error).__name__})")
             continue
-        if sorted(lines) != _lines(connection, run.seq, block.first_line, block.last_line):
+        there = _lines(connection, run.seq, block.first_line, block.last_line)
+        if sorted(lines) != [line for line in there if line not in gone]:
             findings.add("block", place, "it holds other lines than there are rows")
         covered += len(lines)
     _demand_all(connection, run, findings, schema.blocks, covered)
@@ -145,6 +146,8 @@ def _demand_all(connection: Connection, run: sa.Row[Any], findings: Findings, bl
     wanted = _SENDABLE if blocks is schema.record_blocks else sa.true()
     query = sa.select(sa.func.count()).select_from(schema.rows).where(schema.rows.c.run == run.seq, wanted)
     total = connection.execute(query).scalar_one()
+    for part in slices(sorted(_forgotten(run))):
+        total -= connection.execute(query.where(schema.rows.c.line.in_(part))).scalar_one()
     if total != covered:
         findings.add("block", run.id, f"{total} rows must be in {blocks.name}, and {covered} are")
 
@@ -154,6 +157,14 @@ def _is_purged(run: sa.Row[Any]) -> bool:
         return orjson.loads(run.details).get("purged_at") is not None
     except _UNREADABLE:
         return False
+
+
+def _forgotten(run: sa.Row[Any]) -> set[int]:
+    """Return the lines of people who were forgotten: their rows are left, and nothing else."""
+    try:
+        return set(orjson.loads(run.details).get("forgotten_lines", ()))
+    except _UNREADABLE:
+        return set()
 
 
 def _check_before_values(connection: Connection, run: sa.Row[Any], findings: Findings) -> None:
