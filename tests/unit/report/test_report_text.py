@@ -298,7 +298,8 @@ def test_figures_are_said_as_people_say_them(shown: str, text: str) -> None:
 
 KEYS = {
     *("format", "exit_code", "complete", "ties", "errors", "warnings", "run", "command", "status", "tool_version"),
-    *("source", "source_facts", "source_notes", "mapping_hash", "account", "account_name", "lists", "parent"),
+    *("source", "source_facts", "source_notes", "mapping_hash", "account", "account_name", "account_label", "lists"),
+    "parent",
     *("started_at", "finished_at", "tally", "issues", "batches", "jobs", "phases", "observed", "notes", "next_steps"),
     *("merges", "consents", "files", "revenue", "objection", "headline", "columns", "cells_left_out", "left_out_of"),
     *("listed", "listable", "set_aside", "purged_at", "outcomes", "sections"),
