@@ -33,8 +33,9 @@ def in_utf8(path: Path, head: bytes, open_plain: Callable[[Path], Source]) -> So
     def fill(target: Path) -> None:
         try:
             with (
-                path.open(encoding="utf-16", newline="") as file,
-                target.open("w", encoding="utf-8", newline="") as out,
+                # Half a surrogate is handed on as the bytes it would be in UTF-8, where it costs its row and no other.
+                path.open(encoding="utf-16", errors="surrogatepass", newline="") as file,
+                target.open("w", encoding="utf-8", errors="surrogatepass", newline="") as out,
             ):
                 while text := file.read(_BLOCK):
                     out.write(text)

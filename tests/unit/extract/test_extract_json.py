@@ -68,6 +68,19 @@ def test_every_shape_of_json_reads_the_same(shape: str, encoding: str, tmp_path:
     )
 
 
+@pytest.mark.parametrize("codec", ["utf-8", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("array", [True, False])
+def test_half_a_surrogate_costs_its_row(tmp_path: Path, codec: str, *, array: bool) -> None:
+    people = ['{"Email": "ann@x.de", "Name": "A\ud800"}', '{"Email": "bob@x.de", "Name": "Bö"}']
+    text = f"[{','.join(people)}]" if array else "\n".join(people)
+    path = tmp_path / "a.json"
+    path.write_bytes(("\ufeff" + text).encode(codec, "surrogatepass"))
+    with open_source(path) as source:
+        chunks = list(source.chunks())
+    assert [row for chunk in chunks for row in chunk.frame["Name"]] == ["Bö"]
+    assert [(issue.line, issue.code) for chunk in chunks for issue in chunk.issues] == [(1, "row-not-json")]
+
+
 def test_one_object_is_one_person(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     for text in ('{"email": "ann@mapleshop.com"}', '{\n  "email": "ann@mapleshop.com"\n}\n'):
