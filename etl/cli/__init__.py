@@ -25,20 +25,24 @@ def cli() -> None:
 
     \b
     A first import:
-      klaviyo-etl init customers.csv              propose its mapping
-      klaviyo-etl check customers.csv             show what would be sent and what refused
-      klaviyo-etl run customers.csv --sandbox     rehearse against a local Klaviyo
-      klaviyo-etl doctor                          key, account and list
-      klaviyo-etl run customers.csv               the real thing
+      klaviyo-etl init customers.csv             propose its mapping
+      klaviyo-etl check customers.csv            what would be sent, what refused
+      klaviyo-etl run customers.csv --sandbox    rehearse with a local Klaviyo
+      klaviyo-etl doctor                         key, account and list
+      klaviyo-etl run customers.csv              the real thing
 
     A mapping file (customers.toml) says which column goes where.
 
     \b
     Exit codes:
-      0  every row loaded, unchanged or duplicate    4  stopped part-way, resumable
-      1  finished, but some rows were not loaded     5  state or lock
-      2  usage or configuration                      6  a guard stopped it, nothing was sent
-      3  could not start, nothing was sent          70  a bug of ours; 130/143 a signal, resumable
+       0  every row loaded, unchanged or duplicate
+       1  finished, but some rows were not loaded
+       2  usage or configuration
+       3  could not start, nothing was sent
+       4  stopped part-way, resumable
+       5  state or lock
+       6  a guard stopped it, nothing was sent
+      70  a bug of ours; 130 and 143 a signal, resumable
     """
 
 

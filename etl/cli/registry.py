@@ -8,6 +8,8 @@ from typing import Any, Final, NamedTuple
 
 import click
 
+from etl.cli.sections import SECTIONS
+
 
 class Entry(NamedTuple):
     """Where a command is, ``module:attribute``, and the first sentence of its help."""
@@ -22,7 +24,6 @@ class Entry(NamedTuple):
         return command
 
 
-# In the order of a first import, not of the alphabet.
 COMMANDS: Final[Mapping[str, Entry]] = {
     "init": Entry(
         "etl.cli.commands.init:init", "Read a sample of FILE (or several, or a query) and propose its mapping."
@@ -119,7 +120,7 @@ COMMANDS: Final[Mapping[str, Entry]] = {
 class LazyGroup(click.Group):
     """Imports a command when it is called or asked for its own help or options.
 
-    What lists its commands, help and completion, finds their names and summaries, in the order of the table.
+    What lists its commands, help and completion, finds their names and summaries, in the order of the sections.
     """
 
     def __init__(self, *, entries: Mapping[str, Entry] = COMMANDS, **attributes: Any) -> None:
@@ -128,8 +129,16 @@ class LazyGroup(click.Group):
         self._entries = entries
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """Return the names, in the order of the table."""
-        return list(self._entries)
+        """Return the names, in the order of the sections."""
+        order = [name for section in SECTIONS.values() for name in section]
+        return sorted(self._entries, key=order.index)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - as above
+        """Write the commands section by section."""
+        for heading, section in SECTIONS.items():
+            if rows := [(name, said) for name, said in section.items() if name in self._entries]:
+                with formatter.section(heading):
+                    formatter.write_dl(rows, col_spacing=2)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
