@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -14,12 +13,6 @@ from etl.codes import CODES
 from etl.errors import ExitCode
 from tests.support.command_line import spoken
 from tests.support.paths import ROOT
-
-
-def test_every_page_for_users_is_in_the_wheel() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    packed = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
-    assert packed == {f"docs/{topic}.md": f"etl/pages/{topic}.md" for topic in topics()}
 
 
 def test_a_topic_is_shown_and_the_topics_are_listed(tmp_path: Path) -> None:

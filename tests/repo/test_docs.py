@@ -10,6 +10,7 @@ import pytest
 
 import etl
 from docs import generate
+from etl.cli.manual.pages import topics
 from etl.codes import CODES
 from etl.config import parse_event_mapping, parse_mapping
 from tests.support.paths import ROOT
@@ -82,3 +83,9 @@ def test_the_library_exports_what_it_says() -> None:
     for name in etl.__all__:
         assert getattr(etl, name) is not None
     assert set(CODES) == {code.id for code in CODES.values()}
+
+
+def test_every_page_for_users_is_in_the_wheel() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    packed = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    assert packed == {f"docs/{topic}.md": f"etl/pages/{topic}.md" for topic in topics()}
