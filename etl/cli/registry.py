@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 import click
 
-from etl.cli.sections import SECTIONS
+from etl.cli.manual.sections import SECTIONS
 
 
 class Entry(NamedTuple):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+from etl.cli.manual.sections import SECTIONS
 from etl.cli.registry import COMMANDS
-from etl.cli.sections import SECTIONS
 from tests.support.command_line import spoken
 
 
