@@ -115,6 +115,15 @@ def test_who_is_subscribed_already_is_taken_off_by_a_line_that_is_refused_though
     assert codes(report)["consent-contradicted"] == 1
 
 
+def test_an_opt_out_reaches_a_row_that_got_its_phone_by_merging(desk: ImporterFixture) -> None:
+    """The phone stands on no line of its own that is sent: only the merged record has it."""
+    desk.mapping = {**desk.mapping, "profile": {"duplicates": "merge"}}
+    imported(desk, line("c0", ANN, P, "", "subscribed"))
+    assert state_of(desk, 0, "sms") == "SUBSCRIBED"
+    imported(desk, line("c0", ANN), line("c0", "", P), line("", "", P, "", "unsubscribed", age=""))
+    assert state_of(desk, 0, "sms") == "UNSUBSCRIBED"
+
+
 @pytest.mark.parametrize("limit", [1, 2, 50])
 def test_a_pilot_subscribes_nobody_whose_opt_out_stands_further_down(desk: ImporterFixture, limit: int) -> None:
     others = [line(f"c{each}", f"person{each}@mapleshop.com", "", "no") for each in range(2, 120)]

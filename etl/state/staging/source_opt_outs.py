@@ -119,9 +119,13 @@ class StagedOptOuts(Table):
         if not kept:
             return []
         found: list[int] = []
+        seq = self._db.seq(run_id)
         with self._db.read() as connection:
-            for block in read_blocks(connection, self._db.seq(run_id), ("hashes",)):
-                named = np.isin(block.lines, block.changed)
+            # A block keeps the hashes of what was read; who was merged has identifiers of other rows too.
+            own = schema.records.c
+            replaced = connection.execute(sa.select(own.line).where(own.run == seq)).scalars().all()
+            for block in read_blocks(connection, seq, ("hashes",)):
+                named = np.isin(block.lines, replaced)
                 for name, hashes in zip(IDENTIFIERS, block.hashes, strict=True):
                     if name in kept:
                         named |= _among(hashes, kept[name])
