@@ -95,7 +95,14 @@ def session(common: Common, *, lists: tuple[str, ...] = (), trust: bool = False)
             output=common.output,
             on_exchange=_exchange_logger(console) if common.debug else None,
         )
+        if not common.sandbox:
+            context = stack.enter_context(pipeline.observed(context, _command()))
         yield Session(context, console, signals, common)
+
+
+def _command() -> str:
+    here = click.get_current_context(silent=True)
+    return (here.info_name if here is not None else None) or ""
 
 
 def load_settings(common: Common) -> Settings:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from etl.pipeline.kinds.undo.verbs import plan_undoing, undo
     from etl.pipeline.lifecycle.artifacts import row_files
     from etl.pipeline.lifecycle.trust import distrust, trust_mapping
+    from etl.pipeline.observing import observed
     from etl.pipeline.privacy.forget import Remains, allow, forget, forgotten_people, plan_forget
     from etl.pipeline.privacy.purge import PurgePlan, plan_purge, purge
     from etl.pipeline.single.verbs import (
@@ -93,6 +94,7 @@ __all__ = [
     "list_members",
     "mapping_of_rows",
     "move_state",
+    "observed",
     "opt_outs",
     "plan",
     "plan_forget",
@@ -151,6 +153,7 @@ __getattr__ = exports(
         "verbs.check": ("MappingLike", "check"),
         "verbs.run": ("VerifyMode", "resume", "retry", "run", "verify"),
         "privacy.forget": ("Remains", "allow", "forget", "forgotten_people", "plan_forget"),
+        "observing": ("observed",),
         "privacy.purge": ("PurgePlan", "plan_purge", "purge"),
         "single.verbs": (
             "allow_profile",

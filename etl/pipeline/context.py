@@ -18,6 +18,7 @@ from etl.version import VERSION
 if TYPE_CHECKING:
     from etl.klaviyo import Backoff, ExchangeHook, KlaviyoClient
     from etl.load import LoadTask, RetryPolicy
+    from etl.monitor.telemetry.record import Observer
     from etl.report.plan_model import Plan
     from etl.state import Store
 
@@ -95,7 +96,8 @@ class Context:
     ``agree_to_deletions``: whether so many profiles may be deleted, for good; likewise.
     ``trust``: Python code that a mapping file names may run; else it must have been trusted, or ``ask_trust`` says yes.
     ``output``: where each run leaves its folder. ``transport``: an httpx transport instead of the network.
-    ``on_exchange`` is told of every request. ``on_commit``: see :meth:`etl.state.Store.open`.
+    ``on_exchange`` is told of every request, ``observer`` of the stages of runs. ``on_commit``: see
+    :meth:`etl.state.Store.open`.
     """
 
     settings: Settings
@@ -116,6 +118,7 @@ class Context:
     retry_policy: RetryPolicy = field(default_factory=load.RetryPolicy)
     transport: Any = None
     on_exchange: ExchangeHook | None = None
+    observer: Observer | None = None
     on_commit: Callable[[str], None] | None = None
 
     @classmethod

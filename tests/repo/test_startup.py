@@ -27,6 +27,7 @@ HEAVY = frozenset(
         "httpx",
         "jinja2",
         "numpy",
+        "opentelemetry",
         "pandas",
         "pandera",
         "phonenumbers",

@@ -24,6 +24,7 @@ class WebReceiver:
     status: int = 200
     bodies: list[bytes] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
     refused: int = 0
 
     @property
@@ -44,6 +45,7 @@ def web_receiver() -> Iterator[WebReceiver]:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             if receiver.status < 300:
                 receiver.bodies.append(body)
+                receiver.paths.append(self.path)
                 receiver.headers.append({name.lower(): value for name, value in self.headers.items()})
             else:
                 receiver.refused += 1

@@ -6,7 +6,7 @@ from etl.config.mapping.document import R
 from etl.model import RunStatus
 from etl.pipeline.engine.guards import BROKEN, unjudged
 from etl.pipeline.engine.stage import ImportRequest, staged
-from etl.pipeline.lifecycle.artifacts import write_artifacts
+from etl.pipeline.lifecycle.artifacts import report_run
 from etl.pipeline.lifecycle.notes import note
 from etl.pipeline.lifecycle.readings import show_words
 from etl.report import Report
@@ -22,7 +22,7 @@ def check_source(request: ImportRequest[R]) -> Report:
         stopping = [f"guard: {objection}: a run would stop here" for objection in kind.objections(source.info, rules)]
         note(store, run_id, [*stopping, *kind.remarks(rules)])
         _refuse_unjudged(store, run_id)
-        return write_artifacts(store, run_id, context.output, context.announce)
+        return report_run(context, store, run_id)
 
 
 def _refuse_unjudged(store: Store, run_id: str) -> None:

@@ -8,11 +8,12 @@ from typing import Final
 from etl.config.mapping.document import R
 from etl.errors import EtlError, KlaviyoError, LockedError, StateError
 from etl.model import RunStatus, VerifyResult
+from etl.monitor.telemetry.timing import Stopwatch, timed
 from etl.pipeline.engine.agreement import discard_children, must_be_agreed
 from etl.pipeline.engine.guards import unverified
 from etl.pipeline.engine.kind import RecordKind
 from etl.pipeline.engine.sender import Loading
-from etl.pipeline.lifecycle.artifacts import write_artifacts
+from etl.pipeline.lifecycle.artifacts import report_run
 from etl.pipeline.lifecycle.notes import note
 from etl.pipeline.privacy.purge import purge_after_run
 from etl.pipeline.staging import watermarks
@@ -31,33 +32,33 @@ def load_run(kind: RecordKind[R], at: Loading[R]) -> Report:
     run = at.run
     must_be_agreed(store, run)
     kind.sender.check_settings(context, at.rules)
-    started = context.clock.monotonic()
-    try:
-        if run.status is RunStatus.STAGED:
-            if objections := kind.sender.prepare(at):
-                return _refuse(at, objections)
-            store.runs.update(run_id, status=RunStatus.LOADING)
-        ended = not kind.sender.send(at).interrupted
-        if ended:
-            _read_back(kind, at)
-            # What could not be verified takes nobody off a list.
-            trusted = at.force or not at.run.details.objection
-            ended = not trusted or kind.sender.conclude(at)
-    except LockedError:
-        # The run is another process's now: its report too.
-        raise
-    except EtlError:
-        # What is known so far is worth a report; the error itself goes on to the caller.
-        _book_time(at, started)
-        write_artifacts(store, run_id, context.output, context.announce)
-        raise
-    _book_time(at, started)
+    with timed(context.clock, context.observer, "load", run_id) as watch:
+        try:
+            if run.status is RunStatus.STAGED:
+                if objections := _planned(kind, at):
+                    return _refuse(at, objections)
+                store.runs.update(run_id, status=RunStatus.LOADING)
+            ended = not kind.sender.send(at).interrupted
+            if ended:
+                _read_back(kind, at)
+                # What could not be verified takes nobody off a list.
+                trusted = at.force or not at.run.details.objection
+                ended = not trusted or kind.sender.conclude(at)
+        except LockedError:
+            # The run is another process's now: its report too.
+            raise
+        except EtlError:
+            # What is known so far is worth a report; the error itself goes on to the caller.
+            _book_time(at, watch)
+            report_run(context, store, run_id)
+            raise
+        _book_time(at, watch)
     if ended:
         watermarks.finish(store, run_id)
         # Now, while nobody waits for it. Where that fails (a full disk), the next run does it before it asks.
         with contextlib.suppress(StateError):
             store.known.fold()
-    report = write_artifacts(store, run_id, context.output, context.announce)
+    report = report_run(context, store, run_id)
     if ended and run.parent is None:
         purge_after_run(context, store, run.account, kind.columns(at.rules))
     return report
@@ -89,8 +90,14 @@ def judge_read_back(kind: RecordKind[R], at: Loading[R]) -> None:
 
 def look(kind: RecordKind[R], at: Loading[R], *, full: bool, unchanged: bool = False) -> None:
     """Read rows back and write what was seen into state. ``unchanged``: also those that were not sent."""
-    store, run_id, clock = at.store, at.run_id, at.context.clock
-    started = clock.monotonic()
+    with timed(at.context.clock, at.context.observer, "verify", at.run_id) as watch:
+        verified = _read_rows(kind, at, full=full, unchanged=unchanged)
+        at.store.runs.update(at.run_id, verified=verified, seconds={"verify": watch.seconds})
+
+
+def _read_rows(kind: RecordKind[R], at: Loading[R], *, full: bool, unchanged: bool) -> int:
+    """Read rows back; return how many were looked at."""
+    store, run_id = at.store, at.run_id
     every = store.rows.loaded_lines(run_id, unchanged=unchanged)
     lines = every if full else store.rows.loaded_lines(run_id, _SAMPLE, unchanged=unchanged)
     verified = kind.sender.read_back(at, lines)
@@ -101,16 +108,22 @@ def look(kind: RecordKind[R], at: Loading[R], *, full: bool, unchanged: bool = F
         if rest[_READ_ON:]:
             count = len(rest) - _READ_ON
             note(store, run_id, [f"{count:,} rows were not read back; klaviyo-etl verify {run_id} reads them all"])
-    store.runs.update(run_id, verified=verified, seconds={"verify": clock.monotonic() - started})
+    return verified
 
 
 def _refuse(at: Loading[R], objections: list[str]) -> Report:
     discard_children(at.store, at.run_id)
     notes = [*at.run.details.notes, *(f"guard: {objection}" for objection in objections)]
     at.store.runs.update(at.run_id, status=RunStatus.REFUSED, notes=notes)
-    return write_artifacts(at.store, at.run_id, at.context.output, at.context.announce)
+    return report_run(at.context, at.store, at.run_id)
 
 
-def _book_time(at: Loading[R], started: float) -> None:
+def _planned(kind: RecordKind[R], at: Loading[R]) -> list[str]:
+    """Settle what needs no request and plan the rest; return what the guards object to."""
+    with timed(at.context.clock, at.context.observer, "plan", at.run_id):
+        return kind.sender.prepare(at)
+
+
+def _book_time(at: Loading[R], watch: Stopwatch) -> None:
     spent = at.run.details.seconds.get("load", 0.0)
-    at.store.runs.update(at.run_id, seconds={"load": spent + at.context.clock.monotonic() - started})
+    at.store.runs.update(at.run_id, seconds={"load": spent + watch.seconds})

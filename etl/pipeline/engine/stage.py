@@ -112,7 +112,7 @@ def stage_source(  # noqa: PLR0917 - what is staged, and the world it is staged 
     finalize: bool = True,
 ) -> None:
     """Stage a source into a run that was recorded. Arguments as above."""
-    at = Staging(store, run_id, source, context.clock, context.progress, context.should_stop, limit)
+    at = Staging(store, run_id, source, context.clock, context.progress, context.should_stop, limit, context.observer)
     try:
         stage(at, kind.stager(at, rules, context), kind.columns(rules), finalize=finalize)
     except EtlError:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from etl.config import DEFAULT_BASE_URL
 from etl.config.mapping.document import R
 from etl.model import SourceInfo
+from etl.monitor.telemetry.timing import timed
 from etl.pipeline.account.revision import revision_notes
 from etl.pipeline.engine.guarding import check_account
 from etl.pipeline.engine.load import load_run
@@ -30,7 +31,10 @@ def planned_source(request: ImportRequest[R]) -> Iterator[tuple[Loading[R], Sour
         with request.opened(lambda: get_account().id) as (source, store):
             account = get_account()
             check_account(kind.columns(rules).guards, account)
-            with looked_at(request, store, source, account) as run_id:
+            with (
+                looked_at(request, store, source, account) as run_id,
+                timed(context.clock, context.observer, "plan", run_id),
+            ):
                 yield Loading(context, store, client, run_id, rules), source.info
 
 

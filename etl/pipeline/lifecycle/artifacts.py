@@ -13,8 +13,11 @@ import orjson
 
 from etl import extract
 from etl import report as reports
-from etl.errors import EtlError
+from etl.errors import EtlError, ExitCode
 from etl.model import Outcome
+from etl.monitor.telemetry.record import RunFacts
+from etl.monitor.telemetry.timing import timed
+from etl.pipeline.context import Context
 from etl.pipeline.memory import tuned_memory
 from etl.printable import printable_json
 from etl.report import Report, build_report
@@ -24,6 +27,32 @@ from etl.whole_file import whole_file, write_whole
 ROW_FILES: Final = ("rejects.xlsx", "rejects.csv", "warnings.xlsx", "warnings.csv")
 """The files of rows that a folder may hold."""
 UNRESOLVED: Final = (Outcome.REJECTED, Outcome.FAILED, Outcome.UNKNOWN)
+
+
+def report_run(context: Context, store: Store, run_id: str) -> Report:
+    """Write the folder of a run that this command brought as far as it is, and return the report."""
+    with timed(context.clock, context.observer, "report", run_id):
+        report = write_artifacts(store, run_id, context.output, context.announce)
+    if context.observer is not None:
+        context.observer.reported(_facts(report, store.runs.get(run_id).options.kind))
+    return report
+
+
+def _facts(report: Report, kind: str) -> RunFacts:
+    return RunFacts(
+        run=report.run,
+        account=report.account,
+        label=report.account_label,
+        kind=kind,
+        command=report.command,
+        status=report.status.value,
+        exit_code=int(report.exit_code),
+        mapping_hash=report.mapping_hash,
+        read=report.tally.read,
+        outcomes=dict(report.parts),
+        ended=report.complete,
+        wrong=report.exit_code not in {ExitCode.OK, ExitCode.ROWS_NOT_LOADED},
+    )
 
 
 @tuned_memory()

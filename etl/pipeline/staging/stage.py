@@ -14,6 +14,8 @@ from etl.config import Mapping
 from etl.errors import ConfigError, InterruptedRunError, SourceError
 from etl.extract import Source, SourceFiles, SqlSource, open_query, query_key
 from etl.model import Chunk, Clock, LineLocator, Progress, ProgressHook, RunStatus, SourceFile, Watermark
+from etl.monitor.telemetry.record import Observer
+from etl.monitor.telemetry.timing import Stopwatch, timed
 from etl.pipeline.memory import tuned_memory
 from etl.pipeline.staging.pool import Progressed
 from etl.pipeline.staging.sources import open_found, variables_for
@@ -47,7 +49,10 @@ def open_mapped(
 
 @dataclass(frozen=True, slots=True)
 class Staging:
-    """A source on its way into a run. ``limit``: so many rows are read. ``should_stop`` is asked between chunks."""
+    """A source on its way into a run. ``limit``: so many rows are read. ``should_stop`` is asked between chunks.
+
+    ``observer`` is told when staging begins and ends.
+    """
 
     store: Store
     run_id: str
@@ -56,6 +61,7 @@ class Staging:
     progress: ProgressHook
     should_stop: Callable[[], bool]
     limit: int | None = None
+    observer: Observer | None = None
 
     def check_stop(self) -> None:
         """Raise :class:`InterruptedRunError` if it should stop."""
@@ -97,7 +103,11 @@ def stage(at: Staging, stager: Stager[J], mapping: Mapping, *, finalize: bool = 
     ``finalize``: the run ends ``staged``; else it stays ``staging`` and can be forgotten. Raise
     :class:`InterruptedRunError` between two chunks when it should stop.
     """
-    started = at.clock.monotonic()
+    with timed(at.clock, at.observer, "stage", at.run_id) as watch:
+        _stage(at, stager, mapping, watch, finalize=finalize)
+
+
+def _stage(at: Staging, stager: Stager[J], mapping: Mapping, watch: Stopwatch, *, finalize: bool) -> None:
     info = at.source.info
     read = 0
     parts: dict[SourceFile, int] = {}
@@ -119,7 +129,7 @@ def stage(at: Staging, stager: Stager[J], mapping: Mapping, *, finalize: bool = 
             at.progress(Progress("stage", chunk.position, info.size, info.unit, "looking for opt-outs"))
     facts = facts_of(at.source, mapping, parts, read=read, limit=at.limit)
     facts.update(stager.settle(LineLocator(parts)))
-    facts["seconds"] = {"stage": at.clock.monotonic() - started}
+    facts["seconds"] = {"stage": watch.seconds}
     at.store.runs.update(at.run_id, status=RunStatus.STAGED if finalize else None, **facts)
 
 

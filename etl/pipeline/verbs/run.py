@@ -19,7 +19,7 @@ from etl.pipeline.engine.stage import ImportRequest, resolve_mapping
 from etl.pipeline.engine.verbs import run_source
 from etl.pipeline.kinds import kind_of
 from etl.pipeline.kinds.profiles.kind import KIND
-from etl.pipeline.lifecycle.artifacts import write_artifacts
+from etl.pipeline.lifecycle.artifacts import report_run
 from etl.pipeline.lifecycle.create import ENDED, LOADING_COMMANDS, UNFINISHED, discard_or_refuse_unfinished
 from etl.pipeline.lifecycle.origins import RECENT
 from etl.pipeline.lifecycle.purged import refuse_purged
@@ -156,7 +156,7 @@ def verify(run_id: str | None = None, *, context: Context | None = None, full: b
             at = _loading(context, store, client, kind, found)
             look(kind, at, full=full, unchanged=True)
             judge_read_back(kind, at)
-        return write_artifacts(store, found.id, context.output, context.announce)
+        return report_run(context, store, found.id)
 
 
 def _loaded(context: Context, store: Store, client: KlaviyoClient, run_id: str, *, force: bool) -> Report:

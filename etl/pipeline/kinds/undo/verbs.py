@@ -10,6 +10,7 @@ from etl.config import Mapping
 from etl.errors import EtlError, UsageError
 from etl.klaviyo import Account, KlaviyoClient
 from etl.model import RunStatus
+from etl.monitor.telemetry.timing import timed
 from etl.pipeline.account.revision import revision_notes
 from etl.pipeline.context import Context
 from etl.pipeline.engine.guarding import check_account, check_same_account
@@ -74,8 +75,9 @@ def plan_undoing(
     with _opened(context, run_id) as (store, client, earlier, _):
         at = _staged(context, store, client, earlier, options, command="plan")
         try:
-            await_settled(at.task, at.run, earlier)
-            planned = plan_undo(at.task, at.run, earlier, undo_options(at, earlier))
+            with timed(context.clock, context.observer, "plan", at.run_id):
+                await_settled(at.task, at.run, earlier)
+                planned = plan_undo(at.task, at.run, earlier, undo_options(at, earlier))
             write_people(store, at.run_id, planned.foresight, context.output / earlier.id, context.announce)
             return planned
         finally:
@@ -135,13 +137,14 @@ def _staged(
         parent=earlier.id,
     )
     try:
-        stage_undo(
-            store,
-            run_id,
-            earlier,
-            delete_created=options.delete_created,
-            consents=options.take_back_consents,
-        )
+        with timed(context.clock, context.observer, "stage", run_id):
+            stage_undo(
+                store,
+                run_id,
+                earlier,
+                delete_created=options.delete_created,
+                consents=options.take_back_consents,
+            )
     except EtlError:
         store.runs.discard(run_id)
         raise
