@@ -63,13 +63,13 @@ class Seen:
     points: dict[str, list[tuple[dict[str, Any], Any]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        exporter, reader = InMemorySpanExporter(), _Reader()
+        exporter, reader = InMemorySpanExporter(), InMemoryMetricReader()
         assert export_spans(self.record, exporter)
         for span in exporter.get_finished_spans():
             assert span.name not in self.spans
             self.spans[span.name] = span
         export_metrics(self.record, reader)
-        self.points = reader.points
+        self.points = points_of(reader.get_metrics_data())
 
     def above(self, name: str) -> str | None:
         parent = self.spans[name].parent
@@ -82,20 +82,16 @@ class Seen:
         return {at["klaviyo_etl.outcome"]: value for at, value in self.points.get("klaviyo_etl.rows", ())}
 
 
-class _Reader(InMemoryMetricReader):
-    """Keeps the points of the one collection that a provider makes before it is shut down."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.points: dict[str, list[tuple[dict[str, Any], Any]]] = {}
-
-    def _receive_metrics(self, metrics_data: Any, *args: Any, **kwargs: Any) -> None:
-        for resource in metrics_data.resource_metrics:
-            for metric in itertools.chain.from_iterable(scope.metrics for scope in resource.scope_metrics):
-                self.points[metric.name] = [
-                    (dict(point.attributes), getattr(point, "value", None) or getattr(point, "sum", 0))
-                    for point in metric.data.data_points
-                ]
+def points_of(data: Any) -> dict[str, list[tuple[dict[str, Any], Any]]]:
+    return {
+        metric.name: [
+            (dict(point.attributes), point.value if hasattr(point, "value") else point.sum)
+            for point in metric.data.data_points
+        ]
+        for resource in data.resource_metrics
+        for scope in resource.scope_metrics
+        for metric in scope.metrics
+    }
 
 
 def watched(desk: ImporterFixture, command: str = "run") -> Record:

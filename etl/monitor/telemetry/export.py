@@ -14,12 +14,12 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import (
     MetricExportResult,
     MetricReader,
-    MetricsData,
     PeriodicExportingMetricReader,
 )
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
-from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import Span, Status, StatusCode, Tracer, set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
@@ -40,7 +40,7 @@ def export(record: Record, asked: Asked) -> list[str]:
     if asked.traces and not export_spans(record, OTLPSpanExporter(timeout=_timeout("TRACES"))):
         missed.append("spans")
     if asked.metrics:
-        exporter = _MetricExporter(timeout=_timeout("METRICS"))
+        exporter: Any = _Noting(OTLPMetricExporter(timeout=_timeout("METRICS")))
         export_metrics(record, PeriodicExportingMetricReader(exporter, export_interval_millis=math.inf))
         if not exporter.taken:
             missed.append("metrics")
@@ -49,12 +49,13 @@ def export(record: Record, asked: Asked) -> list[str]:
 
 def export_spans(record: Record, exporter: SpanExporter) -> bool:
     """Send the trace of a record: a span for the command, and below it one for each stage. Whether it was taken."""
-    kept = _Kept()
+    kept = InMemorySpanExporter()
     provider = TracerProvider(resource=_resource(), shutdown_on_exit=False)
-    provider.add_span_processor(kept)
+    provider.add_span_processor(SimpleSpanProcessor(kept))
     _trace(record, provider.get_tracer(_NAME, VERSION))
-    # A sampler may have left nothing of it.
-    taken = not kept.spans or exporter.export(kept.spans) is SpanExportResult.SUCCESS
+    # All in one request. A sampler may have left nothing of it.
+    spans = kept.get_finished_spans()
+    taken = not spans or exporter.export(spans) is SpanExportResult.SUCCESS
     exporter.shutdown()
     return taken
 
@@ -67,28 +68,21 @@ def export_metrics(record: Record, reader: MetricReader) -> None:
     provider.shutdown()
 
 
-class _Kept(SpanProcessor):
-    """Keeps the spans that ended, to be sent at once."""
+class _Noting:
+    """An exporter that remembers whether the collector took what it sent, which the reader tells nobody."""
 
-    def __init__(self) -> None:
-        self.spans: list[ReadableSpan] = []
+    def __init__(self, exporter: Any) -> None:
+        self._exporter = exporter
+        self.taken = False
 
-    def on_end(self, span: ReadableSpan) -> None:
-        """Keep a span."""
-        if span.context is not None and span.context.trace_flags.sampled:
-            self.spans.append(span)
-
-
-class _MetricExporter(OTLPMetricExporter):
-    """Knows whether the collector took what it sent, which the reader tells nobody."""
-
-    taken = False
-
-    def export(self, metrics_data: MetricsData, timeout_millis: float | None = 10_000, **others: Any) -> Any:
+    def export(self, *args: Any, **others: Any) -> Any:
         """Send, and remember."""
-        result = super().export(metrics_data, timeout_millis, **others)
+        result = self._exporter.export(*args, **others)
         self.taken = result is MetricExportResult.SUCCESS
         return result
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._exporter, name)
 
 
 def _timeout(signal: str) -> float | None:
