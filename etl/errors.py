@@ -21,6 +21,7 @@ Group by what the caller should do. Row faults are data (:class:`etl.model.Issue
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Final
 
 
 class ExitCode(IntEnum):
@@ -116,6 +117,19 @@ class GuardError(EtlError):
     """A guard stopped the run before anything was sent."""
 
     exit_code = ExitCode.GUARD
+
+
+GUARD_CODES: Final = frozenset(
+    [
+        "account-unexpected",
+        "deletion-not-agreed",
+        "encoding-doubtful",
+        "header-doubtful",
+        "merge-not-agreed",
+        "opt-outs-unmapped",
+    ]
+)
+"""The codes of guards, for those who know an error by its code alone: state, and who reads it later."""
 
 
 class StoppedError(EtlError):

@@ -45,7 +45,7 @@ def judge(facts: Facts, now: float) -> tuple[Condition, float]:
     if problem is not None and (last is None or problem.at >= last.started_at):
         # A run that sent something is more than a command that failed: it has to be finished.
         stopped = last is not None and last.status in _OPEN
-        return Condition.UNFINISHED if stopped else Condition.FAILED, problem.at
+        return Condition.UNFINISHED if stopped else problem.condition, problem.at
     if last is None:
         return Condition.WELL, now
     if last.status in _OPEN:
@@ -68,8 +68,10 @@ def next_step(condition: Condition, last: LastRun | None, problem: Problem | Non
             return f"klaviyo-etl resume {run}"
         case Condition.UNFINISHED:
             return "run it again; nothing had been sent"
+        case Condition.FAILED | Condition.GUARD if problem is not None:
+            return problem.hint
         case Condition.FAILED:
-            return problem.hint if problem is not None else "klaviyo-etl doctor"
+            return "klaviyo-etl doctor"
         case Condition.PARTLY if last is not None:
             refused = last.rows.get(Outcome.REJECTED.value, 0)
             failed = any(last.rows.get(outcome.value) for outcome in _NOT_LOADED[1:])

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
+from etl.errors import GUARD_CODES
+
 
 class Level(IntEnum):
     """How bad it is, as monitors count: the exit code of ``status``."""
@@ -55,6 +57,11 @@ class Problem:
     message: str
     hint: str
     at: float
+
+    @property
+    def condition(self) -> Condition:
+        """What it means for a source of which nothing was sent: a guard did its work, or something failed."""
+        return Condition.GUARD if self.code in GUARD_CODES else Condition.FAILED
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,8 @@ def told(one: SourceStatus, now: float) -> str:
             return f"begun {since} ago, not finished, and nobody is at work"
         case Condition.RUNNING:
             return f"at work for {since}"
+        case Condition.GUARD if one.problem is not None:
+            return f"stopped {since} ago: {one.problem.message} [{one.problem.code}]"
         case Condition.GUARD:
             return f"a guard objected {since} ago: {one.last.objection if one.last else ''}"
         case Condition.OVERDUE:

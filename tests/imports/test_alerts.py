@@ -95,6 +95,29 @@ def night(desk: ImporterFixture, web: WebReceiver) -> Night:
     return Night(desk, {"webhook": web.url})
 
 
+def test_a_guard_before_any_run_is_told_as_a_guard(night: Night, web: WebReceiver) -> None:
+    """What it said, and what settles it, stand in the alert and in the status."""
+    night.desk.write(5)
+    night.desk.guards(expect_account="Other1")
+    for _ in range(2):
+        night.run()
+    assert web.told == [("guard", None)]
+    told = web.documents[0]
+    assert (told["code"], told["level"]) == ("account-unexpected", "critical")
+    assert "was stopped by a guard" in told["subject"]
+    assert "the mapping expects Other1" in told["text"]
+    assert "expect_account" in told["text"]
+    (one,) = pipeline.status_of(context=night.desk.context).sources
+    assert one.condition == "guard"
+    assert one.problem is not None
+    assert one.next_step == one.problem.hint
+    night.well()
+    night.desk.guards(expect_account="Other1")
+    night.run()
+    assert web.told[1:] == [("well", "guard"), ("guard", "well")]
+    assert pipeline.status_of(context=night.desk.context).sources[0].condition == "guard"
+
+
 def test_each_change_is_told_once_and_no_night_twice(night: Night, web: WebReceiver) -> None:
     nights: list[Callable[[], object]] = [
         *(night.well, night.well),  # nothing to tell

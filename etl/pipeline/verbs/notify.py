@@ -132,7 +132,7 @@ def _told_without_state(context: Context, command: Command, error: EtlError, cha
         account_name="",
         source=family(command.source),
         kind=command.kind,
-        condition=Condition.FAILED,
+        condition=problem.condition,
         since=now,
         problem=problem,
         next_step=problem.hint,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from docs.error_codes import error_codes
 from etl.config.durations import seconds_of
+from etl.errors import GUARD_CODES, ExitCode
 from etl.monitor.judge import Facts, family, judge, root_of
 from etl.monitor.model import Condition, LastRun, Problem
 from etl.monitor.text import ago
@@ -16,8 +18,8 @@ def run(status: str = "finished", at: float = 0.0, objection: str = "", **rows: 
     return LastRun("r", "run", status, at, at + 60 if status in {"finished", "refused"} else None, rows, objection)
 
 
-def problem(at: float) -> Problem:
-    return Problem("key-refused", "Klaviyo refuses the key", "", at)
+def problem(at: float, code: str = "key-refused") -> Problem:
+    return Problem(code, "Klaviyo refuses the key", "", at)
 
 
 @pytest.mark.parametrize(
@@ -37,6 +39,9 @@ def problem(at: float) -> Problem:
         (Facts(run("loading"), problem=problem(HOUR)), Condition.UNFINISHED, HOUR),
         (Facts(run(at=2 * HOUR, loaded=5), problem=problem(HOUR)), Condition.WELL, 2 * HOUR + 60),
         (Facts(None, problem=problem(HOUR)), Condition.FAILED, HOUR),
+        (Facts(None, problem=problem(HOUR, "account-unexpected")), Condition.GUARD, HOUR),
+        (Facts(run(loaded=5), problem=problem(HOUR, "header-doubtful")), Condition.GUARD, HOUR),
+        (Facts(run("loading"), problem=problem(HOUR, "account-unexpected")), Condition.UNFINISHED, HOUR),
         (Facts(run(loaded=5), success_at=60, max_age=9 * HOUR), Condition.OVERDUE, 9 * HOUR + 60),
         (Facts(run(loaded=5), success_at=60, max_age=10 * HOUR), Condition.WELL, 60),
         (Facts(run(loaded=1, failed=1), success_at=60, max_age=HOUR), Condition.OVERDUE, HOUR + 60),
@@ -45,6 +50,11 @@ def problem(at: float) -> Problem:
 )
 def test_a_condition_and_since_when(facts: Facts, condition: Condition, since: float) -> None:
     assert judge(facts, 10 * HOUR) == (condition, since)
+
+
+def test_the_codes_of_guards_are_those_that_guards_have() -> None:
+    """State keeps an error by its code: the table of guards must not fall behind what is raised."""
+    assert {one.code for one in error_codes() if one.exit == ExitCode.GUARD} == GUARD_CODES
 
 
 @pytest.mark.parametrize(

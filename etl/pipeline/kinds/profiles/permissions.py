@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from etl.config import CONSENT_PREFIX, PROPERTY_PREFIX, VALUE_TARGET, Mapping, is_reachable, opt_out_target
 from etl.errors import GuardError
 from etl.pipeline.context import Context
 from schemas.opt_outs import Form, Heading, forbids
 
-UNMAPPED = "opt-outs-unmapped"
+UNMAPPED: Final = "opt-outs-unmapped"
 
 
 @dataclass(frozen=True, slots=True)
