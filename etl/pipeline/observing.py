@@ -69,7 +69,7 @@ def _export(record: Record, asked: Asked) -> str:
 
     def work() -> None:
         try:
-            from etl.monitor.telemetry.export import export  # noqa: PLC0415 - 0.3 s that few ask for
+            from etl.monitor.telemetry.export import export  # noqa: PLC0415 - 0.1 s and an extra that few ask for
         except ImportError:
             told.append(f"[telemetry-off]: opentelemetry is not installed: pip install 'klaviyo-etl[otel]'. {_OFF}")
             return
