@@ -48,7 +48,7 @@ class Signals:
         """Let a signal end a question at once: nothing is in hand that could be finished first."""
         self._questioning = True
         try:
-            with _interrupted_reads():
+            with self._interrupted_reads():
                 yield
         finally:
             self._questioning = False
@@ -61,22 +61,26 @@ class Signals:
             raise KeyboardInterrupt
         self._console.say("Stopping: what is in hand is finished first (once more to stop at once).")
 
+    @contextlib.contextmanager
+    def _interrupted_reads(self) -> Iterator[None]:
+        """Interrupt a read of the terminal twice a second.
 
-@contextlib.contextmanager
-def _interrupted_reads() -> Iterator[None]:
-    """Interrupt a read of the terminal twice a second.
+        Python calls the handler of a signal between two of its own steps. One that comes after the last step and before
+        the system call that waits for a key would be heard with that key, which nobody presses who has pressed Ctrl-C.
+        And what a handler raises where Python ignores exceptions, as in a finalizer, is raised again here.
+        """
+        if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        handler = signal.signal(signal.SIGALRM, self._remind)
+        timer = signal.setitimer(signal.ITIMER_REAL, _HEARD_WITHIN, _HEARD_WITHIN)
+        try:
+            yield
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, handler)
+            signal.setitimer(signal.ITIMER_REAL, *timer)
 
-    Python calls the handler of a signal between two of its own steps. One that comes after the last step and before the
-    system call that waits for a key would be heard with that key, which nobody presses who has pressed Ctrl-C.
-    """
-    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    handler = signal.signal(signal.SIGALRM, lambda _number, _frame: None)
-    timer = signal.setitimer(signal.ITIMER_REAL, _HEARD_WITHIN, _HEARD_WITHIN)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, handler)
-        signal.setitimer(signal.ITIMER_REAL, *timer)
+    def _remind(self, _number: int, _frame: FrameType | None) -> None:
+        if self.received is not None and self._questioning:
+            raise KeyboardInterrupt

@@ -320,20 +320,27 @@ def test_the_same_for_events(home: Path) -> None:
 
 
 def test_worker_processes_run_what_was_trusted_and_nothing_else(home: Path) -> None:
-    """The file is changed once it was read: the workers judge by the bytes that were trusted."""
-    (home / "mine.py").write_text(
+    """The file is changed once it was read: the workers judge by the bytes that were trusted.
+
+    Where all is judged before a worker is ready, none has run, and it is tried again.
+    """
+    mine = (
         "import os, pathlib\n"
         "pathlib.Path(f'ran-{os.getpid()}').touch()\n"
         "pathlib.Path('mine.py').write_text(\"open('stolen', 'w')\")\n"
-        "def run(text): return text.upper()\n",
-        encoding="utf-8",
+        "def run(text): return text.upper()\n"
     )
     mapping(home, STEP.format(name="mine:run"))
     rows = "".join(f"p{number}@mapleshop.com,n{number}\n" for number in range(420_000))
     (home / "people.csv").write_text("Email,Name\n" + rows, encoding="utf-8")
-    code, _ = as_process(home, "check", "people.csv", "--trust", KLAVIYO_ETL_WORKERS="1")
-    assert (code, (home / "stolen").exists()) == (ExitCode.OK, False)
-    assert len(list(home.glob("ran-*"))) == 2
+    for _ in range(5):
+        (home / "mine.py").write_text(mine, encoding="utf-8")
+        code, _ = as_process(home, "check", "people.csv", "--trust", KLAVIYO_ETL_WORKERS="1")
+        assert (code, (home / "stolen").exists()) == (ExitCode.OK, False)
+        ran = [path.unlink() for path in home.glob("ran-*")]
+        if len(ran) > 1:
+            break
+    assert len(ran) == 2
 
 
 def test_a_program_s_own_mapping_is_its_own_code(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
