@@ -138,3 +138,13 @@ def test_ctrl_c_at_a_question_ends_at_once_and_writes_nothing(tmp_path: Path) ->
     assert "Stopped at the question: nothing was written" in text
     assert "Traceback" not in text
     assert sorted(path.name for path in tmp_path.iterdir()) == ["people.csv"]
+
+
+def test_an_interrupt_that_python_ignored_is_raised_again() -> None:
+    """What a handler raises in a finalizer is lost; the question would wait for a key that nobody presses."""
+    signals = Signals(Console())
+    with signals.caught(), signals.questioning():
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGALRM)

@@ -337,9 +337,10 @@ def test_worker_processes_run_what_was_trusted_and_nothing_else(home: Path) -> N
         (home / "mine.py").write_text(mine, encoding="utf-8")
         code, _ = as_process(home, "check", "people.csv", "--trust", KLAVIYO_ETL_WORKERS="1")
         assert (code, (home / "stolen").exists()) == (ExitCode.OK, False)
-        ran = [path.unlink() for path in home.glob("ran-*")]
+        ran = list(home.glob("ran-*"))
         if len(ran) > 1:
             break
+        ran[0].unlink()
     assert len(ran) == 2
 
 
